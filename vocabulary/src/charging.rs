@@ -1,0 +1,109 @@
+//! What `switch` asks of `billing` and what it hears back. No amount of money occurs here: the
+//! switch knows time, not money.
+
+use std::time::Duration;
+
+use crate::{AccountId, CallFacts, CallId, DecisionLine, Grant, Number, TrunkId, Utc};
+
+/// How the call leaves us, as far as its price is concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallKind {
+    /// To one of our own subscribers: the account's local price applies.
+    Local,
+    /// To a carrier: the account's rate group is the charge, the carrier's is the cost.
+    Egress,
+}
+
+/// A trunk that could carry the call, and whose account would be paid for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// The trunk.
+    pub trunk: TrunkId,
+    /// The carrier's account.
+    pub carrier: AccountId,
+    /// Lower goes first; `billing` orders by cost only within one priority.
+    pub priority: u16,
+}
+
+/// May this account place this call, for how long, and by which carriers?
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuthorizeRequest {
+    /// The call.
+    pub call: CallId,
+    /// Who pays.
+    pub account: AccountId,
+    /// Local or egress.
+    pub kind: CallKind,
+    /// The destination after number translation.
+    pub cld: Number,
+    /// The caller after caller-ID policy; `None` if withheld.
+    pub cli: Option<Number>,
+    /// When the call came in: the rate in force is the one at this moment.
+    pub at: Utc,
+    /// For `Egress`: the trunks that routing allows. Empty for `Local`.
+    pub candidates: Vec<Candidate>,
+}
+
+/// The call may go ahead.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Authorization {
+    /// What is reserved so far.
+    pub grant: Grant,
+    /// The candidates that may be used, cheapest first within each priority. Empty for `Local`.
+    pub egress: Vec<TrunkId>,
+    /// The candidates left out, each with its reason.
+    pub skipped: Vec<Skipped>,
+    /// Sentences for the call's decision record (which rate, which price).
+    pub decisions: Vec<DecisionLine>,
+}
+
+/// A candidate that billing left out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Skipped {
+    /// The trunk.
+    pub trunk: TrunkId,
+    /// Code and sentence, for the decision record.
+    pub reason: DecisionLine,
+}
+
+/// The call may not go ahead. The code names the reason; `switch` maps it to a SIP status.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// The payer's account is unknown, blocked or closed.
+    AccountInactive(DecisionLine),
+    /// The account has no rate group.
+    NoRateGroup(DecisionLine),
+    /// No rate covers the destination, or it is blocked in the rate sheet.
+    NoRate(DecisionLine),
+    /// Money for the connect fee and the first slice is not there.
+    InsufficientCredit(DecisionLine),
+    /// Every candidate trunk was left out (no cost rate, loss-making, carrier limit).
+    NoCarrier(DecisionLine),
+}
+
+/// More talk time for a live call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ExtendRequest {
+    /// The call.
+    pub call: CallId,
+}
+
+/// The answer to an extension: the grant as it stands now, larger or final.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Extension {
+    /// The call.
+    pub call: CallId,
+    /// The whole grant since answer.
+    pub grant: Grant,
+}
+
+/// The call is over: charge what was talked, release the rest, write the CDRs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SettleRequest {
+    /// Talk time since answer, already limited to the grant; zero if never answered.
+    pub talked: Duration,
+    /// The egress trunk that answered, if one did.
+    pub answered_by: Option<TrunkId>,
+    /// Everything else the CDRs hold.
+    pub facts: CallFacts,
+}
