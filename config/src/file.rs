@@ -1,0 +1,289 @@
+//! The file as written: which keys there are, their limits and their defaults.
+
+use std::cell::RefCell;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use toml::de::DeTable;
+
+use crate::problem::Problems;
+use crate::section::{Section, Source};
+use crate::{
+    Api, Calls, Config, Limits, Listener, Log, LogFormat, RedirectPolicy, Registrations, Slices,
+    Timers, TlsFiles, Transport,
+};
+
+const DAY_S: u64 = 86_400;
+const MEBIBYTE: usize = 1024 * 1024;
+
+pub(crate) fn parse(text: &str, path: &Path) -> Result<Config, Problems> {
+    let source = Source { path, text, problems: RefCell::default() };
+    let config = match DeTable::parse(text) {
+        Ok(table) => Some(config(Section::root(&source, table.get_ref()))),
+        Err(error) => {
+            let remedy = "see https://toml.io for the syntax";
+            source.report(error.span(), "", error.message().replace('\n', ", "), remedy);
+            None
+        }
+    };
+    let mut problems = source.problems.into_inner();
+    match config {
+        Some(config) if problems.is_empty() => Ok(config),
+        _ => {
+            problems.sort_by_key(|problem| (problem.line, problem.column));
+            Err(Problems(problems))
+        }
+    }
+}
+
+fn config(root: Section<'_>) -> Config {
+    let base = root.source().path.parent().map_or_else(PathBuf::new, Path::to_path_buf);
+    let data_directory = root.path("data_directory").unwrap_or_else(|| "tandem-data".into());
+    let config = Config {
+        data_directory: base.join(data_directory),
+        realm: realm(&root),
+        domains: root.texts("domains").unwrap_or_default(),
+        workers: root.count("workers", 0..=255).unwrap_or(0),
+        listeners: listeners(&root, &base),
+        api: api(root.section("api")),
+        calls: calls(root.section("calls")),
+        registrations: registrations(root.section("registrations")),
+        slices: slices(root.section("slices")),
+        limits: limits(root.section("limits")),
+        timers: timers(root.section("timers")),
+        log: log(root.section("log")),
+    };
+    root.finish();
+    config
+}
+
+fn realm(root: &Section<'_>) -> String {
+    let realm = root.text("realm").unwrap_or("tandem");
+    if realm.is_empty() || realm.contains(['"', '\\']) || realm.chars().any(char::is_control) {
+        let what = "cannot stand in a digest challenge".to_owned();
+        root.report("realm", what, "use letters, digits, dots and dashes");
+    }
+    realm.to_owned()
+}
+
+fn listeners(root: &Section<'_>, base: &Path) -> Vec<Listener> {
+    let Some(sections) = root.sections("listener") else {
+        let everywhere = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 5060);
+        return [Transport::Udp, Transport::Tcp]
+            .map(|transport| Listener {
+                transport,
+                address: everywhere,
+                advertised: None,
+                tls: None,
+            })
+            .to_vec();
+    };
+    let mut listeners: Vec<Listener> = Vec::new();
+    for section in sections {
+        let Some(listener) = listener(&section, base) else {
+            section.finish();
+            continue;
+        };
+        // TLS runs on TCP, so two of them collide on one port; UDP is apart.
+        let is_datagram = |transport| transport == Transport::Udp;
+        let collides = listeners.iter().any(|other| {
+            is_datagram(other.transport) == is_datagram(listener.transport)
+                && other.address == listener.address
+                && other.address.port() != 0
+        });
+        if collides {
+            let remedy = "give each listener its own port";
+            section.report("address", "is taken by a listener above".to_owned(), remedy);
+        }
+        section.finish();
+        listeners.push(listener);
+    }
+    if listeners.is_empty() && root.source().problems.borrow().is_empty() {
+        let remedy = "add a [[listener]], or leave `listener` out for UDP and TCP on port 5060";
+        root.report("listener", "is empty".to_owned(), remedy);
+    }
+    listeners
+}
+
+fn listener(section: &Section<'_>, base: &Path) -> Option<Listener> {
+    let words = [("udp", Transport::Udp), ("tcp", Transport::Tcp), ("tls", Transport::Tls)];
+    let transport = section.word("transport", &words);
+    let remedy = "write an IP address and a port, such as \"0.0.0.0:5060\" or \"[::]:5060\"";
+    let address: Option<SocketAddr> = section.parsed("address", remedy);
+    if address.is_none() && section.value("address").is_none() {
+        section.report("address", "is missing".to_owned(), remedy);
+    }
+    if transport.is_none() && section.value("transport").is_none() {
+        let remedy = "write transport = \"udp\", \"tcp\" or \"tls\"";
+        section.report("transport", "is missing".to_owned(), remedy);
+    }
+    let advertised = section.text("advertised").map(str::to_owned);
+    if let Some(text) = &advertised
+        && !is_host_port(text)
+    {
+        let remedy = "write a host or host:port without \"sip:\"; IPv6 goes in brackets";
+        section.report("advertised", "is not an address".to_owned(), remedy);
+    }
+    let certificate = section.path("certificate").map(|path| base.join(path));
+    let key = section.path("key").map(|path| base.join(path));
+    let tls = match (transport?, certificate, key) {
+        (Transport::Tls, Some(certificate), Some(key)) => Some(TlsFiles { certificate, key }),
+        (Transport::Tls, certificate, _) => {
+            let missing = if certificate.is_none() { "certificate" } else { "key" };
+            let remedy = "a TLS listener needs `certificate` and `key`, both PEM files";
+            section.report(missing, "is missing".to_owned(), remedy);
+            None
+        }
+        (_, None, None) => None,
+        (_, certificate, _) => {
+            let extra = if certificate.is_some() { "certificate" } else { "key" };
+            let remedy = "set transport = \"tls\", or remove it";
+            section.report(extra, "is only for TLS".to_owned(), remedy);
+            None
+        }
+    };
+    Some(Listener { transport: transport?, address: address?, advertised, tls })
+}
+
+/// `host`, `host:port`, `1.2.3.4:5060`, `[::1]`, `[::1]:5060`.
+fn is_host_port(text: &str) -> bool {
+    let (host, port) = match text.strip_prefix('[') {
+        Some(rest) => {
+            let Some((host, port)) = rest.split_once(']') else { return false };
+            if host.parse::<std::net::Ipv6Addr>().is_err() {
+                return false;
+            }
+            if !port.is_empty() && !port.starts_with(':') {
+                return false;
+            }
+            ("v6", port.strip_prefix(':'))
+        }
+        None => match text.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (text, None),
+        },
+    };
+    let is_name = !host.is_empty()
+        && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.');
+    is_name && port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0))
+}
+
+fn api(section: Section<'_>) -> Api {
+    let remedy = "write an IP address and a port, such as \"127.0.0.1:8080\"";
+    let api = Api {
+        address: section
+            .parsed("address", remedy)
+            .unwrap_or(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080)),
+        body_bytes_max: section.count("body_bytes_max", 1_024..=1 << 30).unwrap_or(MEBIBYTE),
+        import_bytes_max: section
+            .count("import_bytes_max", 1_024..=4 << 30)
+            .unwrap_or(256 * MEBIBYTE),
+        request_timeout: section
+            .seconds("request_timeout_s", 1..=600)
+            .unwrap_or(Duration::from_secs(60)),
+    };
+    section.finish();
+    api
+}
+
+fn calls(section: Section<'_>) -> Calls {
+    let redirect = [("refuse", RedirectPolicy::Refuse), ("follow", RedirectPolicy::Follow)];
+    let seconds = Duration::from_secs;
+    let calls = Calls {
+        ring_timeout: section.seconds("ring_timeout_s", 1..=600).unwrap_or(seconds(60)),
+        length_max: section.seconds("length_s_max", 1..=30 * DAY_S).unwrap_or(seconds(DAY_S)),
+        session_expires: section.seconds("session_expires_s", 90..=DAY_S).unwrap_or(seconds(1800)),
+        session_expires_min: section
+            .seconds("session_expires_s_min", 90..=DAY_S)
+            .unwrap_or(seconds(90)),
+        redirect: section.word("redirect", &redirect).unwrap_or(RedirectPolicy::Refuse),
+        drain_limit: section.seconds("drain_limit_s", 0..=DAY_S).unwrap_or(seconds(30)),
+    };
+    if calls.session_expires < calls.session_expires_min {
+        let what = "is longer than session_expires_s".to_owned();
+        section.report("session_expires_s_min", what, "make it the smaller of the two");
+    }
+    section.finish();
+    calls
+}
+
+fn registrations(section: Section<'_>) -> Registrations {
+    let within = 1..=30 * DAY_S;
+    let expires = |key, default: u64| {
+        section.seconds(key, within.clone()).unwrap_or(Duration::from_secs(default))
+    };
+    let registrations = Registrations {
+        expires_default: expires("expires_s_default", 3600),
+        expires_min: expires("expires_s_min", 60),
+        expires_max: expires("expires_s_max", 7200),
+    };
+    let in_order = registrations.expires_min <= registrations.expires_default
+        && registrations.expires_default <= registrations.expires_max;
+    if !in_order {
+        let what = "is not between expires_s_min and expires_s_max".to_owned();
+        section.report("expires_s_default", what, "keep min ≤ default ≤ max");
+    }
+    section.finish();
+    registrations
+}
+
+fn slices(section: Section<'_>) -> Slices {
+    let slices = Slices {
+        first: section.seconds("first_s", 1..=3600).unwrap_or(Duration::from_secs(10)),
+        longest: section.seconds("longest_s", 1..=3600).unwrap_or(Duration::from_secs(300)),
+        extend_at_percent: section
+            .number("extend_at_percent", 10..=90)
+            .map_or(60, |percent| u8::try_from(percent).expect("at most 90")),
+    };
+    if slices.longest < slices.first {
+        let what = "is shorter than first_s".to_owned();
+        section.report("longest_s", what, "make it at least as long");
+    }
+    section.finish();
+    slices
+}
+
+fn limits(section: Section<'_>) -> Limits {
+    let limits = Limits {
+        message_bytes_max: section.count("message_bytes_max", 4_096..=1 << 20).unwrap_or(65_535),
+        connections_max: section.count("connections_max", 1..=1_000_000).unwrap_or(10_000),
+        connections_per_address_max: section
+            .count("connections_per_address_max", 1..=1_000_000)
+            .unwrap_or(1_000),
+        connection_idle: section
+            .seconds("connection_idle_s", 5..=DAY_S)
+            .unwrap_or(Duration::from_secs(600)),
+        calls_max: section.count("calls_max", 1..=10_000_000).unwrap_or(100_000),
+        queue_max: section.count("queue_max", 16..=1_000_000).unwrap_or(8_192),
+        retry_after: section.seconds("retry_after_s", 1..=3600).unwrap_or(Duration::from_secs(5)),
+    };
+    section.finish();
+    limits
+}
+
+fn timers(section: Section<'_>) -> Timers {
+    let millis = Duration::from_millis;
+    let timers = Timers {
+        t1: section.millis("t1_ms", 50..=5_000).unwrap_or(millis(500)),
+        t2: section.millis("t2_ms", 500..=40_000).unwrap_or(millis(4_000)),
+        t4: section.millis("t4_ms", 500..=50_000).unwrap_or(millis(5_000)),
+        timer_c: section.seconds("timer_c_s", 181..=3_600).unwrap_or(Duration::from_secs(181)),
+    };
+    if timers.t2 < timers.t1 {
+        section.report("t2_ms", "is shorter than t1_ms".to_owned(), "make it at least as long");
+    }
+    section.finish();
+    timers
+}
+
+fn log(section: Section<'_>) -> Log {
+    let log = Log {
+        format: section
+            .word("format", &[("text", LogFormat::Text), ("json", LogFormat::Json)])
+            .unwrap_or(LogFormat::Text),
+        level: section.text("level").unwrap_or("info").to_owned(),
+    };
+    section.finish();
+    log
+}

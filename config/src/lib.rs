@@ -1,0 +1,229 @@
+//! The configuration: what the file says (`file.rs`), turned into what the process uses
+//! ([`Config`]). Only what belongs to this machine is here: sockets, directories, limits.
+//! Accounts, trunks, routes and rates are in the data directory and change through the API.
+
+mod file;
+mod problem;
+mod section;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+pub use problem::{Problem, Problems};
+
+/// The documented example; a test loads it.
+pub const EXAMPLE: &str = include_str!("../example.toml");
+
+/// Everything the process needs to know about the machine it runs on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Journal, database and administrator token.
+    pub data_directory: PathBuf,
+    /// The digest realm; also the name in the `Server` header's place of authority.
+    pub realm: String,
+    /// Host names that mean this switch in a request URI, besides its own addresses.
+    pub domains: Vec<String>,
+    /// Threads that switch calls; 0 is one a core.
+    pub workers: usize,
+    /// SIP sockets, at least one.
+    pub listeners: Vec<Listener>,
+    /// The JSON API.
+    pub api: Api,
+    /// Rules for calls.
+    pub calls: Calls,
+    /// Rules for registrations.
+    pub registrations: Registrations,
+    /// How much talk is reserved at a time.
+    pub slices: Slices,
+    /// What a peer may make us hold or do.
+    pub limits: Limits,
+    /// RFC 3261's timers.
+    pub timers: Timers,
+    /// What is logged, and how.
+    pub log: Log,
+}
+
+/// A SIP transport.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Transport {
+    /// Datagrams.
+    Udp,
+    /// Streams in clear.
+    Tcp,
+    /// Streams in TLS.
+    Tls,
+}
+
+/// One SIP socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// Over what.
+    pub transport: Transport,
+    /// Bound to.
+    pub address: SocketAddr,
+    /// What peers are told to send to (Via, Contact): `host`, `host:port` or `[v6]:port`. `None`
+    /// is the bound address, or the machine's own address if that is a wildcard.
+    pub advertised: Option<String>,
+    /// Certificate and key; always there for TLS and only for TLS.
+    pub tls: Option<TlsFiles>,
+}
+
+/// PEM files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The chain, leaf first.
+    pub certificate: PathBuf,
+    /// The private key.
+    pub key: PathBuf,
+}
+
+/// The JSON API's socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Api {
+    /// Bound to; a loopback address unless the file says otherwise.
+    pub address: SocketAddr,
+    /// The largest request body, except a rate sheet's.
+    pub body_bytes_max: usize,
+    /// The largest rate sheet.
+    pub import_bytes_max: usize,
+    /// How long one request may take.
+    pub request_timeout: Duration,
+}
+
+/// What is done with a 3xx from the called side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RedirectPolicy {
+    /// It counts as a failure of that carrier; the next is tried.
+    Refuse,
+    /// Its contacts are routed like any dialled number, and charged to the caller.
+    Follow,
+}
+
+/// Rules for calls.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Calls {
+    /// How long a callee may ring, unless its trunk says otherwise.
+    pub ring_timeout: Duration,
+    /// The longest call; every call ends there.
+    pub length_max: Duration,
+    /// RFC 4028: what we ask for.
+    pub session_expires: Duration,
+    /// RFC 4028: the shortest we accept.
+    pub session_expires_min: Duration,
+    /// 3xx.
+    pub redirect: RedirectPolicy,
+    /// At shutdown, how long live calls may go on before they are ended.
+    pub drain_limit: Duration,
+}
+
+/// Rules for registrations.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Registrations {
+    /// Given if none is asked for.
+    pub expires_default: Duration,
+    /// Less than this is answered 423.
+    pub expires_min: Duration,
+    /// More than this is shortened.
+    pub expires_max: Duration,
+}
+
+/// How much talk is reserved at a time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Slices {
+    /// The first reservation of a call; each next one is twice the one before.
+    pub first: Duration,
+    /// The largest.
+    pub longest: Duration,
+    /// The next slice is asked for when this much of the newest one is used.
+    pub extend_at_percent: u8,
+}
+
+/// What a peer may make us hold or do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The largest SIP message.
+    pub message_bytes_max: usize,
+    /// Open TCP and TLS connections.
+    pub connections_max: usize,
+    /// Open connections of one remote address.
+    pub connections_per_address_max: usize,
+    /// A connection without a complete message for this long is closed.
+    pub connection_idle: Duration,
+    /// Live calls of the whole process.
+    pub calls_max: usize,
+    /// Inputs that may wait for one worker; beyond, new INVITEs and REGISTERs get 503.
+    pub queue_max: usize,
+    /// The `Retry-After` of those 503s.
+    pub retry_after: Duration,
+}
+
+/// RFC 3261 section 17.1.1.1.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Timers {
+    /// Round-trip time estimate.
+    pub t1: Duration,
+    /// Longest interval of retransmissions.
+    pub t2: Duration,
+    /// How long a message may stay in the network.
+    pub t4: Duration,
+    /// Longest wait for a final response to an INVITE after a provisional one.
+    pub timer_c: Duration,
+}
+
+/// The form of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// What is logged, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// The form.
+    pub format: LogFormat,
+    /// `error`, `warn`, `info`, `debug`, `trace`, or a tracing filter such as
+    /// `info,server::net=debug`.
+    pub level: String,
+}
+
+impl Config {
+    /// Reads a file. A relative data directory or PEM file is relative to that file.
+    pub fn read(path: &Path) -> Result<Config, Problems> {
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            Problems(vec![Problem {
+                file: path.to_path_buf(),
+                line: 0,
+                column: 0,
+                key: String::new(),
+                value: String::new(),
+                what: format!("cannot be read: {error}"),
+                remedy: "name another file with --config FILE, or leave it out to use the defaults"
+                    .to_owned(),
+            }])
+        })?;
+        Config::parse(&text, path)
+    }
+
+    /// Reads a text; `path` is its name in error messages and the base of relative paths.
+    pub fn parse(text: &str, path: &Path) -> Result<Config, Problems> {
+        file::parse(text, path)
+    }
+
+    /// Every SIP listener and the API are on loopback addresses: nobody else reaches them.
+    pub fn is_loopback_only(&self) -> bool {
+        self.api.address.ip().is_loopback()
+            && self.listeners.iter().all(|listener| listener.address.ip().is_loopback())
+    }
+}
+
+impl Default for Config {
+    /// What an empty file means: UDP and TCP on port 5060 of every IPv4 address, the API on
+    /// 127.0.0.1:8080, `tandem-data` in the working directory.
+    fn default() -> Config {
+        file::parse("", Path::new("tandem.toml")).expect("the defaults are valid")
+    }
+}

@@ -1,0 +1,171 @@
+//! Mistakes in a file, and the sentence each one gets.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use config::{Config, EXAMPLE, Listener, Transport};
+
+#[track_caller]
+fn check(text: &str, expected: &[&str]) {
+    let problems = Config::parse(text, Path::new("t.toml")).expect_err("the text has mistakes");
+    let lines: Vec<String> = problems.0.iter().map(ToString::to_string).collect();
+    assert_eq!(lines, expected);
+}
+
+#[test]
+fn the_example_is_the_defaults() {
+    let example = Config::parse(EXAMPLE, Path::new("tandem.toml")).unwrap();
+    assert_eq!(example, Config::default());
+    assert_eq!(Config::parse("", Path::new("tandem.toml")).unwrap(), Config::default());
+}
+
+#[test]
+fn everything_commented_out_in_the_example_is_valid_too() {
+    let text: String = EXAMPLE
+        .lines()
+        .filter(|line| !line.starts_with("#    "))
+        .map(|line| match line.strip_prefix("# ") {
+            Some(rest) if rest.starts_with("[[") || rest.contains(" = ") => rest,
+            _ => line,
+        })
+        .flat_map(|line| [line, "\n"])
+        .collect();
+    let config = Config::parse(&text, Path::new("/etc/tandem/tandem.toml")).unwrap();
+    assert_eq!(config.listeners[0].advertised.as_deref(), Some("203.0.113.5:5060"));
+    let tls = config.listeners[2].tls.as_ref().unwrap();
+    assert_eq!(tls.certificate, PathBuf::from("/etc/tandem/tls/chain.pem"));
+    assert_eq!(config.data_directory, PathBuf::from("/etc/tandem/tandem-data"));
+}
+
+#[test]
+fn unknown_keys_are_refused_with_the_nearest_known_one() {
+    check("realn = \"x\"", &["t.toml:1:1: realn: is not a known key; did you mean `realm`?"]);
+    check(
+        "[calls]\nring_timeout = 3",
+        &["t.toml:2:1: calls.ring_timeout: is not a known key; did you mean `ring_timeout_s`?"],
+    );
+    check(
+        "[timers]\nx = 3",
+        &[
+            "t.toml:2:1: timers.x: is not a known key; the keys here are t1_ms, t2_ms, t4_ms, timer_c_s",
+        ],
+    );
+}
+
+#[test]
+fn values_are_refused_where_they_stand() {
+    check(
+        "\n[calls]\nring_timeout_s = 0",
+        &[
+            "t.toml:3:18: calls.ring_timeout_s = 0: is too small; write a whole number from 1 to 600",
+        ],
+    );
+    check(
+        "workers = 1.5",
+        &["t.toml:1:11: workers = 1.5: is a decimal number, not a whole number; \
+           write a whole number from 0 to 255"],
+    );
+    check(
+        "workers = -1",
+        &["t.toml:1:11: workers = -1: is too small; write a whole number from 0 to 255"],
+    );
+    check("realm = 3", &["t.toml:1:9: realm = 3: is a whole number, not a text; put it in quotes"]);
+    check(
+        "[log]\nformat = \"jsn\"",
+        &["t.toml:2:10: log.format = \"jsn\": is not known; did you mean \"json\"? \
+           It can be \"text\", \"json\""],
+    );
+    check(
+        "[api]\naddress = \"localhost\"",
+        &["t.toml:2:11: api.address = \"localhost\": cannot be read; \
+           write an IP address and a port, such as \"127.0.0.1:8080\""],
+    );
+    check(
+        "calls = 3",
+        &["t.toml:1:9: calls = 3: is a whole number, not a table; write it as [calls]"],
+    );
+    check(
+        "domains = \"a\"",
+        &["t.toml:1:11: domains = \"a\": is not a list of texts; write it as [\"one\", \"two\"]"],
+    );
+    check(
+        "[registrations]\nexpires_s_default = 10",
+        &["t.toml:2:21: registrations.expires_s_default = 10: is not between expires_s_min and \
+           expires_s_max; keep min ≤ default ≤ max"],
+    );
+}
+
+#[test]
+fn listeners_are_checked() {
+    check(
+        "[[listener]]\ntransport = \"upd\"\naddress = \"0.0.0.0:5060\"",
+        &["t.toml:2:13: listener[0].transport = \"upd\": is not known; did you mean \"udp\"? \
+           It can be \"udp\", \"tcp\", \"tls\""],
+    );
+    check(
+        "[[listener]]\ntransport = \"tls\"\naddress = \"0.0.0.0:5061\"",
+        &["t.toml: listener[0].certificate: is missing; \
+           a TLS listener needs `certificate` and `key`, both PEM files"],
+    );
+    check(
+        "[[listener]]\ntransport = \"udp\"\naddress = \"0.0.0.0:5061\"\nkey = \"k\"",
+        &[
+            "t.toml:4:7: listener[0].key = \"k\": is only for TLS; set transport = \"tls\", or remove it",
+        ],
+    );
+    check(
+        "[[listener]]\ntransport = \"tcp\"\naddress = \"0.0.0.0:5060\"\n\
+         [[listener]]\ntransport = \"tcp\"\naddress = \"0.0.0.0:5060\"",
+        &["t.toml:6:11: listener[1].address = \"0.0.0.0:5060\": is taken by a listener above; \
+           give each listener its own port"],
+    );
+    check(
+        "[[listener]]\ntransport = \"udp\"\naddress = \"0.0.0.0:5060\"\nadvertised = \"sip:a\"",
+        &["t.toml:4:14: listener[0].advertised = \"sip:a\": is not an address; \
+           write a host or host:port without \"sip:\"; IPv6 goes in brackets"],
+    );
+    check(
+        "listener = []",
+        &["t.toml:1:12: listener = []: is empty; \
+           add a [[listener]], or leave `listener` out for UDP and TCP on port 5060"],
+    );
+}
+
+#[test]
+fn several_mistakes_come_in_one_go() {
+    let text = "realm = 3\nwrokers = 2\n[slices]\nfirst_s = 20\nlongest_s = 10";
+    let problems = Config::parse(text, Path::new("t.toml")).unwrap_err();
+    assert_eq!(problems.0.iter().map(|p| p.line).collect::<Vec<_>>(), [1, 2, 5]);
+}
+
+#[test]
+fn syntax_is_refused_with_its_place() {
+    let problems = Config::parse("a = 1\nb = = 2", Path::new("t.toml")).unwrap_err();
+    assert_eq!((problems.0[0].line, problems.0[0].column), (2, 5));
+}
+
+#[test]
+fn a_missing_file_is_named() {
+    let problems = Config::read(Path::new("/nowhere/t.toml")).unwrap_err();
+    assert!(problems.to_string().starts_with("/nowhere/t.toml: cannot be read: "));
+}
+
+#[test]
+fn a_file_is_read() {
+    let text = "workers = 3\n[[listener]]\ntransport = \"udp\"\naddress = \"[::1]:5070\"\n\
+                advertised = \"[2001:db8::1]:5070\"\n[calls]\ndrain_limit_s = 0";
+    let config = Config::parse(text, Path::new("t.toml")).unwrap();
+    assert_eq!(config.workers, 3);
+    assert_eq!(config.calls.drain_limit, Duration::ZERO);
+    assert_eq!(
+        config.listeners,
+        [Listener {
+            transport: Transport::Udp,
+            address: "[::1]:5070".parse().unwrap(),
+            advertised: Some("[2001:db8::1]:5070".to_owned()),
+            tls: None,
+        }]
+    );
+    assert!(config.is_loopback_only());
+    assert!(!Config::default().is_loopback_only());
+}
