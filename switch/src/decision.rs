@@ -1,0 +1,528 @@
+//! Why a call went as it did: each reason is a value while the call lives, and becomes a code and
+//! one sentence for an operator (`tandem why`) when it ends. Every refusal knows its SIP status and
+//! its cause.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use vocabulary::{AccountId, DecisionLine, Direction, Number, SubscriberId, TrunkId};
+
+use crate::admission::{Limit, NotAdmitted, Owner};
+use crate::release::Cause;
+use crate::routing::PlanError;
+
+/// One reason in the life of a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// The caller is a subscriber whose digest was right.
+    FromSubscriber(SubscriberId, Box<str>),
+    /// The caller is a trunk known by its address.
+    FromTrunk(TrunkId, SocketAddr),
+    /// The caller is a trunk whose digest was right.
+    FromTrunkByDigest(TrunkId, Box<str>),
+    /// The dialled text became this number.
+    NumberTranslated(Box<str>, Number),
+    /// The destination is a subscriber of ours.
+    ToSubscriber(SubscriberId, u8),
+    /// Routes were found.
+    RoutesFound {
+        /// How much of the number the prefix covers.
+        prefix_length: u8,
+        /// How many trunks it may go to.
+        trunks: u8,
+    },
+    /// A trunk was left out because it is switched off.
+    TrunkSkippedInactive(TrunkId),
+    /// A trunk was left out because the call came from it.
+    TrunkSkippedLoop(TrunkId),
+    /// A trunk was left out because it is full.
+    TrunkSkippedFull(TrunkId, NotAdmitted),
+    /// Neither its name nor its address led anywhere.
+    TrunkUnresolved(TrunkId, Box<str>),
+    /// A contact could not be resolved or was unusable.
+    ContactUnresolved(SubscriberId, Box<str>),
+    /// An attempt was made over a trunk.
+    TriedTrunk(TrunkId, SocketAddr),
+    /// An attempt was made at a contact.
+    TriedContact(SubscriberId, SocketAddr),
+    /// An attempt failed; the next is tried.
+    Hunted(u8, u16, Cause),
+    /// An attempt failed and that ends the hunt.
+    HuntStopped(u8, u16, Cause),
+    /// A redirection was followed.
+    RedirectFollowed(u8),
+    /// The callee answered.
+    Answered(u8),
+    /// Billing granted the last there is.
+    GrantFinal(Duration),
+    /// What billing says, in its own words.
+    Billing(DecisionLine),
+    /// The call was not let in, or not let out.
+    Refused(Refusal),
+    /// How it ended after the answer.
+    Ended(End),
+}
+
+/// How a call that had begun to talk ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The caller hung up.
+    ByCaller,
+    /// The callee hung up.
+    ByCallee,
+    /// The caller gave up before the answer.
+    CallerGaveUp,
+    /// The money was used up after this much talk.
+    CreditUsedUp(Duration),
+    /// The longest allowed duration.
+    DurationLimit(Duration),
+    /// A leg was lost: session timer, no ACK, transport.
+    LegLost(Direction, Cause),
+    /// An operator.
+    Operator,
+    /// The switch is shutting down.
+    Shutdown,
+    /// A fault of ours.
+    Fault,
+}
+
+/// Why a call was not let in, or found nobody.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The answer to our challenge was wrong.
+    WrongPassword(Box<str>),
+    /// Nobody has this user name.
+    UnknownUser(Box<str>),
+    /// The credentials belong to another than the trunk that sent them.
+    ForeignCredentials(TrunkId, Box<str>),
+    /// A trunk with address and digest sent the digest from elsewhere.
+    WrongAddress(TrunkId, SocketAddr),
+    /// The subscriber is switched off.
+    SubscriberInactive(SubscriberId),
+    /// The trunk is switched off.
+    TrunkInactive(TrunkId),
+    /// The caller's account is switched off.
+    AccountInactive(AccountId),
+    /// The callee's account is switched off.
+    CalleeAccountInactive(AccountId),
+    /// The callee is switched off.
+    CalleeInactive(SubscriberId),
+    /// A limit was reached.
+    Limit(NotAdmitted),
+    /// The Request-URI names a host that we do not serve.
+    DomainNotServed(Box<str>),
+    /// The Request-URI is of a kind that we cannot route.
+    UnsupportedUri,
+    /// The Request-URI names nobody to call.
+    NoNumber,
+    /// What was dialled is not a number under the plan.
+    InvalidNumber(Box<str>, PlanError),
+    /// No subscriber has this name.
+    UnknownName(Box<str>),
+    /// No route covers the number.
+    NoRoute(Number),
+    /// Routes there are, but no trunk that may be used.
+    NoTrunkUsable(Number),
+    /// The account may not call subscribers.
+    LocalNotAllowed(AccountId),
+    /// The callee has no valid contact.
+    NotRegistered(SubscriberId),
+    /// Max-Forwards is used up.
+    TooManyHops,
+    /// The call has been here before.
+    Loop,
+    /// The same request came twice over different ways.
+    Merged,
+    /// The worker is behind.
+    Overloaded,
+    /// The switch takes no new calls.
+    ShuttingDown,
+    /// All slots for calls are taken.
+    Full(u32),
+    /// The INVITE could not become a leg; the status says why.
+    BadInvite(u16),
+    /// Billing: the payer's account.
+    BillingAccount(DecisionLine),
+    /// Billing: no rate group.
+    BillingNoRateGroup(DecisionLine),
+    /// Billing: no rate.
+    BillingNoRate(DecisionLine),
+    /// Billing: no money.
+    BillingCredit(DecisionLine),
+    /// Billing: no carrier left.
+    BillingNoCarrier(DecisionLine),
+    /// It rang too long.
+    RingTimeout(Duration),
+    /// Every attempt failed; the last or best outcome is given.
+    AttemptsExhausted(u8, u16, Cause),
+    /// The callee refused.
+    CalleeRefused(u8, u16, Cause),
+    /// The callee sent the call elsewhere and that is not followed.
+    RedirectRefused(u16),
+    /// The name of every trunk or contact led nowhere.
+    Unresolved,
+}
+
+impl Refusal {
+    /// The cause, with its Q.850 value.
+    pub fn cause(&self) -> Cause {
+        match self {
+            Refusal::WrongPassword(_)
+            | Refusal::UnknownUser(_)
+            | Refusal::ForeignCredentials(..)
+            | Refusal::WrongAddress(..) => Cause::Unauthenticated,
+            Refusal::SubscriberInactive(_)
+            | Refusal::TrunkInactive(_)
+            | Refusal::AccountInactive(_)
+            | Refusal::LocalNotAllowed(_)
+            | Refusal::BillingAccount(_)
+            | Refusal::BillingNoRateGroup(_) => Cause::Rejected,
+            Refusal::CalleeAccountInactive(_)
+            | Refusal::CalleeInactive(_)
+            | Refusal::NotRegistered(_) => Cause::Absent,
+            Refusal::Limit(_) => Cause::NoCircuit,
+            Refusal::NoTrunkUsable(_) | Refusal::BillingNoCarrier(_) => Cause::NoCircuit,
+            Refusal::DomainNotServed(_) | Refusal::NoRoute(_) => Cause::NoRoute,
+            Refusal::BillingNoRate(_) => Cause::NoRoute,
+            Refusal::UnsupportedUri | Refusal::NoNumber | Refusal::InvalidNumber(..) => {
+                Cause::InvalidNumber
+            }
+            Refusal::UnknownName(_) => Cause::UnallocatedNumber,
+            Refusal::TooManyHops | Refusal::Loop | Refusal::Merged => Cause::ExchangeRoutingError,
+            Refusal::Overloaded | Refusal::Full(_) => Cause::Congestion,
+            Refusal::ShuttingDown => Cause::Shutdown,
+            Refusal::BadInvite(status) => Cause::from_sip_status(*status),
+            Refusal::BillingCredit(_) => Cause::NoCredit,
+            Refusal::RingTimeout(_) => Cause::NoAnswer,
+            Refusal::AttemptsExhausted(_, _, cause) | Refusal::CalleeRefused(_, _, cause) => *cause,
+            Refusal::RedirectRefused(_) => Cause::Redirected,
+            Refusal::Unresolved => Cause::DestinationOutOfOrder,
+        }
+    }
+
+    /// The status for the caller.
+    pub fn sip_status(&self) -> u16 {
+        match self {
+            Refusal::UnsupportedUri => 416,
+            Refusal::InvalidNumber(_, PlanError::NotANumber(_)) | Refusal::NoNumber => 404,
+            Refusal::Loop | Refusal::Merged => 482,
+            Refusal::BadInvite(status) => *status,
+            // A caller must not be asked for a password that only concerns us and the carrier.
+            Refusal::AttemptsExhausted(_, 401 | 407, cause)
+            | Refusal::CalleeRefused(_, 401 | 407, cause) => cause.sip_status(),
+            Refusal::AttemptsExhausted(_, status @ 400.., _)
+            | Refusal::CalleeRefused(_, status @ 400.., _) => *status,
+            other => other.cause().sip_status(),
+        }
+    }
+
+    fn code(&self) -> &'static str {
+        match self {
+            Refusal::WrongPassword(_) => "wrong_password",
+            Refusal::UnknownUser(_) => "unknown_user",
+            Refusal::ForeignCredentials(..) => "foreign_credentials",
+            Refusal::WrongAddress(..) => "wrong_address",
+            Refusal::SubscriberInactive(_) => "subscriber_inactive",
+            Refusal::TrunkInactive(_) => "trunk_inactive",
+            Refusal::AccountInactive(_) => "account_inactive",
+            Refusal::CalleeAccountInactive(_) => "callee_account_inactive",
+            Refusal::CalleeInactive(_) => "callee_inactive",
+            Refusal::Limit(limit) => limit_code(limit),
+            Refusal::DomainNotServed(_) => "domain_not_served",
+            Refusal::UnsupportedUri => "unsupported_uri",
+            Refusal::NoNumber => "no_number",
+            Refusal::InvalidNumber(..) => "invalid_number",
+            Refusal::UnknownName(_) => "unknown_name",
+            Refusal::NoRoute(_) => "no_route",
+            Refusal::NoTrunkUsable(_) => "no_trunk_usable",
+            Refusal::LocalNotAllowed(_) => "local_not_allowed",
+            Refusal::NotRegistered(_) => "not_registered",
+            Refusal::TooManyHops => "too_many_hops",
+            Refusal::Loop => "loop",
+            Refusal::Merged => "merged_request",
+            Refusal::Overloaded => "overloaded",
+            Refusal::ShuttingDown => "shutting_down",
+            Refusal::Full(_) => "full",
+            Refusal::BadInvite(_) => "bad_invite",
+            Refusal::BillingAccount(line)
+            | Refusal::BillingNoRateGroup(line)
+            | Refusal::BillingNoRate(line)
+            | Refusal::BillingCredit(line)
+            | Refusal::BillingNoCarrier(line) => line.code,
+            Refusal::RingTimeout(_) => "ring_timeout",
+            Refusal::AttemptsExhausted(..) => "attempts_exhausted",
+            Refusal::CalleeRefused(..) => "callee_refused",
+            Refusal::RedirectRefused(_) => "redirect_refused",
+            Refusal::Unresolved => "unresolved",
+        }
+    }
+}
+
+fn limit_code(refused: &NotAdmitted) -> &'static str {
+    use Direction::{Egress, Ingress};
+    match (refused.owner, refused.direction, refused.limit) {
+        (Owner::Account(_), Ingress, Limit::Concurrent(_)) => "account_concurrency_exceeded",
+        (Owner::Account(_), Ingress, Limit::PerSecond(_)) => "account_rate_exceeded",
+        (Owner::Account(_), Egress, Limit::Concurrent(_)) => "account_egress_concurrency_exceeded",
+        (Owner::Account(_), Egress, Limit::PerSecond(_)) => "account_egress_rate_exceeded",
+        (Owner::Trunk(_), Ingress, Limit::Concurrent(_)) => "trunk_concurrency_exceeded",
+        (Owner::Trunk(_), Ingress, Limit::PerSecond(_)) => "trunk_rate_exceeded",
+        (Owner::Trunk(_), Egress, Limit::Concurrent(_)) => "trunk_egress_concurrency_exceeded",
+        (Owner::Trunk(_), Egress, Limit::PerSecond(_)) => "trunk_egress_rate_exceeded",
+        (Owner::Subscriber(_), _, Limit::Concurrent(_)) => "subscriber_concurrency_exceeded",
+        (Owner::Subscriber(_), _, Limit::PerSecond(_)) => "subscriber_rate_exceeded",
+    }
+}
+
+impl Decision {
+    /// The stable word for machines.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Decision::FromSubscriber(..) => "from_subscriber",
+            Decision::FromTrunk(..) => "from_trunk",
+            Decision::FromTrunkByDigest(..) => "from_trunk_by_digest",
+            Decision::NumberTranslated(..) => "number_translated",
+            Decision::ToSubscriber(..) => "to_subscriber",
+            Decision::RoutesFound { .. } => "routes_found",
+            Decision::TrunkSkippedInactive(_) => "trunk_skipped_inactive",
+            Decision::TrunkSkippedLoop(_) => "trunk_skipped_loop",
+            Decision::TrunkSkippedFull(..) => "trunk_skipped_full",
+            Decision::TrunkUnresolved(..) => "trunk_unresolved",
+            Decision::ContactUnresolved(..) => "contact_unresolved",
+            Decision::TriedTrunk(..) => "tried_trunk",
+            Decision::TriedContact(..) => "tried_contact",
+            Decision::Hunted(..) => "hunted",
+            Decision::HuntStopped(..) => "hunt_stopped",
+            Decision::RedirectFollowed(_) => "redirect_followed",
+            Decision::Answered(_) => "answered",
+            Decision::GrantFinal(_) => "grant_final",
+            Decision::Billing(line) => line.code,
+            Decision::Refused(refusal) => refusal.code(),
+            Decision::Ended(end) => end.code(),
+        }
+    }
+
+    /// Code and sentence.
+    pub fn line(&self) -> DecisionLine {
+        match self {
+            Decision::Billing(line) => line.clone(),
+            other => DecisionLine { code: other.code(), sentence: other.to_string() },
+        }
+    }
+}
+
+impl End {
+    fn code(&self) -> &'static str {
+        match self {
+            End::ByCaller => "ended_by_caller",
+            End::ByCallee => "ended_by_callee",
+            End::CallerGaveUp => "caller_gave_up",
+            End::CreditUsedUp(_) => "credit_used_up",
+            End::DurationLimit(_) => "duration_limit",
+            End::LegLost(..) => "leg_lost",
+            End::Operator => "ended_by_operator",
+            End::Shutdown => "ended_by_shutdown",
+            End::Fault => "internal_fault",
+        }
+    }
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            End::ByCaller => write!(f, "The caller hung up."),
+            End::ByCallee => write!(f, "The callee hung up."),
+            End::CallerGaveUp => write!(f, "The caller gave up before anybody answered."),
+            End::CreditUsedUp(talk) => {
+                write!(f, "Cut after {} s: the money for the call was used up.", secs(*talk))
+            }
+            End::DurationLimit(limit) => {
+                write!(f, "Cut after {} s, the longest that a call may last.", secs(*limit))
+            }
+            End::LegLost(side, cause) => {
+                write!(f, "The {} was lost ({}).", party(*side), cause.word())
+            }
+            End::Operator => write!(f, "An operator ended the call."),
+            End::Shutdown => write!(f, "The switch was shut down and the call was ended."),
+            End::Fault => write!(f, "A fault inside the switch ended this one call."),
+        }
+    }
+}
+
+fn secs(duration: Duration) -> String {
+    if duration.subsec_millis() == 0 {
+        format!("{}", duration.as_secs())
+    } else {
+        format!("{:.1}", duration.as_secs_f64())
+    }
+}
+
+fn party(side: Direction) -> &'static str {
+    match side {
+        Direction::Ingress => "caller",
+        Direction::Egress => "callee",
+    }
+}
+
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Owner::Account(id) => write!(f, "Account {id}"),
+            Owner::Trunk(id) => write!(f, "Trunk {id}"),
+            Owner::Subscriber(id) => write!(f, "Subscriber {id}"),
+        }
+    }
+}
+
+impl fmt::Display for NotAdmitted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let way = match self.direction {
+            Direction::Ingress => "placing",
+            Direction::Egress => "receiving",
+        };
+        match self.limit {
+            Limit::Concurrent(limit) => {
+                write!(f, "{} is {way} {limit} calls already, as many as it may", self.owner)
+            }
+            Limit::PerSecond(limit) => write!(
+                f,
+                "{} is {way} more than the {limit} calls per second that it may",
+                self.owner
+            ),
+        }
+    }
+}
+
+impl fmt::Display for Decision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Decision::FromSubscriber(id, name) => {
+                write!(f, "The caller is subscriber {id} ({name}), by digest.")
+            }
+            Decision::FromTrunk(id, from) => {
+                write!(f, "The caller is trunk {id}, known by its address {from}.")
+            }
+            Decision::FromTrunkByDigest(id, name) => {
+                write!(f, "The caller is trunk {id}, by digest as {name}.")
+            }
+            Decision::NumberTranslated(dialled, number) => {
+                write!(f, "Dialled {dialled}, which is {}.", number.as_str())
+            }
+            Decision::ToSubscriber(id, contacts) => {
+                write!(f, "The callee is subscriber {id}, registered at {contacts} contact(s).")
+            }
+            Decision::RoutesFound { prefix_length, trunks } => {
+                write!(f, "The first {prefix_length} digits lead to {trunks} trunk(s).")
+            }
+            Decision::TrunkSkippedInactive(id) => write!(f, "Trunk {id} is switched off."),
+            Decision::TrunkSkippedLoop(id) => {
+                write!(f, "Trunk {id} was left out: the call came from it.")
+            }
+            Decision::TrunkSkippedFull(id, why) => write!(f, "Trunk {id} was left out: {why}."),
+            Decision::TrunkUnresolved(id, host) => {
+                write!(f, "Trunk {id} was left out: {host} has no address.")
+            }
+            Decision::ContactUnresolved(id, uri) => {
+                write!(f, "The contact {uri} of subscriber {id} has no usable address.")
+            }
+            Decision::TriedTrunk(id, to) => write!(f, "Tried trunk {id} at {to}."),
+            Decision::TriedContact(id, to) => write!(f, "Rang subscriber {id} at {to}."),
+            Decision::Hunted(leg, status, cause) => {
+                write!(f, "Attempt {leg} failed with {status} ({}); hunting on.", cause.word())
+            }
+            Decision::HuntStopped(leg, status, cause) => write!(
+                f,
+                "Attempt {leg} failed with {status} ({}); no other is tried after that.",
+                cause.word()
+            ),
+            Decision::RedirectFollowed(leg) => {
+                write!(f, "Attempt {leg} was redirected and that was followed.")
+            }
+            Decision::Answered(leg) => write!(f, "Attempt {leg} was answered."),
+            Decision::GrantFinal(talk) => {
+                write!(f, "The money lasts for {} s of talk and no more.", secs(*talk))
+            }
+            Decision::Billing(line) => f.write_str(&line.sentence),
+            Decision::Refused(refusal) => refusal.fmt(f),
+            Decision::Ended(end) => end.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refusal::WrongPassword(name) => write!(f, "The password of {name} was wrong."),
+            Refusal::UnknownUser(name) => write!(f, "There is no user {name}."),
+            Refusal::ForeignCredentials(id, name) => {
+                write!(f, "Trunk {id} sent the credentials of {name}, which are not its own.")
+            }
+            Refusal::WrongAddress(id, from) => {
+                write!(f, "Trunk {id} may not send from {from}.")
+            }
+            Refusal::SubscriberInactive(id) => write!(f, "Subscriber {id} is switched off."),
+            Refusal::TrunkInactive(id) => write!(f, "Trunk {id} is switched off."),
+            Refusal::AccountInactive(id) => write!(f, "Account {id} is switched off."),
+            Refusal::CalleeAccountInactive(id) => {
+                write!(f, "The callee's account {id} is switched off.")
+            }
+            Refusal::CalleeInactive(id) => {
+                write!(f, "The callee, subscriber {id}, is switched off.")
+            }
+            Refusal::Limit(limit) => write!(f, "{limit}."),
+            Refusal::DomainNotServed(host) => write!(f, "The host {host} is not served here."),
+            Refusal::UnsupportedUri => {
+                write!(f, "The Request-URI is neither sip, sips nor a global tel URI.")
+            }
+            Refusal::NoNumber => write!(f, "The Request-URI names nobody to call."),
+            Refusal::InvalidNumber(dialled, why) => {
+                write!(f, "Dialled {dialled:?}, which is no number: {why}.")
+            }
+            Refusal::UnknownName(name) => write!(f, "There is no subscriber {name:?}."),
+            Refusal::NoRoute(number) => write!(f, "No route covers {}.", number.as_str()),
+            Refusal::NoTrunkUsable(number) => write!(
+                f,
+                "Routes cover {}, but none of their trunks may be used now.",
+                number.as_str()
+            ),
+            Refusal::LocalNotAllowed(id) => {
+                write!(f, "Account {id} may not call other subscribers.")
+            }
+            Refusal::NotRegistered(id) => {
+                write!(f, "The callee, subscriber {id}, is not registered.")
+            }
+            Refusal::TooManyHops => write!(f, "Max-Forwards was used up."),
+            Refusal::Loop => write!(f, "The call has passed here before."),
+            Refusal::Merged => {
+                write!(f, "The same call came twice over different ways; the first one counts.")
+            }
+            Refusal::Overloaded => write!(f, "The switch was behind and took no new calls."),
+            Refusal::ShuttingDown => write!(f, "The switch is shutting down."),
+            Refusal::Full(limit) => write!(f, "All {limit} places for calls are taken."),
+            Refusal::BadInvite(status) => {
+                write!(f, "The INVITE was answered with {status} because of what it asks for.")
+            }
+            Refusal::BillingAccount(line)
+            | Refusal::BillingNoRateGroup(line)
+            | Refusal::BillingNoRate(line)
+            | Refusal::BillingCredit(line)
+            | Refusal::BillingNoCarrier(line) => f.write_str(&line.sentence),
+            Refusal::RingTimeout(limit) => {
+                write!(f, "It rang for {} s and nobody answered.", secs(*limit))
+            }
+            Refusal::AttemptsExhausted(attempts, status, cause) => write!(
+                f,
+                "{attempts} attempt(s) failed, the decisive one with {status} ({}).",
+                cause.word()
+            ),
+            Refusal::CalleeRefused(leg, status, cause) => {
+                write!(f, "The callee refused attempt {leg} with {status} ({}).", cause.word())
+            }
+            Refusal::RedirectRefused(status) => {
+                write!(f, "The callee sent the call elsewhere with {status}; that is not followed.")
+            }
+            Refusal::Unresolved => write!(f, "No way to the callee has an address."),
+        }
+    }
+}

@@ -1,0 +1,495 @@
+//! Checks the rows and makes the snapshot. All faults are found at once, each naming its row.
+
+use foldhash::fast::FixedState;
+use vocabulary::{AccountId, Number, SubscriberId, TrunkId};
+
+use super::network::{Network, NetworkTable};
+use super::rows::{AccountRow, NumberRow, RouteRow, Settings, SubscriberRow, TrunkRow};
+use super::{DigestOwner, Directory, Map};
+use crate::routing::{NumberPlan, RouteTable, RouteTarget};
+
+/// A row that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DirectoryError {
+    /// The same account twice.
+    #[error("account {0} is there twice")]
+    AccountTwice(AccountId),
+    /// The same subscriber twice.
+    #[error("subscriber {0} is there twice")]
+    SubscriberTwice(SubscriberId),
+    /// The same trunk twice.
+    #[error("trunk {0} is there twice")]
+    TrunkTwice(TrunkId),
+    /// A subscriber of nobody.
+    #[error("subscriber {subscriber} ({username}) belongs to account {account}, which is not there")]
+    SubscriberAccount {
+        /// Which subscriber.
+        subscriber: SubscriberId,
+        /// Its name.
+        username: String,
+        /// The account that is missing.
+        account: AccountId,
+    },
+    /// A trunk of nobody.
+    #[error("trunk {trunk} ({name}) belongs to account {account}, which is not there")]
+    TrunkAccount {
+        /// Which trunk.
+        trunk: TrunkId,
+        /// Its name.
+        name: String,
+        /// The account that is missing.
+        account: AccountId,
+    },
+    /// A user name that is taken.
+    #[error("the user name {0:?} is taken twice")]
+    UsernameTwice(String),
+    /// A user name that cannot stand in a SIP address.
+    #[error("the user name {0:?} is empty or holds a sign that a SIP address cannot")]
+    UsernameUnusable(String),
+    /// A number that rings nobody.
+    #[error("number {} rings subscriber {subscriber}, which is not there", .number.as_str())]
+    NumberSubscriber {
+        /// The number.
+        number: Number,
+        /// The subscriber that is missing.
+        subscriber: SubscriberId,
+    },
+    /// A number that rings two.
+    #[error("number {} rings subscribers {first} and {second}", .number.as_str())]
+    NumberTwice {
+        /// The number.
+        number: Number,
+        /// Its first subscriber.
+        first: SubscriberId,
+        /// Its second subscriber.
+        second: SubscriberId,
+    },
+    /// Two trunks with one address.
+    #[error("trunks {first} and {second} both send from {network}")]
+    NetworkTwice {
+        /// The address or network.
+        network: Network,
+        /// One trunk.
+        first: TrunkId,
+        /// The other.
+        second: TrunkId,
+    },
+    /// A trunk that neither sends nor receives.
+    #[error("trunk {trunk} ({name}) has neither a host to send to nor an address or digest user")]
+    TrunkUseless {
+        /// Which trunk.
+        trunk: TrunkId,
+        /// Its name.
+        name: String,
+    },
+    /// A host that is none.
+    #[error("trunk {trunk} ({name}): {host:?} is not a host name or address")]
+    TrunkHost {
+        /// Which trunk.
+        trunk: TrunkId,
+        /// Its name.
+        name: String,
+        /// What was written.
+        host: String,
+    },
+    /// A registration that cannot be made.
+    #[error("trunk {trunk} ({name}) is to register but has {lacks}")]
+    TrunkRegistration {
+        /// Which trunk.
+        trunk: TrunkId,
+        /// Its name.
+        name: String,
+        /// What is missing.
+        lacks: &'static str,
+    },
+    /// A number plan that contradicts itself.
+    #[error("the number plan of {owner}: {fault}")]
+    Plan {
+        /// Whose.
+        owner: String,
+        /// What is wrong.
+        fault: String,
+    },
+    /// A route to nowhere.
+    #[error("the route for prefix {prefix:?} leads to trunk {trunk}, which is not there")]
+    RouteTrunk {
+        /// Its prefix.
+        prefix: String,
+        /// The trunk that is missing.
+        trunk: TrunkId,
+    },
+    /// A route over a trunk that takes no calls.
+    #[error("the route for prefix {prefix:?} leads to trunk {trunk}, which has no host to send to")]
+    RouteWithoutHost {
+        /// Its prefix.
+        prefix: String,
+        /// The trunk.
+        trunk: TrunkId,
+    },
+    /// The same prefix to the same trunk twice.
+    #[error("the route for prefix {prefix:?} to trunk {trunk} is there twice")]
+    RouteTwice {
+        /// Its prefix.
+        prefix: String,
+        /// The trunk.
+        trunk: TrunkId,
+    },
+    /// A prefix that no number has.
+    #[error("the route prefix {0:?} holds something other than digits, * and #")]
+    RoutePrefix(String),
+    /// Settings that contradict each other.
+    #[error("settings: {0}")]
+    Settings(String),
+}
+
+/// Collects rows in any order; `build` checks them.
+#[derive(Debug, Default)]
+pub struct DirectoryBuilder {
+    settings: Settings,
+    accounts: Vec<AccountRow>,
+    subscribers: Vec<SubscriberRow>,
+    numbers: Vec<NumberRow>,
+    trunks: Vec<TrunkRow>,
+    routes: Vec<RouteRow>,
+    seed: u64,
+}
+
+impl DirectoryBuilder {
+    /// An empty directory. The seed keys the maps whose keys peers choose; keep it secret.
+    pub fn new(settings: Settings, seed: u64) -> DirectoryBuilder {
+        DirectoryBuilder { settings, seed, ..DirectoryBuilder::default() }
+    }
+
+    /// Adds an account.
+    #[must_use]
+    pub fn account(mut self, row: AccountRow) -> DirectoryBuilder {
+        self.accounts.push(row);
+        self
+    }
+
+    /// Adds a subscriber.
+    #[must_use]
+    pub fn subscriber(mut self, row: SubscriberRow) -> DirectoryBuilder {
+        self.subscribers.push(row);
+        self
+    }
+
+    /// Adds a number.
+    #[must_use]
+    pub fn number(mut self, row: NumberRow) -> DirectoryBuilder {
+        self.numbers.push(row);
+        self
+    }
+
+    /// Adds a trunk.
+    #[must_use]
+    pub fn trunk(mut self, row: TrunkRow) -> DirectoryBuilder {
+        self.trunks.push(row);
+        self
+    }
+
+    /// Adds a route.
+    #[must_use]
+    pub fn route(mut self, row: RouteRow) -> DirectoryBuilder {
+        self.routes.push(row);
+        self
+    }
+
+    /// The snapshot, or every fault found.
+    pub fn build(self) -> Result<Directory, Vec<DirectoryError>> {
+        let mut faults = Vec::new();
+        check_settings(&self.settings, &mut faults);
+        let state = FixedState::with_seed(self.seed);
+        let mut directory = Directory {
+            settings: self.settings,
+            accounts: Map::with_capacity_and_hasher(self.accounts.len(), state),
+            subscribers: Map::with_capacity_and_hasher(self.subscribers.len(), state),
+            trunks: Map::with_capacity_and_hasher(self.trunks.len(), state),
+            users: Map::with_capacity_and_hasher(self.subscribers.len(), state),
+            numbers: Map::with_capacity_and_hasher(self.numbers.len(), state),
+            networks: NetworkTable::default(),
+            routes: RouteTable::default(),
+            registering: Vec::new(),
+        };
+        for row in self.accounts {
+            if directory.accounts.insert(row.id, row.clone()).is_some() {
+                faults.push(DirectoryError::AccountTwice(row.id));
+            }
+        }
+        for row in self.subscribers {
+            add_subscriber(&mut directory, row, &mut faults);
+        }
+        for row in self.trunks {
+            add_trunk(&mut directory, row, &mut faults);
+        }
+        for row in self.numbers {
+            add_number(&mut directory, &row, &mut faults);
+        }
+        for row in self.routes {
+            add_route(&mut directory, row, &mut faults);
+        }
+        directory.registering.sort_unstable();
+        if faults.is_empty() { Ok(directory) } else { Err(faults) }
+    }
+}
+
+fn check_settings(settings: &Settings, faults: &mut Vec<DirectoryError>) {
+    let mut complain = |text: &str| faults.push(DirectoryError::Settings(text.into()));
+    if settings.realm.is_empty() || settings.realm.contains(['"', '\\', '\r', '\n', ' ', '@']) {
+        complain("the realm is empty or holds a space, quote, backslash or @");
+    }
+    if settings.registration_min > settings.registration_max {
+        complain("the shortest registration is longer than the longest");
+    }
+    let allowed = settings.registration_min..=settings.registration_max;
+    if !allowed.contains(&settings.registration_default) {
+        complain("the default registration is outside the shortest and the longest");
+    }
+    if settings.attempts_max == 0 {
+        complain("a call that may make no egress attempt goes nowhere");
+    }
+    if settings.session_expires.is_some_and(|expires| expires < settings.session_min) {
+        complain("the session interval is shorter than the shortest accepted");
+    }
+    check_plan("subscribers", &settings.plan, faults);
+}
+
+fn check_plan(owner: &str, plan: &NumberPlan, faults: &mut Vec<DirectoryError>) {
+    let mut complain =
+        |fault: String| faults.push(DirectoryError::Plan { owner: owner.into(), fault });
+    let fields = [
+        ("country", &plan.country),
+        ("international prefix", &plan.international),
+        ("national prefix", &plan.national),
+        ("technical prefix", &plan.tech_prefix),
+    ];
+    for (name, value) in fields {
+        if !value.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'*' | b'#')) {
+            complain(format!("the {name} {value:?} holds something other than digits, * and #"));
+        }
+    }
+    if !plan.national.is_empty() && plan.country.is_empty() {
+        complain("there is a national prefix and no country".into());
+    }
+    for rule in &plan.rewrites {
+        let is_number = |text: &str| text.bytes().all(|b| b.is_ascii_digit() || b"*#".contains(&b));
+        if !is_number(&rule.matches) || !is_number(&rule.prepend) {
+            complain(format!("the rewrite of {:?} holds something else than digits", rule.matches));
+        }
+        if usize::from(rule.strip) > rule.matches.len() {
+            complain(format!("the rewrite of {:?} strips more than it matches", rule.matches));
+        }
+    }
+}
+
+fn is_user_part(text: &str) -> bool {
+    !text.is_empty()
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.!~*'()&=+$,;?/#".contains(&b))
+}
+
+fn claim_username(
+    directory: &mut Directory,
+    username: &str,
+    owner: DigestOwner,
+    faults: &mut Vec<DirectoryError>,
+) {
+    if !is_user_part(username) {
+        faults.push(DirectoryError::UsernameUnusable(username.into()));
+    } else if directory.users.insert(username.into(), owner).is_some() {
+        faults.push(DirectoryError::UsernameTwice(username.into()));
+    }
+}
+
+fn add_subscriber(directory: &mut Directory, row: SubscriberRow, faults: &mut Vec<DirectoryError>) {
+    if !directory.accounts.contains_key(&row.account) {
+        faults.push(DirectoryError::SubscriberAccount {
+            subscriber: row.id,
+            username: row.username.clone(),
+            account: row.account,
+        });
+    }
+    if let Some(plan) = &row.plan {
+        check_plan(&format!("subscriber {}", row.username), plan, faults);
+    }
+    claim_username(directory, &row.username, DigestOwner::Subscriber(row.id), faults);
+    let id = row.id;
+    if directory.subscribers.insert(id, row).is_some() {
+        faults.push(DirectoryError::SubscriberTwice(id));
+    }
+}
+
+fn add_trunk(directory: &mut Directory, row: TrunkRow, faults: &mut Vec<DirectoryError>) {
+    let (trunk, name) = (row.id, row.name.clone());
+    if !directory.accounts.contains_key(&row.account) {
+        let account = row.account;
+        faults.push(DirectoryError::TrunkAccount { trunk, name: name.clone(), account });
+    }
+    if row.host.is_empty() && row.ingress.networks.is_empty() && row.ingress.digest.is_none() {
+        faults.push(DirectoryError::TrunkUseless { trunk, name: name.clone() });
+    }
+    let host_signs = |b: u8| b.is_ascii_alphanumeric() || b"-_.:[]".contains(&b);
+    if !row.host.bytes().all(host_signs) {
+        let host = row.host.clone();
+        faults.push(DirectoryError::TrunkHost { trunk, name: name.clone(), host });
+    }
+    if row.registration.is_some() {
+        let lacks = match (row.host.is_empty(), &row.credentials) {
+            (true, _) => Some("no host"),
+            (false, None) => Some("no credentials"),
+            (false, Some(_)) => None,
+        };
+        if let Some(lacks) = lacks {
+            faults.push(DirectoryError::TrunkRegistration { trunk, name: name.clone(), lacks });
+        }
+        directory.registering.push(trunk);
+    }
+    check_plan(&format!("trunk {name}, ingress"), &row.ingress_plan, faults);
+    check_plan(&format!("trunk {name}, egress"), &row.egress_plan, faults);
+    for network in &row.ingress.networks {
+        if let Some(other) = directory.networks.add(*network, trunk) {
+            let network = *network;
+            faults.push(DirectoryError::NetworkTwice { network, first: other, second: trunk });
+        }
+    }
+    if let Some((username, _)) = &row.ingress.digest {
+        claim_username(directory, username, DigestOwner::Trunk(trunk), faults);
+    }
+    if directory.trunks.insert(trunk, row).is_some() {
+        faults.push(DirectoryError::TrunkTwice(trunk));
+    }
+}
+
+fn add_number(directory: &mut Directory, row: &NumberRow, faults: &mut Vec<DirectoryError>) {
+    let (number, subscriber) = (row.number, row.subscriber);
+    if !directory.subscribers.contains_key(&subscriber) {
+        faults.push(DirectoryError::NumberSubscriber { number, subscriber });
+    }
+    if let Some(first) = directory.numbers.insert(number, subscriber) {
+        faults.push(DirectoryError::NumberTwice { number, first, second: subscriber });
+    }
+}
+
+fn add_route(directory: &mut Directory, row: RouteRow, faults: &mut Vec<DirectoryError>) {
+    let RouteRow { prefix, trunk, priority } = row;
+    match directory.trunks.get(&trunk) {
+        None => return faults.push(DirectoryError::RouteTrunk { prefix, trunk }),
+        Some(row) if row.host.is_empty() => {
+            return faults.push(DirectoryError::RouteWithoutHost { prefix, trunk });
+        }
+        Some(_) => {}
+    }
+    if let Some((length, targets)) = directory.routes.find(prefix.as_bytes()) {
+        if length == prefix.len() && targets.iter().any(|target| target.trunk == trunk) {
+            return faults.push(DirectoryError::RouteTwice { prefix, trunk });
+        }
+    }
+    if !directory.routes.add(&prefix, RouteTarget { trunk, priority }) {
+        faults.push(DirectoryError::RoutePrefix(prefix));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::directory::{DigestSecret, Limits};
+
+    fn account(id: u64) -> AccountRow {
+        AccountRow {
+            id: AccountId(id),
+            name: format!("a{id}"),
+            is_active: true,
+            allows_local: true,
+            ingress: Limits::default(),
+            egress: Limits::default(),
+        }
+    }
+
+    fn subscriber(id: u64, account: u64, username: &str) -> SubscriberRow {
+        SubscriberRow {
+            id: SubscriberId(id),
+            account: AccountId(account),
+            username: username.into(),
+            secret: DigestSecret { ha1_md5: [0; 16], ha1_sha256: [0; 32] },
+            number: None,
+            is_active: true,
+            contacts_max: 5,
+            plan: None,
+        }
+    }
+
+    fn trunk(id: u64, host: &str) -> TrunkRow {
+        TrunkRow { host: host.into(), ..TrunkRow::new(TrunkId(id), "t", AccountId(1)) }
+    }
+
+    fn route(prefix: &str, trunk: u64) -> RouteRow {
+        RouteRow { prefix: prefix.into(), trunk: TrunkId(trunk), priority: 1 }
+    }
+
+    #[track_caller]
+    fn check(builder: DirectoryBuilder, faults: &[&str]) {
+        let found: Vec<String> = match builder.account(account(1)).build() {
+            Ok(_) => Vec::new(),
+            Err(found) => found.iter().map(ToString::to_string).collect(),
+        };
+        assert_eq!(found, faults);
+    }
+
+    #[test]
+    fn faults_name_their_rows() {
+        let new = || DirectoryBuilder::new(Settings::default(), 1);
+        let number = "4930123456".parse().unwrap();
+        check(new(), &[]);
+        check(new().account(account(1)), &["account 1 is there twice"]);
+        check(
+            new().subscriber(subscriber(7, 9, "alice")),
+            &["subscriber 7 (alice) belongs to account 9, which is not there"],
+        );
+        check(
+            new().subscriber(subscriber(7, 1, "al")).subscriber(subscriber(8, 1, "al")),
+            &["the user name \"al\" is taken twice"],
+        );
+        check(
+            new().subscriber(subscriber(7, 1, "a b")),
+            &["the user name \"a b\" is empty or holds a sign that a SIP address cannot"],
+        );
+        check(
+            new().number(NumberRow { number, subscriber: SubscriberId(7) }),
+            &["number 4930123456 rings subscriber 7, which is not there"],
+        );
+        check(
+            new().trunk(trunk(3, "")),
+            &["trunk 3 (t) has neither a host to send to nor an address or digest user"],
+        );
+        check(
+            new().trunk(trunk(3, "a b")),
+            &["trunk 3 (t): \"a b\" is not a host name or address"],
+        );
+        check(
+            new().route(route("49", 3)),
+            &["the route for prefix \"49\" leads to trunk 3, which is not there"],
+        );
+        check(
+            new().trunk(trunk(3, "h")).route(route("+49", 3)),
+            &["the route prefix \"+49\" holds something other than digits, * and #"],
+        );
+        check(
+            new().trunk(trunk(3, "h")).route(route("49", 3)).route(route("49", 3)),
+            &["the route for prefix \"49\" to trunk 3 is there twice"],
+        );
+    }
+
+    #[test]
+    fn two_trunks_cannot_share_an_address() {
+        let with_network = |id| {
+            let mut row = trunk(id, "");
+            row.ingress.networks.push("10.0.0.1".parse().unwrap());
+            row
+        };
+        check(
+            DirectoryBuilder::new(Settings::default(), 1)
+                .trunk(with_network(3))
+                .trunk(with_network(4)),
+            &["trunks 3 and 4 both send from 10.0.0.1"],
+        );
+    }
+}

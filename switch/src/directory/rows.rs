@@ -1,0 +1,265 @@
+//! The rows from which a directory is built, as plain values: whoever keeps them (a database, a
+//! file, a test) fills these in.
+
+use std::time::Duration;
+
+use sip::transport::Transport;
+use vocabulary::{AccountId, Number, SubscriberId, TrunkId};
+
+use super::network::Network;
+use crate::routing::{HuntCodes, NumberPlan};
+
+/// Limits in one direction; `None` is no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Calls at the same time.
+    pub concurrent: Option<u32>,
+    /// New calls in any one second.
+    pub per_second: Option<u32>,
+}
+
+/// What the switch needs to know of an account. Its money is billing's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccountRow {
+    /// Which.
+    pub id: AccountId,
+    /// For sentences.
+    pub name: String,
+    /// Off means that every call by it or to it is refused at once.
+    pub is_active: bool,
+    /// Whether it may call other subscribers.
+    pub allows_local: bool,
+    /// Calls it sends us.
+    pub ingress: Limits,
+    /// Calls we send it.
+    pub egress: Limits,
+}
+
+/// H(username:realm:password), so that the password itself is not kept.
+#[derive(Clone, PartialEq, Eq)]
+pub struct DigestSecret {
+    /// By MD5 (RFC 2617).
+    pub ha1_md5: [u8; 16],
+    /// By SHA-256 (RFC 8760).
+    pub ha1_sha256: [u8; 32],
+}
+
+impl std::fmt::Debug for DigestSecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("DigestSecret(***)")
+    }
+}
+
+/// A user name and password of ours at a peer.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credentials {
+    /// The user name.
+    pub username: String,
+    /// The password in clear, because the peer's realm is not known beforehand.
+    pub password: String,
+}
+
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Credentials({}, ***)", self.username)
+    }
+}
+
+/// A device or person that registers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SubscriberRow {
+    /// Which.
+    pub id: SubscriberId,
+    /// Who pays.
+    pub account: AccountId,
+    /// Digest user name and user part of its address of record.
+    pub username: String,
+    /// How it proves who it is.
+    pub secret: DigestSecret,
+    /// Its caller's number when it sends none.
+    pub number: Option<Number>,
+    /// Off means no registration and no call.
+    pub is_active: bool,
+    /// How many contacts it may have.
+    pub contacts_max: u8,
+    /// How it dials; `None` takes the settings' plan.
+    pub plan: Option<NumberPlan>,
+}
+
+/// A number that rings a subscriber.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NumberRow {
+    /// E.164 without `+`.
+    pub number: Number,
+    /// Whom it rings.
+    pub subscriber: SubscriberId,
+}
+
+/// How we know that a call comes from a trunk. With both, both are needed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TrunkIngress {
+    /// Its addresses: `10.0.0.1`, `10.0.0.0/24`, `10.0.0.1:5080`, `[2001:db8::]/32`.
+    pub networks: Vec<Network>,
+    /// Its user name and secret.
+    pub digest: Option<(String, DigestSecret)>,
+}
+
+/// Our registration at a trunk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrunkRegistration {
+    /// User part of our address of record there.
+    pub username: String,
+    /// The registrar's domain; empty takes the trunk's host.
+    pub domain: String,
+    /// How long to ask for.
+    pub expires: Duration,
+}
+
+/// A configured SIP peer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrunkRow {
+    /// Which.
+    pub id: TrunkId,
+    /// For sentences.
+    pub name: String,
+    /// Pays for what it sends us, is paid for what we send it.
+    pub account: AccountId,
+    /// Off means neither in nor out.
+    pub is_active: bool,
+    /// Where we send to: a host name or address (IPv6 in brackets). Empty: receives no calls.
+    pub host: String,
+    /// The port; `None` leaves it to RFC 3263.
+    pub port: Option<u16>,
+    /// The transport; `None` leaves it to RFC 3263.
+    pub transport: Option<Transport>,
+    /// Our listener for it; `None` takes the first that fits the transport and address family.
+    pub listener: Option<u16>,
+    /// How we know its calls.
+    pub ingress: TrunkIngress,
+    /// Our credentials there.
+    pub credentials: Option<Credentials>,
+    /// Whether and how we register there.
+    pub registration: Option<TrunkRegistration>,
+    /// The numbers it sends us.
+    pub ingress_plan: NumberPlan,
+    /// The numbers it wants from us.
+    pub egress_plan: NumberPlan,
+    /// Calls it sends us.
+    pub ingress_limits: Limits,
+    /// Calls we send it.
+    pub egress_limits: Limits,
+    /// When to stop and when to hunt after its failures.
+    pub codes: HuntCodes,
+    /// How long it may ring; `None` takes the settings'.
+    pub ring_timeout: Option<Duration>,
+    /// Whether P-Asserted-Identity is believed from it and sent to it (RFC 3325).
+    pub is_trusted: bool,
+}
+
+impl TrunkRow {
+    /// A trunk with nothing but a name and an account, to be filled in.
+    pub fn new(id: TrunkId, name: &str, account: AccountId) -> TrunkRow {
+        TrunkRow {
+            id,
+            name: name.into(),
+            account,
+            is_active: true,
+            host: String::new(),
+            port: None,
+            transport: None,
+            listener: None,
+            ingress: TrunkIngress::default(),
+            credentials: None,
+            registration: None,
+            ingress_plan: NumberPlan::default(),
+            egress_plan: NumberPlan::default(),
+            ingress_limits: Limits::default(),
+            egress_limits: Limits::default(),
+            codes: HuntCodes::default(),
+            ring_timeout: None,
+            is_trusted: false,
+        }
+    }
+}
+
+/// Calls to numbers with this prefix may go to this trunk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RouteRow {
+    /// Digits; empty covers everything.
+    pub prefix: String,
+    /// The trunk.
+    pub trunk: TrunkId,
+    /// Lower goes first; billing orders by cost within one priority.
+    pub priority: u16,
+}
+
+/// What a 3xx from a callee does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RedirectPolicy {
+    /// It counts as a failure.
+    Reject,
+    /// Followed at most so often, and only where it changes neither who is paid nor what it
+    /// costs: to another address of the same number at the same trunk, or from one subscriber to
+    /// another of the same account.
+    Follow {
+        /// How many redirections one call may take.
+        hops_max: u8,
+    },
+}
+
+/// What holds for all calls.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The digest realm; also the host in our own addresses of record.
+    pub realm: String,
+    /// Further hosts served; if empty, the host of a Request-URI is not looked at.
+    pub domains: Vec<String>,
+    /// How subscribers dial.
+    pub plan: NumberPlan,
+    /// Shortest registration accepted; shorter gets 423.
+    pub registration_min: Duration,
+    /// What a phone gets that asks for nothing.
+    pub registration_default: Duration,
+    /// Longest registration given.
+    pub registration_max: Duration,
+    /// How long a callee may ring.
+    pub ring_timeout: Duration,
+    /// How long a target may stay silent (not even 100) before the next is tried.
+    pub silence_timeout: Duration,
+    /// How long a target may take to ring, counted from the INVITE.
+    pub progress_timeout: Duration,
+    /// Longest call.
+    pub duration_max: Duration,
+    /// How many egress attempts one call may make.
+    pub attempts_max: u8,
+    /// What a 3xx does.
+    pub redirects: RedirectPolicy,
+    /// Retry-After of a 503 to new work, in seconds.
+    pub retry_after_secs: u32,
+    /// Session-Expires that we ask for (RFC 4028); `None` asks for none.
+    pub session_expires: Option<Duration>,
+    /// Shortest Session-Expires that we accept.
+    pub session_min: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            realm: "tandem.invalid".into(),
+            domains: Vec::new(),
+            plan: NumberPlan::default(),
+            registration_min: Duration::from_secs(60),
+            registration_default: Duration::from_secs(3600),
+            registration_max: Duration::from_secs(7200),
+            ring_timeout: Duration::from_secs(120),
+            silence_timeout: Duration::from_secs(5),
+            progress_timeout: Duration::from_secs(30),
+            duration_max: Duration::from_secs(4 * 3600),
+            attempts_max: 8,
+            redirects: RedirectPolicy::Follow { hops_max: 3 },
+            retry_after_secs: 5,
+            session_expires: Some(Duration::from_secs(1800)),
+            session_min: Duration::from_secs(90),
+        }
+    }
+}

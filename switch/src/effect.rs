@@ -1,0 +1,270 @@
+//! What goes into a shard and what comes out of it. Both lists are closed.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use sip::transport::{Path, Transmit, Transport};
+use vocabulary::{
+    AccountId, Authorization, AuthorizeRequest, CallId, ExtendRequest, Extension, Number, Refused,
+    SettleRequest, SubscriberId, TrunkId, Utc,
+};
+
+use crate::directory::Directory;
+use crate::registrar::StoredBinding;
+
+/// Names a question to the resolver; the answer brings it back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct QueryId(pub u64);
+
+/// One address where a host can be reached, in the order in which they are to be tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Target {
+    /// By which protocol.
+    pub transport: Transport,
+    /// Where.
+    pub addr: SocketAddr,
+}
+
+/// What can happen to a shard.
+#[derive(Debug)]
+pub enum Input {
+    /// A message arrived.
+    Message {
+        /// From where.
+        path: Path,
+        /// The datagram, or one message cut out of a stream.
+        bytes: Bytes,
+    },
+    /// The time that `poll_timeout` named has come. Late and early calls are harmless.
+    Timeout,
+    /// Nothing can be sent there: connection lost or refused, address unreachable.
+    PathFailed(Path),
+    /// Billing's answer to [`Effect::Authorize`].
+    Authorized {
+        /// The call; it may have ended meanwhile.
+        call: CallId,
+        /// How long it may talk, or why it may not.
+        result: Result<Authorization, Refused>,
+    },
+    /// Billing's answer to [`Effect::Extend`].
+    Extended(Extension),
+    /// The journal has [`Effect::Answered`] on disk: the caller may hear the answer.
+    Recorded {
+        /// The call; it may have ended meanwhile.
+        call: CallId,
+    },
+    /// The resolver's answer to [`Effect::Resolve`]; no targets means that it failed.
+    Resolved {
+        /// The question.
+        query: QueryId,
+        /// Where to send, best first.
+        targets: Vec<Target>,
+    },
+    /// A new snapshot of everything configured. Live calls keep what they have.
+    Directory(Arc<Directory>),
+    /// An operator ends a call.
+    HangUp {
+        /// Which one.
+        call: CallId,
+    },
+    /// Whether the worker is behind: then new INVITEs and REGISTERs get 503, nothing else does.
+    Overloaded(bool),
+    /// Take no new calls; [`Input::ReleaseAll`] ends those that remain at the limit.
+    Drain,
+    /// End every call now (the drain limit is reached).
+    ReleaseAll,
+}
+
+/// What a shard wants done.
+#[derive(Debug)]
+pub enum Effect {
+    /// Send this.
+    Send(Transmit),
+    /// Ask billing; answer with [`Input::Authorized`], at once or later.
+    Authorize(AuthorizeRequest),
+    /// Ask billing for more time; answer with [`Input::Extended`].
+    Extend(ExtendRequest),
+    /// The callee answered: journal it, and say [`Input::Recorded`] once it is on disk.
+    Answered {
+        /// The call.
+        call: CallId,
+        /// The egress trunk that answered; `None` if a subscriber did.
+        trunk: Option<TrunkId>,
+        /// When.
+        at: Utc,
+    },
+    /// The call is over; comes exactly once for every call, refused ones too.
+    Settle(Box<SettleRequest>),
+    /// Find the addresses of a SIP host (RFC 3263); answer with [`Input::Resolved`].
+    Resolve {
+        /// To be given back.
+        query: QueryId,
+        /// What to look up.
+        host: HostToResolve,
+    },
+    /// The bindings of a subscriber changed: store this set in place of the one before.
+    BindingChanged {
+        /// Whose.
+        subscriber: SubscriberId,
+        /// All that are valid now.
+        bindings: Vec<StoredBinding>,
+    },
+}
+
+/// A host that is not an IP address, as RFC 3263 section 4 wants to know it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct HostToResolve {
+    /// The name.
+    pub host: String,
+    /// The port, if one was written: then SRV is not asked.
+    pub port: Option<u16>,
+    /// The transport, if one was written.
+    pub transport: Option<Transport>,
+    /// Whether only TLS will do (`sips:`).
+    pub is_secure: bool,
+}
+
+impl HostToResolve {
+    /// The target, if the host needs no resolver because it is an address already.
+    pub fn literal(&self) -> Option<Target> {
+        let host = self.host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
+        let ip: IpAddr = host.unwrap_or(&self.host).parse().ok()?;
+        let default = if self.is_secure { Transport::Tls } else { Transport::Udp };
+        let transport = self.transport.unwrap_or(default);
+        let port = self.port.unwrap_or(transport.default_port());
+        Some(Target { transport, addr: SocketAddr::new(ip, port) })
+    }
+}
+
+/// Where a live call stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LiveState {
+    /// Waiting for billing.
+    Authorizing,
+    /// Looking for someone who answers.
+    Hunting,
+    /// Answered; the journal is being written.
+    Answering,
+    /// Up.
+    Talking,
+    /// Settled; the last messages are on their way.
+    Releasing,
+}
+
+impl LiveState {
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            LiveState::Authorizing => "authorizing",
+            LiveState::Hunting => "hunting",
+            LiveState::Answering => "answering",
+            LiveState::Talking => "talking",
+            LiveState::Releasing => "releasing",
+        }
+    }
+}
+
+/// A live call, for whoever wants to see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LiveCall {
+    /// Which.
+    pub call: CallId,
+    /// Where it stands.
+    pub state: LiveState,
+    /// Who pays.
+    pub account: Option<AccountId>,
+    /// The calling subscriber, if one calls.
+    pub subscriber: Option<SubscriberId>,
+    /// The trunk it came in by, if it did.
+    pub ingress_trunk: Option<TrunkId>,
+    /// The trunk it leaves by, if it does.
+    pub egress_trunk: Option<TrunkId>,
+    /// The caller.
+    pub cli: Option<Number>,
+    /// The called number.
+    pub cld: Option<Number>,
+    /// The ingress leg's Call-ID.
+    pub sip_call_id: String,
+    /// When the INVITE came.
+    pub started_at: Utc,
+    /// When the callee answered.
+    pub answered_at: Option<Utc>,
+    /// Talk time that is paid for so far.
+    pub granted: Duration,
+}
+
+macro_rules! stats {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// Counters since the start of the shard, and a few gauges; for metrics.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub struct Stats { $($(#[$doc])* pub $name: u64,)* }
+
+        impl Stats {
+            /// Every value with its name.
+            pub fn values(&self) -> impl Iterator<Item = (&'static str, u64)> {
+                [$((stringify!($name), self.$name),)*].into_iter()
+            }
+
+            /// Adds another shard's.
+            pub fn add(&mut self, other: &Stats) {
+                $(self.$name += other.$name;)*
+            }
+        }
+    };
+}
+
+stats! {
+    /// Gauge: calls not yet released.
+    calls_live,
+    /// Gauge: of these, answered and up.
+    calls_talking,
+    /// INVITEs that became a call, refused ones included.
+    calls_started,
+    /// Calls refused before anything was sent to a callee.
+    calls_refused,
+    /// Calls answered.
+    calls_answered,
+    /// Calls ended because the money did.
+    calls_cut,
+    /// Calls dropped by a fault of ours.
+    calls_panicked,
+    /// Egress attempts placed.
+    egress_attempts,
+    /// Requests challenged for credentials.
+    challenges,
+    /// Requests with a wrong password or an unknown name.
+    authentication_failures,
+    /// REGISTERs that changed or refreshed a binding.
+    registrations,
+    /// REGISTERs refused.
+    registrations_refused,
+    /// New INVITEs and REGISTERs turned away because the worker was behind.
+    overload_refusals,
+    /// Messages of a dialog that we do not know.
+    strays,
+    /// Gauge: trunks where we are registered.
+    upstream_registered,
+    /// Registrations towards trunks that failed.
+    upstream_failures,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(host: &str, port: Option<u16>, expected: Option<&str>) {
+        let host = HostToResolve { host: host.into(), port, transport: None, is_secure: false };
+        assert_eq!(host.literal().map(|t| t.addr.to_string()).as_deref(), expected);
+    }
+
+    #[test]
+    fn addresses_need_no_resolver() {
+        check("10.0.0.1", None, Some("10.0.0.1:5060"));
+        check("10.0.0.1", Some(5080), Some("10.0.0.1:5080"));
+        check("[2001:db8::1]", None, Some("[2001:db8::1]:5060"));
+        check("carrier.example", Some(5060), None);
+    }
+}

@@ -1,0 +1,21 @@
+//! Calls: legs, routing, admission, registrar. A shard takes `(now, input)` and leaves effects; it
+//! knows time, never money, and owns no socket.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+pub mod admission;
+pub mod decision;
+pub mod directory;
+pub mod effect;
+pub mod leg;
+pub mod registrar;
+pub mod release;
+pub mod routing;
+pub mod shard;
+pub mod token;
+
+mod call;
+
+pub use effect::{
+    Effect, HostToResolve, Input, LiveCall, LiveState, QueryId, Stats, Target,
+};
+pub use shard::{Shard, ShardConfig, Shared};

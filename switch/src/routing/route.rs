@@ -1,0 +1,149 @@
+//! Routes by longest prefix, in an array trie: one step a digit, no hashing, no comparison.
+
+use vocabulary::TrunkId;
+
+/// A trunk that a prefix may go to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RouteTarget {
+    /// The trunk.
+    pub trunk: TrunkId,
+    /// Lower goes first.
+    pub priority: u16,
+}
+
+/// Ten digits, `*` and `#`.
+const FANOUT: usize = 12;
+const NONE: u32 = 0;
+
+#[derive(Clone, Debug, Default)]
+struct Node {
+    children: [u32; FANOUT],
+    /// Index into `targets` plus one.
+    targets: u32,
+}
+
+/// Longest prefix → trunks.
+#[derive(Clone, Debug)]
+pub struct RouteTable {
+    nodes: Vec<Node>,
+    targets: Vec<Vec<RouteTarget>>,
+}
+
+impl Default for RouteTable {
+    fn default() -> RouteTable {
+        RouteTable { nodes: vec![Node::default()], targets: Vec::new() }
+    }
+}
+
+fn branch(digit: u8) -> Option<usize> {
+    match digit {
+        b'0'..=b'9' => Some(usize::from(digit - b'0')),
+        b'*' => Some(10),
+        b'#' => Some(11),
+        _ => None,
+    }
+}
+
+impl RouteTable {
+    /// Adds a trunk to a prefix, behind those of the same priority. False if the prefix holds
+    /// something that no number does.
+    #[must_use]
+    pub fn add(&mut self, prefix: &str, target: RouteTarget) -> bool {
+        if !prefix.bytes().all(|digit| branch(digit).is_some()) {
+            return false;
+        }
+        let mut at = 0;
+        for slot in prefix.bytes().filter_map(branch) {
+            if self.nodes[at].children[slot] == NONE {
+                self.nodes[at].children[slot] =
+                    u32::try_from(self.nodes.len()).expect("fewer than 2^32 prefix digits");
+                self.nodes.push(Node::default());
+            }
+            at = self.nodes[at].children[slot] as usize;
+        }
+        let node = &mut self.nodes[at];
+        if node.targets == NONE {
+            self.targets.push(Vec::new());
+            node.targets = u32::try_from(self.targets.len()).expect("fewer than 2^32 prefixes");
+        }
+        let targets = &mut self.targets[node.targets as usize - 1];
+        let place = targets.partition_point(|t| t.priority <= target.priority);
+        targets.insert(place, target);
+        true
+    }
+
+    /// The targets of the longest prefix of `digits` that has any, and that prefix's length.
+    pub fn find(&self, digits: &[u8]) -> Option<(usize, &[RouteTarget])> {
+        let mut at = &self.nodes[0];
+        let mut found = (at.targets, 0);
+        for (depth, digit) in digits.iter().enumerate() {
+            let Some(slot) = branch(*digit) else { break };
+            let child = at.children[slot];
+            if child == NONE {
+                break;
+            }
+            at = &self.nodes[child as usize];
+            if at.targets != NONE {
+                found = (at.targets, depth + 1);
+            }
+        }
+        let index = (found.0 as usize).checked_sub(1)?;
+        Some((found.1, &self.targets[index]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn target(trunk: u64, priority: u16) -> RouteTarget {
+        RouteTarget { trunk: TrunkId(trunk), priority }
+    }
+
+    #[test]
+    fn the_longest_prefix_wins_and_priority_orders() {
+        let mut table = RouteTable::default();
+        assert_eq!(table.find(b"4930"), None);
+        for (prefix, to) in [
+            ("49", target(1, 20)),
+            ("49", target(2, 10)),
+            ("49", target(3, 10)),
+            ("4930", target(4, 1)),
+            ("*1", target(5, 1)),
+        ] {
+            assert!(table.add(prefix, to));
+        }
+        assert!(!table.add("49x", target(6, 1)));
+        let order = |digits: &[u8]| {
+            let (length, targets) = table.find(digits)?;
+            Some((length, targets.iter().map(|t| t.trunk.0).collect::<Vec<_>>()))
+        };
+        assert_eq!(order(b"4989123"), Some((2, vec![2, 3, 1])));
+        assert_eq!(order(b"4930123"), Some((4, vec![4])));
+        assert_eq!(order(b"*101#"), Some((2, vec![5])));
+        assert_eq!(order(b"34600"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn the_trie_agrees_with_a_search_from_the_longest_prefix(
+            prefixes in proptest::collection::btree_map("[0-3*#]{0,5}", 0u64..9, 0..20),
+            digits in "[0-3*#]{1,8}",
+        ) {
+            let mut table = RouteTable::default();
+            for (prefix, trunk) in &prefixes {
+                prop_assert!(table.add(prefix, target(*trunk, 1)));
+            }
+            let model: &BTreeMap<String, u64> = &prefixes;
+            let expected = (0..=digits.len())
+                .rev()
+                .find_map(|n| model.get(&digits[..n]).map(|trunk| (n, vec![target(*trunk, 1)])));
+            let found = table.find(digits.as_bytes()).map(|(n, targets)| (n, targets.to_vec()));
+            prop_assert_eq!(found, expected);
+        }
+    }
+}
