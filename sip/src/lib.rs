@@ -1,0 +1,6 @@
+//! SIP (RFC 3261 and friends) without IO: bytes in, bytes and events out. This crate knows
+//! messages, transactions and dialogs; it knows no calls, no accounts and no sockets.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+pub mod message;
+pub mod transport;
