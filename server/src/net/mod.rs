@@ -1,0 +1,8 @@
+//! Sockets: UDP inside the workers, TCP, TLS and DNS on the runtime.
+
+mod connection;
+pub mod resolver;
+pub mod streams;
+pub mod tcp;
+pub mod tls;
+pub mod udp;

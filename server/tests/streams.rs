@@ -1,0 +1,252 @@
+//! Connections over loopback sockets: framing, reuse, keep-alives, limits, and what the switch
+//! hears when a connection is gone.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use server::net::streams::{Sink, StreamLimits, Streams};
+use server::net::tcp;
+use server::net::tls::TlsClient;
+use sip::transport::{Path, Transmit, Transport};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+
+const OPTIONS: &[u8] = b"OPTIONS sip:a@b SIP/2.0\r\nVia: SIP/2.0/TCP h;branch=z9hG4bK1\r\n\
+    From: <sip:a@b>;tag=1\r\nTo: <sip:a@b>\r\nCall-ID: 1\r\nCSeq: 1 OPTIONS\r\n\
+    Max-Forwards: 70\r\nContent-Length: 0\r\n\r\n";
+
+#[derive(Debug, PartialEq, Eq)]
+enum Heard {
+    Message(Path, Bytes),
+    Failed(Path),
+}
+
+struct Ear(mpsc::UnboundedSender<Heard>);
+
+impl Sink for Ear {
+    fn message(&self, path: Path, bytes: Bytes) -> Result<(), Bytes> {
+        self.0.send(Heard::Message(path, bytes)).unwrap();
+        Ok(())
+    }
+
+    fn path_failed(&self, path: Path) {
+        self.0.send(Heard::Failed(path)).unwrap();
+    }
+}
+
+struct Side {
+    streams: Streams,
+    heard: mpsc::UnboundedReceiver<Heard>,
+    address: SocketAddr,
+}
+
+/// A listening switch side.
+fn side(limits: StreamLimits) -> Side {
+    let (ear, heard) = mpsc::unbounded_channel();
+    let listener = tcp::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = listener.local_addr().unwrap();
+    let streams = Streams::new(
+        limits,
+        Arc::new(Ear(ear)),
+        TlsClient::new(&[]).unwrap(),
+        vec![address],
+        tokio::runtime::Handle::current(),
+    );
+    tokio::spawn(tcp::accept(listener, 0, None, streams.clone()));
+    Side { streams, heard, address }
+}
+
+impl Side {
+    async fn message(&mut self) -> (Path, Bytes) {
+        match self.hear().await {
+            Heard::Message(path, bytes) => (path, bytes),
+            Heard::Failed(path) => panic!("{path:?} failed"),
+        }
+    }
+
+    async fn hear(&mut self) -> Heard {
+        let heard = tokio::time::timeout(Duration::from_secs(10), self.heard.recv());
+        heard.await.expect("something happens").expect("the ear lives")
+    }
+
+    fn send(&self, path: Path, text: &'static str) {
+        self.streams.send(Transmit { path, bytes: Bytes::from_static(text.as_bytes()) });
+    }
+}
+
+async fn read_exactly(stream: &mut TcpStream, expected: &str) {
+    let mut buffer = vec![0; expected.len()];
+    stream.read_exact(&mut buffer).await.unwrap();
+    assert_eq!(String::from_utf8(buffer).unwrap(), expected);
+}
+
+/// The connection ends, by a close or a reset.
+async fn is_closed(stream: &mut TcpStream) {
+    let mut buffer = [0; 64];
+    let ended = tokio::time::timeout(Duration::from_secs(10), stream.read(&mut buffer));
+    assert!(matches!(ended.await.expect("it is closed"), Ok(0) | Err(_)));
+}
+
+fn to(remote: SocketAddr) -> Path {
+    Path { transport: Transport::Tcp, listener: 0, connection: 0, remote }
+}
+
+#[tokio::test]
+async fn messages_are_cut_out_of_the_stream_and_answers_use_it() {
+    let mut side = side(StreamLimits::default());
+    let mut peer = TcpStream::connect(side.address).await.unwrap();
+    let (first, rest) = OPTIONS.split_at(40);
+    peer.write_all(first).await.unwrap();
+    peer.write_all(&[rest, OPTIONS].concat()).await.unwrap();
+    let (path, bytes) = side.message().await;
+    assert_eq!(bytes, OPTIONS);
+    assert_eq!((path.remote, path.listener), (peer.local_addr().unwrap(), 0));
+    assert_ne!(path.connection, 0);
+    assert_eq!(side.message().await, (path, Bytes::from_static(OPTIONS)));
+    side.send(path, "answer");
+    read_exactly(&mut peer, "answer").await;
+    // A request to that address finds the same connection.
+    side.send(to(path.remote), "request");
+    read_exactly(&mut peer, "request").await;
+    assert_eq!(side.streams.open(), 1);
+    drop(peer);
+    assert_eq!(side.hear().await, Heard::Failed(path));
+    assert_eq!(side.streams.open(), 0);
+    // Its flow is gone and nobody listens on the peer's ephemeral port.
+    side.send(path, "late");
+    assert_eq!(side.hear().await, Heard::Failed(path));
+}
+
+#[tokio::test]
+async fn a_connection_that_we_open_is_reused_both_ways() {
+    let mut side = side(StreamLimits::default());
+    let carrier = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let remote = carrier.local_addr().unwrap();
+    side.send(to(remote), "one");
+    side.send(to(remote), "two");
+    let (mut accepted, _) = carrier.accept().await.unwrap();
+    read_exactly(&mut accepted, "onetwo").await;
+    accepted.write_all(OPTIONS).await.unwrap();
+    let (path, _) = side.message().await;
+    assert_eq!(path.remote, remote);
+    side.send(path, "three");
+    read_exactly(&mut accepted, "three").await;
+    assert_eq!(side.streams.open(), 1);
+    drop(accepted);
+    assert_eq!(side.hear().await, Heard::Failed(path));
+    assert_eq!(side.hear().await, Heard::Failed(to(remote)), "as its senders knew it");
+}
+
+#[tokio::test]
+async fn an_unreachable_peer_is_reported() {
+    let mut side = side(StreamLimits::default());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let remote = listener.local_addr().unwrap();
+    drop(listener);
+    side.send(to(remote), "lost");
+    let Heard::Failed(path) = side.hear().await else { panic!("nothing can come") };
+    assert_eq!(path.remote, remote);
+    assert_eq!(side.hear().await, Heard::Failed(to(remote)));
+}
+
+#[tokio::test]
+async fn a_ping_is_answered_with_a_pong() {
+    let side = side(StreamLimits::default());
+    let mut peer = TcpStream::connect(side.address).await.unwrap();
+    peer.write_all(b"\r\n\r\n").await.unwrap();
+    read_exactly(&mut peer, "\r\n").await;
+}
+
+#[tokio::test]
+async fn we_ping_on_connections_that_we_opened() {
+    let ping = Duration::from_millis(20);
+    let side = side(StreamLimits { ping, ..StreamLimits::default() });
+    let carrier = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    side.send(to(carrier.local_addr().unwrap()), "one");
+    let (mut accepted, _) = carrier.accept().await.unwrap();
+    read_exactly(&mut accepted, "one\r\n\r\n").await;
+}
+
+#[tokio::test]
+async fn silent_and_half_open_peers_are_expelled() {
+    let short = Duration::from_millis(50);
+    let limits = StreamLimits { first_message: short, message: short, ..StreamLimits::default() };
+    let mut side = side(limits);
+    let mut silent = TcpStream::connect(side.address).await.unwrap();
+    is_closed(&mut silent).await;
+    assert!(matches!(side.hear().await, Heard::Failed(_)));
+    // Keep-alives alone are no message.
+    let mut pinging = TcpStream::connect(side.address).await.unwrap();
+    pinging.write_all(b"\r\n\r\n").await.unwrap();
+    read_exactly(&mut pinging, "\r\n").await;
+    is_closed(&mut pinging).await;
+    assert!(matches!(side.hear().await, Heard::Failed(_)));
+    // After a whole message, half of one must be finished in time too.
+    let mut half = TcpStream::connect(side.address).await.unwrap();
+    half.write_all(&[OPTIONS, &OPTIONS[..50]].concat()).await.unwrap();
+    side.message().await;
+    is_closed(&mut half).await;
+    assert!(matches!(side.hear().await, Heard::Failed(_)));
+    assert_eq!(side.streams.open(), 0);
+}
+
+#[tokio::test]
+async fn idle_connections_are_closed() {
+    let idle = Duration::from_millis(50);
+    let mut side = side(StreamLimits { idle, ..StreamLimits::default() });
+    let mut peer = TcpStream::connect(side.address).await.unwrap();
+    peer.write_all(OPTIONS).await.unwrap();
+    side.message().await;
+    is_closed(&mut peer).await;
+}
+
+#[tokio::test]
+async fn connections_are_limited_by_address_and_in_all() {
+    let limits = StreamLimits { connections_per_address_max: 2, ..StreamLimits::default() };
+    let mut side = side(limits);
+    let mut peers = Vec::new();
+    for _ in 0..2 {
+        let mut peer = TcpStream::connect(side.address).await.unwrap();
+        peer.write_all(OPTIONS).await.unwrap();
+        side.message().await;
+        peers.push(peer);
+    }
+    let mut third = TcpStream::connect(side.address).await.unwrap();
+    is_closed(&mut third).await;
+    drop(peers.pop());
+    assert!(matches!(side.hear().await, Heard::Failed(_)));
+    let mut next = TcpStream::connect(side.address).await.unwrap();
+    next.write_all(OPTIONS).await.unwrap();
+    side.message().await;
+}
+
+#[tokio::test]
+async fn a_peer_that_does_not_read_loses_its_connection() {
+    let limits = StreamLimits { output_bytes_max: 100_000, ..StreamLimits::default() };
+    let mut side = side(limits);
+    let mut peer = TcpStream::connect(side.address).await.unwrap();
+    peer.write_all(OPTIONS).await.unwrap();
+    let (path, _) = side.message().await;
+    let bytes = Bytes::from(vec![b'x'; 50_000]);
+    let failed = loop {
+        side.streams.send(Transmit { path, bytes: bytes.clone() });
+        if let Ok(heard) = side.heard.try_recv() {
+            break heard;
+        }
+        tokio::task::yield_now().await;
+    };
+    assert_eq!(failed, Heard::Failed(path));
+}
+
+#[tokio::test]
+async fn what_is_not_sip_is_expelled() {
+    let limits = StreamLimits { message_bytes_max: 4096, ..StreamLimits::default() };
+    let mut side = side(limits);
+    let mut peer = TcpStream::connect(side.address).await.unwrap();
+    peer.write_all(&[b'x'; 10_000]).await.unwrap();
+    assert!(matches!(side.hear().await, Heard::Failed(_)));
+    is_closed(&mut peer).await;
+}
