@@ -2,5 +2,6 @@
 //! messages, transactions and dialogs; it knows no calls, no accounts and no sockets.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+pub mod dialog;
 pub mod message;
 pub mod transport;
