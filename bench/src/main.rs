@@ -179,8 +179,11 @@ fn saturate(
     loop {
         let (outcome, cpu) = phase(dir, server, port, rate, seconds)?;
         // One noisy moment of the machine is no verdict: a rate gets two tries.
-        let (outcome, cpu) =
-            if is_clean(&outcome) { (outcome, cpu) } else { phase(dir, server, port, rate, seconds)? };
+        let (outcome, cpu) = if is_clean(&outcome) {
+            (outcome, cpu)
+        } else {
+            phase(dir, server, port, rate, seconds)?
+        };
         if is_clean(&outcome) {
             low = rate;
             best = (rate, outcome, cpu);

@@ -136,7 +136,6 @@ fn read_statistics(path: &Path) -> Result<Outcome, String> {
         failed: value("FailedCall(C)"),
         retransmissions: value("Retransmissions(C)"),
         pdd_ms_p99: 0.0,
-        
     })
 }
 

@@ -1,5 +1,8 @@
 //! Tasks for developers, run as `cargo xtask NAME`. Nothing of this ships in the product.
 
+mod crash;
+mod flood;
+mod scenarios;
 mod tidy;
 
 use std::process::ExitCode;
@@ -8,7 +11,10 @@ const USAGE: &str = "\
 usage: cargo xtask NAME
 
   tidy                 check walls between crates, file and function sizes, file headers
-  tidy --ratchet       rewrite xtask/tidy.toml after sizes have shrunk";
+  tidy --ratchet       rewrite xtask/tidy.toml after sizes have shrunk
+  scenarios [NAME …]   SIPp scenarios against a fresh Tandem (--help)
+  crash [KILLS]        kill -9 under 200 calls/s, restart, check the ledger; default 5 kills
+  flood [SECONDS]      random bytes and half-open TCP while calls run; default 20 seconds";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -16,6 +22,9 @@ fn main() -> ExitCode {
     let outcome = match words.as_slice() {
         ["tidy"] => tidy::check(),
         ["tidy", "--ratchet"] => tidy::ratchet(),
+        ["scenarios", rest @ ..] => scenarios::run(rest),
+        ["crash", rest @ ..] => crash::run(rest),
+        ["flood", rest @ ..] => flood::run(rest),
         _ => Err(USAGE.to_string()),
     };
     match outcome {

@@ -1,0 +1,170 @@
+//! What must be true after the last message of a scenario. Looked at from outside, through the
+//! command line, as an operator would.
+
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::scenario::{Expect, ExpectedCdr, Scenario};
+use super::tandem::Tandem;
+
+/// All checks on a running Tandem.
+pub(crate) fn all(tandem: &Tandem, scenario: &Scenario) -> Result<(), String> {
+    let live = wait_until_idle(tandem)?;
+    let mut complaints = Vec::new();
+    if live != scenario.expect.live.unwrap_or(0) {
+        complaints.push(format!("{live} calls are still live"));
+    }
+    let cdrs = list(&tandem.json("cdr")?, "cdrs")?;
+    compare_cdrs(&cdrs, &scenario.cdr, &mut complaints);
+    let expect = &scenario.expect;
+    if let Some(legs) = expect.legs
+        && legs != cdrs.len() as u64
+    {
+        complaints.push(format!("{} CDRs instead of {legs}", cdrs.len()));
+    }
+    compare_money(tandem, &cdrs, expect, &mut complaints)?;
+    if let Some(code) = &expect.refused {
+        explain(tandem, &cdrs, code, &mut complaints)?;
+    }
+    if let Some(expected) = expect.registered {
+        let found = list(&tandem.json("registrations")?, "registrations")?.len() as u64;
+        if found != expected {
+            complaints.push(format!("{found} contacts are registered instead of {expected}"));
+        }
+    }
+    ledger(tandem, &mut complaints);
+    if complaints.is_empty() {
+        return Ok(());
+    }
+    Err(complaints.iter().map(|c| format!("     {c}")).collect::<Vec<_>>().join("\n"))
+}
+
+/// The ledger once more, from the data directory alone.
+pub(crate) fn stopped(tandem: &Tandem) -> Result<(), String> {
+    let mut complaints = Vec::new();
+    ledger(tandem, &mut complaints);
+    complaints.pop().map_or(Ok(()), |why| Err(format!("     after the stop: {why}")))
+}
+
+fn ledger(tandem: &Tandem, complaints: &mut Vec<String>) {
+    if let Err(why) = tandem.command("ledger check") {
+        complaints.push(why);
+    }
+}
+
+/// Calls end a moment after SIPp saw their last message; gives them two seconds.
+fn wait_until_idle(tandem: &Tandem) -> Result<u64, String> {
+    let deadline = Instant::now() + Duration::from_secs(2);
+    loop {
+        let live = list(&tandem.json("live")?, "calls")?.len() as u64;
+        if live == 0 || Instant::now() > deadline {
+            return Ok(live);
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// The array that is the answer, or that is under `name` in it.
+fn list(answer: &Value, name: &str) -> Result<Vec<Value>, String> {
+    let array = answer.as_array().or_else(|| answer.get(name).and_then(Value::as_array));
+    array.cloned().ok_or_else(|| format!("     no list of {name} in {answer}"))
+}
+
+fn compare_cdrs(cdrs: &[Value], expected: &[ExpectedCdr], complaints: &mut Vec<String>) {
+    for want in expected {
+        let of_leg: Vec<&Value> = cdrs.iter().filter(|c| c["leg"] == want.leg).collect();
+        if of_leg.is_empty() {
+            complaints.push(format!("no CDR for leg {}", want.leg));
+        }
+        let fits = |cdr: &&&Value| differences(cdr, want).is_empty();
+        if of_leg.iter().find(fits).is_none()
+            && let Some(cdr) = of_leg.first()
+        {
+            complaints.push(format!("leg {}: {}", want.leg, differences(cdr, want).join(", ")));
+        }
+    }
+    let mut seen = std::collections::BTreeSet::new();
+    for cdr in cdrs {
+        if !seen.insert(format!("{}/{}", cdr["call"], cdr["leg"])) {
+            complaints.push(format!("two CDRs for call {} leg {}", cdr["call"], cdr["leg"]));
+        }
+    }
+}
+
+fn differences(cdr: &Value, want: &ExpectedCdr) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut compare = |name: &str, want: Option<Value>, is: Value| {
+        if let Some(want) = want
+            && want != is
+        {
+            found.push(format!("{name} is {is}, not {want}"));
+        }
+    };
+    let text = |t: &Option<String>| t.as_deref().map(Value::from);
+    let talked_us = cdr["talked_us"].as_u64().unwrap_or(0);
+    compare("account", text(&want.account), cdr["account_name"].clone());
+    compare("cause", text(&want.cause), cdr["cause"].clone());
+    compare("sip_status", want.sip_status.map(Value::from), cdr["sip_status"].clone());
+    compare("answered", want.answered.map(Value::from), (!cdr["answered_at"].is_null()).into());
+    compare("talked_s", want.talked_s.map(Value::from), talked_us.div_ceil(1_000_000).into());
+    found
+}
+
+fn compare_money(
+    tandem: &Tandem,
+    cdrs: &[Value],
+    expect: &Expect,
+    complaints: &mut Vec<String>,
+) -> Result<(), String> {
+    let sum = |direction: &str| -> i64 {
+        let legs = cdrs.iter().filter(|c| c["direction"] == direction);
+        legs.map(|c| micros(&c["amount"])).sum()
+    };
+    for (what, want, is) in
+        [("charged", &expect.charged, sum("ingress")), ("cost", &expect.cost, sum("egress"))]
+    {
+        if let Some(want) = want
+            && micros(&Value::from(want.as_str())) != is
+        {
+            complaints.push(format!("{what} is {is} micro-units, not {want}"));
+        }
+    }
+    if let Some(charged) = &expect.charged {
+        let name = expect.charged_account.as_deref().unwrap_or("retail");
+        let account = tandem.json(&format!("account show {name}"))?;
+        let debits = micros(&account["debits_posted"]);
+        if debits != micros(&Value::from(charged.as_str())) {
+            complaints.push(format!("{name} was debited {debits} micro-units, not {charged}"));
+        }
+        if micros(&account["debits_pending"]) != 0 {
+            complaints.push(format!("{name} has {} pending", account["debits_pending"]));
+        }
+    }
+    Ok(())
+}
+
+/// `"0.020000"` → 20,000.
+fn micros(amount: &Value) -> i64 {
+    let text = amount.as_str().unwrap_or("0");
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let digits = format!("{whole}{fraction:0<6}");
+    digits.parse().unwrap_or(0)
+}
+
+fn explain(
+    tandem: &Tandem,
+    cdrs: &[Value],
+    code: &str,
+    complaints: &mut Vec<String>,
+) -> Result<(), String> {
+    for cdr in cdrs.iter().filter(|c| c["leg"] == 0) {
+        let call = cdr["call"].as_str().unwrap_or_default();
+        let why = tandem.json(&format!("why {call}"))?;
+        if why.to_string().contains(&format!("\"{code}\"")) {
+            return Ok(());
+        }
+    }
+    complaints.push(format!("no call’s `why` says {code}"));
+    Ok(())
+}

@@ -1,0 +1,181 @@
+//! `scenario.toml`: what a scenario proves, which SIPp scripts it plays, what must be true after.
+
+use std::fs;
+use std::path::Path;
+
+use serde::Deserialize;
+
+/// The number that is called unless the scenario says otherwise.
+pub(crate) const CLD: &str = "442079460000";
+const NAMES: [&str; 13] = [
+    "sip",
+    "tls",
+    "api",
+    "caller",
+    "caller2",
+    "trunk",
+    "callee",
+    "second",
+    "carrier-a",
+    "carrier-b",
+    "carrier-c",
+    "spare",
+    "spare2",
+];
+
+/// One folder under `sipp-scenarios`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Scenario {
+    #[serde(skip)]
+    pub(crate) name: String,
+    /// One sentence for the table in the README.
+    pub(crate) verifies: String,
+    /// Rows of the list of capabilities that it shows.
+    #[expect(dead_code, reason = "for readers and for the table in the README")]
+    pub(crate) rows: Vec<String>,
+    pub(crate) sipp: Vec<Sipp>,
+    #[serde(default)]
+    pub(crate) cdr: Vec<ExpectedCdr>,
+    #[serde(default)]
+    pub(crate) setup: Setup,
+    #[serde(default)]
+    pub(crate) expect: Expect,
+}
+
+/// One SIPp process.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Sipp {
+    pub(crate) scenario: String,
+    /// A name from the port table.
+    pub(crate) port: String,
+    /// Field 0 of the injection file; a subscriber of the world.
+    pub(crate) user: Option<String>,
+    /// The called number.
+    pub(crate) service: Option<String>,
+    #[serde(default = "one")]
+    pub(crate) calls: u32,
+    #[serde(default = "one")]
+    pub(crate) rate: u32,
+    /// Played to its end before the others start.
+    #[serde(default)]
+    pub(crate) first: bool,
+    /// SIPp’s own verdict does not count: both orders of a race are right, the checks decide.
+    #[serde(default)]
+    pub(crate) may_fail: bool,
+    /// Stopped when the others have ended.
+    #[serde(default)]
+    pub(crate) background: bool,
+    /// `udp` (default), `tcp`, `tls`.
+    pub(crate) transport: Option<String>,
+    /// Names of ports that become fields 3, 4, … of the injection file.
+    pub(crate) fields: Option<String>,
+}
+
+fn one() -> u32 {
+    1
+}
+
+/// Differences from the shared world.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Setup {
+    pub(crate) carrier_a_ring_timeout_s: Option<u32>,
+    pub(crate) carrier_a_transport: Option<String>,
+    pub(crate) retail_concurrent_out: Option<u32>,
+    pub(crate) retail_cps_out: Option<u32>,
+    /// Needs more than the usual time limit.
+    pub(crate) slow: bool,
+}
+
+/// One CDR, found by its leg; only what is written here is compared.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ExpectedCdr {
+    pub(crate) leg: u64,
+    pub(crate) account: Option<String>,
+    pub(crate) cause: Option<String>,
+    pub(crate) sip_status: Option<u64>,
+    pub(crate) answered: Option<bool>,
+    /// Talk time rounded up to whole seconds.
+    pub(crate) talked_s: Option<u64>,
+}
+
+/// What must be true after the last message.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Expect {
+    /// Sum of all charges, as printed.
+    pub(crate) charged: Option<String>,
+    /// Whose balance fell by that; `retail` if not said.
+    pub(crate) charged_account: Option<String>,
+    /// Sum of all costs.
+    pub(crate) cost: Option<String>,
+    /// Contacts registered at the end.
+    pub(crate) registered: Option<u64>,
+    /// Number of CDRs.
+    pub(crate) legs: Option<u64>,
+    /// Live calls at the end.
+    pub(crate) live: Option<u64>,
+    /// A decision code that must occur in some call’s `why`.
+    pub(crate) refused: Option<String>,
+}
+
+impl Sipp {
+    /// user;good credentials;wrong credentials;ports…
+    pub(crate) fn users_csv(&self, base: u16) -> String {
+        let user = self.user.as_deref().unwrap_or("nobody");
+        let password = super::tandem::password(user);
+        let mut line = format!(
+            "SEQUENTIAL\n{user};[authentication username={user} password={password}];\
+             [authentication username={user} password=wrong]"
+        );
+        for name in self.fields.as_deref().unwrap_or("").split_whitespace() {
+            line.push_str(&format!(";{}", port(base, name)));
+        }
+        line + "\n"
+    }
+
+    pub(crate) fn transport_flag(&self) -> &'static str {
+        match self.transport.as_deref() {
+            Some("tcp") => "t1",
+            Some("tls") => "l1",
+            _ => "u1",
+        }
+    }
+
+    /// TLS has a listener of its own.
+    pub(crate) fn target_for(&self, target: &str, base: u16) -> String {
+        match self.transport.as_deref() {
+            Some("tls") => format!("127.0.0.1:{}", port(base, "tls")),
+            _ => target.to_string(),
+        }
+    }
+}
+
+/// The port that `name` has in the run whose first port is `base`.
+pub(crate) fn port(base: u16, name: &str) -> u16 {
+    let index = NAMES.iter().position(|n| *n == name);
+    base + index.unwrap_or_else(|| panic!("no port is called {name}")) as u16
+}
+
+/// Every scenario, in the order of their numbers.
+pub(crate) fn read_all(dir: &Path) -> Result<Vec<Scenario>, String> {
+    let entries = fs::read_dir(dir).map_err(|e| format!("{}: {e}", dir.display()))?;
+    let mut scenarios = Vec::new();
+    for entry in entries {
+        let folder = entry.map_err(|e| e.to_string())?.path();
+        let file = folder.join("scenario.toml");
+        if !file.is_file() {
+            continue;
+        }
+        let text = fs::read_to_string(&file).map_err(|e| format!("{}: {e}", file.display()))?;
+        let mut scenario: Scenario =
+            toml::from_str(&text).map_err(|e| format!("{}: {e}", file.display()))?;
+        scenario.name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        scenarios.push(scenario);
+    }
+    scenarios.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(scenarios)
+}

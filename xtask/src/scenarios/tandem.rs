@@ -1,0 +1,219 @@
+//! A Tandem of our own: a fresh data directory, ports of this run, filled through its command line
+//! like an operator would.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::scenario::{Setup, port};
+
+/// Which credentials the phones of the world have; for tests on loopback only.
+pub(crate) fn password(user: &str) -> String {
+    format!("{user}-Kq7wz2Lx9")
+}
+
+/// `world.toml`.
+#[derive(Deserialize)]
+struct World {
+    rates_csv: String,
+    commands: Vec<String>,
+}
+
+/// A running Tandem.
+pub(crate) struct Tandem {
+    binary: PathBuf,
+    dir: PathBuf,
+    base: u16,
+    child: Option<Child>,
+}
+
+impl Tandem {
+    /// Starts with an empty data directory under `dir` and waits until it answers.
+    pub(crate) fn start(binary: &Path, dir: &Path, base: u16) -> Result<Tandem, String> {
+        let binary = fs::canonicalize(binary).map_err(|e| format!("{}: {e}", binary.display()))?;
+        certificate(dir)?;
+        fs::write(dir.join("tandem.toml"), config(base)).map_err(|e| e.to_string())?;
+        let mut tandem = Tandem { binary, dir: dir.into(), base, child: None };
+        tandem.launch()?;
+        Ok(tandem)
+    }
+
+    /// Starts the process on the data directory as it is, and waits until it answers.
+    pub(crate) fn launch(&mut self) -> Result<(), String> {
+        let log = fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.dir.join("tandem.log"))
+            .map_err(|e| e.to_string())?;
+        let child = Command::new(&self.binary)
+            .args(["--config", "tandem.toml", "run", "--no-demo"])
+            .current_dir(&self.dir)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().map_err(|e| e.to_string())?)
+            .stderr(log)
+            .spawn()
+            .map_err(|e| format!("{}: {e}", self.binary.display()))?;
+        self.child = Some(child);
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while Instant::now() < deadline {
+            if self.command("status").is_ok() {
+                return Ok(());
+            }
+            if let Some(Ok(Some(status))) = self.child.as_mut().map(Child::try_wait) {
+                return Err(format!("tandem ended at once: {status}\n{}", self.log_tail()));
+            }
+            std::thread::sleep(Duration::from_millis(25));
+        }
+        Err(format!("tandem did not answer within 20 s\n{}", self.log_tail()))
+    }
+
+    /// Fills in the world and the scenario's differences from it.
+    pub(crate) fn provision(&self, setup: &Setup) -> Result<(), String> {
+        let path = super::scenarios_dir().join("world.toml");
+        let text = fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+        let world: World = toml::from_str(&text).map_err(|e| format!("{}: {e}", path.display()))?;
+        fs::write(self.dir.join("rates.csv"), world.rates_csv.trim_start())
+            .map_err(|e| e.to_string())?;
+        for line in &world.commands {
+            self.command(&self.filled_in(line))?;
+        }
+        let mut changes = Vec::new();
+        if let Some(seconds) = setup.carrier_a_ring_timeout_s {
+            changes.push(format!("trunk set carrier-a --ring-timeout {seconds}"));
+        }
+        if let Some(transport) = &setup.carrier_a_transport {
+            changes.push(format!("trunk set carrier-a --transport {transport}"));
+        }
+        if let Some(limit) = setup.retail_concurrent_out {
+            changes.push(format!("account set retail --in-concurrent {limit}"));
+        }
+        if let Some(limit) = setup.retail_cps_out {
+            changes.push(format!("account set retail --in-cps {limit}"));
+        }
+        for change in changes {
+            self.command(&change)?;
+        }
+        Ok(())
+    }
+
+    fn filled_in(&self, line: &str) -> String {
+        let mut line = line.to_string();
+        for name in ["trunk", "carrier-a", "carrier-b", "carrier-c"] {
+            line = line.replace(&format!("{{{name}}}"), &port(self.base, name).to_string());
+        }
+        while let Some((before, rest)) = line.split_once("{password:") {
+            let (user, after) = rest.split_once('}').unwrap_or((rest, ""));
+            line = format!("{before}{}{after}", password(user));
+        }
+        line
+    }
+
+    /// One `tandem` command line; its words must not contain spaces.
+    pub(crate) fn command(&self, line: &str) -> Result<String, String> {
+        let output = Command::new(&self.binary)
+            .args(["--config", "tandem.toml"])
+            .args(line.split_whitespace())
+            .current_dir(&self.dir)
+            .stdin(Stdio::null())
+            .output()
+            .map_err(|e| e.to_string())?;
+        if output.status.success() {
+            return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+        }
+        Err(format!("     `tandem {line}` failed: {}", String::from_utf8_lossy(&output.stderr)))
+    }
+
+    /// The same with `--json`.
+    pub(crate) fn json(&self, line: &str) -> Result<Value, String> {
+        let text = self.command(&format!("{line} --json"))?;
+        serde_json::from_str(&text).map_err(|e| format!("     `tandem {line} --json`: {e}: {text}"))
+    }
+
+    /// Ends it as systemd would.
+    pub(crate) fn stop(&mut self) -> Result<(), String> {
+        let Some(mut child) = self.child.take() else { return Ok(()) };
+        let _ = Command::new("kill").arg(child.id().to_string()).status();
+        let deadline = Instant::now() + Duration::from_secs(15);
+        while Instant::now() < deadline {
+            if let Ok(Some(status)) = child.try_wait() {
+                let ok = status.success();
+                return if ok { Ok(()) } else { Err(format!("     tandem ended with {status}")) };
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let _ = child.kill();
+        let _ = child.wait();
+        Err("     tandem did not end within 15 s of SIGTERM".to_string())
+    }
+
+    /// `kill -9`.
+    pub(crate) fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    /// The end of its log, for a failure’s report.
+    pub(crate) fn log_tail(&self) -> String {
+        let log = fs::read_to_string(self.dir.join("tandem.log")).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        let tail = &lines[lines.len().saturating_sub(15)..];
+        format!("     log:\n{}", tail.join("\n"))
+    }
+}
+
+impl Drop for Tandem {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn config(base: u16) -> String {
+    let sip = port(base, "sip");
+    let tls = port(base, "tls");
+    let api = port(base, "api");
+    format!(
+        r#"
+data_directory = "data"
+realm = "tandem.test"
+workers = 2
+
+[[listener]]
+transport = "udp"
+address = "127.0.0.1:{sip}"
+
+[[listener]]
+transport = "tcp"
+address = "127.0.0.1:{sip}"
+
+[[listener]]
+transport = "tls"
+address = "127.0.0.1:{tls}"
+certificate = "tls.crt"
+key = "tls.key"
+
+[api]
+address = "127.0.0.1:{api}"
+"#
+    )
+}
+
+/// A self-signed certificate for the TLS listener and for SIPp.
+fn certificate(dir: &Path) -> Result<(), String> {
+    let output = Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"])
+        .args(["-nodes", "-keyout", "tls.key", "-out", "tls.crt", "-days", "2"])
+        .args(["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"])
+        .current_dir(dir)
+        .output()
+        .map_err(|e| format!("cannot run openssl: {e}"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(format!("openssl: {}", String::from_utf8_lossy(&output.stderr)))
+}
