@@ -8,6 +8,7 @@ mod malformed;
 mod method;
 mod name;
 mod parse;
+pub mod probe;
 mod status;
 mod text;
 pub mod uri;

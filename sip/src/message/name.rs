@@ -16,6 +16,7 @@ macro_rules! names {
         /// A header name in one byte, for the table of lines.
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
         #[repr(u8)]
+        #[allow(clippy::enum_variant_names)] // Call-ID is a header.
         pub(super) enum Id {
             $($variant,)*
             #[default]

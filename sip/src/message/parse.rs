@@ -280,7 +280,7 @@ impl<'a> Scan<'a> {
             }
             Id::CallId => {
                 self.check_single(&mut seen.call_id, "two Call-ID headers");
-                if value.is_empty() || value.iter().any(|&byte| is_lws(byte)) {
+                if value.is_empty() || value.iter().any(|&byte| byte <= b' ') {
                     self.fault("Call-ID is not one word");
                 }
             }

@@ -169,6 +169,10 @@ impl<'a> Uri<'a> {
     /// Whether two URIs are the same by RFC 3261 section 19.1.4. A `tel:` URI compares by RFC
     /// 3966 section 4: visual separators do not count.
     pub fn is_equivalent(&self, other: &Uri<'_>) -> bool {
+        // The same text is the same URI, also if it names a parameter twice.
+        if self == other {
+            return true;
+        }
         let schemes_match = match (self.scheme, other.scheme) {
             (Scheme::Other(left), Scheme::Other(right)) => left.eq_ignore_ascii_case(right),
             (Scheme::Sip, Scheme::Sip) => true,

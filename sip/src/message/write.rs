@@ -1,6 +1,6 @@
 //! Writing messages. A draft is one buffer; `finish` adds what only the last moment knows: the
 //! top Via of a request, Content-Length, the body. Nothing written here can begin a header line
-//! of its own: CR, LF and NUL inside a value become spaces.
+//! of its own: CR and LF inside a value become spaces.
 
 use std::fmt;
 use std::io::Write as _;
@@ -8,10 +8,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 
 use bytes::Bytes;
-use memchr::{memchr3, memchr3_iter};
+use memchr::{memchr, memchr2, memchr3};
 
 use super::header::Via;
-use super::text::Elements;
+use super::name::Id;
+use super::text::{Elements, trim_end};
 use super::{HeaderName, Message, Method, NameAddr, reason_phrase};
 
 /// Room in front of the request line, so that the top Via gets in without moving the headers.
@@ -49,11 +50,18 @@ impl Draft {
     }
 
     /// A line as received. Continuation lines stay; CR and LF that are not part of one do not.
-    fn raw(&mut self, line: &[u8]) {
+    /// Tells which header it was.
+    fn raw(&mut self, line: &[u8]) -> Id {
+        let colon = memchr(b':', line).unwrap_or(line.len());
+        let id = Id::of(trim_end(&line[..colon]));
+        if id == Id::ContentLength {
+            return id;
+        }
         let start = self.out.len();
         self.out.extend_from_slice(line);
         blank_loose_ends(&mut self.out[start..]);
         self.out.extend_from_slice(CRLF);
+        id
     }
 
     fn body(&mut self, content_type: &[u8], body: Bytes) {
@@ -77,17 +85,16 @@ fn blank_line_ends(text: &mut [u8]) {
     }
 }
 
+/// NUL stays, as it is legal as the second half of a quoted pair.
 fn blank_loose_ends(text: &mut [u8]) {
-    if memchr3_iter(b'\r', b'\n', 0, text).next().is_none() {
+    if memchr2(b'\r', b'\n', text).is_none() {
         return;
     }
     let mut at = 0;
     while at < text.len() {
         match &text[at..] {
             [b'\r', b'\n', b' ' | b'\t', ..] if at > 0 => at += 3,
-            // A NUL is legal as the second half of a quoted pair.
-            [b'\\', 0, ..] => at += 2,
-            [b'\r' | b'\n' | 0, ..] => {
+            [b'\r' | b'\n', ..] => {
                 text[at] = b' ';
                 at += 1;
             }
@@ -155,10 +162,10 @@ impl RequestDraft {
         self
     }
 
-    /// Adds a line byte for byte, as [`super::HeaderLine::raw`] has it.
+    /// Adds a line byte for byte, as [`super::HeaderLine::raw`] has it; Content-Length is left out.
     #[must_use]
     pub fn raw(mut self, line: &[u8]) -> RequestDraft {
-        self.draft.raw(line);
+        self.has_max_forwards |= self.draft.raw(line) == Id::MaxForwards;
         self
     }
 
@@ -246,9 +253,13 @@ impl ResponseDraft {
                         draft.raw(line.raw);
                     }
                 }
-                HeaderName::From | HeaderName::CallId | HeaderName::CSeq => draft.raw(line.raw),
+                HeaderName::From | HeaderName::CallId | HeaderName::CSeq => {
+                    draft.raw(line.raw);
+                }
                 HeaderName::To => to(&mut draft, line.raw, line.value, tag),
-                HeaderName::Timestamp if status == 100 => draft.raw(line.raw),
+                HeaderName::Timestamp if status == 100 => {
+                    draft.raw(line.raw);
+                }
                 _ => {}
             }
         }
@@ -283,7 +294,7 @@ impl ResponseDraft {
         self
     }
 
-    /// Adds a line byte for byte, as [`super::HeaderLine::raw`] has it.
+    /// Adds a line byte for byte, as [`super::HeaderLine::raw`] has it; Content-Length is left out.
     #[must_use]
     pub fn raw(mut self, line: &[u8]) -> ResponseDraft {
         self.draft.raw(line);
@@ -332,7 +343,8 @@ fn top_via(draft: &mut Draft, raw: &[u8], value: &[u8], source: Option<SocketAdd
         via.rport().is_some() || via.host_ip() != Some(source.ip().to_canonical())
     };
     let Some((via, source)) = via.zip(source).filter(|(via, source)| needs(via, source)) else {
-        return draft.raw(raw);
+        draft.raw(raw);
+        return;
     };
     let start = draft.out.len();
     let sent_by = &top[..top.len() - via.params().as_bytes().len()];
