@@ -190,7 +190,7 @@ impl Id {
                 let mut at = slot(name);
                 while SLOT_TABLE[at] != EMPTY {
                     let known = &NAMES[usize::from(SLOT_TABLE[at])];
-                    if known.0.eq_ignore_ascii_case(name) {
+                    if known.0 == name || known.0.eq_ignore_ascii_case(name) {
                         return known.3;
                     }
                     at = (at + 1) % SLOTS;

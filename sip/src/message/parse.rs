@@ -243,13 +243,13 @@ impl<'a> Scan<'a> {
 
     /// Everything that the stack relies on, and what RFC 4475 wants refused.
     fn check(&mut self, start: &StartLine) {
-        let lines = std::mem::take(&mut self.lines);
         let mut seen = Seen::default();
-        for line in lines.iter() {
+        let mut index = 0;
+        while let Some(&line) = self.lines.get(index) {
+            index += 1;
             let value = text::trim_end(&self.text[usize::from(line.value)..usize::from(line.end)]);
             self.check_line(start, line.id, value, &mut seen);
         }
-        self.lines = lines;
         if seen.vias > self.limits.vias {
             self.fault_with(513, "too many Vias");
         }

@@ -239,6 +239,9 @@ static LEGAL: [bool; 256] = byte_table();
 /// No white space, brackets, quotes or control characters, and every `%` begins an escape. The
 /// grammar forbids a few more (`#`, `{`, bytes above 127) that phones do send; they are harmless.
 fn has_legal_bytes(text: &[u8], is_opaque: bool) -> bool {
+    if text.iter().all(|&byte| LEGAL[usize::from(byte)]) {
+        return true;
+    }
     text.iter().enumerate().all(|(at, &byte)| {
         LEGAL[usize::from(byte)] || byte == b'%' && (is_opaque || escape_at(text, at).is_some())
     })
