@@ -1,0 +1,252 @@
+//! Accounts, subscribers, trunks, routes and rate groups in SQL: commands write them in one commit
+//! each, and a start or a change loads them whole. Never read while a call is set up.
+
+mod account;
+mod load;
+mod route;
+mod subscriber;
+mod trunk;
+
+use std::path::Path;
+
+use sqlx::sqlite::{SqlitePoolOptions, SqliteRow, SqliteSynchronous};
+use sqlx::{Row, Sqlite, SqlitePool, Transaction};
+
+pub(crate) use account::all as all_accounts;
+pub use account::{Account, AccountStatus, BillingKind, DurationRounding};
+pub(crate) use route::all_groups;
+pub use route::{RateGroup, RateGroupRounding, Route};
+pub use subscriber::{Subscriber, digest_secret};
+pub use trunk::{Trunk, TrunkTransport};
+
+/// Limits in both directions; `None` is no limit. Inward is towards us.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CallLimits {
+    /// Calls at the same time that it sends us.
+    pub calls_in_max: Option<u32>,
+    /// Calls at the same time that we send it.
+    pub calls_out_max: Option<u32>,
+    /// New calls in a second that it sends us.
+    pub cps_in_max: Option<u32>,
+    /// New calls in a second that we send it.
+    pub cps_out_max: Option<u32>,
+}
+
+/// Why a change of the directory is not made.
+#[derive(Debug, thiserror::Error)]
+pub enum ChangeError {
+    /// A value breaks a rule.
+    #[error("{field}: {what}")]
+    Invalid {
+        /// The field.
+        field: &'static str,
+        /// The rule and the remedy.
+        what: String,
+    },
+    /// Something named does not exist.
+    #[error("there is no {kind} {name:?}")]
+    NotFound {
+        /// account, trunk, …
+        kind: &'static str,
+        /// As it was named.
+        name: String,
+    },
+    /// A name that must be unique is in use.
+    #[error("{field}: {value:?} is taken; choose another")]
+    Taken {
+        /// The field.
+        field: &'static str,
+        /// The value.
+        value: String,
+    },
+    /// It cannot be removed while something uses it.
+    #[error("{0}")]
+    InUse(String),
+    /// The database failed.
+    #[error("the database failed: {0}")]
+    Database(#[from] sqlx::Error),
+    /// A row in the database has a value that this program never writes.
+    #[error("the database holds a {column} that cannot be read: {value:?}")]
+    Corrupt {
+        /// Where.
+        column: &'static str,
+        /// What.
+        value: String,
+    },
+}
+
+impl ChangeError {
+    pub(crate) fn invalid(field: &'static str, what: impl Into<String>) -> ChangeError {
+        ChangeError::Invalid { field, what: what.into() }
+    }
+
+    pub(crate) fn not_found(kind: &'static str, name: &str) -> ChangeError {
+        ChangeError::NotFound { kind, name: name.to_owned() }
+    }
+}
+
+pub(crate) type Result<T> = std::result::Result<T, ChangeError>;
+
+/// The tables of the directory.
+#[derive(Clone, Debug)]
+pub struct DirectoryStore {
+    pub(crate) pool: SqlitePool,
+}
+
+impl DirectoryStore {
+    /// On a database that [`crate::open_database`] has opened before. Its own connections: what
+    /// they commit is in no journal, so it is on disk before a command is answered.
+    pub async fn open(path: &Path) -> Result<DirectoryStore> {
+        let options = crate::database::options(path).synchronous(SqliteSynchronous::Full);
+        let pool = SqlitePoolOptions::new().max_connections(3).connect_with(options).await?;
+        Ok(DirectoryStore { pool })
+    }
+
+    /// Starts one command. Dropped without [`Change::commit`], nothing of it remains.
+    pub async fn begin(&self) -> Result<Change> {
+        // IMMEDIATE: a command reads before it writes, and a read that later wants to write would
+        // fail with SQLITE_BUSY instead of waiting.
+        let tx = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        Ok(Change { tx })
+    }
+
+    /// A setting of the data directory, such as the realm its password hashes are made over.
+    pub async fn setting(&self, name: &str) -> Result<Option<String>> {
+        let row = sqlx::query("SELECT value FROM setting WHERE name = ?").bind(name);
+        Ok(row.fetch_optional(&self.pool).await?.map(|row| row.get(0)))
+    }
+}
+
+/// One command's changes: all or none.
+#[derive(Debug)]
+pub struct Change {
+    pub(crate) tx: Transaction<'static, Sqlite>,
+}
+
+impl Change {
+    /// Makes everything since [`DirectoryStore::begin`] permanent.
+    pub async fn commit(self) -> Result<()> {
+        Ok(self.tx.commit().await?)
+    }
+
+    /// An id that was never given out before.
+    pub(crate) async fn next_id(&mut self, of: &'static str) -> Result<u64> {
+        let row = sqlx::query("UPDATE next_id SET next = next + 1 WHERE of = ? RETURNING next - 1")
+            .bind(of)
+            .fetch_one(&mut *self.tx)
+            .await?;
+        Ok(unsigned(row.try_get::<i64, _>(0)?))
+    }
+
+    /// Writes a setting of the data directory.
+    pub async fn set_setting(&mut self, name: &str, value: &str) -> Result<()> {
+        sqlx::query(
+            "INSERT INTO setting (name, value) VALUES (?, ?)
+             ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        )
+        .bind(name)
+        .bind(value)
+        .execute(&mut *self.tx)
+        .await?;
+        Ok(())
+    }
+}
+
+/// Turns a breach of a UNIQUE constraint into the field it is about.
+pub(crate) fn taken(error: sqlx::Error, fields: &[(&str, &'static str, &str)]) -> ChangeError {
+    if let sqlx::Error::Database(database) = &error
+        && database.is_unique_violation()
+        && let Some((_, field, value)) =
+            fields.iter().find(|(column, _, _)| database.message().ends_with(column))
+    {
+        return ChangeError::Taken { field, value: (*value).to_owned() };
+    }
+    ChangeError::Database(error)
+}
+
+/// Ids and counts are stored as signed integers and never negative.
+pub(crate) fn unsigned(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
+}
+
+pub(crate) fn signed(id: u64) -> i64 {
+    i64::try_from(id).unwrap_or(i64::MAX)
+}
+
+/// A word in a column, as the enum it stands for.
+pub(crate) fn word<T: std::str::FromStr>(row: &SqliteRow, column: &'static str) -> Result<T> {
+    let text: String = row.try_get(column)?;
+    text.parse().map_err(|_| ChangeError::Corrupt { column, value: text })
+}
+
+/// A JSON array in a column.
+pub(crate) fn list<T: serde::de::DeserializeOwned>(
+    row: &SqliteRow,
+    column: &'static str,
+) -> Result<Vec<T>> {
+    let text: String = row.try_get(column)?;
+    serde_json::from_str(&text).map_err(|_| ChangeError::Corrupt { column, value: text })
+}
+
+pub(crate) fn json<T: serde::Serialize>(list: &[T]) -> String {
+    serde_json::to_string(list).expect("plain values are always JSON")
+}
+
+pub(crate) fn limits(row: &SqliteRow) -> Result<CallLimits> {
+    Ok(CallLimits {
+        calls_in_max: row.try_get("calls_in_max")?,
+        calls_out_max: row.try_get("calls_out_max")?,
+        cps_in_max: row.try_get("cps_in_max")?,
+        cps_out_max: row.try_get("cps_out_max")?,
+    })
+}
+
+/// A name: printable, without blanks at its ends, at most 100 characters.
+pub(crate) fn check_name(field: &'static str, name: &str) -> Result<()> {
+    let is_plain = !name.is_empty()
+        && name.trim() == name
+        && name.chars().count() <= 100
+        && !name.chars().any(|c| c.is_control() || c == '/');
+    if is_plain {
+        return Ok(());
+    }
+    let what = "write 1 to 100 characters without slashes or blanks at either end";
+    Err(ChangeError::invalid(field, what))
+}
+
+/// Declares an enum whose variants are words in SQL and on the wire.
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum $name { $($(#[$vdoc])* $variant),+ }
+
+        impl $name {
+            /// All words, for messages.
+            pub const WORDS: &'static [&'static str] = &[$($word),+];
+
+            /// The word.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word),+ }
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = String;
+
+            fn from_str(text: &str) -> std::result::Result<Self, String> {
+                match text {
+                    $($word => Ok(Self::$variant),)+
+                    _ => Err(format!("{text:?} is not one of {}", Self::WORDS.join(", "))),
+                }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+    };
+}
+pub(crate) use words;

@@ -1,0 +1,268 @@
+//! Accounts: who pays or is paid. Their balances are the ledger's.
+
+use rust_decimal::Decimal;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, SqliteExecutor};
+use vocabulary::{AccountId, Utc};
+
+use super::{
+    CallLimits, Change, ChangeError, DirectoryStore, Result, check_name, limits, signed, taken,
+    unsigned, word, words,
+};
+
+words!(
+    /// How an account pays.
+    BillingKind {
+        /// From a balance that must be there before (A-08).
+        Prepaid = "prepaid",
+        /// Later, until the credit limit is reached (A-09).
+        Postpaid = "postpaid",
+    }
+);
+
+words!(
+    /// Whether an account may call.
+    AccountStatus {
+        /// It may.
+        Active = "active",
+        /// Not now.
+        Blocked = "blocked",
+        /// Never again; kept for its history (A-07).
+        Closed = "closed",
+    }
+);
+
+words!(
+    /// What becomes of a broken second of talk (R6).
+    DurationRounding {
+        /// 60.1 s is 61.
+        Up = "up",
+        /// 60.9 s is 60.
+        Down = "down",
+        /// 60.5 s is 61, 60.4 is 60.
+        Nearest = "nearest",
+    }
+);
+
+/// One account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// Which; 0 before it is stored.
+    pub id: AccountId,
+    /// Unique.
+    pub name: String,
+    /// How it pays.
+    pub billing: BillingKind,
+    /// ISO 4217.
+    pub currency: String,
+    /// Micro-units; 0 on prepaid (A-26).
+    pub credit_limit: i64,
+    /// Whether it may call.
+    pub status: AccountStatus,
+    /// What it pays for its calls, by name (A-27).
+    pub rate_group: Option<String>,
+    /// What it is paid for calls we send it, by name.
+    pub carrier_rate_group: Option<String>,
+    /// Concurrent calls and calls per second (A-17, A-18).
+    pub limits: CallLimits,
+    /// Whether it may call other subscribers (A-20).
+    pub allow_local: bool,
+    /// Per minute, for calls to other subscribers (A-48).
+    pub local_price: Decimal,
+    /// Whether its calls may go out at a loss (A-46).
+    pub allow_loss: bool,
+    /// Rounding of talk time when it pays.
+    pub duration_rounding: DurationRounding,
+    /// Rounding of talk time when it is paid.
+    pub carrier_duration_rounding: DurationRounding,
+    /// When it was opened.
+    pub created_at: Utc,
+}
+
+impl Account {
+    /// An active account with the defaults, to be filled in.
+    pub fn new(name: &str, billing: BillingKind, currency: &str, now: Utc) -> Account {
+        Account {
+            id: AccountId(0),
+            name: name.to_owned(),
+            billing,
+            currency: currency.to_owned(),
+            credit_limit: 0,
+            status: AccountStatus::Active,
+            rate_group: None,
+            carrier_rate_group: None,
+            limits: CallLimits::default(),
+            allow_local: true,
+            local_price: Decimal::ZERO,
+            allow_loss: false,
+            duration_rounding: DurationRounding::Up,
+            carrier_duration_rounding: DurationRounding::Up,
+            created_at: now,
+        }
+    }
+
+    fn check(&self) -> Result<()> {
+        check_name("name", &self.name)?;
+        check_currency(&self.currency)?;
+        if self.billing == BillingKind::Prepaid && self.credit_limit != 0 {
+            let what = "a prepaid account has none; make it postpaid, or leave the limit out";
+            return Err(ChangeError::invalid("credit_limit", what));
+        }
+        if self.credit_limit < 0 {
+            return Err(ChangeError::invalid("credit_limit", "write 0 or more"));
+        }
+        let price = self.local_price.normalize();
+        if price.is_sign_negative() || price.scale() > 9 {
+            let what = "write 0 or more, with at most 9 decimals";
+            return Err(ChangeError::invalid("local_price", what));
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn check_currency(currency: &str) -> Result<()> {
+    if currency.len() == 3 && currency.bytes().all(|byte| byte.is_ascii_uppercase()) {
+        return Ok(());
+    }
+    Err(ChangeError::invalid("currency", "write an ISO 4217 code such as EUR or USD"))
+}
+
+const SELECT: &str = "SELECT account.*, charged.name AS rate_group, paid.name AS carrier_rate_group
+    FROM account
+    LEFT JOIN rate_group charged ON charged.id = account.rate_group_id
+    LEFT JOIN rate_group paid ON paid.id = account.carrier_rate_group_id";
+
+fn account(row: &SqliteRow) -> Result<Account> {
+    Ok(Account {
+        id: AccountId(unsigned(row.try_get("id")?)),
+        name: row.try_get("name")?,
+        billing: word(row, "billing")?,
+        currency: row.try_get("currency")?,
+        credit_limit: row.try_get("credit_limit")?,
+        status: word(row, "status")?,
+        rate_group: row.try_get("rate_group")?,
+        carrier_rate_group: row.try_get("carrier_rate_group")?,
+        limits: limits(row)?,
+        allow_local: row.try_get("allow_local")?,
+        local_price: word(row, "local_price")?,
+        allow_loss: row.try_get("allow_loss")?,
+        duration_rounding: word(row, "duration_rounding")?,
+        carrier_duration_rounding: word(row, "carrier_duration_rounding")?,
+        created_at: Utc(row.try_get("created_at")?),
+    })
+}
+
+pub(crate) async fn all(executor: impl SqliteExecutor<'_>) -> Result<Vec<Account>> {
+    let sql = format!("{SELECT} ORDER BY account.id");
+    let rows = sqlx::query(&sql).fetch_all(executor).await?;
+    rows.iter().map(account).collect()
+}
+
+async fn one(executor: impl SqliteExecutor<'_>, name: &str) -> Result<Account> {
+    let sql = format!("{SELECT} WHERE account.name = ?1 OR account.id = ?2");
+    let row = sqlx::query(&sql)
+        .bind(name)
+        .bind(name.parse::<i64>().unwrap_or(-1))
+        .fetch_optional(executor)
+        .await?;
+    account(&row.ok_or_else(|| ChangeError::not_found("account", name))?)
+}
+
+impl DirectoryStore {
+    /// All accounts, closed ones too, in the order of their ids.
+    pub async fn accounts(&self) -> Result<Vec<Account>> {
+        all(&self.pool).await
+    }
+
+    /// One account, by its id or its name.
+    pub async fn account(&self, name: &str) -> Result<Account> {
+        one(&self.pool, name).await
+    }
+}
+
+impl Change {
+    /// One account, by its id or its name, as this command has left it.
+    pub async fn account(&mut self, name: &str) -> Result<Account> {
+        one(&mut *self.tx, name).await
+    }
+
+    /// Opens an account and gives it its id.
+    pub async fn add_account(&mut self, mut account: Account) -> Result<Account> {
+        account.id = AccountId(self.next_id("account").await?);
+        account.check()?;
+        sqlx::query(
+            "INSERT INTO account (id, name, billing, currency, created_at) VALUES (?, ?, ?, ?, ?)",
+        )
+        .bind(signed(account.id.0))
+        .bind(&account.name)
+        .bind(account.billing.as_str())
+        .bind(&account.currency)
+        .bind(account.created_at.0)
+        .execute(&mut *self.tx)
+        .await
+        .map_err(|error| taken(error, &[("account.name", "name", &account.name)]))?;
+        self.set_account(&account).await?;
+        Ok(account)
+    }
+
+    /// Overwrites an account. Its currency stays: the ledger's entries are in it.
+    pub async fn set_account(&mut self, account: &Account) -> Result<()> {
+        account.check()?;
+        let rate_group =
+            self.group_id("rate_group", account.rate_group.as_deref(), &account.currency).await?;
+        let paid = account.carrier_rate_group.as_deref();
+        let carrier = self.group_id("carrier_rate_group", paid, &account.currency).await?;
+        let limits = account.limits;
+        sqlx::query(
+            "UPDATE account SET name = ?, billing = ?, credit_limit = ?, status = ?,
+                rate_group_id = ?, carrier_rate_group_id = ?, calls_in_max = ?, calls_out_max = ?,
+                cps_in_max = ?, cps_out_max = ?, allow_local = ?, local_price = ?, allow_loss = ?,
+                duration_rounding = ?, carrier_duration_rounding = ?
+             WHERE id = ?",
+        )
+        .bind(&account.name)
+        .bind(account.billing.as_str())
+        .bind(account.credit_limit)
+        .bind(account.status.as_str())
+        .bind(rate_group)
+        .bind(carrier)
+        .bind(limits.calls_in_max)
+        .bind(limits.calls_out_max)
+        .bind(limits.cps_in_max)
+        .bind(limits.cps_out_max)
+        .bind(account.allow_local)
+        .bind(account.local_price.to_string())
+        .bind(account.allow_loss)
+        .bind(account.duration_rounding.as_str())
+        .bind(account.carrier_duration_rounding.as_str())
+        .bind(signed(account.id.0))
+        .execute(&mut *self.tx)
+        .await
+        .map_err(|error| taken(error, &[("account.name", "name", &account.name)]))?;
+        Ok(())
+    }
+
+    /// A rate group's id, by the name an account gives it, in that account's currency.
+    async fn group_id(
+        &mut self,
+        field: &'static str,
+        name: Option<&str>,
+        currency: &str,
+    ) -> Result<Option<i64>> {
+        let Some(name) = name else { return Ok(None) };
+        let row = sqlx::query("SELECT id, currency FROM rate_group WHERE name = ?")
+            .bind(name)
+            .fetch_optional(&mut *self.tx)
+            .await?;
+        let Some(row) = row else {
+            let what = format!("there is no rate group {name:?}; add it first");
+            return Err(ChangeError::invalid(field, what));
+        };
+        let group_currency: String = row.try_get("currency")?;
+        if group_currency != currency {
+            let what = format!("{name:?} is in {group_currency} and the account in {currency}");
+            return Err(ChangeError::invalid(field, what));
+        }
+        Ok(Some(row.try_get("id")?))
+    }
+}

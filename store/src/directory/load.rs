@@ -1,0 +1,115 @@
+//! From tables to the snapshot that the switch reads. A command makes the snapshot of what it is
+//! about to commit, so that a change the switch would refuse is never stored.
+
+use switch::directory::Transport;
+use switch::directory::{
+    AccountRow, Directory, DirectoryBuilder, Limits, NumberRow, RouteRow, Settings, SubscriberRow,
+    TrunkIngress, TrunkRegistration, TrunkRow,
+};
+use switch::routing::HuntCodes;
+
+use super::account::{self, Account, AccountStatus};
+use super::subscriber::{self, Subscriber};
+use super::trunk::{self, Trunk, TrunkTransport};
+use super::{CallLimits, Change, ChangeError, Result, route};
+
+impl Change {
+    /// Everything the switch needs to know, as this command has left it. The seed keys maps whose
+    /// keys peers choose; keep it secret.
+    pub async fn directory(&mut self, settings: Settings, seed: u64) -> Result<Directory> {
+        let mut builder = DirectoryBuilder::new(settings, seed);
+        for account in account::all(&mut *self.tx).await? {
+            builder = builder.account(account_row(account));
+        }
+        for subscriber in subscriber::all(&mut *self.tx).await? {
+            if let Some(number) = subscriber.number {
+                builder = builder.number(NumberRow { number, subscriber: subscriber.id });
+            }
+            builder = builder.subscriber(subscriber_row(subscriber));
+        }
+        for trunk in trunk::all(&mut *self.tx).await? {
+            builder = builder.trunk(trunk_row(trunk)?);
+        }
+        for route in route::all(&mut *self.tx).await? {
+            let (prefix, priority) = (route.prefix, route.priority);
+            builder = builder.route(RouteRow { prefix, trunk: route.trunk, priority });
+        }
+        builder.build().map_err(|faults| {
+            let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+            ChangeError::InUse(faults.join("; "))
+        })
+    }
+}
+
+/// (what it sends us, what we send it)
+fn directions(limits: CallLimits) -> (Limits, Limits) {
+    (
+        Limits { concurrent: limits.calls_in_max, per_second: limits.cps_in_max },
+        Limits { concurrent: limits.calls_out_max, per_second: limits.cps_out_max },
+    )
+}
+
+fn account_row(account: Account) -> AccountRow {
+    let (ingress, egress) = directions(account.limits);
+    AccountRow {
+        id: account.id,
+        name: account.name,
+        is_active: account.status == AccountStatus::Active,
+        allows_local: account.allow_local,
+        ingress,
+        egress,
+    }
+}
+
+fn subscriber_row(subscriber: Subscriber) -> SubscriberRow {
+    SubscriberRow {
+        id: subscriber.id,
+        account: subscriber.account,
+        username: subscriber.username,
+        secret: subscriber.secret,
+        number: subscriber.number,
+        is_active: true,
+        contacts_max: subscriber.contacts_max,
+        plan: None,
+    }
+}
+
+fn trunk_row(trunk: Trunk) -> Result<TrunkRow> {
+    let (ingress_limits, egress_limits) = directions(trunk.limits);
+    let networks = trunk.addresses.iter().map(|address| {
+        address
+            .parse()
+            .map_err(|_| ChangeError::Corrupt { column: "addresses", value: address.clone() })
+    });
+    let networks = networks.collect::<Result<Vec<_>>>()?;
+    let registration =
+        trunk.egress.as_ref().filter(|_| trunk.registers).map(|credentials| TrunkRegistration {
+            username: credentials.username.clone(),
+            domain: String::new(),
+            expires: trunk.register_expires,
+        });
+    Ok(TrunkRow {
+        id: trunk.id,
+        name: trunk.name,
+        account: trunk.account,
+        is_active: trunk.enabled,
+        host: trunk.host.unwrap_or_default(),
+        port: trunk.port,
+        transport: trunk.transport.map(|transport| match transport {
+            TrunkTransport::Udp => Transport::Udp,
+            TrunkTransport::Tcp => Transport::Tcp,
+            TrunkTransport::Tls => Transport::Tls,
+        }),
+        listener: None,
+        ingress: TrunkIngress { networks, digest: trunk.ingress },
+        credentials: trunk.egress,
+        registration,
+        ingress_plan: trunk.ingress_plan,
+        egress_plan: trunk.egress_plan,
+        ingress_limits,
+        egress_limits,
+        codes: HuntCodes { stop: trunk.stop_codes, hunt: trunk.hunt_codes },
+        ring_timeout: trunk.ring_timeout,
+        is_trusted: trunk.trusted,
+    })
+}

@@ -1,0 +1,118 @@
+//! From sheets to the rate book that billing asks.
+
+use std::sync::Arc;
+
+use billing::{
+    AccountTariff, Currency, DurationRounding as Rounding, GroupTerms, MoneyMode, MoneyRounding,
+    Price, Rate, RateBook, RateGroup, RateGroupId,
+};
+use sqlx::{Row, SqliteExecutor};
+
+use super::chunk;
+use crate::directory::{
+    Account, Change, ChangeError, DurationRounding, RateGroup as GroupRow, RateGroupRounding,
+    all_accounts, all_groups, signed, unsigned,
+};
+
+/// The chunks of a group, each with its sheet's version.
+pub(super) async fn chunks(
+    executor: impl SqliteExecutor<'_>,
+    group: u64,
+) -> Result<Vec<(u32, Vec<u8>)>, ChangeError> {
+    let rows = sqlx::query(
+        "SELECT rate_sheet_id, rates FROM rate_chunk
+         JOIN rate_sheet ON rate_sheet.id = rate_chunk.rate_sheet_id
+         WHERE rate_sheet.rate_group_id = ? ORDER BY rate_sheet_id, ordinal",
+    )
+    .bind(signed(group))
+    .fetch_all(executor)
+    .await?;
+    let chunk =
+        |row: &sqlx::sqlite::SqliteRow| Ok((narrow(unsigned(row.try_get(0)?))?, row.try_get(1)?));
+    rows.iter().map(chunk).collect()
+}
+
+fn narrow(id: u64) -> Result<u32, ChangeError> {
+    u32::try_from(id).map_err(|_| ChangeError::Corrupt { column: "id", value: id.to_string() })
+}
+
+impl Change {
+    /// The rate book as this command has left it. Groups are taken over from `before` unless they
+    /// are `changed`: a deck of a million rates is only read when it is new.
+    pub async fn rate_book(
+        &mut self,
+        before: Option<&RateBook>,
+        changed: Option<u64>,
+    ) -> Result<RateBook, ChangeError> {
+        let groups = all_groups(&mut *self.tx).await?;
+        let mut builder = RateBook::builder();
+        let mut ids = Vec::with_capacity(groups.len());
+        for row in groups {
+            let id = RateGroupId(narrow(row.id)?);
+            ids.push((row.name.clone(), id));
+            let known = before.and_then(|book| book.group(id)).filter(|_| changed != Some(row.id));
+            let group = match known {
+                Some(group) => Arc::clone(group),
+                None => {
+                    let chunks = chunks(&mut *self.tx, row.id).await?;
+                    let built = tokio::task::spawn_blocking(move || build(&row, id, &chunks));
+                    Arc::new(built.await.expect("building a rate group does not panic")?)
+                }
+            };
+            builder = builder.group(group);
+        }
+        let accounts = all_accounts(&mut *self.tx).await?;
+        builder
+            .accounts(accounts.iter().map(|account| (account.id, tariff(account, &ids))))
+            .build()
+            .map_err(|error| ChangeError::InUse(error.to_string()))
+    }
+}
+
+fn build(
+    row: &GroupRow,
+    id: RateGroupId,
+    chunks: &[(u32, Vec<u8>)],
+) -> Result<RateGroup, ChangeError> {
+    let currency: Currency = row
+        .currency
+        .parse()
+        .map_err(|_| ChangeError::Corrupt { column: "currency", value: row.currency.clone() })?;
+    let mode = match row.rounding {
+        RateGroupRounding::Up => MoneyMode::Up,
+        RateGroupRounding::Down => MoneyMode::Down,
+        RateGroupRounding::HalfUp => MoneyMode::HalfUp,
+        RateGroupRounding::HalfEven => MoneyMode::HalfEven,
+    };
+    let money_rounding = MoneyRounding { mode, decimals: row.decimals };
+    let terms = GroupTerms { id, name: row.name.clone(), currency, money_rounding };
+    let mut builder = RateGroup::builder(terms);
+    for (sheet_version, bytes) in chunks {
+        chunk::each(bytes, *sheet_version, |row| {
+            builder
+                .row(&row.rate)
+                .map_err(|error| ChangeError::Corrupt { column: "rates", value: error.to_string() })
+        })?;
+    }
+    Ok(builder.build())
+}
+
+fn tariff(account: &Account, groups: &[(String, RateGroupId)]) -> AccountTariff {
+    let group = |name: &Option<String>| {
+        let name = name.as_ref()?;
+        groups.iter().find(|(known, _)| known == name).map(|(_, id)| *id)
+    };
+    let rounding = |rounding| match rounding {
+        DurationRounding::Up => Rounding::Up,
+        DurationRounding::Down => Rounding::Down,
+        DurationRounding::Nearest => Rounding::Nearest,
+    };
+    let price = Price::new(account.local_price).expect("checked when the account was stored");
+    AccountTariff {
+        customer_group: group(&account.rate_group),
+        carrier_group: group(&account.carrier_rate_group),
+        local_rate: Rate::per_minute(price, 60, 60),
+        customer_duration: rounding(account.duration_rounding),
+        carrier_duration: rounding(account.carrier_duration_rounding),
+    }
+}

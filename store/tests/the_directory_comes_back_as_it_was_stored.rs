@@ -1,0 +1,284 @@
+//! Accounts, subscribers, trunks, routes, rates and answers, through a real SQLite file.
+
+use std::path::Path;
+use std::time::Duration;
+
+use store::directory::{
+    Account, AccountStatus, BillingKind, Change, ChangeError, DirectoryStore, RateGroup,
+    RateGroupRounding, Route, Subscriber, Trunk, TrunkTransport, digest_secret,
+};
+use store::idempotency::{Answer, Seen};
+use store::rate_deck::{SheetCounts, read_sheet};
+use switch::directory::{Credentials, Settings};
+use switch::routing::{BareNumber, EgressForm, Rewrite};
+use vocabulary::{SubscriberId, TrunkId, Utc};
+
+const NOW: Utc = Utc(1_790_000_000_000_000);
+
+async fn open(dir: &Path) -> DirectoryStore {
+    let path = dir.join("tandem.db");
+    store::open_database(&path).await.unwrap().close().await;
+    DirectoryStore::open(&path).await.unwrap()
+}
+
+fn group(name: &str) -> RateGroup {
+    RateGroup {
+        id: 0,
+        name: name.into(),
+        currency: "EUR".into(),
+        rounding: RateGroupRounding::HalfUp,
+        decimals: 4,
+        rate_count: 0,
+    }
+}
+
+async fn two_accounts(change: &mut Change) -> (Account, Account) {
+    change.add_rate_group(group("retail")).await.unwrap();
+    let mut prepaid = Account::new("alice ltd", BillingKind::Prepaid, "EUR", NOW);
+    prepaid.rate_group = Some("retail".into());
+    prepaid.limits.calls_in_max = Some(3);
+    prepaid.local_price = "0.005".parse().unwrap();
+    let mut carrier = Account::new("carrier", BillingKind::Postpaid, "EUR", NOW);
+    carrier.credit_limit = 50_000_000;
+    carrier.carrier_rate_group = Some("retail".into());
+    (change.add_account(prepaid).await.unwrap(), change.add_account(carrier).await.unwrap())
+}
+
+fn subscriber(account: &Account, username: &str) -> Subscriber {
+    Subscriber {
+        id: SubscriberId(0),
+        username: username.into(),
+        account: account.id,
+        account_name: account.name.clone(),
+        number: Some("4930100".parse().unwrap()),
+        secret: digest_secret(username, "tandem", "secret"),
+        contacts_max: 2,
+        created_at: NOW,
+    }
+}
+
+fn full_trunk(account: &Account) -> Trunk {
+    let mut trunk = Trunk::new("carrier-1", account.id, NOW);
+    trunk.account_name = account.name.clone();
+    trunk.host = Some("127.0.0.1".into());
+    trunk.port = Some(5080);
+    trunk.transport = Some(TrunkTransport::Tcp);
+    trunk.addresses = vec!["192.0.2.0/28".into(), "192.0.2.77:5080".into()];
+    trunk.ingress = Some(("peer".into(), digest_secret("peer", "tandem", "x")));
+    trunk.egress = Some(Credentials { username: "us".into(), password: "clear".into() });
+    trunk.registers = true;
+    trunk.register_expires = Duration::from_secs(600);
+    trunk.ingress_plan.country = "49".into();
+    trunk.ingress_plan.national = "0".into();
+    trunk.ingress_plan.bare = BareNumber::National;
+    trunk.egress_plan.tech_prefix = "77".into();
+    trunk.egress_plan.form = EgressForm::International;
+    trunk.egress_plan.rewrites =
+        vec![Rewrite { matches: "49".into(), strip: 2, prepend: "0".into() }];
+    trunk.limits.cps_out_max = Some(10);
+    trunk.hunt_codes = vec![486];
+    trunk.stop_codes = vec![404, 503];
+    trunk.ring_timeout = Some(Duration::from_secs(20));
+    trunk.trusted = true;
+    trunk
+}
+
+#[tokio::test]
+async fn everything_comes_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).await;
+    let mut change = store.begin().await.unwrap();
+    let (alice, carrier) = two_accounts(&mut change).await;
+    let phone = change.add_subscriber(subscriber(&alice, "alice")).await.unwrap();
+    let trunk = change.add_trunk(full_trunk(&carrier)).await.unwrap();
+    let route = Route {
+        id: 0,
+        prefix: "49".into(),
+        trunk: trunk.id,
+        trunk_name: String::new(),
+        priority: 5,
+    };
+    let route = change.add_route(route).await.unwrap();
+    change.commit().await.unwrap();
+    drop(store);
+
+    let store = open(dir.path()).await;
+    assert_eq!(store.accounts().await.unwrap(), [alice.clone(), carrier.clone()]);
+    assert_eq!(store.account("alice ltd").await.unwrap(), alice);
+    assert_eq!(store.account(&carrier.id.to_string()).await.unwrap(), carrier);
+    assert_eq!(store.subscribers().await.unwrap(), [phone.clone()]);
+    assert_eq!(store.trunks().await.unwrap(), [trunk.clone()]);
+    assert_eq!(store.routes().await.unwrap(), [route]);
+
+    let mut change = store.begin().await.unwrap();
+    let directory = change.directory(Settings::default(), 1).await.unwrap();
+    assert_eq!(directory.subscriber_by_username("alice").unwrap().id, phone.id);
+    assert_eq!(
+        directory.trunk_by_address("192.0.2.77:5080".parse().unwrap()).unwrap().id,
+        trunk.id
+    );
+    assert_eq!(directory.trunk(trunk.id).unwrap().egress_plan, trunk.egress_plan);
+    assert_eq!(directory.routes(&"49301".parse().unwrap()).unwrap().1.len(), 1);
+    assert!(directory.account(alice.id).unwrap().is_active);
+}
+
+#[tokio::test]
+async fn rules_are_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).await;
+    let mut change = store.begin().await.unwrap();
+    let (alice, carrier) = two_accounts(&mut change).await;
+    let says = |error: ChangeError| error.to_string();
+
+    let mut limited = alice.clone();
+    limited.credit_limit = 1;
+    assert_eq!(
+        says(change.set_account(&limited).await.unwrap_err()),
+        "credit_limit: a prepaid account has none; make it postpaid, or leave the limit out"
+    );
+    let again = Account::new("carrier", BillingKind::Prepaid, "EUR", NOW);
+    assert_eq!(
+        says(change.add_account(again).await.unwrap_err()),
+        "name: \"carrier\" is taken; choose another"
+    );
+    let mut dollars = Account::new("usd", BillingKind::Prepaid, "USD", NOW);
+    dollars.rate_group = Some("retail".into());
+    assert_eq!(
+        says(change.add_account(dollars).await.unwrap_err()),
+        "rate_group: \"retail\" is in EUR and the account in USD"
+    );
+    change.add_trunk(full_trunk(&carrier)).await.unwrap();
+    assert_eq!(
+        says(change.add_subscriber(subscriber(&alice, "peer")).await.unwrap_err()),
+        "username: \"peer\" is taken; choose another"
+    );
+    change.add_subscriber(subscriber(&alice, "a1")).await.unwrap();
+    assert_eq!(
+        says(change.add_subscriber(subscriber(&alice, "a2")).await.unwrap_err()),
+        "number: \"4930100\" is taken; choose another"
+    );
+    assert_eq!(
+        says(change.remove_subscriber("nobody").await.unwrap_err()),
+        "there is no subscriber \"nobody\""
+    );
+    let mut useless = Trunk::new("t", alice.id, NOW);
+    assert!(says(change.add_trunk(useless.clone()).await.unwrap_err()).starts_with("host: give a"));
+    useless.host = Some("sip:x".into());
+    assert!(says(change.add_trunk(useless).await.unwrap_err()).starts_with("host: write a host"));
+    let route = Route {
+        id: 0,
+        prefix: "4x".into(),
+        trunk: TrunkId(1000),
+        trunk_name: String::new(),
+        priority: 0,
+    };
+    assert!(says(change.add_route(route).await.unwrap_err()).starts_with("prefix: write at most"));
+}
+
+#[tokio::test]
+async fn a_removed_id_never_comes_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).await;
+    let mut change = store.begin().await.unwrap();
+    let (alice, _) = two_accounts(&mut change).await;
+    let first = change.add_subscriber(subscriber(&alice, "a")).await.unwrap();
+    change.remove_subscriber("a").await.unwrap();
+    let second = change.add_subscriber(subscriber(&alice, "a")).await.unwrap();
+    assert!(second.id > first.id);
+}
+
+#[tokio::test]
+async fn a_command_that_is_not_committed_leaves_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).await;
+    let mut change = store.begin().await.unwrap();
+    two_accounts(&mut change).await;
+    drop(change);
+    assert!(store.accounts().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_sheet_is_stored_and_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).await;
+    let mut change = store.begin().await.unwrap();
+    two_accounts(&mut change).await;
+    change.commit().await.unwrap();
+    let group = store.rate_group("retail").await.unwrap();
+
+    let csv = "prefix,destination,price\n49,Germany,0.01\n4930,Berlin,0.02\n1,USA,0.03\n";
+    let sheet = read_sheet(csv.as_bytes(), "a.csv", NOW).unwrap();
+    let mut change = store.begin().await.unwrap();
+    let stored = change.add_sheet(&group, &sheet, sheet.counts(None), NOW).await.unwrap();
+    assert_eq!(stored.counts, SheetCounts { added: 3, ..SheetCounts::default() });
+    let book = change.rate_book(None, None).await.unwrap();
+    change.commit().await.unwrap();
+
+    let id = billing::RateGroupId(u32::try_from(group.id).unwrap());
+    let loaded = book.group(id).unwrap();
+    let found = loaded.lookup(&"4930123".parse().unwrap(), NOW).unwrap();
+    assert_eq!((found.rate.price.to_string(), found.prefix_length), ("0.02".to_owned(), 4));
+    assert_eq!(u64::from(found.sheet_version), stored.id);
+
+    let later = Utc(NOW.0 + 1_000_000);
+    let csv = "prefix,price,connect_fee\n49,0.02,0\n4930,0.01,0\n1,0.03,0.1\n33,1,0\n";
+    let next = read_sheet(csv.as_bytes(), "b.csv", later).unwrap();
+    let counts = next.counts(Some(loaded));
+    assert_eq!(
+        counts,
+        SheetCounts { added: 1, increased: 1, decreased: 1, changed: 1, unchanged: 0 }
+    );
+    let mut change = store.begin().await.unwrap();
+    change.add_sheet(&group, &next, counts, later).await.unwrap();
+    let kept = change.rate_book(Some(&book), None).await.unwrap();
+    assert!(std::sync::Arc::ptr_eq(kept.group(id).unwrap(), loaded));
+    let read_anew = change.rate_book(Some(&book), Some(group.id)).await.unwrap();
+    let loaded = read_anew.group(id).unwrap();
+    let price = |at| loaded.lookup(&"49301".parse().unwrap(), at).unwrap().rate.price.to_string();
+    assert_eq!((price(NOW), price(later)), ("0.02".to_owned(), "0.01".to_owned()));
+    change.commit().await.unwrap();
+
+    assert_eq!(store.sheets().await.unwrap().len(), 2);
+    assert_eq!(store.rate_group("retail").await.unwrap().rate_count, 7);
+    let rows = store.rates(&group, "49", 10).await.unwrap();
+    let shown: Vec<_> =
+        rows.iter().map(|row| (&*row.rate.prefix, row.rate.rate.price.to_string())).collect();
+    assert_eq!(
+        shown,
+        [
+            ("49", "0.02".into()),
+            ("49", "0.01".into()),
+            ("4930", "0.01".into()),
+            ("4930", "0.02".to_owned())
+        ]
+    );
+}
+
+#[tokio::test]
+async fn an_answer_is_had_again_by_the_same_command_only() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).await;
+    let answer = Answer { status: 201, body: "{}".into() };
+    let mut change = store.begin().await.unwrap();
+    assert_eq!(change.seen("k", &[1; 32]).await.unwrap(), Seen::Never);
+    change.remember("k", &[1; 32], &answer, NOW).await.unwrap();
+    change.commit().await.unwrap();
+    let mut change = store.begin().await.unwrap();
+    assert_eq!(change.seen("k", &[1; 32]).await.unwrap(), Seen::Before(answer.clone()));
+    assert_eq!(change.seen("k", &[2; 32]).await.unwrap(), Seen::WithAnotherCommand);
+    let much_later = Utc(NOW.0 + 31 * 86_400_000_000);
+    change.remember("l", &[3; 32], &answer, much_later).await.unwrap();
+    assert_eq!(change.seen("k", &[1; 32]).await.unwrap(), Seen::Never);
+}
+
+#[tokio::test]
+async fn blocked_accounts_are_inactive_in_the_switch() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).await;
+    let mut change = store.begin().await.unwrap();
+    let (mut alice, _) = two_accounts(&mut change).await;
+    alice.status = AccountStatus::Blocked;
+    change.set_account(&alice).await.unwrap();
+    let directory = change.directory(Settings::default(), 1).await.unwrap();
+    assert!(!directory.account(alice.id).unwrap().is_active);
+}
