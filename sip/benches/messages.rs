@@ -1,11 +1,11 @@
 //! The three most frequent messages as SIPp and softphones send them, with their usual header
 //! lines; for the bench and for the test that counts allocations.
-pub const SDP: &str = "v=0\r\no=user1 53655765 2353687637 IN IP4 192.0.2.10\r\ns=-\r\n\
+const SDP: &str = "v=0\r\no=user1 53655765 2353687637 IN IP4 192.0.2.10\r\ns=-\r\n\
     c=IN IP4 192.0.2.10\r\nt=0 0\r\nm=audio 6000 RTP/AVP 8 0 101\r\na=rtpmap:8 PCMA/8000\r\n\
     a=rtpmap:0 PCMU/8000\r\na=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\n\
     a=sendrecv\r\n";
 
-pub fn invite() -> String {
+pub(crate) fn invite() -> String {
     format!(
         "INVITE sip:15551234567@192.0.2.1:5060;user=phone SIP/2.0\r\n\
          Via: SIP/2.0/UDP 192.0.2.10:5070;branch=z9hG4bK-524287-1-7f3a9c;rport\r\n\
@@ -27,7 +27,7 @@ pub fn invite() -> String {
     )
 }
 
-pub fn register() -> String {
+pub(crate) fn register() -> String {
     "REGISTER sip:example.com SIP/2.0\r\n\
      Via: SIP/2.0/UDP 192.0.2.10:5070;branch=z9hG4bKnashds7;rport\r\n\
      Max-Forwards: 70\r\n\
@@ -43,7 +43,7 @@ pub fn register() -> String {
         .to_owned()
 }
 
-pub fn ok() -> String {
+pub(crate) fn ok() -> String {
     format!(
         "SIP/2.0 200 OK\r\n\
          Via: SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bK-98a7b6c5;received=192.0.2.1;rport=5060\r\n\
