@@ -1,0 +1,102 @@
+//! What all legs of a shard have in common, and what is told to a new one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use sip::auth::Credentials;
+use sip::dialog::session_timer::SessionTimerPolicy;
+use sip::transport::{Path, Transport};
+
+use super::event::Body;
+use crate::token::Tag;
+
+/// Settings of legs, shared by all of a shard.
+#[derive(Clone, Debug)]
+pub struct LegConfig {
+    /// Our Contact value, by listener number.
+    contacts: Vec<Bytes>,
+    /// Round-trip estimate (RFC 3261 section 17.1.1.1).
+    pub t1: Duration,
+    /// The longest interval between repetitions of a 2xx.
+    pub t2: Duration,
+    /// What we want of session timers.
+    pub session_timer: SessionTimerPolicy,
+    /// Early media goes out in a reliable response if the caller supports that; callers that
+    /// require it get it anyway (RFC 3262).
+    pub is_early_media_reliable: bool,
+    /// Further headers that pass between the legs, besides those of `passed_headers`.
+    pub passed_headers: Vec<String>,
+}
+
+impl LegConfig {
+    /// Default settings. Each listener is told by its number, its transport and the `host:port`
+    /// under which peers reach it.
+    pub fn new<'a>(listeners: impl IntoIterator<Item = (u16, Transport, &'a str)>) -> LegConfig {
+        let mut contacts = Vec::new();
+        for (number, transport, advertised) in listeners {
+            let index = usize::from(number);
+            if contacts.len() <= index {
+                contacts.resize(index + 1, Bytes::new());
+            }
+            contacts[index] = match transport {
+                Transport::Udp => format!("<sip:{advertised}>"),
+                other => format!("<sip:{advertised};transport={}>", other.uri_name()),
+            }
+            .into();
+        }
+        LegConfig {
+            contacts,
+            t1: Duration::from_millis(500),
+            t2: Duration::from_secs(4),
+            session_timer: SessionTimerPolicy::default(),
+            is_early_media_reliable: true,
+            passed_headers: Vec::new(),
+        }
+    }
+
+    /// The Contact that brings the peer of this path back to us. It names no call: the tags do.
+    pub(super) fn contact(&self, path: Path) -> &[u8] {
+        let contact = self.contacts.get(usize::from(path.listener));
+        contact.expect("every path comes from a listener of the configuration")
+    }
+}
+
+/// Who a new leg is.
+#[derive(Clone, Copy, Debug)]
+pub struct Identity {
+    /// Our tag in its dialog; leads its messages back to it.
+    pub tag: Tag,
+    /// Leads its transactions back to it.
+    pub user: u64,
+}
+
+/// An INVITE to be placed.
+#[derive(Clone, Debug)]
+pub struct Outgoing {
+    /// Where it is sent.
+    pub path: Path,
+    /// The Request-URI.
+    pub request_uri: Bytes,
+    /// The value of From, without a tag.
+    pub from: Bytes,
+    /// The value of To.
+    pub to: Bytes,
+    /// The Call-ID; ours, never the one of another leg.
+    pub call_id: Bytes,
+    /// The value of a Route header (a Path or an outbound proxy).
+    pub route: Option<Bytes>,
+    /// Further header lines, each with its CRLF: identity, privacy, what passes.
+    pub headers: Bytes,
+    /// The offer; none asks the callee for one.
+    pub body: Option<Body>,
+    /// What a 401 or 407 is answered with.
+    pub credentials: Option<Arc<Credentials>>,
+    /// What is left of it after the hop that we are.
+    pub max_forwards: u8,
+    /// The callee is reached only where it registered from: its Contact is not to be believed.
+    pub is_behind_nat: bool,
+    /// `Leg::does_100rel` of the caller. Without an offer in the INVITE, the callee may be reliable
+    /// only if the caller can answer its early offer.
+    pub caller_does_100rel: bool,
+}
