@@ -5,7 +5,7 @@
 use bytes::Bytes;
 use sip::message::{Message, ResponseDraft, peek_call_id};
 
-#[path = "../benches/messages.rs"]
+#[path = "../benches/messages/mod.rs"]
 mod messages;
 
 /// Shared, as the slices of a receive buffer are: the first clone of an unshared `Bytes` allocates.
