@@ -134,12 +134,6 @@ pub enum Refusal {
     Loop,
     /// The same request came twice over different ways.
     Merged,
-    /// The worker is behind.
-    Overloaded,
-    /// The switch takes no new calls.
-    ShuttingDown,
-    /// All slots for calls are taken.
-    Full(u32),
     /// The INVITE could not become a leg; the status says why.
     BadInvite(u16),
     /// Billing: the payer's account.
@@ -190,8 +184,6 @@ impl Refusal {
             }
             Refusal::UnknownName(_) => Cause::UnallocatedNumber,
             Refusal::TooManyHops | Refusal::Loop | Refusal::Merged => Cause::ExchangeRoutingError,
-            Refusal::Overloaded | Refusal::Full(_) => Cause::Congestion,
-            Refusal::ShuttingDown => Cause::Shutdown,
             Refusal::BadInvite(status) => Cause::from_sip_status(*status),
             Refusal::BillingCredit(_) => Cause::NoCredit,
             Refusal::RingTimeout(_) => Cause::NoAnswer,
@@ -241,9 +233,6 @@ impl Refusal {
             Refusal::TooManyHops => "too_many_hops",
             Refusal::Loop => "loop",
             Refusal::Merged => "merged_request",
-            Refusal::Overloaded => "overloaded",
-            Refusal::ShuttingDown => "shutting_down",
-            Refusal::Full(_) => "full",
             Refusal::BadInvite(_) => "bad_invite",
             Refusal::BillingAccount(line)
             | Refusal::BillingNoRateGroup(line)
@@ -497,9 +486,6 @@ impl fmt::Display for Refusal {
             Refusal::Merged => {
                 write!(f, "The same call came twice over different ways; the first one counts.")
             }
-            Refusal::Overloaded => write!(f, "The switch was behind and took no new calls."),
-            Refusal::ShuttingDown => write!(f, "The switch is shutting down."),
-            Refusal::Full(limit) => write!(f, "All {limit} places for calls are taken."),
             Refusal::BadInvite(status) => {
                 write!(f, "The INVITE was answered with {status} because of what it asks for.")
             }

@@ -6,16 +6,9 @@ pub mod admission;
 pub mod decision;
 pub mod directory;
 pub mod effect;
-pub mod leg;
 pub mod registrar;
 pub mod release;
 pub mod routing;
-pub mod shard;
 pub mod token;
 
-mod call;
-
-pub use effect::{
-    Effect, HostToResolve, Input, LiveCall, LiveState, QueryId, Stats, Target,
-};
-pub use shard::{Shard, ShardConfig, Shared};
+pub use effect::{Effect, HostToResolve, Input, LiveCall, LiveState, QueryId, Stats, Target};

@@ -219,12 +219,22 @@ impl Bindings {
         changed
     }
 
-    /// Drops the bindings of subscribers that `keep` no longer wants (deleted or switched off).
-    pub fn retain(&self, keep: impl Fn(SubscriberId) -> bool) {
+    /// Drops the bindings of subscribers that `keep` no longer wants (deleted or switched off), and
+    /// names them.
+    pub fn retain(&self, keep: impl Fn(SubscriberId) -> bool) -> Vec<SubscriberId> {
+        let mut dropped = Vec::new();
         for shard in &self.shards {
             let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
-            shard.retain(|subscriber, _| keep(*subscriber));
+            shard.retain(|subscriber, _| {
+                let is_kept = keep(*subscriber);
+                if !is_kept {
+                    dropped.push(*subscriber);
+                }
+                is_kept
+            });
         }
+        dropped.sort_unstable();
+        dropped
     }
 
     /// How many subscribers have a binding, valid or about to be dropped.
@@ -284,7 +294,7 @@ fn same_uri(one: &[u8], other: &[u8]) -> bool {
     use sip::message::uri::Uri;
     one == other
         || match (Uri::parse(one), Uri::parse(other)) {
-            (Ok(one), Ok(other)) => one == other,
+            (Some(one), Some(other)) => one.is_equivalent(&other),
             _ => false,
         }
 }
@@ -379,7 +389,8 @@ mod tests {
     #[test]
     fn contacts_are_added_refreshed_removed_and_expire() {
         let bindings = Bindings::default();
-        let put = |now, r: Registration| bindings.register(at(now), ALICE, 5, &r).map(|r| r.0.len());
+        let put =
+            |now, r: Registration| bindings.register(at(now), ALICE, 5, &r).map(|r| r.0.len());
         assert_eq!(put(0, registration("a", 1, &[("sip:a@1.1.1.1", 60)])), Ok(1));
         assert_eq!(put(0, registration("b", 1, &[("sip:a@2.2.2.2", 90)])), Ok(2));
         assert_eq!(put(50, registration("a", 2, &[("sip:a@1.1.1.1", 60)])), Ok(2));

@@ -177,7 +177,9 @@ mod tests {
 
     #[test]
     fn foreign_tags_are_not_read() {
-        for text in [&b"as58f4e9c1"[..], b"", b"000000000000000000000000u", b"ABCDEFGHJKMNPQRSTVWXYZ00"] {
+        for text in
+            [&b"as58f4e9c1"[..], b"", b"000000000000000000000000u", b"ABCDEFGHJKMNPQRSTVWXYZ00"]
+        {
             assert_eq!(Tag::read(text), None);
         }
     }

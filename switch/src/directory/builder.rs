@@ -21,7 +21,9 @@ pub enum DirectoryError {
     #[error("trunk {0} is there twice")]
     TrunkTwice(TrunkId),
     /// A subscriber of nobody.
-    #[error("subscriber {subscriber} ({username}) belongs to account {account}, which is not there")]
+    #[error(
+        "subscriber {subscriber} ({username}) belongs to account {account}, which is not there"
+    )]
     SubscriberAccount {
         /// Which subscriber.
         subscriber: SubscriberId,
@@ -199,14 +201,14 @@ impl DirectoryBuilder {
     pub fn build(self) -> Result<Directory, Vec<DirectoryError>> {
         let mut faults = Vec::new();
         check_settings(&self.settings, &mut faults);
-        let state = FixedState::with_seed(self.seed);
+        let state = || FixedState::with_seed(self.seed);
         let mut directory = Directory {
             settings: self.settings,
-            accounts: Map::with_capacity_and_hasher(self.accounts.len(), state),
-            subscribers: Map::with_capacity_and_hasher(self.subscribers.len(), state),
-            trunks: Map::with_capacity_and_hasher(self.trunks.len(), state),
-            users: Map::with_capacity_and_hasher(self.subscribers.len(), state),
-            numbers: Map::with_capacity_and_hasher(self.numbers.len(), state),
+            accounts: Map::with_capacity_and_hasher(self.accounts.len(), state()),
+            subscribers: Map::with_capacity_and_hasher(self.subscribers.len(), state()),
+            trunks: Map::with_capacity_and_hasher(self.trunks.len(), state()),
+            users: Map::with_capacity_and_hasher(self.subscribers.len(), state()),
+            numbers: Map::with_capacity_and_hasher(self.numbers.len(), state()),
             networks: NetworkTable::default(),
             routes: RouteTable::default(),
             registering: Vec::new(),

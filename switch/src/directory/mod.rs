@@ -17,6 +17,7 @@ pub use rows::{
     AccountRow, Credentials, DigestSecret, Limits, NumberRow, RedirectPolicy, RouteRow, Settings,
     SubscriberRow, TrunkIngress, TrunkRegistration, TrunkRow,
 };
+pub use sip::transport::Transport;
 
 use crate::routing::{RouteTable, RouteTarget};
 
@@ -96,6 +97,13 @@ impl Directory {
     /// port before one that does not.
     pub fn trunk_by_address(&self, remote: SocketAddr) -> Option<&TrunkRow> {
         self.trunks.get(&self.networks.find(remote)?)
+    }
+
+    /// The trunk with this name, or `None`; a search, so not for the call path.
+    pub fn trunk_by_name(&self, name: &str) -> Option<&TrunkRow> {
+        let mut found: Vec<&TrunkRow> = self.trunks.values().filter(|t| t.name == name).collect();
+        found.sort_by_key(|trunk| trunk.id);
+        found.into_iter().next()
     }
 
     /// The routes of the longest prefix that covers the number, with the prefix's length.

@@ -127,12 +127,13 @@ impl NetworkTable {
     pub(super) fn find(&self, remote: SocketAddr) -> Option<TrunkId> {
         let address = plain(remote.ip());
         let lengths = self.lengths.iter().filter(|(is_v4, _)| *is_v4 == address.is_ipv4());
-        lengths.flat_map(|(_, length)| {
-            let network =
-                Network { address: masked(address, *length), length: *length, port: None };
-            [Network { port: Some(remote.port()), ..network }, network]
-        })
-        .find_map(|network| self.trunks.get(&network).copied())
+        lengths
+            .flat_map(|(_, length)| {
+                let network =
+                    Network { address: masked(address, *length), length: *length, port: None };
+                [Network { port: Some(remote.port()), ..network }, network]
+            })
+            .find_map(|network| self.trunks.get(&network).copied())
     }
 }
 
@@ -156,10 +157,15 @@ mod tests {
         check("[2001:db8::1]", Ok("2001:db8::1"));
         check("0.0.0.0/0", Ok("0.0.0.0/0"));
         check("10.0.0.0/33", Err("/33 is longer than the address"));
-        check("10.0.0.1/24", Err("10.0.0.1/24 has bits behind its mask; the network is 10.0.0.0/24"));
+        check(
+            "10.0.0.1/24",
+            Err("10.0.0.1/24 has bits behind its mask; the network is 10.0.0.0/24"),
+        );
         check(
             "carrier.example",
-            Err("\"carrier.example\" is not an IP address, network (10.0.0.0/24) or address with port"),
+            Err(
+                "\"carrier.example\" is not an IP address, network (10.0.0.0/24) or address with port",
+            ),
         );
     }
 

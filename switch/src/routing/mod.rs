@@ -1,11 +1,13 @@
 //! Where a call goes: number plans, routes by longest prefix, and when to try the next trunk.
 
+mod destination;
 mod hunt;
 mod number_plan;
 mod route;
 mod simulate;
 
+pub use destination::{Destination, Routed, Source, destination, payer, plan};
 pub use hunt::{HuntCodes, Next};
 pub use number_plan::{BareNumber, EgressForm, NumberPlan, PlanError, Rewrite};
 pub use route::{RouteTable, RouteTarget};
-pub use simulate::{Destination, Simulation, simulate};
+pub use simulate::{Simulation, simulate};

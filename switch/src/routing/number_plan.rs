@@ -126,26 +126,44 @@ impl NumberPlan {
         }
     }
 
-    /// An E.164 number as the peer wants it.
+    /// The caller's number as the peer wrote it, as E.164. The technical prefix belongs to called
+    /// numbers only.
+    pub fn ingress_cli(&self, cli: &str) -> Option<Number> {
+        if self.tech_prefix.is_empty() && self.rewrites.is_empty() {
+            return self.ingress(cli).ok();
+        }
+        let plan = NumberPlan { tech_prefix: String::new(), rewrites: Vec::new(), ..self.clone() };
+        plan.ingress(cli).ok()
+    }
+
+    /// An E.164 number as the peer wants called numbers.
     pub fn egress(&self, number: &Number) -> String {
         let digits = number.as_str();
         if let Some(rewritten) = self.rewrite(digits) {
             return format!("{}{rewritten}", self.tech_prefix);
         }
-        if digits.starts_with(['*', '#']) {
-            return format!("{}{digits}", self.tech_prefix);
+        let formed = self.egress_cli(number);
+        if self.tech_prefix.is_empty() {
+            return formed;
         }
-        let formed = match self.form {
+        format!("{}{}", self.tech_prefix, formed.strip_prefix('+').unwrap_or(&formed))
+    }
+
+    /// An E.164 number as the peer wants callers' numbers.
+    pub fn egress_cli(&self, number: &Number) -> String {
+        let digits = number.as_str();
+        if digits.starts_with(['*', '#']) {
+            return digits.to_owned();
+        }
+        match self.form {
             EgressForm::Bare => digits.to_owned(),
-            EgressForm::Plus if self.tech_prefix.is_empty() => format!("+{digits}"),
-            EgressForm::Plus => digits.to_owned(),
+            EgressForm::Plus => format!("+{digits}"),
             EgressForm::International => format!("{}{digits}", self.international),
             EgressForm::National => match strip_nonempty(digits, &self.country) {
                 Some(rest) => format!("{}{rest}", self.national),
                 None => format!("{}{digits}", self.international),
             },
-        };
-        if self.tech_prefix.is_empty() { formed } else { format!("{}{formed}", self.tech_prefix) }
+        }
     }
 
     fn rewrite(&self, digits: &str) -> Option<String> {

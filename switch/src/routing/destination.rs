@@ -1,0 +1,153 @@
+//! From who calls and what was dialled to where the call may go. Pure: asked by a call and by
+//! `tandem simulate` alike, so that both always say the same.
+
+use vocabulary::{AccountId, CallKind, Candidate, Number, SubscriberId, TrunkId};
+
+use super::NumberPlan;
+use crate::decision::{Decision, Refusal};
+use crate::directory::{Directory, SubscriberRow};
+
+/// Who calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A subscriber.
+    Subscriber(SubscriberId),
+    /// A trunk.
+    Trunk(TrunkId),
+}
+
+/// Where a call may go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Destination {
+    /// To a subscriber of ours.
+    Subscriber(SubscriberId),
+    /// Out, by one of these trunks.
+    Trunks(Vec<Candidate>),
+}
+
+/// A destination and what billing needs to know of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Routed {
+    /// Where it goes.
+    pub destination: Destination,
+    /// The called number; for a subscriber without one, `*` and its id.
+    pub cld: Number,
+}
+
+impl Routed {
+    /// How it is priced.
+    pub fn kind(&self) -> CallKind {
+        match self.destination {
+            Destination::Subscriber(_) => CallKind::Local,
+            Destination::Trunks(_) => CallKind::Egress,
+        }
+    }
+
+    /// The trunks it may leave by.
+    pub fn candidates(&self) -> &[Candidate] {
+        match &self.destination {
+            Destination::Subscriber(_) => &[],
+            Destination::Trunks(candidates) => candidates,
+        }
+    }
+}
+
+/// Whether the caller may call at all, and who pays.
+pub fn payer(directory: &Directory, source: Source) -> Result<AccountId, Refusal> {
+    let account = match source {
+        Source::Subscriber(id) => {
+            let row = directory.subscriber(id).filter(|row| row.is_active);
+            row.ok_or(Refusal::SubscriberInactive(id))?.account
+        }
+        Source::Trunk(id) => {
+            let row = directory.trunk(id).filter(|row| row.is_active);
+            row.ok_or(Refusal::TrunkInactive(id))?.account
+        }
+    };
+    match directory.account(account) {
+        Some(row) if row.is_active => Ok(account),
+        _ => Err(Refusal::AccountInactive(account)),
+    }
+}
+
+/// How the caller writes numbers.
+pub fn plan(directory: &Directory, source: Source) -> &NumberPlan {
+    let own = match source {
+        Source::Subscriber(id) => directory.subscriber(id).and_then(|row| row.plan.as_ref()),
+        Source::Trunk(id) => directory.trunk(id).map(|row| &row.ingress_plan),
+    };
+    own.unwrap_or(&directory.settings().plan)
+}
+
+/// Where the dialled text leads.
+pub fn destination(
+    directory: &Directory,
+    source: Source,
+    account: AccountId,
+    dialled: &str,
+    decisions: &mut Vec<Decision>,
+) -> Result<Routed, Refusal> {
+    if let Some(row) = directory.subscriber_by_username(dialled) {
+        return to_subscriber(directory, source, account, row, None);
+    }
+    let number = match plan(directory, source).ingress(dialled) {
+        Ok(number) => number,
+        Err(_) if dialled.bytes().any(|b| b.is_ascii_alphabetic()) => {
+            return Err(Refusal::UnknownName(dialled.into()));
+        }
+        Err(error) => return Err(Refusal::InvalidNumber(dialled.into(), error)),
+    };
+    decisions.push(Decision::NumberTranslated(dialled.into(), number));
+    if let Some(row) = directory.subscriber_by_number(&number) {
+        return to_subscriber(directory, source, account, row, Some(number));
+    }
+    let (prefix_length, targets) = directory.routes(&number).ok_or(Refusal::NoRoute(number))?;
+    decisions.push(Decision::RoutesFound {
+        prefix_length: prefix_length as u8,
+        trunks: u8::try_from(targets.len()).unwrap_or(u8::MAX),
+    });
+    let mut candidates = Vec::with_capacity(targets.len());
+    for target in targets {
+        let Some(trunk) = directory.trunk(target.trunk) else { continue };
+        let account_is_active = directory.account(trunk.account).is_some_and(|a| a.is_active);
+        if !trunk.is_active || !account_is_active {
+            decisions.push(Decision::TrunkSkippedInactive(trunk.id));
+        } else if source == Source::Trunk(trunk.id) {
+            decisions.push(Decision::TrunkSkippedLoop(trunk.id));
+        } else {
+            candidates.push(Candidate {
+                trunk: trunk.id,
+                carrier: trunk.account,
+                priority: target.priority,
+            });
+        }
+    }
+    if candidates.is_empty() {
+        return Err(Refusal::NoTrunkUsable(number));
+    }
+    Ok(Routed { destination: Destination::Trunks(candidates), cld: number })
+}
+
+fn to_subscriber(
+    directory: &Directory,
+    source: Source,
+    account: AccountId,
+    row: &SubscriberRow,
+    dialled: Option<Number>,
+) -> Result<Routed, Refusal> {
+    // The permission is about subscribers calling each other; a call that a trunk delivers to one
+    // of our numbers is not that.
+    let is_allowed = directory.account(account).is_some_and(|a| a.allows_local);
+    if matches!(source, Source::Subscriber(_)) && !is_allowed {
+        return Err(Refusal::LocalNotAllowed(account));
+    }
+    if !row.is_active {
+        return Err(Refusal::CalleeInactive(row.id));
+    }
+    if !directory.account(row.account).is_some_and(|a| a.is_active) {
+        return Err(Refusal::CalleeAccountInactive(row.account));
+    }
+    let stand_in = || format!("*{}", row.id).parse().expect("an id has at most 20 digits");
+    let cld = dialled.or(row.number).unwrap_or_else(stand_in);
+    Ok(Routed { destination: Destination::Subscriber(row.id), cld })
+}

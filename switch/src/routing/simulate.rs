@@ -1,0 +1,61 @@
+//! A call that is only thought of: the same decisions as for a real one, for `tandem simulate`.
+
+use vocabulary::{AuthorizeRequest, CallId, Number, Utc};
+
+use super::destination::{Routed, Source, destination, payer, plan};
+use crate::decision::{Decision, Refusal};
+use crate::directory::Directory;
+
+/// What would happen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Simulation {
+    /// Who would be calling; `None` if `from` is nobody here.
+    pub source: Option<Source>,
+    /// The decisions on the way.
+    pub decisions: Vec<Decision>,
+    /// Where it would go, or why it would not.
+    pub outcome: Result<Routed, Refusal>,
+    /// What billing would be asked; it answers with the price and the order of carriers.
+    pub authorize: Option<AuthorizeRequest>,
+}
+
+/// Decides as if `from` called `to` at `at`. `from` is a subscriber's name or number, or a trunk's
+/// name.
+pub fn simulate(directory: &Directory, from: &str, to: &str, at: Utc) -> Simulation {
+    let mut decisions = Vec::new();
+    let Some((source, cli)) = find_source(directory, from) else {
+        let outcome = Err(Refusal::UnknownUser(from.into()));
+        return Simulation { source: None, decisions, outcome, authorize: None };
+    };
+    let account = match payer(directory, source) {
+        Ok(account) => account,
+        Err(refusal) => {
+            let outcome = Err(refusal);
+            return Simulation { source: Some(source), decisions, outcome, authorize: None };
+        }
+    };
+    let outcome = destination(directory, source, account, to, &mut decisions);
+    let authorize = outcome.as_ref().ok().map(|routed| AuthorizeRequest {
+        call: CallId(0),
+        account,
+        kind: routed.kind(),
+        cld: routed.cld,
+        cli,
+        at,
+        candidates: routed.candidates().to_vec(),
+    });
+    Simulation { source: Some(source), decisions, outcome, authorize }
+}
+
+fn find_source(directory: &Directory, from: &str) -> Option<(Source, Option<Number>)> {
+    let number = || directory.settings().plan.ingress(from).ok();
+    let subscriber = directory
+        .subscriber_by_username(from)
+        .or_else(|| directory.subscriber_by_number(&number()?));
+    if let Some(row) = subscriber {
+        return Some((Source::Subscriber(row.id), row.number));
+    }
+    let trunk = directory.trunk_by_name(from)?;
+    let source = Source::Trunk(trunk.id);
+    Some((source, plan(directory, source).ingress(from).ok()))
+}
