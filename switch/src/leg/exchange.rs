@@ -294,7 +294,8 @@ impl Leg {
         if self.bye_answered(at, tx, response) {
             return;
         }
-        let index = self.exchanges.as_ref().and_then(|one| one.sent.iter().position(|s| s.tx == tx));
+        let index =
+            self.exchanges.as_ref().and_then(|one| one.sent.iter().position(|s| s.tx == tx));
         let Some(index) = index else { return self.success_repeated(at, response) };
         if response.status() < 200 {
             return;
@@ -310,6 +311,13 @@ impl Leg {
     fn concluded(&mut self, at: &mut At<'_>, sent: Sent, response: &Message) {
         let status = response.status();
         let is_success = (200..300).contains(&status);
+        if matches!(self.phase, Phase::Leaving(_)) {
+            // Nobody waits for it any more, but a 2xx to an INVITE still wants its ACK.
+            if is_success && sent.kind.method() == Method::Invite {
+                self.send_ack(at, sent.cseq, None);
+            }
+            return;
+        }
         if is_success && sent.kind.is_session() {
             self.note_peer(response);
             if let Some(dialog) = &mut self.dialog {
@@ -351,7 +359,8 @@ impl Leg {
         if self.bye_failed(tx) {
             return;
         }
-        let index = self.exchanges.as_ref().and_then(|one| one.sent.iter().position(|s| s.tx == tx));
+        let index =
+            self.exchanges.as_ref().and_then(|one| one.sent.iter().position(|s| s.tx == tx));
         let Some(index) = index else { return };
         let sent = self.exchanges().sent.swap_remove(index);
         let status = match why {
@@ -381,10 +390,9 @@ impl Leg {
     }
 
     fn peer_is_gone(&mut self, at: &mut At<'_>, status: u16) {
-        match self.phase {
-            Phase::Up => self.give_up(at, Cause::from_sip_status(status)),
-            // Before the answer the INVITE's own transaction tells how it ends.
-            _ => {}
+        // Before the answer the INVITE's own transaction tells how it ends.
+        if matches!(self.phase, Phase::Up) {
+            self.give_up(at, Cause::from_sip_status(status));
         }
     }
 

@@ -1,8 +1,8 @@
 //! Requests of the peer within the dialog (RFC 3261 sections 12.2.2 and 14.2, RFC 3311, RFC 6086).
 
 use bytes::Bytes;
-use sip::dialog::session_timer::{self, Asked, SessionTimer};
 use sip::dialog::CSeqOrder;
+use sip::dialog::session_timer::{self, Asked, SessionTimer};
 use sip::endpoint::ServerTx;
 use sip::message::header::SessionExpires;
 use sip::message::{HeaderName, Message, Method};

@@ -73,7 +73,7 @@ impl Leg {
         path: Path,
     ) -> Leg {
         let mut leg = Leg::new(config, identity, path, Phase::Over);
-        let mut at = At::new(now, endpoint);
+        let at = At::new(now, endpoint);
         at.endpoint.set_user(tx, identity.user);
         leg.peer.is_caller = true;
         leg.peer.is_behind_nat = reach::is_behind_nat(invite, path);

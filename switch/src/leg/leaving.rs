@@ -70,7 +70,12 @@ impl Leg {
     }
 
     /// The response to our BYE, if this is it. Anything but a challenge ends the leg.
-    pub(super) fn bye_answered(&mut self, at: &mut At<'_>, tx: ClientTx, response: &Message) -> bool {
+    pub(super) fn bye_answered(
+        &mut self,
+        at: &mut At<'_>,
+        tx: ClientTx,
+        response: &Message,
+    ) -> bool {
         let Phase::Leaving(leaving) = &mut self.phase else { return false };
         let Some(bye) = leaving.bye.take_if(|bye| bye.tx == tx) else { return false };
         if response.status() < 200 {

@@ -251,7 +251,10 @@ impl Leg {
         let answer = answer.map(|at| (at, Reason::RepeatAnswer));
         let session = self.timer.filter(|_| matches!(self.phase, Phase::Up)).map(|timer| {
             let is_refresh = timer.refresh_at.is_some_and(|at| at <= timer.expires_at);
-            (timer.next_at(), if is_refresh { Reason::RefreshSession } else { Reason::ExpireSession })
+            (
+                timer.next_at(),
+                if is_refresh { Reason::RefreshSession } else { Reason::ExpireSession },
+            )
         });
         [provisional, answer, session].into_iter().flatten().min_by_key(|(at, _)| *at)
     }

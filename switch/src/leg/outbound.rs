@@ -72,7 +72,9 @@ impl Inviting {
         }
         self.reason = Bytes::copy_from_slice(reason);
         let line = if reason.is_empty() { Vec::new() } else { [b"Reason: ", reason].concat() };
-        at.endpoint.cancel(at.now, self.tx, &line);
+        if let Some(tx) = self.tx {
+            at.endpoint.cancel(at.now, tx, &line);
+        }
     }
 
     fn identity(&self) -> DialogIdentity<'_> {

@@ -83,7 +83,11 @@ pub(super) fn body_of(message: &Message) -> Option<Body> {
 /// `part` as a slice of `whole`, so that nothing is copied; copied if it is not a part of it.
 fn slice_of(whole: &Bytes, part: &[u8]) -> Bytes {
     let range = whole.as_ptr_range();
-    if range.contains(&part.as_ptr()) { whole.slice_ref(part) } else { Bytes::copy_from_slice(part) }
+    if range.contains(&part.as_ptr()) {
+        whole.slice_ref(part)
+    } else {
+        Bytes::copy_from_slice(part)
+    }
 }
 
 #[cfg(test)]

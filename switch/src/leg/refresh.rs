@@ -45,13 +45,7 @@ impl Leg {
     }
 
     /// The outcome of our own refresh.
-    pub(super) fn refreshed(
-        &mut self,
-        at: &mut At<'_>,
-        cseq: u32,
-        kind: Kind,
-        response: &Message,
-    ) {
+    pub(super) fn refreshed(&mut self, at: &mut At<'_>, cseq: u32, kind: Kind, response: &Message) {
         match response.status() {
             200..=299 if kind == Kind::RefreshByInvite => self.send_ack(at, cseq, None),
             200..=299 => {}
