@@ -1,12 +1,13 @@
 //! Connections over loopback sockets: framing, reuse, keep-alives, limits, and what the switch
 //! hears when a connection is gone.
+#![allow(clippy::unwrap_used)]
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use server::net::streams::{Sink, StreamLimits, Streams};
+use server::net::streams::{Delivery, Sink, StreamLimits, Streams};
 use server::net::tcp;
 use server::net::tls::TlsClient;
 use sip::transport::{Path, Transmit, Transport};
@@ -27,9 +28,9 @@ enum Heard {
 struct Ear(mpsc::UnboundedSender<Heard>);
 
 impl Sink for Ear {
-    fn message(&self, path: Path, bytes: Bytes) -> Result<(), Bytes> {
+    fn message(&self, path: Path, bytes: Bytes) -> Delivery {
         self.0.send(Heard::Message(path, bytes)).unwrap();
-        Ok(())
+        Delivery::Taken
     }
 
     fn path_failed(&self, path: Path) {
@@ -246,7 +247,12 @@ async fn what_is_not_sip_is_expelled() {
     let limits = StreamLimits { message_bytes_max: 4096, ..StreamLimits::default() };
     let mut side = side(limits);
     let mut peer = TcpStream::connect(side.address).await.unwrap();
-    peer.write_all(&[b'x'; 10_000]).await.unwrap();
+    let long = String::from_utf8(OPTIONS.to_vec()).unwrap();
+    peer.write_all(long.replace("Length: 0", "Length: 9999").as_bytes()).await.unwrap();
+    // The switch sees it, so that it can answer 413 before the connection goes.
+    let (path, _) = side.message().await;
+    side.send(path, "413");
+    read_exactly(&mut peer, "413").await;
     assert!(matches!(side.hear().await, Heard::Failed(_)));
     is_closed(&mut peer).await;
 }

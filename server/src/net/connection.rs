@@ -8,14 +8,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::{Bytes, BytesMut};
-use sip::message::framing::{Frame, Framer};
+use sip::message::{Frame, Framer, Limits};
 use sip::transport::{Path, Transport};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::mpsc;
 use tokio::time::{Duration, Instant, timeout, timeout_at};
 
-use super::streams::{Output, Shared};
+use super::streams::{Delivery, Output, Shared};
 
 /// RFC 5626 section 3.5.1.
 const PING: &[u8] = b"\r\n\r\n";
@@ -24,6 +24,8 @@ const PONG: &[u8] = b"\r\n";
 const WRITE_BATCH: usize = 64;
 /// How soon a message is offered again to a worker whose mailbox was full.
 const OFFER_AGAIN: Duration = Duration::from_millis(5);
+/// How long a connection whose stream cannot be read any more stays open for our answer.
+const BROKEN_LINGER: Duration = Duration::from_secs(1);
 
 /// A place in the connection table, with the end of the queue that its task reads.
 pub(super) struct Opened {
@@ -44,8 +46,8 @@ enum Ended {
     TooSlow,
     #[error("silent for too long")]
     Idle,
-    #[error("not SIP: {0}")]
-    Malformed(&'static str),
+    #[error("its stream cannot be read as SIP")]
+    Broken,
     #[error(transparent)]
     Io(#[from] io::Error),
 }
@@ -67,12 +69,11 @@ enum Stream {
 }
 
 async fn connect(shared: &Shared, path: Path) -> io::Result<Stream> {
-    let socket =
-        if path.remote.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    let socket = if path.remote.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     let local = shared.local.get(usize::from(path.listener)).copied();
-    if let Some(local) = local.filter(|local| {
-        !local.ip().is_unspecified() && local.is_ipv4() == path.remote.is_ipv4()
-    }) {
+    if let Some(local) = local
+        .filter(|local| !local.ip().is_unspecified() && local.is_ipv4() == path.remote.is_ipv4())
+    {
         socket.bind(SocketAddr::new(local.ip(), 0))?;
     }
     let stream = socket.connect(path.remote).await?;
@@ -114,7 +115,7 @@ where
     tracing::debug!(remote = %path.remote, transport = ?path.transport, %ended, "connection over");
     match ended {
         Ended::ByPeer | Ended::ByUs | Ended::Idle => {}
-        Ended::TooSlow | Ended::Malformed(_) => {
+        Ended::TooSlow | Ended::Broken => {
             shared.counts.expelled.fetch_add(1, Ordering::Relaxed);
         }
         Ended::Io(_) => {
@@ -150,7 +151,8 @@ where
     R: AsyncRead + Unpin,
 {
     let limits = &shared.limits;
-    let mut framer = Framer::new(limits.message_bytes_max);
+    let message_bytes = limits.message_bytes_max;
+    let mut framer = Framer::new(Limits { message_bytes, ..Limits::default() });
     let mut buffer = BytesMut::with_capacity(8192);
     let start = Instant::now();
     let mut deadlines = Deadlines {
@@ -173,18 +175,20 @@ where
         framer.push(&buffer.split_to(length));
         let was_partial = deadlines.message.is_some() && has_spoken;
         let mut is_new = false;
-        loop {
-            match framer.pull() {
-                Ok(Some(Frame::Message(bytes))) => {
+        while let Some(frame) = framer.poll_frame() {
+            match frame {
+                Frame::Message(bytes) => {
                     has_spoken = true;
                     is_new = true;
-                    shared.counts.received.fetch_add(1, Ordering::Relaxed);
-                    deliver(shared, path, bytes).await;
+                    deliver(shared, path, bytes, output).await;
                 }
-                Ok(Some(Frame::Ping)) => write_bytes(output, Bytes::from_static(PONG)),
-                Ok(Some(Frame::Pong)) => {}
-                Ok(None) => break,
-                Err(error) => return Ended::Malformed(error.what),
+                Frame::Ping => write_bytes(output, Bytes::from_static(PONG)),
+                Frame::Pong => {}
+                Frame::Broken(bytes) => {
+                    deliver(shared, path, bytes, output).await;
+                    tokio::time::sleep(BROKEN_LINGER).await;
+                    return Ended::Broken;
+                }
             }
         }
         let now = Instant::now();
@@ -217,9 +221,14 @@ fn overdue(deadlines: &mut Deadlines, ping: Duration, output: &Output) -> Option
     None
 }
 
-async fn deliver(shared: &Shared, path: Path, mut bytes: Bytes) {
-    while let Err(back) = shared.sink.message(path, bytes) {
-        bytes = back;
+async fn deliver(shared: &Shared, path: Path, mut bytes: Bytes, output: &Output) {
+    shared.counts.received.fetch_add(1, Ordering::Relaxed);
+    loop {
+        match shared.sink.message(path, bytes) {
+            Delivery::Taken => return,
+            Delivery::Answered(answer) => return write_bytes(output, answer),
+            Delivery::Later(back) => bytes = back,
+        }
         tokio::time::sleep(OFFER_AGAIN).await;
     }
 }

@@ -1,6 +1,7 @@
 //! Sockets: UDP inside the workers, TCP, TLS and DNS on the runtime.
 
 mod connection;
+pub mod overload;
 pub mod resolver;
 pub mod streams;
 pub mod tcp;

@@ -15,11 +15,21 @@ use tokio::sync::{Notify, mpsc};
 use super::connection::{self, Opened};
 use super::tls::TlsClient;
 
+/// What became of a message that a connection delivered.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// It is on its way to its shard.
+    Taken,
+    /// It is answered already, with this.
+    Answered(Bytes),
+    /// The shard's mailbox is full: offer it again, and read nothing from the peer meanwhile.
+    Later(Bytes),
+}
+
 /// Where messages and news of connections go.
 pub trait Sink: Send + Sync + 'static {
-    /// One whole message. If it cannot be taken now it comes back, and is offered again later:
-    /// the peer is slowed down instead.
-    fn message(&self, path: Path, bytes: Bytes) -> Result<(), Bytes>;
+    /// One whole message, or the broken rest of a stream.
+    fn message(&self, path: Path, bytes: Bytes) -> Delivery;
     /// Nothing more will be sent or received on this path.
     fn path_failed(&self, path: Path);
 }
@@ -242,8 +252,7 @@ impl Table {
         };
         let path = Path { connection: id, ..path };
         let (queue, receiver) = mpsc::unbounded_channel();
-        let output =
-            Arc::new(Output { queue, waiting: AtomicUsize::new(0), close: Notify::new() });
+        let output = Arc::new(Output { queue, waiting: AtomicUsize::new(0), close: Notify::new() });
         self.connections.insert(id, Entry { path, is_incoming, output: Arc::clone(&output) });
         self.by_remote.insert((path.transport, path.remote), id);
         if is_incoming {

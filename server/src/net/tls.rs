@@ -15,11 +15,8 @@ use tokio_rustls::client::TlsStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 /// Where Linux distributions keep the certificates they trust.
-const SYSTEM_ROOTS: [&str; 3] = [
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/cert.pem",
-];
+const SYSTEM_ROOTS: [&str; 3] =
+    ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
 /// Names remembered for addresses; beyond it all are forgotten and learnt again.
 const NAMES_MAX: usize = 100_000;
 
@@ -35,8 +32,7 @@ pub struct TlsError {
 pub fn acceptor(certificate: &Path, key: &Path) -> Result<TlsAcceptor, TlsError> {
     let error = |file: &Path, what: String| TlsError { file: file.display().to_string(), what };
     let chain = read_certificates(certificate).map_err(|what| error(certificate, what))?;
-    let key_der =
-        PrivateKeyDer::from_pem_file(key).map_err(|what| error(key, what.to_string()))?;
+    let key_der = PrivateKeyDer::from_pem_file(key).map_err(|what| error(key, what.to_string()))?;
     let config = ServerConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .expect("ring offers TLS 1.2 and 1.3")

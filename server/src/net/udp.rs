@@ -71,15 +71,27 @@ pub struct UdpCounts {
     pub dropped: u64,
 }
 
+impl UdpCounts {
+    /// Adds another socket's.
+    pub fn add(&mut self, other: UdpCounts) {
+        self.received += other.received;
+        self.sent += other.sent;
+        self.receive_batches += other.receive_batches;
+        self.send_batches += other.send_batches;
+        self.icmp_errors += other.icmp_errors;
+        self.dropped += other.dropped;
+    }
+}
+
 /// A bound socket and its batch space. Not `Send`: made by the worker that uses it.
 pub struct UdpPort {
     socket: Socket,
-    /// `None` where the socket reports no address of its own.
     receive_headers: MultiHeaders<SockaddrStorage>,
     send_headers: MultiHeaders<SockaddrStorage>,
     buffer: Box<[u8]>,
     queue: Vec<(Option<SockaddrStorage>, Bytes)>,
     blocked: bool,
+    has_errors: bool,
     counts: UdpCounts,
 }
 
@@ -94,6 +106,7 @@ impl UdpPort {
             buffer: vec![0; BATCH * DATAGRAM_MAX].into_boxed_slice(),
             queue: Vec::with_capacity(BATCH * 4),
             blocked: false,
+            has_errors: false,
             counts: UdpCounts::default(),
         }
     }
@@ -116,6 +129,11 @@ impl UdpPort {
     /// True if datagrams wait until the socket can be written again: poll for writability too.
     pub fn is_blocked(&self) -> bool {
         self.blocked
+    }
+
+    /// True if a system call met an error that `take_errors` may explain.
+    pub fn has_errors(&self) -> bool {
+        self.has_errors
     }
 
     /// Receives what is there, at most `BATCH` datagrams, and returns how many.
@@ -142,7 +160,10 @@ impl UdpPort {
             }
             Err(Errno::EAGAIN | Errno::EINTR) => 0,
             // A pending ICMP error; `take_errors` tells whose.
-            Err(_) => 0,
+            Err(_) => {
+                self.has_errors = true;
+                0
+            }
         }
     }
 
@@ -192,6 +213,7 @@ impl UdpPort {
     /// The error may belong to this datagram or be the ICMP answer to an earlier one, which the
     /// kernel reports once at the next call: a second try tells. Returns how far to move on.
     fn retry_one(&mut self, first: usize) -> usize {
+        self.has_errors = true;
         match self.send_some(first) {
             Ok(sent) => {
                 self.counts.sent += sent as u64;
@@ -209,6 +231,7 @@ impl UdpPort {
 
     /// Empties the socket's error queue: whoever is reported as unreachable goes to `unreachable`.
     pub fn take_errors(&mut self, mut unreachable: impl FnMut(SocketAddr)) {
+        self.has_errors = false;
         let mut space = nix::cmsg_space!([u8; 128]);
         let mut text = [0u8; 64];
         for _ in 0..BATCH {
@@ -227,10 +250,13 @@ impl UdpPort {
                 | ControlMessageOwned::Ipv6RecvErr(error, _) => Some(error.ee_errno),
                 _ => None,
             });
-            let is_unreachable = errors
-                .map(|errno| Errno::from_raw(i32::try_from(errno).unwrap_or(0)))
-                .any(|e| matches!(e, Errno::ECONNREFUSED | Errno::EHOSTUNREACH | Errno::ENETUNREACH));
-            if let (true, Some(peer)) = (is_unreachable, message.address.as_ref().and_then(to_address)) {
+            let is_unreachable =
+                errors.map(|errno| Errno::from_raw(i32::try_from(errno).unwrap_or(0))).any(|e| {
+                    matches!(e, Errno::ECONNREFUSED | Errno::EHOSTUNREACH | Errno::ENETUNREACH)
+                });
+            if let (true, Some(peer)) =
+                (is_unreachable, message.address.as_ref().and_then(to_address))
+            {
                 unreachable(peer);
             }
         }

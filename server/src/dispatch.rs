@@ -1,0 +1,142 @@
+//! Which worker a message belongs to, and the letters they get. The Call-ID decides: a hash for
+//! those of others, the number written into those that we mint.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use sip::message::peek_call_id;
+use sip::transport::Path;
+use switch::directory::Directory;
+use switch::token::shard_of;
+use switch::{LiveCall, QueryId, Target};
+use tokio::sync::oneshot;
+use vocabulary::CallId;
+
+use crate::mailbox::Post;
+use crate::net::overload::refusal;
+use crate::net::streams::{Delivery, Sink};
+
+/// What a worker can find in its mailbox.
+pub enum Letter {
+    /// A message whose Call-ID is this worker's.
+    Message {
+        /// From where.
+        path: Path,
+        /// All of it.
+        bytes: Bytes,
+    },
+    /// A connection is gone, or an address unreachable.
+    PathFailed(Path),
+    /// The resolver's answer.
+    Resolved {
+        /// The question.
+        query: QueryId,
+        /// Best first.
+        targets: Vec<Target>,
+    },
+    /// A new snapshot of everything configured.
+    Directory(Arc<Directory>),
+    /// New prices.
+    RateBook(Arc<billing::RateBook>),
+    /// An operator ends a call.
+    HangUp(CallId),
+    /// Somebody wants to see the live calls.
+    Live(oneshot::Sender<Vec<LiveCall>>),
+    /// Take no new calls.
+    Drain,
+    /// End all calls now.
+    ReleaseAll,
+    /// Finish: everything is released.
+    Stop,
+}
+
+/// What did not get to its worker.
+#[derive(Debug, Default)]
+pub struct DispatchCounts {
+    /// New work answered 503 because the owner's mailbox was over its mark.
+    pub refused: AtomicU64,
+    /// Datagrams lost because the owner's mailbox was full.
+    pub lost: AtomicU64,
+}
+
+/// All mailboxes of the process; clones share them.
+#[derive(Clone)]
+pub struct Dispatch {
+    posts: Arc<[Post<Letter>]>,
+    counts: Arc<DispatchCounts>,
+    mark: usize,
+    retry_after: Duration,
+}
+
+impl Dispatch {
+    /// One post a worker, in their order. A mailbox with more than `mark` letters takes no new
+    /// work.
+    pub fn new(posts: Vec<Post<Letter>>, mark: usize, retry_after: Duration) -> Dispatch {
+        assert!(!posts.is_empty() && posts.len() <= 255, "a shard's number is a byte");
+        Dispatch { posts: posts.into(), counts: Arc::default(), mark, retry_after }
+    }
+
+    /// The worker that a message belongs to. What has no Call-ID is answered by any: the first.
+    pub fn owner(&self, bytes: &[u8]) -> u8 {
+        match u8::try_from(self.posts.len()) {
+            Ok(1) => 0,
+            Ok(shards) => peek_call_id(bytes).map_or(0, |id| shard_of(id, shards)),
+            Err(_) => unreachable!("there are at most 255"),
+        }
+    }
+
+    /// Leaves a message in a worker's mailbox, unless that is too full.
+    pub fn deliver(&self, owner: u8, path: Path, bytes: Bytes) -> Delivery {
+        let post = &self.posts[usize::from(owner)];
+        if post.length() > self.mark
+            && let Some(answer) = refusal(&bytes, self.retry_after)
+        {
+            self.counts.refused.fetch_add(1, Ordering::Relaxed);
+            return Delivery::Answered(answer);
+        }
+        match post.send(Letter::Message { path, bytes }) {
+            Ok(()) => Delivery::Taken,
+            Err(Letter::Message { bytes, .. }) => Delivery::Later(bytes),
+            Err(_) => unreachable!("the letter that comes back is the one sent"),
+        }
+    }
+
+    /// A datagram was lost here; its sender will repeat it.
+    pub fn count_lost(&self) {
+        self.counts.lost.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts since the start.
+    pub fn counts(&self) -> &DispatchCounts {
+        &self.counts
+    }
+
+    /// One letter to one worker; never refused.
+    pub fn send(&self, worker: u8, letter: Letter) {
+        self.posts[usize::from(worker)].send_always(letter);
+    }
+
+    /// A letter to every worker; never refused.
+    pub fn send_all(&self, letter: impl Fn() -> Letter) {
+        for post in &*self.posts {
+            post.send_always(letter());
+        }
+    }
+
+    /// The posts, to wake workers or to look at their length.
+    pub fn posts(&self) -> &[Post<Letter>] {
+        &self.posts
+    }
+}
+
+impl Sink for Dispatch {
+    fn message(&self, path: Path, bytes: Bytes) -> Delivery {
+        self.deliver(self.owner(&bytes), path, bytes)
+    }
+
+    fn path_failed(&self, path: Path) {
+        self.send_all(|| Letter::PathFailed(path));
+    }
+}

@@ -1,0 +1,156 @@
+//! One shard and its credit control: inputs go in, what the shard wants is done at once, and
+//! messages to send come out. Billing is a function call here, not a message: its answer is the
+//! shard's next input.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use billing::CreditControl;
+use sip::transport::Transmit;
+use store::journal::JournalFiles;
+use switch::registrar::StoredBinding;
+use switch::{Effect, HostToResolve, Input, LiveCall, QueryId, Shard, Stats};
+use vocabulary::{CallId, Now, SubscriberId};
+
+use crate::metrics::Tally;
+
+/// What a shard may ask of the outside, apart from sending and money. None of it waits.
+pub trait Outside {
+    /// Look up a SIP host and answer with `Input::Resolved`.
+    fn resolve(&self, query: QueryId, host: HostToResolve);
+    /// Keep the bindings of a subscriber over a restart, in place of those before.
+    fn keep_bindings(&self, subscriber: SubscriberId, bindings: Vec<StoredBinding>);
+}
+
+/// A shard that is being served.
+pub struct Exchange<O> {
+    shard: Shard,
+    credit: CreditControl,
+    journal: Arc<JournalFiles>,
+    outside: O,
+    /// Inputs that follow from effects, in order; empty between two calls of `take`.
+    follow_up: VecDeque<Input>,
+    /// Answered calls whose record is not on disk yet; positions only grow.
+    answered: VecDeque<(u64, CallId)>,
+    /// The journal was told to hurry up to here.
+    requested: u64,
+    /// `answered` is not empty; the journal's thread looks at it before it wakes the worker.
+    is_waiting: Arc<AtomicBool>,
+    /// Messages to send, in order.
+    pub outbox: Vec<Transmit>,
+    /// Figures for the metrics.
+    pub tally: Tally,
+}
+
+impl<O: Outside> Exchange<O> {
+    /// Serves `shard` with a credit control of its own.
+    pub fn new(
+        shard: Shard,
+        credit: CreditControl,
+        journal: Arc<JournalFiles>,
+        outside: O,
+    ) -> Exchange<O> {
+        Exchange {
+            shard,
+            credit,
+            journal,
+            outside,
+            follow_up: VecDeque::new(),
+            answered: VecDeque::new(),
+            requested: 0,
+            is_waiting: Arc::default(),
+            outbox: Vec::new(),
+            tally: Tally::default(),
+        }
+    }
+
+    /// Hands one input to the shard and does all that follows from it.
+    pub fn take(&mut self, now: Now, input: Input) {
+        let mut next = Some(input);
+        while let Some(input) = next {
+            self.shard.handle(now, input);
+            while let Some(effect) = self.shard.poll_effect() {
+                self.perform(now, effect);
+            }
+            next = self.follow_up.pop_front();
+        }
+    }
+
+    fn perform(&mut self, now: Now, effect: Effect) {
+        match effect {
+            Effect::Send(transmit) => self.outbox.push(transmit),
+            Effect::Authorize(request) => {
+                let result = self.credit.authorize(now, &request);
+                self.follow_up.push_back(Input::Authorized { call: request.call, result });
+            }
+            Effect::Extend(request) => {
+                let extension = self.credit.extend(now, request);
+                self.follow_up.push_back(Input::Extended(extension));
+            }
+            Effect::Answered { call, trunk, at } => {
+                let position = self.credit.answered(now, call, trunk, at);
+                self.answered.push_back((position.0, call));
+            }
+            Effect::Settle(request) => {
+                self.tally.settled(&request.facts);
+                self.credit.settle(now, *request);
+            }
+            Effect::Resolve { query, host } => self.outside.resolve(query, host),
+            Effect::BindingChanged { subscriber, bindings } => {
+                self.outside.keep_bindings(subscriber, bindings);
+            }
+        }
+    }
+
+    /// Lets those answers out whose records are on disk, and asks the journal to hurry for the
+    /// others. Call it once per round: one request serves all answers of the round.
+    pub fn release_recorded(&mut self, now: Now) {
+        if self.answered.is_empty() {
+            return;
+        }
+        let durable = self.journal.durable();
+        while let Some((_, call)) = self.answered.pop_front_if(|(position, _)| *position <= durable)
+        {
+            self.take(now, Input::Recorded { call });
+        }
+        if let Some((newest, _)) = self.answered.back()
+            && *newest > self.requested
+        {
+            self.requested = *newest;
+            self.is_waiting.store(true, Ordering::SeqCst);
+            self.journal.request_durable(*newest);
+        }
+        self.is_waiting.store(!self.answered.is_empty(), Ordering::SeqCst);
+    }
+
+    /// True while answers wait for the journal: only then is it worth waking the worker.
+    pub fn is_waiting(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.is_waiting)
+    }
+
+    /// Whether an answer could be let out now; asked before sleeping.
+    pub fn has_recorded(&self) -> bool {
+        self.answered.front().is_some_and(|(position, _)| *position <= self.journal.durable())
+    }
+
+    /// New prices for calls that come from now on.
+    pub fn set_rate_book(&mut self, book: Arc<billing::RateBook>) {
+        self.credit.set_rate_book(book);
+    }
+
+    /// When the shard wants `Input::Timeout`.
+    pub fn poll_timeout(&self) -> Option<std::time::Duration> {
+        self.shard.poll_timeout()
+    }
+
+    /// The shard's counters.
+    pub fn stats(&self) -> Stats {
+        self.shard.stats()
+    }
+
+    /// All live calls.
+    pub fn live_calls(&self) -> Vec<LiveCall> {
+        self.shard.live_calls()
+    }
+}

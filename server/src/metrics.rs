@@ -1,0 +1,159 @@
+//! Figures for Prometheus. A worker counts in plain integers and hands the growth over once a
+//! second, so that counting costs the calls nothing.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use metrics::{counter, gauge, histogram};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use switch::Stats;
+use vocabulary::{CallFacts, Party};
+
+use crate::dispatch::Dispatch;
+use crate::net::streams::Streams;
+use crate::net::udp::UdpCounts;
+
+/// Bounds of the delay histograms, in seconds: from a good local answer to a ring timeout.
+const DELAYS: [f64; 14] =
+    [0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0];
+
+/// Makes the recorder of the process. The handle renders what `/metrics` shows.
+pub fn install() -> Result<PrometheusHandle, metrics_exporter_prometheus::BuildError> {
+    let builder = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_delay_seconds".into()), &DELAYS)?;
+    let recorder = builder.build_recorder();
+    let handle = recorder.handle();
+    if metrics::set_global_recorder(recorder).is_err() {
+        tracing::debug!("metrics were installed before");
+    }
+    describe();
+    Ok(handle)
+}
+
+fn describe() {
+    use metrics::{describe_counter, describe_gauge, describe_histogram};
+    describe_counter!("tandem_attempts_total", "Ended calls by cause and by who ended them");
+    describe_histogram!("tandem_post_dial_delay_seconds", "From INVITE to the first ringing");
+    describe_histogram!("tandem_setup_delay_seconds", "From INVITE to the answer");
+    describe_histogram!("tandem_talk_seconds", "Talk time of answered calls");
+    describe_counter!("tandem_udp_received_total", "Datagrams received");
+    describe_counter!("tandem_udp_sent_total", "Datagrams sent");
+    describe_counter!("tandem_icmp_errors_total", "Peers reported unreachable");
+    describe_gauge!("tandem_queue_length", "Inputs that wait for a worker");
+    describe_gauge!("tandem_journal_lag_bytes", "Journal not yet on disk");
+    describe_gauge!("tandem_projection_lag_bytes", "Journal not yet in the database");
+    describe_gauge!("tandem_connections", "Open TCP and TLS connections");
+}
+
+/// What one shard's ended calls were like, since the last flush.
+#[derive(Debug, Default)]
+pub struct Tally {
+    ended: BTreeMap<(&'static str, &'static str), u64>,
+}
+
+impl Tally {
+    /// Counts a call that has ended, and records its delays.
+    pub fn settled(&mut self, facts: &CallFacts) {
+        let Some(ingress) = facts.legs.first() else { return };
+        let by = match ingress.release.by {
+            Party::Caller => "caller",
+            Party::Callee => "callee",
+            Party::Switch => "switch",
+        };
+        *self.ended.entry((ingress.release.cause, by)).or_default() += 1;
+        if let Some(ringing) = ingress.ringing_at {
+            let delay = ringing.since(ingress.started_at);
+            histogram!("tandem_post_dial_delay_seconds").record(delay);
+        }
+        if let Some(answered) = ingress.answered_at {
+            let delay = answered.since(ingress.started_at);
+            histogram!("tandem_setup_delay_seconds").record(delay);
+            histogram!("tandem_talk_seconds").record(ingress.talked);
+        }
+    }
+}
+
+/// Hands one worker's counters over.
+pub struct WorkerMetrics {
+    worker: String,
+    due: Duration,
+    udp: UdpCounts,
+    stats: Stats,
+}
+
+/// Those of a shard's figures that go up and down.
+const GAUGES: [&str; 3] = ["calls_live", "calls_talking", "upstream_registered"];
+
+impl WorkerMetrics {
+    /// For the worker with this number.
+    pub fn new(worker: u8) -> WorkerMetrics {
+        WorkerMetrics {
+            worker: worker.to_string(),
+            due: Duration::ZERO,
+            udp: UdpCounts::default(),
+            stats: Stats::default(),
+        }
+    }
+
+    /// True once a second.
+    pub fn is_due(&mut self, now: Duration) -> bool {
+        let is_due = now >= self.due;
+        if is_due {
+            self.due = now + Duration::from_secs(1);
+        }
+        is_due
+    }
+
+    /// Publishes what has grown since the last time.
+    pub fn flush(&mut self, udp: UdpCounts, stats: &Stats, queue: usize, tally: &mut Tally) {
+        let worker = || self.worker.clone();
+        let last = std::mem::replace(&mut self.udp, udp);
+        for (name, now, before) in [
+            ("tandem_udp_received_total", udp.received, last.received),
+            ("tandem_udp_sent_total", udp.sent, last.sent),
+            ("tandem_udp_receive_batches_total", udp.receive_batches, last.receive_batches),
+            ("tandem_udp_send_batches_total", udp.send_batches, last.send_batches),
+            ("tandem_icmp_errors_total", udp.icmp_errors, last.icmp_errors),
+            ("tandem_udp_dropped_total", udp.dropped, last.dropped),
+        ] {
+            counter!(name, "worker" => worker()).increment(now - before);
+        }
+        let last = std::mem::replace(&mut self.stats, *stats);
+        for ((name, now), (_, before)) in stats.values().zip(last.values()) {
+            if GAUGES.contains(&name) {
+                gauge!(format!("tandem_{name}"), "worker" => worker()).set(now as f64);
+            } else {
+                let grown = now.saturating_sub(before);
+                counter!(format!("tandem_{name}_total"), "worker" => worker()).increment(grown);
+            }
+        }
+        gauge!("tandem_queue_length", "worker" => worker()).set(queue as f64);
+        for ((cause, by), count) in std::mem::take(&mut tally.ended) {
+            counter!("tandem_attempts_total", "cause" => cause, "by" => by).increment(count);
+        }
+    }
+}
+
+/// What belongs to no worker: streams, dispatch, journal and projection.
+pub fn publish_shared(
+    streams: &Streams,
+    dispatch: &Dispatch,
+    journal_lag: u64,
+    projection_lag: u64,
+) {
+    let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    let counts = streams.counts();
+    counter!("tandem_connections_accepted_total").absolute(read(&counts.accepted));
+    counter!("tandem_connections_opened_total").absolute(read(&counts.opened));
+    counter!("tandem_connections_refused_total").absolute(read(&counts.refused));
+    counter!("tandem_connections_failed_total").absolute(read(&counts.failed));
+    counter!("tandem_connections_expelled_total").absolute(read(&counts.expelled));
+    counter!("tandem_stream_received_total").absolute(read(&counts.received));
+    counter!("tandem_stream_sent_total").absolute(read(&counts.sent));
+    gauge!("tandem_connections").set(streams.open() as f64);
+    counter!("tandem_dispatch_refused_total").absolute(read(&dispatch.counts().refused));
+    counter!("tandem_dispatch_lost_total").absolute(read(&dispatch.counts().lost));
+    gauge!("tandem_journal_lag_bytes").set(journal_lag as f64);
+    gauge!("tandem_projection_lag_bytes").set(projection_lag as f64);
+}

@@ -1,0 +1,360 @@
+//! One worker: a thread that owns a shard and its UDP sockets. Each round it takes in all that has
+//! arrived, works on a batch of it, and sends everything that came of it with as few system calls
+//! as possible; with nothing to do it sleeps until a packet, a letter or a deadline.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use nix::poll::{PollFd, PollFlags, ppoll};
+use nix::sys::time::TimeSpec;
+use sip::transport::{Path, Transport};
+use switch::Input;
+
+use crate::clock::Clock;
+use crate::dispatch::{Dispatch, Letter};
+use crate::exchange::{Exchange, Outside};
+use crate::mailbox::Mailbox;
+use crate::metrics::WorkerMetrics;
+use crate::net::streams::{Delivery, Streams};
+use crate::net::udp::{BATCH, UdpCounts, UdpPort};
+
+/// Inputs handled between two looks at the sockets, the timers and the outbox.
+const WORK_BATCH: usize = 128;
+/// Own datagrams taken in before they are worked on; beyond it they wait in the kernel.
+const INBOX_MAX: usize = 8192;
+/// The worker is behind when its oldest input has waited this long …
+const BEHIND_AT: Duration = Duration::from_millis(100);
+/// … and has caught up when none has waited longer than this.
+const CAUGHT_UP_AT: Duration = Duration::from_millis(20);
+/// From so many datagrams a second on, the worker gathers them instead of waking for each.
+const GATHER_FROM: u64 = 1000;
+/// Without anything to do, a look at the clock and the metrics this often.
+const LONGEST_SLEEP: Duration = Duration::from_secs(1);
+
+/// How a worker runs.
+#[derive(Clone, Copy, Debug)]
+pub struct WorkerSettings {
+    /// Its number, which is its shard's.
+    pub number: u8,
+    /// While traffic flows, how long datagrams may gather before the worker looks again; zero
+    /// wakes it for each. It trades this much delay for system calls.
+    pub gather: Duration,
+    /// The processor to stay on.
+    pub pin: Option<usize>,
+}
+
+/// A UDP socket and the number of its listener.
+pub struct Port {
+    /// The listener.
+    pub listener: u16,
+    /// The socket.
+    pub udp: UdpPort,
+}
+
+/// Everything one thread owns.
+pub struct Worker<O> {
+    settings: WorkerSettings,
+    clock: Clock,
+    ports: Vec<Port>,
+    mailbox: Mailbox<Letter>,
+    dispatch: Dispatch,
+    streams: Streams,
+    exchange: Exchange<O>,
+    metrics: WorkerMetrics,
+    /// When it came, and what it is.
+    inbox: VecDeque<(Duration, Input)>,
+    letters: Vec<Letter>,
+    is_behind: bool,
+    is_stopping: bool,
+    traffic: Traffic,
+}
+
+/// How much has arrived lately, to decide whether gathering pays.
+#[derive(Default)]
+struct Traffic {
+    since: Duration,
+    count: u64,
+    is_dense: bool,
+}
+
+impl Traffic {
+    const SPAN: Duration = Duration::from_millis(50);
+
+    fn add(&mut self, now: Duration, datagrams: usize) {
+        self.count += datagrams as u64;
+        let span = now.saturating_sub(self.since);
+        if span >= Traffic::SPAN {
+            self.is_dense =
+                u128::from(self.count) * 1000 >= u128::from(GATHER_FROM) * span.as_millis();
+            self.since = now;
+            self.count = 0;
+        }
+    }
+}
+
+/// The parts of a worker that others made for it.
+pub struct Parts<O> {
+    /// How it runs.
+    pub settings: WorkerSettings,
+    /// The clocks, shared by all.
+    pub clock: Clock,
+    /// Its own sockets; one a UDP listener.
+    pub ports: Vec<Port>,
+    /// Its letters.
+    pub mailbox: Mailbox<Letter>,
+    /// The way to the other workers.
+    pub dispatch: Dispatch,
+    /// TCP and TLS.
+    pub streams: Streams,
+    /// Its shard.
+    pub exchange: Exchange<O>,
+    /// Where its figures go.
+    pub metrics: WorkerMetrics,
+}
+
+impl<O: Outside> Worker<O> {
+    /// Puts the parts together; call it in the worker's own thread.
+    pub fn new(parts: Parts<O>) -> Worker<O> {
+        let Parts { settings, clock, ports, mailbox, dispatch, streams, exchange, metrics } = parts;
+        Worker {
+            settings,
+            clock,
+            ports,
+            mailbox,
+            dispatch,
+            streams,
+            exchange,
+            metrics,
+            inbox: VecDeque::new(),
+            letters: Vec::new(),
+            is_behind: false,
+            is_stopping: false,
+            traffic: Traffic::default(),
+        }
+    }
+
+    /// Runs until it is told to stop.
+    pub fn run(mut self) {
+        if let Some(processor) = self.settings.pin {
+            self.pin(processor);
+        }
+        while !self.is_stopping {
+            let now = self.clock.monotonic();
+            self.receive(now);
+            self.read_letters(now);
+            self.work();
+            self.send();
+            self.report(now);
+            if self.inbox.is_empty() {
+                self.rest();
+            }
+        }
+        self.send();
+    }
+
+    fn pin(&self, processor: usize) {
+        let mut set = nix::sched::CpuSet::new();
+        let pinned = set
+            .set(processor)
+            .and_then(|()| nix::sched::sched_setaffinity(nix::unistd::Pid::from_raw(0), &set));
+        if let Err(error) = pinned {
+            tracing::warn!(worker = self.settings.number, processor, %error, "cannot pin");
+        }
+    }
+
+    /// Once a second the plain counters go to the metrics.
+    fn report(&mut self, now: Duration) {
+        if !self.metrics.is_due(now) {
+            return;
+        }
+        let mut udp = UdpCounts::default();
+        for port in &self.ports {
+            udp.add(port.udp.counts());
+        }
+        let queue = self.inbox.len() + self.mailbox.length();
+        let stats = self.exchange.stats();
+        self.metrics.flush(udp, &stats, queue, &mut self.exchange.tally);
+    }
+
+    /// Empties the sockets into the inbox and the mailboxes of others.
+    fn receive(&mut self, now: Duration) {
+        let mut datagrams = 0;
+        for index in 0..self.ports.len() {
+            while self.inbox.len() < INBOX_MAX {
+                let count = self.receive_batch(index, now);
+                datagrams += count;
+                if count < BATCH {
+                    break;
+                }
+            }
+        }
+        self.traffic.add(now, datagrams);
+    }
+
+    fn receive_batch(&mut self, index: usize, now: Duration) -> usize {
+        let Worker { ports, dispatch, inbox, settings, .. } = self;
+        let Port { listener, udp } = &mut ports[index];
+        let listener = *listener;
+        let mut answers: Vec<(SocketAddr, Bytes)> = Vec::new();
+        let count = udp.receive(|remote, datagram| {
+            if is_keep_alive(datagram) {
+                return;
+            }
+            let path = Path { transport: Transport::Udp, listener, connection: 0, remote };
+            let owner = dispatch.owner(datagram);
+            let bytes = Bytes::copy_from_slice(datagram);
+            if owner == settings.number {
+                inbox.push_back((now, Input::Message { path, bytes }));
+                return;
+            }
+            match dispatch.deliver(owner, path, bytes) {
+                Delivery::Taken => {}
+                Delivery::Answered(answer) => answers.push((remote, answer)),
+                // UDP peers repeat; there is nobody to slow down.
+                Delivery::Later(_) => dispatch.count_lost(),
+            }
+        });
+        for (remote, answer) in answers {
+            udp.queue(remote, answer);
+        }
+        count
+    }
+
+    fn read_letters(&mut self, now: Duration) {
+        let mut letters = std::mem::take(&mut self.letters);
+        self.mailbox.take(&mut letters);
+        for letter in letters.drain(..) {
+            let input = match letter {
+                Letter::Message { path, bytes } => Input::Message { path, bytes },
+                Letter::PathFailed(path) => Input::PathFailed(path),
+                Letter::Resolved { query, targets } => Input::Resolved { query, targets },
+                Letter::Directory(directory) => Input::Directory(directory),
+                Letter::HangUp(call) => Input::HangUp { call },
+                Letter::Drain => Input::Drain,
+                Letter::ReleaseAll => Input::ReleaseAll,
+                Letter::RateBook(book) => {
+                    self.exchange.set_rate_book(book);
+                    continue;
+                }
+                Letter::Live(answer) => {
+                    // Whoever asked may have gone.
+                    let _ = answer.send(self.exchange.live_calls());
+                    continue;
+                }
+                Letter::Stop => {
+                    self.is_stopping = true;
+                    continue;
+                }
+            };
+            self.inbox.push_back((now, input));
+        }
+        self.letters = letters;
+    }
+
+    /// Handles a batch of the inbox, the timers that are due and the answers that are on disk.
+    fn work(&mut self) {
+        let mut now = self.clock.now();
+        self.watch_delay(now);
+        for turn in 0..WORK_BATCH {
+            let Some((_, input)) = self.inbox.pop_front() else { break };
+            // One reading of the clock serves a few inputs: they are microseconds apart.
+            if turn % 16 == 15 {
+                now = self.clock.now();
+            }
+            self.exchange.take(now, input);
+        }
+        let now = self.clock.now();
+        if self.exchange.poll_timeout().is_some_and(|at| at <= now.monotonic) {
+            self.exchange.take(now, Input::Timeout);
+        }
+        self.exchange.release_recorded(now);
+    }
+
+    /// Tells the shard when its inputs have waited too long, and when they no longer do.
+    fn watch_delay(&mut self, now: vocabulary::Now) {
+        let oldest = self.inbox.front().map_or(now.monotonic, |(came, _)| *came);
+        let delay = now.monotonic.saturating_sub(oldest);
+        let was_behind = self.is_behind;
+        self.is_behind = delay > if was_behind { CAUGHT_UP_AT } else { BEHIND_AT };
+        if self.is_behind != was_behind {
+            tracing::info!(worker = self.settings.number, behind = self.is_behind, ?delay, "load");
+            self.exchange.take(now, Input::Overloaded(self.is_behind));
+        }
+    }
+
+    /// Sends everything that this round produced.
+    fn send(&mut self) {
+        for transmit in self.exchange.outbox.drain(..) {
+            if transmit.path.transport != Transport::Udp {
+                self.streams.send(transmit);
+                continue;
+            }
+            let path = transmit.path;
+            match self.ports.iter_mut().find(|port| port.listener == path.listener) {
+                Some(port) => port.udp.queue(path.remote, transmit.bytes),
+                None => tracing::error!(listener = path.listener, "a path without a socket"),
+            }
+        }
+        for index in 0..self.ports.len() {
+            self.ports[index].udp.flush();
+            if self.ports[index].udp.has_errors() {
+                self.hear_errors(index);
+            }
+        }
+    }
+
+    /// Waits for something to do. In dense traffic it sleeps for a moment without asking: the next
+    /// datagrams then come as one batch, for one wake-up.
+    fn rest(&mut self) {
+        let now = self.clock.monotonic();
+        let deadline = self.exchange.poll_timeout();
+        let until = deadline.map_or(LONGEST_SLEEP, |at| at.saturating_sub(now).min(LONGEST_SLEEP));
+        if until.is_zero() {
+            return;
+        }
+        if self.traffic.is_dense && !self.settings.gather.is_zero() {
+            std::thread::sleep(self.settings.gather.min(until));
+            return;
+        }
+        if self.mailbox.is_empty_before_sleep() && !self.exchange.has_recorded() {
+            self.sleep(until);
+        }
+        self.mailbox.awake();
+    }
+
+    fn sleep(&mut self, until: Duration) {
+        let mut fds: Vec<PollFd<'_>> = Vec::with_capacity(self.ports.len() + 1);
+        fds.push(PollFd::new(self.mailbox.fd(), PollFlags::POLLIN));
+        for port in &self.ports {
+            let writable =
+                if port.udp.is_blocked() { PollFlags::POLLOUT } else { PollFlags::empty() };
+            fds.push(PollFd::new(port.udp.fd(), PollFlags::POLLIN | writable));
+        }
+        // An interrupted wait is a short one.
+        let woken = ppoll(&mut fds, Some(TimeSpec::from_duration(until)), None);
+        let failed = |fd: &PollFd<'_>| fd.revents().is_some_and(|e| e.contains(PollFlags::POLLERR));
+        if woken.is_ok_and(|count| count > 0) && fds[1..].iter().any(failed) {
+            drop(fds);
+            for index in 0..self.ports.len() {
+                self.hear_errors(index);
+            }
+        }
+    }
+
+    /// Peers that ICMP says cannot be reached: all shards may have business with them.
+    fn hear_errors(&mut self, index: usize) {
+        let Port { listener, udp } = &mut self.ports[index];
+        let (listener, dispatch) = (*listener, &self.dispatch);
+        udp.take_errors(|remote| {
+            let path = Path { transport: Transport::Udp, listener, connection: 0, remote };
+            dispatch.send_all(|| Letter::PathFailed(path));
+        });
+    }
+}
+
+/// Keep-alives over UDP (RFC 5626 section 4.4.2 is STUN; most send CRLFs or zeros): no message.
+fn is_keep_alive(datagram: &[u8]) -> bool {
+    datagram.len() <= 4 || datagram.iter().all(|byte| matches!(byte, b'\r' | b'\n' | 0 | b' '))
+}
