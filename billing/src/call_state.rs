@@ -1,0 +1,107 @@
+//! What is known about the money of a call that is not over.
+
+use std::time::Duration;
+
+use vocabulary::{AccountId, CallId, CallKind, Number, TrunkId, Utc};
+
+use crate::Money;
+use crate::codec::{Code, DecodeError, Reader, code_struct};
+use crate::ledger::{ReservationId, ReservationState};
+use crate::rating::AppliedRate;
+
+/// What a carrier takes for the call, fixed when the call came in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CarrierRate {
+    /// The trunk.
+    pub trunk: TrunkId,
+    /// Who is paid.
+    pub account: AccountId,
+    /// For how much.
+    pub rate: AppliedRate,
+}
+
+/// An open call as its journal records tell it: enough to settle it after a restart without
+/// asking anything else. Kept by SQL for calls older than the journal's replayed tail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenCall {
+    /// The call.
+    pub call: CallId,
+    /// Who pays.
+    pub account: AccountId,
+    /// Local or egress.
+    pub kind: CallKind,
+    /// The destination after number translation.
+    pub cld: Number,
+    /// The caller after caller-ID policy.
+    pub cli: Option<Number>,
+    /// When it came in.
+    pub at: Utc,
+    /// What the payer pays.
+    pub rate: AppliedRate,
+    /// Talk time since answer that is paid for.
+    pub granted: Duration,
+    /// No more will follow.
+    pub is_final: bool,
+    /// What is held for it.
+    pub reserved: Money,
+    /// The newest slice's number.
+    pub slice: u16,
+    /// The newest slice's part of what is held.
+    pub newest: Money,
+    /// When the callee answered.
+    pub answered_at: Option<Utc>,
+    /// By which trunk.
+    pub answered_by: Option<TrunkId>,
+    /// What its carrier takes.
+    pub carrier: Option<CarrierRate>,
+}
+
+impl OpenCall {
+    /// For the database: the same versioned bytes as in the journal.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = vec![crate::journal::VERSION];
+        self.put(&mut out);
+        out
+    }
+
+    /// The inverse of `encode`; any input is safe.
+    pub fn decode(bytes: &[u8]) -> Result<OpenCall, DecodeError> {
+        let mut from = Reader::new(bytes);
+        crate::journal::check_version(&mut from)?;
+        let call = OpenCall::take(&mut from)?;
+        from.end()?;
+        Ok(call)
+    }
+
+    /// The payer's reservation.
+    pub(crate) fn reservation(&self) -> (ReservationId, ReservationState) {
+        let id = ReservationId { call: self.call, leg: 0 };
+        let state = ReservationState {
+            account: self.account,
+            amount: self.reserved,
+            slice: self.slice,
+            newest: self.newest,
+            expires_at: Utc(i64::MAX),
+        };
+        (id, state)
+    }
+}
+
+code_struct!(CarrierRate { trunk, account, rate });
+code_struct!(OpenCall {
+    call,
+    account,
+    kind,
+    cld,
+    cli,
+    at,
+    rate,
+    granted,
+    is_final,
+    reserved,
+    slice,
+    newest,
+    answered_at,
+    answered_by,
+    carrier,
+});

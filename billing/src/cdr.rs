@@ -1,0 +1,193 @@
+//! What is written when a call ends: one record a leg, everything known about it (S9).
+
+use std::borrow::Cow;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use vocabulary::{
+    AccountId, CallFacts, CallId, DecisionLine, Direction, LegFacts, Number, Party, SubscriberId,
+    TrunkId, Utc,
+};
+
+use crate::Money;
+use crate::codec::{Code, DecodeError, Reader, code_struct, put_list, take_list};
+use crate::rating::AppliedRate;
+
+/// The record of one leg. (call, leg) is unique.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cdr {
+    /// The call.
+    pub call: CallId,
+    /// 0 is the ingress leg; egress attempts count from 1 in the order they were tried.
+    pub leg: u8,
+    /// Which side of us.
+    pub direction: Direction,
+    /// Who pays for (ingress) or is paid for (egress) it.
+    pub account: Option<AccountId>,
+    /// The subscriber at the other end.
+    pub subscriber: Option<SubscriberId>,
+    /// The trunk at the other end.
+    pub trunk: Option<TrunkId>,
+    /// The peer's address.
+    pub remote: Option<SocketAddr>,
+    /// The Call-ID of the leg's dialog.
+    pub sip_call_id: String,
+    /// The caller as it was on this leg.
+    pub cli: String,
+    /// The called number as it was on this leg.
+    pub cld: String,
+    /// The call's caller after caller-ID policy.
+    pub normal_cli: Option<Number>,
+    /// The call's destination after number translation: what was rated.
+    pub normal_cld: Option<Number>,
+    /// INVITE received or sent.
+    pub started_at: Utc,
+    /// First 18x.
+    pub ringing_at: Option<Utc>,
+    /// 200 to the INVITE.
+    pub answered_at: Option<Utc>,
+    /// Final response or BYE.
+    pub ended_at: Utc,
+    /// Talk time measured, limited to the grant.
+    pub talked: Duration,
+    /// What it cost; `None` if nothing was to be priced: an attempt that failed, or a leg that
+    /// nobody pays for.
+    pub charge: Option<CdrCharge>,
+    /// How it ended, as a stable word.
+    pub cause: Cow<'static, str>,
+    /// Q.850 cause value.
+    pub q850: u8,
+    /// The final SIP status.
+    pub sip_status: u16,
+    /// Who ended it.
+    pub by: Party,
+    /// Why the call went as it did; on leg 0 only.
+    pub decisions: Vec<CdrLine>,
+}
+
+/// The money of one leg: a charge on an ingress leg, a cost on an egress leg.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CdrCharge {
+    /// How much.
+    pub amount: Money,
+    /// Whole increments.
+    pub billed_seconds: u32,
+    /// The rate used, its group, sheet version and roundings: enough to price the leg again.
+    pub applied: AppliedRate,
+}
+
+/// A decision as the CDR keeps it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CdrLine {
+    /// A stable word.
+    pub code: Cow<'static, str>,
+    /// One sentence.
+    pub sentence: String,
+}
+
+impl From<DecisionLine> for CdrLine {
+    fn from(line: DecisionLine) -> CdrLine {
+        CdrLine { code: Cow::Borrowed(line.code), sentence: line.sentence }
+    }
+}
+
+impl Cdr {
+    /// The record of a leg, without money and decisions.
+    pub(crate) fn of_leg(facts: &CallFacts, leg: LegFacts) -> Cdr {
+        Cdr {
+            call: facts.call,
+            leg: leg.index,
+            direction: leg.direction,
+            account: leg.account,
+            subscriber: leg.subscriber,
+            trunk: leg.trunk,
+            remote: leg.remote,
+            sip_call_id: leg.sip_call_id,
+            cli: leg.cli,
+            cld: leg.cld,
+            normal_cli: facts.cli,
+            normal_cld: facts.cld,
+            started_at: leg.started_at,
+            ringing_at: leg.ringing_at,
+            answered_at: leg.answered_at,
+            ended_at: leg.ended_at,
+            talked: leg.talked,
+            charge: None,
+            cause: Cow::Borrowed(leg.release.cause),
+            q850: leg.release.q850,
+            sip_status: leg.release.sip_status,
+            by: leg.release.by,
+            decisions: Vec::new(),
+        }
+    }
+
+    /// Post-dial delay: INVITE to the first 18x, or to the answer if there was none.
+    pub fn post_dial_delay(&self) -> Option<Duration> {
+        self.ringing_at.or(self.answered_at).map(|at| at.since(self.started_at))
+    }
+
+    /// The digits of the destination that the rate matched.
+    pub fn rated_prefix(&self) -> Option<&str> {
+        let charge = self.charge.as_ref()?;
+        self.normal_cld.as_ref()?.as_str().get(..usize::from(charge.applied.prefix_length))
+    }
+}
+
+code_struct!(CdrCharge { amount, billed_seconds, applied });
+code_struct!(CdrLine { code, sentence });
+
+impl Code for Cdr {
+    fn put(&self, out: &mut Vec<u8>) {
+        self.call.put(out);
+        self.leg.put(out);
+        self.direction.put(out);
+        self.account.put(out);
+        self.subscriber.put(out);
+        self.trunk.put(out);
+        self.remote.put(out);
+        self.sip_call_id.put(out);
+        self.cli.put(out);
+        self.cld.put(out);
+        self.normal_cli.put(out);
+        self.normal_cld.put(out);
+        self.started_at.put(out);
+        self.ringing_at.put(out);
+        self.answered_at.put(out);
+        self.ended_at.put(out);
+        self.talked.put(out);
+        self.charge.put(out);
+        self.cause.put(out);
+        self.q850.put(out);
+        self.sip_status.put(out);
+        self.by.put(out);
+        put_list(&self.decisions, out);
+    }
+
+    fn take(from: &mut Reader<'_>) -> Result<Cdr, DecodeError> {
+        Ok(Cdr {
+            call: Code::take(from)?,
+            leg: Code::take(from)?,
+            direction: Code::take(from)?,
+            account: Code::take(from)?,
+            subscriber: Code::take(from)?,
+            trunk: Code::take(from)?,
+            remote: Code::take(from)?,
+            sip_call_id: Code::take(from)?,
+            cli: Code::take(from)?,
+            cld: Code::take(from)?,
+            normal_cli: Code::take(from)?,
+            normal_cld: Code::take(from)?,
+            started_at: Code::take(from)?,
+            ringing_at: Code::take(from)?,
+            answered_at: Code::take(from)?,
+            ended_at: Code::take(from)?,
+            talked: Code::take(from)?,
+            charge: Code::take(from)?,
+            cause: Code::take(from)?,
+            q850: Code::take(from)?,
+            sip_status: Code::take(from)?,
+            by: Code::take(from)?,
+            decisions: take_list(from)?,
+        })
+    }
+}

@@ -1,0 +1,251 @@
+//! The records that must survive, and the door to whoever keeps them. A record is appended under
+//! the lock of the account it concerns, so the order per account is total.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use vocabulary::{AccountId, CallId, SubscriberId, Utc};
+
+use crate::Money;
+use crate::call_state::{CarrierRate, OpenCall};
+use crate::cdr::Cdr;
+use crate::codec::{Code, DecodeError, Reader, code_struct, put_list, take_list};
+use crate::ledger::Posting;
+
+/// Where in the journal a record is: later ones are greater. 0 is before the first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Position(pub u64);
+
+/// Keeps records. Appending is quick (it copies); being on disk is another matter, which the
+/// position is for.
+pub trait Journal: Send + Sync {
+    /// Takes the record; its position is greater than that of any record appended before.
+    fn append(&self, record: &Record) -> Position;
+}
+
+/// What happened to money, calls or bindings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Record {
+    /// A call was authorised and its first slice reserved.
+    Opened(OpenCall),
+    /// A further slice was reserved, or the grant became final.
+    Extended {
+        /// The call.
+        call: CallId,
+        /// Who pays.
+        account: AccountId,
+        /// The slice's number; the same as before if only `is_final` changed.
+        slice: u16,
+        /// What the slice added.
+        amount: Money,
+        /// The whole grant.
+        granted: Duration,
+        /// No more will follow.
+        is_final: bool,
+    },
+    /// The callee answered.
+    Answered {
+        /// The call.
+        call: CallId,
+        /// When.
+        at: Utc,
+        /// The egress trunk, if any.
+        trunk: Option<vocabulary::TrunkId>,
+        /// What its carrier takes.
+        carrier: Option<CarrierRate>,
+    },
+    /// The call is over: its CDRs and the postings that they sum up to, in one record.
+    Ended(Ended),
+    /// A posting from outside: a top-up, an adjustment.
+    Posted(Posting),
+    /// Calls that were live are still live at this moment.
+    Heartbeat {
+        /// The moment.
+        at: Utc,
+    },
+    /// A registrar binding was made, refreshed or removed.
+    Binding {
+        /// Whose.
+        subscriber: SubscriberId,
+        /// Which of theirs, in the registrar's own form.
+        key: Vec<u8>,
+        /// The binding in the registrar's own form; `None`: removed.
+        binding: Option<Vec<u8>>,
+        /// When it ends by itself.
+        expires_at: Utc,
+    },
+}
+
+/// The end of a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// The call.
+    pub call: CallId,
+    /// When.
+    pub at: Utc,
+    /// Whose reservation is closed, if the call was authorised.
+    pub payer: Option<AccountId>,
+    /// One a leg.
+    pub cdrs: Vec<Cdr>,
+    /// Charge and cost; none of zero.
+    pub postings: Vec<Posting>,
+}
+
+/// The version that is written. Every earlier one can be read.
+pub(crate) const VERSION: u8 = 1;
+
+pub(crate) fn check_version(from: &mut Reader<'_>) -> Result<(), DecodeError> {
+    match from.byte()? {
+        VERSION => Ok(()),
+        other => Err(DecodeError::Version(other)),
+    }
+}
+
+impl Record {
+    /// Appends the record's bytes.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        out.push(VERSION);
+        match self {
+            Record::Opened(call) => {
+                out.push(1);
+                call.put(out);
+            }
+            Record::Extended { call, account, slice, amount, granted, is_final } => {
+                out.push(2);
+                call.put(out);
+                account.put(out);
+                slice.put(out);
+                amount.put(out);
+                granted.put(out);
+                is_final.put(out);
+            }
+            Record::Answered { call, at, trunk, carrier } => {
+                out.push(3);
+                call.put(out);
+                at.put(out);
+                trunk.put(out);
+                carrier.put(out);
+            }
+            Record::Ended(ended) => {
+                out.push(4);
+                ended.put(out);
+            }
+            Record::Posted(posting) => {
+                out.push(5);
+                posting.put(out);
+            }
+            Record::Heartbeat { at } => {
+                out.push(6);
+                at.put(out);
+            }
+            Record::Binding { subscriber, key, binding, expires_at } => {
+                out.push(7);
+                subscriber.put(out);
+                key.put(out);
+                binding.put(out);
+                expires_at.put(out);
+            }
+        }
+    }
+
+    /// The inverse of `encode`. Any input is safe: what is no record is an error.
+    pub fn decode(bytes: &[u8]) -> Result<Record, DecodeError> {
+        let mut from = Reader::new(bytes);
+        check_version(&mut from)?;
+        let from = &mut from;
+        let record = match from.byte()? {
+            1 => Record::Opened(Code::take(from)?),
+            2 => Record::Extended {
+                call: Code::take(from)?,
+                account: Code::take(from)?,
+                slice: Code::take(from)?,
+                amount: Code::take(from)?,
+                granted: Code::take(from)?,
+                is_final: Code::take(from)?,
+            },
+            3 => Record::Answered {
+                call: Code::take(from)?,
+                at: Code::take(from)?,
+                trunk: Code::take(from)?,
+                carrier: Code::take(from)?,
+            },
+            4 => Record::Ended(Code::take(from)?),
+            5 => Record::Posted(Code::take(from)?),
+            6 => Record::Heartbeat { at: Code::take(from)? },
+            7 => Record::Binding {
+                subscriber: Code::take(from)?,
+                key: Code::take(from)?,
+                binding: Code::take(from)?,
+                expires_at: Code::take(from)?,
+            },
+            _ => return Err(DecodeError::Value("record kind")),
+        };
+        from.end()?;
+        Ok(record)
+    }
+}
+
+impl Code for Ended {
+    fn put(&self, out: &mut Vec<u8>) {
+        self.call.put(out);
+        self.at.put(out);
+        self.payer.put(out);
+        put_list(&self.cdrs, out);
+        put_list(&self.postings, out);
+    }
+
+    fn take(from: &mut Reader<'_>) -> Result<Ended, DecodeError> {
+        Ok(Ended {
+            call: Code::take(from)?,
+            at: Code::take(from)?,
+            payer: Code::take(from)?,
+            cdrs: take_list(from)?,
+            postings: take_list(from)?,
+        })
+    }
+}
+
+code_struct!(Posting { op, kind, debit, credit, amount, currency, at, call, note });
+
+/// A journal in memory, for tests and the simulator: it keeps the bytes, as a disk would.
+#[derive(Debug, Default)]
+pub struct MemoryJournal {
+    records: Mutex<Vec<Vec<u8>>>,
+}
+
+impl MemoryJournal {
+    /// An empty one.
+    pub fn new() -> MemoryJournal {
+        MemoryJournal::default()
+    }
+
+    /// How many records there are.
+    pub fn len(&self) -> usize {
+        self.records.lock().expect("a journal never panics while it is locked").len()
+    }
+
+    /// None yet?
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Every record, read back from its bytes, with its position.
+    pub fn records(&self) -> Vec<(Position, Record)> {
+        let records = self.records.lock().expect("a journal never panics while it is locked");
+        let read = |(index, bytes): (usize, &Vec<u8>)| {
+            let record = Record::decode(bytes).expect("what was encoded can be decoded");
+            (Position(index as u64 + 1), record)
+        };
+        records.iter().enumerate().map(read).collect()
+    }
+}
+
+impl Journal for MemoryJournal {
+    fn append(&self, record: &Record) -> Position {
+        let mut bytes = Vec::with_capacity(256);
+        record.encode(&mut bytes);
+        let mut records = self.records.lock().expect("a journal never panics while it is locked");
+        records.push(bytes);
+        Position(records.len() as u64)
+    }
+}

@@ -1,0 +1,177 @@
+//! The ledger: accounts spread over shards, each behind its own lock, together with their
+//! reservations.
+
+use std::sync::{Mutex, MutexGuard};
+
+use vocabulary::{AccountId, Utc};
+
+use super::account::Account;
+use super::reservation::Closing;
+use super::shard::Shard;
+use super::{
+    AccountState, AccountView, Counters, LedgerError, Locked, Outcome, Overdraft, Posting,
+    ReservationId, SystemAccount, Terms,
+};
+use crate::{Journal, Money, Position, Record};
+
+const SHARDS: usize = 64;
+
+/// One shard a cache line, so that neighbours do not slow each other down.
+#[derive(Debug)]
+#[repr(align(128))]
+struct Slot(Mutex<Shard>);
+
+/// All accounts. Shared by every worker.
+#[derive(Debug)]
+pub struct Ledger {
+    shards: Box<[Slot]>,
+}
+
+impl Default for Ledger {
+    fn default() -> Ledger {
+        Ledger::new()
+    }
+}
+
+impl Ledger {
+    /// Empty books.
+    pub fn new() -> Ledger {
+        Ledger { shards: (0..SHARDS).map(|_| Slot(Mutex::new(Shard::new()))).collect() }
+    }
+
+    pub(super) fn shard_of(&self, account: AccountId) -> usize {
+        // Ids count up, so the low bits alone spread them; the multiplication spreads any other
+        // pattern too.
+        (account.0.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 58) as usize % SHARDS
+    }
+
+    pub(super) fn shard(&self, index: usize) -> MutexGuard<'_, Shard> {
+        self.shards[index].0.lock().expect("a panic in the ledger stops the process")
+    }
+
+    pub(super) fn all(&self) -> Vec<MutexGuard<'_, Shard>> {
+        (0..SHARDS).map(|index| self.shard(index)).collect()
+    }
+
+    /// Locks up to eight accounts for one step.
+    pub fn lock(&self, accounts: &[AccountId]) -> Locked<'_> {
+        Locked::new(self, accounts)
+    }
+
+    /// Opens an account or changes its terms, from the directory. The currency of an account with
+    /// money in its books cannot change.
+    pub fn set_terms(&self, account: AccountId, terms: Terms) -> Result<(), LedgerError> {
+        if SystemAccount::is_system(account) {
+            return Err(LedgerError::NoAccount(account));
+        }
+        let mut shard = self.shard(self.shard_of(account));
+        let known = shard.accounts.entry(account).or_insert_with(|| Account::new(terms));
+        let has = known.view.terms.currency;
+        if has.code() != terms.currency.code() && known.view.counters != Counters::default() {
+            return Err(LedgerError::CurrencyDiffers { account, has, asked: terms.currency });
+        }
+        known.view.terms = terms;
+        Ok(())
+    }
+
+    /// Puts an account back as the last projection left it. At start only, before any record is
+    /// replayed.
+    pub fn load(&self, state: &AccountState) {
+        let mut shard = self.shard(self.shard_of(state.account));
+        let known =
+            shard.accounts.entry(state.account).or_insert_with(|| Account::new(state.terms));
+        known.view.terms = state.terms;
+        known.view.counters.credits_posted = state.credits_posted;
+        known.view.counters.debits_posted = state.debits_posted;
+    }
+
+    /// Puts one of our own accounts back as the last projection left it.
+    pub fn load_system(&self, account: SystemAccount, credits_posted: Money, debits_posted: Money) {
+        let id = account.id();
+        let mut shard = self.shard(self.shard_of(id));
+        let counters = shard.ours(id, account.currency);
+        counters.credits_posted = credits_posted;
+        counters.debits_posted = debits_posted;
+    }
+
+    /// One account as it is now.
+    pub fn account(&self, account: AccountId) -> Option<AccountView> {
+        self.lock(&[account]).account(account)
+    }
+
+    /// The counters of one of our own accounts, all shards together.
+    pub fn system(&self, account: SystemAccount) -> Counters {
+        let id = account.id();
+        let mut sum = Counters::default();
+        for shard in self.all() {
+            for (_, _, part) in shard.ours.iter().filter(|(known, ..)| *known == id) {
+                sum.debits_pending.0 += part.debits_pending.0;
+                sum.debits_posted.0 += part.debits_posted.0;
+                sum.credits_pending.0 += part.credits_pending.0;
+                sum.credits_posted.0 += part.credits_posted.0;
+            }
+        }
+        sum
+    }
+
+    /// A posting from outside: a top-up or an adjustment. Journaled under the account's lock. The
+    /// position is that of the record, also for a repeat.
+    pub fn post(
+        &self,
+        posting: Posting,
+        overdraft: Overdraft,
+        journal: &dyn Journal,
+    ) -> Result<(Outcome, Position), LedgerError> {
+        let mut locked = self.lock(&[posting.debit, posting.credit]);
+        if let Some(position) = locked.repeated(&posting)? {
+            return Ok((Outcome::Exists, position));
+        }
+        for side in [posting.debit, posting.credit] {
+            if !SystemAccount::is_system(side) && locked.account(side).is_none() {
+                return Err(LedgerError::NoAccount(side));
+            }
+        }
+        locked.validate(&posting)?;
+        if overdraft == Overdraft::Refuse
+            && let Some(payer) = locked.account(posting.debit)
+            && payer.available() < posting.amount
+        {
+            let available = payer.available();
+            return Err(LedgerError::ExceedsAvailable { available, needed: posting.amount });
+        }
+        let record = Record::Posted(posting);
+        let position = journal.append(&record);
+        let Record::Posted(posting) = &record else { unreachable!("made three lines above") };
+        locked.apply(posting);
+        locked.remember(posting, position);
+        Ok((Outcome::Done, position))
+    }
+
+    /// Replays a posting from outside.
+    pub(crate) fn replay(&self, posting: &Posting, position: Position, apply: bool) {
+        let mut locked = self.lock(&[posting.debit, posting.credit]);
+        if apply {
+            locked.apply(posting);
+        }
+        if matches!(locked.repeated(posting), Ok(None)) {
+            locked.remember(posting, position);
+        }
+    }
+
+    /// Gives back every reservation whose time is over. Calls reserve without such a time: theirs
+    /// are closed by settlement or recovery only.
+    pub fn expire(&self, now: Utc) -> Vec<ReservationId> {
+        let mut expired = Vec::new();
+        for index in 0..SHARDS {
+            let mut shard = self.shard(index);
+            let over = shard.reservations.iter().filter(|(_, held)| held.expires_at <= now);
+            let mut over: Vec<ReservationId> = over.map(|(id, _)| *id).collect();
+            over.sort_unstable();
+            for id in &over {
+                shard.release(*id, Closing::Expired);
+            }
+            expired.append(&mut over);
+        }
+        expired
+    }
+}

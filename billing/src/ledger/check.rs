@@ -1,0 +1,120 @@
+//! All invariants of the books, at one moment.
+
+use std::collections::BTreeMap;
+
+use vocabulary::AccountId;
+
+use super::account::clamp;
+use super::{Counters, Ledger};
+use crate::Money;
+
+/// The result of a check. No problems: the books are right.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct LedgerCheck {
+    /// How many accounts there are, ours apart.
+    pub accounts: usize,
+    /// How many reservations are open.
+    pub reservations: usize,
+    /// What they hold, all currencies together; zero when no call is live.
+    pub pending: Money,
+    /// Accounts whose limit was lowered, or that were debited by force, below what they had used.
+    /// Not a problem of the books.
+    pub overdrawn: Vec<AccountId>,
+    /// What is wrong, one sentence each.
+    pub problems: Vec<String>,
+}
+
+#[derive(Default)]
+struct Sums {
+    debits_pending: i128,
+    credits_pending: i128,
+    debits_posted: i128,
+    credits_posted: i128,
+}
+
+impl Sums {
+    fn add(&mut self, counters: &Counters) {
+        self.debits_pending += i128::from(counters.debits_pending.0);
+        self.credits_pending += i128::from(counters.credits_pending.0);
+        self.debits_posted += i128::from(counters.debits_posted.0);
+        self.credits_posted += i128::from(counters.credits_posted.0);
+    }
+}
+
+impl Ledger {
+    /// Checks every invariant, with all accounts locked.
+    pub fn check(&self) -> LedgerCheck {
+        let shards = self.all();
+        let mut check = LedgerCheck::default();
+        let mut currencies: BTreeMap<[u8; 3], Sums> = BTreeMap::new();
+        let mut held: BTreeMap<AccountId, (i128, u32)> = BTreeMap::new();
+        for shard in &shards {
+            check.reservations += shard.reservations.len();
+            for (id, reservation) in &shard.reservations {
+                let sum = held.entry(reservation.account).or_default();
+                sum.0 += i128::from(reservation.amount.0);
+                sum.1 += 1;
+                if reservation.amount.is_negative() {
+                    check.problems.push(format!("the reservation of call {} is negative", id.call));
+                }
+            }
+            for (_, currency, counters) in &shard.ours {
+                currencies.entry(letters(currency.code())).or_default().add(counters);
+            }
+        }
+        for shard in &shards {
+            check.accounts += shard.accounts.len();
+            for (id, account) in &shard.accounts {
+                let view = &account.view;
+                currencies
+                    .entry(letters(view.terms.currency.code()))
+                    .or_default()
+                    .add(&view.counters);
+                let (amount, count) = held.remove(id).unwrap_or_default();
+                if amount != i128::from(view.counters.debits_pending.0)
+                    || count != view.open_reservations
+                {
+                    check.problems.push(format!(
+                        "account {id} has {} pending for {} calls, but {count} reservations hold {}",
+                        view.counters.debits_pending,
+                        view.open_reservations,
+                        clamp(amount),
+                    ));
+                }
+                if view.available().is_negative() {
+                    check.overdrawn.push(*id);
+                }
+            }
+        }
+        check.overdrawn.sort_unstable();
+        for account in held.keys() {
+            check.problems.push(format!("account {account} is reserved from but does not exist"));
+        }
+        compare_sums(&currencies, &mut check);
+        check.problems.sort_unstable();
+        check
+    }
+}
+
+fn letters(code: &str) -> [u8; 3] {
+    code.as_bytes().try_into().expect("a currency has three letters")
+}
+
+fn compare_sums(currencies: &BTreeMap<[u8; 3], Sums>, check: &mut LedgerCheck) {
+    for (code, sums) in currencies {
+        let code = String::from_utf8_lossy(code);
+        for (what, debits, credits) in [
+            ("posted", sums.debits_posted, sums.credits_posted),
+            ("pending", sums.debits_pending, sums.credits_pending),
+        ] {
+            if debits != credits {
+                check.problems.push(format!(
+                    "{what} debits in {code} are {} and credits {}",
+                    clamp(debits),
+                    clamp(credits)
+                ));
+            }
+        }
+        check.pending = clamp(i128::from(check.pending.0) + sums.debits_pending);
+    }
+}

@@ -1,0 +1,132 @@
+//! One immutable movement between two accounts, and the memory of the newest ones.
+
+use std::collections::VecDeque;
+
+use vocabulary::{AccountId, CallId, Utc};
+
+use super::{SystemAccount, SystemKind};
+use crate::{Currency, Money, OpId, Position};
+
+/// What a posting is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PostingKind {
+    /// A customer pays for a call.
+    Charge,
+    /// A carrier is paid for a call.
+    Cost,
+    /// Money paid in, or paid out if the account is debited.
+    TopUp,
+    /// A correction by an operator.
+    Adjustment,
+}
+
+/// An amount moved from one account to another, for ever. A mistake is mended by another posting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Posting {
+    /// Its id; a second posting of the same id is none.
+    pub op: OpId,
+    /// What for.
+    pub kind: PostingKind,
+    /// Who gives.
+    pub debit: AccountId,
+    /// Who receives.
+    pub credit: AccountId,
+    /// How much; never negative.
+    pub amount: Money,
+    /// Of what.
+    pub currency: Currency,
+    /// When.
+    pub at: Utc,
+    /// For which call.
+    pub call: Option<CallId>,
+    /// Why, in an operator's words; empty for calls.
+    pub note: String,
+}
+
+impl Posting {
+    /// Money paid in by a customer: cash → account.
+    pub fn top_up(
+        op: OpId,
+        account: AccountId,
+        amount: Money,
+        currency: Currency,
+        at: Utc,
+        note: String,
+    ) -> Posting {
+        let cash = SystemAccount { kind: SystemKind::Cash, currency }.id();
+        let kind = PostingKind::TopUp;
+        Posting { op, kind, debit: cash, credit: account, amount, currency, at, call: None, note }
+    }
+
+    /// A correction: a positive amount is given to the account, a negative one taken from it.
+    pub fn adjustment(
+        op: OpId,
+        account: AccountId,
+        amount: Money,
+        currency: Currency,
+        at: Utc,
+        note: String,
+    ) -> Posting {
+        let ours = SystemAccount { kind: SystemKind::Adjustment, currency }.id();
+        let (debit, credit) = if amount.is_negative() { (account, ours) } else { (ours, account) };
+        let amount = Money(amount.0.saturating_abs());
+        let kind = PostingKind::Adjustment;
+        Posting { op, kind, debit, credit, amount, currency, at, call: None, note }
+    }
+
+    /// The account that remembers the operation: the one that is not ours.
+    pub(super) fn owner(&self) -> AccountId {
+        if SystemAccount::is_system(self.debit) { self.credit } else { self.debit }
+    }
+
+    pub(super) fn memo(&self, position: Position) -> Memo {
+        Memo { op: self.op, debit: self.debit, credit: self.credit, amount: self.amount, position }
+    }
+}
+
+/// May a posting take an account below what is available?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overdraft {
+    /// No: refuse it.
+    Refuse,
+    /// Yes: an operator insists.
+    Allow,
+}
+
+/// A posting remembered.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Memo {
+    pub(super) op: OpId,
+    debit: AccountId,
+    credit: AccountId,
+    amount: Money,
+    pub(super) position: Position,
+}
+
+impl Memo {
+    pub(super) fn is_same(&self, posting: &Posting) -> bool {
+        (self.debit, self.credit, self.amount) == (posting.debit, posting.credit, posting.amount)
+    }
+}
+
+/// How many operations from outside an account remembers. An older repeat is found by the unique
+/// op id in SQL, which whoever takes the command asks first; this memory covers the time until the
+/// operation is there.
+const RECENT_MAX: usize = 256;
+
+/// The newest operations from outside on an account.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Recent(VecDeque<Memo>);
+
+impl Recent {
+    pub(super) fn push(&mut self, memo: Memo) {
+        if self.0.len() == RECENT_MAX {
+            self.0.pop_front();
+        }
+        self.0.push_back(memo);
+    }
+
+    pub(super) fn find(&self, op: OpId) -> Option<&Memo> {
+        self.0.iter().rev().find(|memo| memo.op == op)
+    }
+}

@@ -1,0 +1,44 @@
+//! Money: what a call costs, who may still pay for it, and the record of both. No SIP, no async,
+//! no SQL, no clock and no float. `Ledger` is the one shared, locked thing; everything else is a
+//! value or belongs to one worker.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+#![deny(clippy::float_arithmetic)]
+
+mod authorize;
+mod call_state;
+mod cdr;
+mod codec;
+mod credit_control;
+mod journal;
+mod ledger;
+mod money;
+mod op_id;
+mod quote;
+mod rating;
+mod recovery;
+mod settlement;
+mod slices;
+#[cfg(test)]
+mod testing;
+
+pub use call_state::{CarrierRate, OpenCall};
+pub use cdr::{Cdr, CdrCharge, CdrLine};
+pub use codec::DecodeError;
+pub use credit_control::CreditControl;
+pub use journal::{Ended, Journal, MemoryJournal, Position, Record};
+pub use ledger::{
+    AccountState, AccountView, Counters, Ledger, LedgerCheck, LedgerError, Locked, Outcome,
+    Overdraft, PaymentMode, Posting, PostingKind, ReservationId, ReservationState, Status,
+    SystemAccount, SystemKind, Terms,
+};
+pub use money::{Currency, Money, MoneyError};
+pub use op_id::OpId;
+pub use quote::{Quote, quote};
+pub use rating::{
+    AccountTariff, AppliedRate, Charge, ChargeLine, DurationRounding, GroupTerms, MoneyMode,
+    MoneyRounding, Price, PriceError, RATE_GROUP_NONE, Rate, RateBook, RateBookBuilder,
+    RateBookError, RateError, RateGroup, RateGroupBuilder, RateGroupId, RateRow, RateVersion,
+    RowError, Talk, explain, max_talk, price,
+};
+pub use recovery::Recovery;
+pub use slices::CreditSettings;

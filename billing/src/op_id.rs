@@ -1,0 +1,70 @@
+//! The name of one movement of money, chosen by whoever asks for it, so that asking twice moves
+//! it once.
+
+use std::fmt;
+use std::str::FromStr;
+
+use vocabulary::CallId;
+
+/// 128 bits: the top byte says who chose the rest, so that a caller from outside can never meet
+/// an id that a call makes.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OpId(pub u128);
+
+const CHARGE: u128 = 1 << 120;
+const COST: u128 = 2 << 120;
+const OUTSIDE: u128 = 0x10 << 120;
+const CHOSEN: u128 = (1 << 120) - 1;
+
+impl OpId {
+    /// What the payer of this leg is charged.
+    pub fn charge(call: CallId, leg: u8) -> OpId {
+        OpId(CHARGE | u128::from(call.0) << 8 | u128::from(leg))
+    }
+
+    /// What the carrier on this leg is paid.
+    pub fn cost(call: CallId, leg: u8) -> OpId {
+        OpId(COST | u128::from(call.0) << 8 | u128::from(leg))
+    }
+
+    /// A command from outside (top-up, adjustment): 120 bits of the caller's own choosing, e.g. of
+    /// a hash of its idempotency key.
+    pub fn outside(chosen: u128) -> OpId {
+        OpId(OUTSIDE | (chosen & CHOSEN))
+    }
+}
+
+impl fmt::Display for OpId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+impl fmt::Debug for OpId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "OpId({self})")
+    }
+}
+
+impl FromStr for OpId {
+    type Err = std::num::ParseIntError;
+
+    fn from_str(text: &str) -> Result<OpId, Self::Err> {
+        u128::from_str_radix(text, 16).map(OpId)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_of_different_choosers_never_meet() {
+        let call = CallId(u64::MAX);
+        let ids = [OpId::charge(call, 0), OpId::charge(call, 1), OpId::cost(call, 1)];
+        let outside = OpId::outside(ids[0].0);
+        assert!(!ids.contains(&outside));
+        assert!(ids[0] != ids[1] && ids[1] != ids[2]);
+        assert_eq!(outside.to_string().parse(), Ok(outside));
+    }
+}

@@ -1,0 +1,159 @@
+//! The terms on which one destination is priced, and a rate as it was applied to a call: the
+//! terms, the roundings, and where they came from.
+
+use std::fmt;
+
+use super::Price;
+use crate::{Currency, Money};
+
+/// A set of rates assigned to accounts or carriers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RateGroupId(pub u32);
+
+/// The group of a price that comes from no group: the account's own local price.
+pub const RATE_GROUP_NONE: RateGroupId = RateGroupId(0);
+
+impl fmt::Display for RateGroupId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// How the measured talk time becomes whole seconds (R6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum DurationRounding {
+    /// A begun second counts.
+    #[default]
+    Up,
+    /// Half a second and more counts.
+    Nearest,
+    /// Only full seconds count.
+    Down,
+}
+
+/// Which way an amount between two decimals goes (R7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum MoneyMode {
+    /// Away from zero.
+    #[default]
+    Up,
+    /// Towards zero.
+    Down,
+    /// To the nearest; the middle goes up.
+    HalfUp,
+    /// To the nearest; the middle goes to the even digit.
+    HalfEven,
+}
+
+/// The rounding of a charge: once, at the end, to this many decimals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MoneyRounding {
+    /// Which way.
+    pub mode: MoneyMode,
+    /// 0 to 6.
+    pub decimals: u8,
+}
+
+impl Default for MoneyRounding {
+    fn default() -> MoneyRounding {
+        MoneyRounding { mode: MoneyMode::Up, decimals: 6 }
+    }
+}
+
+/// The price of a destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Rate {
+    /// Per minute of billed time.
+    pub price: Price,
+    /// Once per answered call.
+    pub connect_fee: Price,
+    /// Seconds of the first increment; at least 1.
+    pub first_increment: u32,
+    /// Seconds of each further increment; at least 1.
+    pub next_increment: u32,
+    /// A call of at most this many seconds costs nothing, the fee included; a longer one is
+    /// billed in full. 0: none.
+    pub grace_seconds: u32,
+    /// The first seconds of every call are not billed; the connect fee is.
+    pub free_seconds: u32,
+    /// A call with anything to bill is billed for at least this many seconds.
+    pub minimum_seconds: u32,
+    /// A call with anything to pay costs at least this.
+    pub minimum_charge: Price,
+    /// Calls to this destination are refused.
+    pub is_blocked: bool,
+}
+
+/// Why the terms make no rate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RateError {
+    /// A first or next increment of zero, or above a day.
+    #[error("an increment is 1 to 86400 seconds")]
+    Increment,
+    /// Grace, free or minimum seconds above a day.
+    #[error("grace, free and minimum seconds are at most 86400")]
+    Seconds,
+}
+
+const SECONDS_MAX: u32 = 86_400;
+
+impl Rate {
+    /// A price per minute with increments and nothing else.
+    pub fn per_minute(price: Price, first_increment: u32, next_increment: u32) -> Rate {
+        Rate {
+            price,
+            connect_fee: Price::ZERO,
+            first_increment,
+            next_increment,
+            grace_seconds: 0,
+            free_seconds: 0,
+            minimum_seconds: 0,
+            minimum_charge: Price::ZERO,
+            is_blocked: false,
+        }
+    }
+
+    /// Are the seconds within their bounds?
+    pub fn validate(&self) -> Result<(), RateError> {
+        if ![self.first_increment, self.next_increment]
+            .iter()
+            .all(|s| (1..=SECONDS_MAX).contains(s))
+        {
+            return Err(RateError::Increment);
+        }
+        if [self.grace_seconds, self.free_seconds, self.minimum_seconds]
+            .iter()
+            .any(|s| *s > SECONDS_MAX)
+        {
+            return Err(RateError::Seconds);
+        }
+        Ok(())
+    }
+}
+
+/// A rate as it applies to one call, fixed when the call came in: everything that its price needs,
+/// so that a call can be priced again from its journal records alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AppliedRate {
+    /// The terms.
+    pub rate: Rate,
+    /// How talk time becomes seconds: the account's setting.
+    pub duration_rounding: DurationRounding,
+    /// How the sum becomes money: the rate group's setting.
+    pub money_rounding: MoneyRounding,
+    /// The currency of the price, the account and the charge.
+    pub currency: Currency,
+    /// The group that the rate was found in; `RATE_GROUP_NONE` for a local price.
+    pub group: RateGroupId,
+    /// The version of the rate sheet that brought the row.
+    pub sheet_version: u32,
+    /// How many digits of the called number the rate's prefix has.
+    pub prefix_length: u8,
+}
+
+impl AppliedRate {
+    /// The least that an answered call can cost: what must be there before it may start.
+    pub fn first_second(&self) -> Result<Money, crate::MoneyError> {
+        super::price(self, super::Talk::Answered(std::time::Duration::from_secs(1)))
+    }
+}

@@ -1,0 +1,234 @@
+//! All rate groups and which account uses which: an immutable snapshot, swapped whole. Groups are
+//! shared between snapshots, so that a changed account or group costs only itself.
+
+use std::sync::Arc;
+
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use vocabulary::{AccountId, Number, Utc};
+
+use super::{
+    AppliedRate, DurationRounding, MoneyRounding, Price, RATE_GROUP_NONE, Rate, RateGroup,
+    RateGroupId,
+};
+use crate::Currency;
+
+/// How an account is priced, as customer and as carrier.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccountTariff {
+    /// What it pays for its calls; mandatory for placing any.
+    pub customer_group: Option<RateGroupId>,
+    /// What it takes for calls that it carries for us.
+    pub carrier_group: Option<RateGroupId>,
+    /// What it pays for calls to our own subscribers. Free by default.
+    pub local_rate: Rate,
+    /// Rounding of its talk time when it pays.
+    pub customer_duration: DurationRounding,
+    /// Rounding of talk time when it is paid.
+    pub carrier_duration: DurationRounding,
+}
+
+impl Default for AccountTariff {
+    fn default() -> AccountTariff {
+        AccountTariff {
+            customer_group: None,
+            carrier_group: None,
+            local_rate: Rate::per_minute(Price::ZERO, 60, 60),
+            customer_duration: DurationRounding::Up,
+            carrier_duration: DurationRounding::Up,
+        }
+    }
+}
+
+/// Why no rate applies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unrated {
+    NoGroup,
+    NoRate(RateGroupId),
+    Blocked(RateGroupId, u8),
+}
+
+/// Why the parts make no book.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RateBookError {
+    /// An account names a group that was not loaded.
+    #[error("account {account} uses rate group {group}, which does not exist")]
+    UnknownGroup {
+        /// The account.
+        account: AccountId,
+        /// The missing group.
+        group: RateGroupId,
+    },
+    /// Group 0 is the local price's.
+    #[error("a rate group cannot have the id 0")]
+    GroupZero,
+    /// An account's local price has increments out of bounds.
+    #[error("the local price of account {0} is out of bounds: {1}")]
+    LocalRate(AccountId, super::RateError),
+}
+
+/// The snapshot.
+#[derive(Clone, Debug)]
+pub struct RateBook {
+    groups: HashMap<RateGroupId, Arc<RateGroup>, FixedState>,
+    tariffs: Arc<HashMap<AccountId, AccountTariff, FixedState>>,
+}
+
+impl Default for RateBook {
+    fn default() -> RateBook {
+        RateBook {
+            groups: HashMap::with_hasher(FixedState::default()),
+            tariffs: Arc::new(HashMap::with_hasher(FixedState::default())),
+        }
+    }
+}
+
+impl RateBook {
+    /// Starts an empty book.
+    pub fn builder() -> RateBookBuilder {
+        RateBook::default().change()
+    }
+
+    /// Starts from this book; what is not changed is shared with it.
+    pub fn change(&self) -> RateBookBuilder {
+        RateBookBuilder { book: self.clone() }
+    }
+
+    /// A loaded group.
+    pub fn group(&self, id: RateGroupId) -> Option<&Arc<RateGroup>> {
+        self.groups.get(&id)
+    }
+
+    /// An account's tariff.
+    pub fn tariff(&self, account: AccountId) -> Option<&AccountTariff> {
+        self.tariffs.get(&account)
+    }
+
+    /// What the account pays for a call to this number at this moment.
+    pub(crate) fn customer_rate(
+        &self,
+        account: AccountId,
+        cld: &Number,
+        at: Utc,
+    ) -> Result<AppliedRate, Unrated> {
+        let tariff = self.tariffs.get(&account).ok_or(Unrated::NoGroup)?;
+        let group = tariff.customer_group.ok_or(Unrated::NoGroup)?;
+        self.rate(group, tariff.customer_duration, cld, at)
+    }
+
+    /// What the account takes for carrying it.
+    pub(crate) fn carrier_rate(
+        &self,
+        account: AccountId,
+        cld: &Number,
+        at: Utc,
+    ) -> Result<AppliedRate, Unrated> {
+        let tariff = self.tariffs.get(&account).ok_or(Unrated::NoGroup)?;
+        let group = tariff.carrier_group.ok_or(Unrated::NoGroup)?;
+        self.rate(group, tariff.carrier_duration, cld, at)
+    }
+
+    /// The local price. Without a rate group an account places no call at all.
+    pub(crate) fn local_rate(
+        &self,
+        account: AccountId,
+        currency: Currency,
+    ) -> Result<AppliedRate, Unrated> {
+        let tariff = self.tariffs.get(&account).ok_or(Unrated::NoGroup)?;
+        tariff.customer_group.ok_or(Unrated::NoGroup)?;
+        if tariff.local_rate.is_blocked {
+            return Err(Unrated::Blocked(RATE_GROUP_NONE, 0));
+        }
+        Ok(AppliedRate {
+            rate: tariff.local_rate,
+            duration_rounding: tariff.customer_duration,
+            money_rounding: MoneyRounding::default(),
+            currency,
+            group: RATE_GROUP_NONE,
+            sheet_version: 0,
+            prefix_length: 0,
+        })
+    }
+
+    fn rate(
+        &self,
+        id: RateGroupId,
+        duration_rounding: DurationRounding,
+        cld: &Number,
+        at: Utc,
+    ) -> Result<AppliedRate, Unrated> {
+        let group = self.groups.get(&id).ok_or(Unrated::NoGroup)?;
+        let found = group.lookup(cld, at).ok_or(Unrated::NoRate(id))?;
+        if found.rate.is_blocked {
+            return Err(Unrated::Blocked(id, found.prefix_length));
+        }
+        Ok(AppliedRate {
+            rate: *found.rate,
+            duration_rounding,
+            money_rounding: group.terms().money_rounding,
+            currency: group.terms().currency,
+            group: id,
+            sheet_version: found.sheet_version,
+            prefix_length: found.prefix_length,
+        })
+    }
+}
+
+/// Makes a book, from nothing or from another.
+#[derive(Debug)]
+pub struct RateBookBuilder {
+    book: RateBook,
+}
+
+impl RateBookBuilder {
+    /// Adds a group or replaces the one with its id.
+    #[must_use]
+    pub fn group(mut self, group: impl Into<Arc<RateGroup>>) -> RateBookBuilder {
+        let group = group.into();
+        self.book.groups.insert(group.terms().id, group);
+        self
+    }
+
+    /// Removes a group.
+    #[must_use]
+    pub fn without_group(mut self, id: RateGroupId) -> RateBookBuilder {
+        self.book.groups.remove(&id);
+        self
+    }
+
+    /// Sets an account's tariff.
+    #[must_use]
+    pub fn account(mut self, account: AccountId, tariff: AccountTariff) -> RateBookBuilder {
+        Arc::make_mut(&mut self.book.tariffs).insert(account, tariff);
+        self
+    }
+
+    /// Replaces all tariffs, e.g. when the directory is read anew.
+    #[must_use]
+    pub fn accounts(
+        mut self,
+        tariffs: impl IntoIterator<Item = (AccountId, AccountTariff)>,
+    ) -> RateBookBuilder {
+        let mut map = HashMap::with_hasher(FixedState::default());
+        map.extend(tariffs);
+        self.book.tariffs = Arc::new(map);
+        self
+    }
+
+    /// Checks that every account's groups exist.
+    pub fn build(self) -> Result<RateBook, RateBookError> {
+        if self.book.groups.contains_key(&RATE_GROUP_NONE) {
+            return Err(RateBookError::GroupZero);
+        }
+        for (account, tariff) in self.book.tariffs.iter() {
+            let groups = [tariff.customer_group, tariff.carrier_group];
+            for group in groups.into_iter().flatten() {
+                if !self.book.groups.contains_key(&group) {
+                    return Err(RateBookError::UnknownGroup { account: *account, group });
+                }
+            }
+            tariff.local_rate.validate().map_err(|e| RateBookError::LocalRate(*account, e))?;
+        }
+        Ok(self.book)
+    }
+}
