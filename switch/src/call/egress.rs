@@ -1,0 +1,251 @@
+//! Placing one attempt: what the INVITE to a trunk or to a contact says.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use sip::endpoint::Listener;
+use sip::message::uri::{Scheme, Uri};
+use sip::transport::{Path, Transport};
+use vocabulary::{AccountId, Number};
+
+use super::hunting::{Place, Way};
+use super::{Attempt, Call, Context, State};
+use crate::decision::Decision;
+use crate::directory::{Directory, TrunkRow};
+use crate::effect::{HostToResolve, Target};
+use crate::leg::event::Body;
+use crate::leg::{Identity, Leg, Outgoing};
+use crate::token::{LegKey, Tag};
+
+/// What of the caller goes on to the callee.
+pub(crate) struct Caller {
+    /// The display name, quotes and escapes as received; empty if there is none.
+    pub(crate) display: Box<[u8]>,
+    /// The user part for a callee who gets no number: a name.
+    pub(crate) user: Box<str>,
+    /// The number after the number plan.
+    pub(crate) number: Option<Number>,
+    /// Whether the caller wants to stay unknown (RFC 3323).
+    pub(crate) is_withheld: bool,
+    /// What was dialled.
+    pub(crate) dialled: Box<str>,
+    /// Header lines that pass, each with its CRLF.
+    pub(crate) headers: Bytes,
+    /// The offer.
+    pub(crate) body: Option<Body>,
+    /// Already counted down.
+    pub(crate) max_forwards: u8,
+}
+
+/// The texts of an INVITE.
+struct Texts {
+    request_uri: Bytes,
+    from: Bytes,
+    to: Bytes,
+    headers: Bytes,
+    cli: Box<str>,
+    cld: Box<str>,
+}
+
+impl Call {
+    /// Sends an INVITE there.
+    pub(super) fn place(&mut self, ctx: &mut Context<'_>, place: Place) {
+        let State::Hunting(hunt) = &mut self.state else { return };
+        let leg = u8::try_from(self.attempts.len() + 1).expect("attempts have a ceiling");
+        let key = LegKey { leg, ..self.place };
+        let tag = Tag::new(ctx.shard, key, ctx.random.next());
+        let directory = ctx.directory;
+        let settings = directory.settings();
+        let Place { way, uri, path } = place;
+        let (texts, route, credentials, account, ring_timeout, is_behind_nat) = match way {
+            Way::Trunk(id) => {
+                let Some((trunk, cld)) = directory.trunk(id).zip(self.cld) else { return };
+                let texts = trunk_texts(directory, trunk, &hunt.caller, &cld, uri, path);
+                let ring = trunk.ring_timeout.unwrap_or(settings.ring_timeout);
+                (texts, None, trunk.credentials.clone(), trunk.account, ring, false)
+            }
+            Way::Contact(id, n) => {
+                let binding = &hunt.contacts[usize::from(n)];
+                let texts = contact_texts(directory, &hunt.caller, uri.unwrap_or_default());
+                let account = directory.subscriber(id).map_or(AccountId(0), |row| row.account);
+                let route = join(&binding.path);
+                (texts, route, None, account, settings.ring_timeout, binding.is_behind_nat)
+            }
+        };
+        let outgoing = Outgoing {
+            path,
+            request_uri: texts.request_uri,
+            from: texts.from,
+            to: texts.to,
+            call_id: Bytes::copy_from_slice(&tag.call_id()),
+            route,
+            headers: texts.headers,
+            body: hunt.caller.body.clone(),
+            credentials: credentials
+                .map(|ours| Arc::new(sip::auth::Credentials::new(&ours.username, &ours.password))),
+            max_forwards: hunt.caller.max_forwards,
+            is_behind_nat,
+            caller_does_100rel: self.ingress.leg.does_100rel(),
+        };
+        let identity = Identity { tag, user: key.to_user() };
+        let leg = Leg::outbound(ctx.now, ctx.leg_config, identity, ctx.endpoint, outgoing);
+        self.decisions.push(match way {
+            Way::Trunk(id) => Decision::TriedTrunk(id, path.remote),
+            Way::Contact(id, _) => Decision::TriedContact(id, path.remote),
+        });
+        ctx.stats.egress_attempts += 1;
+        self.attempts.push(Attempt {
+            leg: Some(Box::new(leg)),
+            way,
+            account,
+            remote: path.remote,
+            tag,
+            cli: texts.cli,
+            cld: texts.cld,
+            started: ctx.now,
+            ring_timeout,
+            has_heard: false,
+            ringing: None,
+            answered_at: None,
+            released: None,
+        });
+    }
+}
+
+fn join(values: &[Bytes]) -> Option<Bytes> {
+    match values {
+        [] => None,
+        [one] => Some(one.clone()),
+        many => Some(many.join(&b", "[..]).into()),
+    }
+}
+
+/// A number in a user part: `#` may not stand there as it is (RFC 3261 section 25.1).
+fn escaped(number: &str) -> String {
+    number.replace('#', "%23")
+}
+
+fn trunk_texts(
+    directory: &Directory,
+    trunk: &TrunkRow,
+    caller: &Caller,
+    cld: &Number,
+    uri: Option<Bytes>,
+    path: Path,
+) -> Texts {
+    let cld = trunk.egress_plan.egress(cld);
+    let mut host = trunk.host.clone();
+    if let Some(port) = trunk.port {
+        let _ = write!(host, ":{port}");
+    }
+    let transport = match path.transport {
+        Transport::Udp => "",
+        Transport::Tcp => ";transport=tcp",
+        Transport::Tls => ";transport=tls",
+    };
+    let request_uri =
+        uri.unwrap_or_else(|| format!("sip:{}@{host}{transport}", escaped(&cld)).into());
+    let domain = match &trunk.registration {
+        Some(registration) if !registration.domain.is_empty() => registration.domain.as_str(),
+        Some(_) => trunk.host.as_str(),
+        None => directory.settings().realm.as_str(),
+    };
+    let cli = match (&caller.number, &trunk.registration) {
+        (Some(number), _) => trunk.egress_plan.egress_cli(number),
+        // A peer where we register expects its own name rather than none.
+        (None, Some(registration)) => registration.username.clone(),
+        (None, None) => caller.user.to_string(),
+    };
+    let mut headers = Vec::new();
+    if trunk.is_trusted && caller.number.is_some() {
+        let asserted = format!("P-Asserted-Identity: <sip:{}@{domain}>\r\n", escaped(&cli));
+        headers.extend_from_slice(asserted.as_bytes());
+    }
+    let (from, cli) = from(caller, &cli, domain);
+    Texts {
+        request_uri,
+        from,
+        to: format!("<sip:{}@{host}>", escaped(&cld)).into(),
+        headers: with_privacy(caller, headers),
+        cli,
+        cld: cld.into(),
+    }
+}
+
+fn contact_texts(directory: &Directory, caller: &Caller, uri: Bytes) -> Texts {
+    let settings = directory.settings();
+    let cli = match &caller.number {
+        Some(number) => settings.plan.egress_cli(number),
+        None => caller.user.to_string(),
+    };
+    let (from, cli) = from(caller, &cli, &settings.realm);
+    let to = format!("<sip:{}@{}>", escaped(&caller.dialled), settings.realm);
+    Texts {
+        request_uri: uri,
+        from,
+        to: to.into(),
+        headers: with_privacy(caller, Vec::new()),
+        cli,
+        cld: caller.dialled.clone(),
+    }
+}
+
+/// From, and the caller as it appears in it (RFC 3323 section 4.1.1.3 for the unknown one).
+fn from(caller: &Caller, cli: &str, domain: &str) -> (Bytes, Box<str>) {
+    if caller.is_withheld {
+        let anonymous = b"\"Anonymous\" <sip:anonymous@anonymous.invalid>";
+        return (Bytes::from_static(anonymous), "anonymous".into());
+    }
+    let mut text = Vec::with_capacity(caller.display.len() + cli.len() + domain.len() + 16);
+    if !caller.display.is_empty() {
+        text.extend_from_slice(&caller.display);
+        text.push(b' ');
+    }
+    text.extend_from_slice(format!("<sip:{}@{domain}>", escaped(cli)).as_bytes());
+    (text.into(), cli.into())
+}
+
+fn with_privacy(caller: &Caller, mut headers: Vec<u8>) -> Bytes {
+    if caller.is_withheld {
+        headers.extend_from_slice(b"Privacy: id\r\n");
+    }
+    if headers.is_empty() {
+        return caller.headers.clone();
+    }
+    headers.extend_from_slice(&caller.headers);
+    headers.into()
+}
+
+/// The host of a URI, for the resolver. `None` for what is not SIP.
+pub(super) fn host_of(uri: &Uri<'_>) -> Option<HostToResolve> {
+    if !matches!(uri.scheme(), Scheme::Sip | Scheme::Sips) {
+        return None;
+    }
+    let host = uri.params().get(b"maddr").unwrap_or(uri.host());
+    Some(HostToResolve {
+        host: String::from_utf8(host.to_vec()).ok()?,
+        port: uri.port(),
+        transport: uri.transport().and_then(Transport::from_name),
+        is_secure: uri.is_secure(),
+    })
+}
+
+/// The path to a target: by the wanted listener if it fits, else by the first that does.
+pub(crate) fn path_to(listeners: &[Listener], target: Target, wanted: Option<u16>) -> Option<Path> {
+    let fits = |listener: &&Listener| {
+        listener.transport == target.transport
+            && listener.advertised.starts_with('[') == target.addr.is_ipv6()
+    };
+    let listener = listeners
+        .iter()
+        .filter(|listener| Some(listener.id) == wanted)
+        .find(fits)
+        .or_else(|| listeners.iter().find(fits))?;
+    Some(Path {
+        transport: target.transport,
+        listener: listener.id,
+        connection: 0,
+        remote: target.addr,
+    })
+}

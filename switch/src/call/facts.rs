@@ -1,0 +1,98 @@
+//! What the CDRs will tell of a call.
+
+use std::time::Duration;
+
+use vocabulary::{CallFacts, Direction, LegFacts, Now, SettleRequest};
+
+use super::{Attempt, Call, Ending, Talking};
+
+impl Call {
+    /// Everything that billing needs to settle, as of now.
+    pub(super) fn settlement(
+        &mut self,
+        now: Now,
+        ending: &Ending,
+        talking: Option<&Talking>,
+    ) -> SettleRequest {
+        let talked = talking.map_or(Duration::ZERO, |talking| {
+            // A timer may be late, but talk beyond the grant was not paid for and is not counted.
+            now.monotonic.saturating_sub(talking.answered.monotonic).min(self.grant.talk_time)
+        });
+        let winner = talking.map(|talking| usize::from(talking.winner));
+        let mut legs = Vec::with_capacity(1 + self.attempts.len());
+        legs.push(self.ingress_facts(now, ending, talking, talked));
+        for (n, attempt) in self.attempts.iter().enumerate() {
+            let talked = if winner == Some(n) { talked } else { Duration::ZERO };
+            legs.push(attempt.facts(n, now, ending, talked));
+        }
+        let decisions = std::mem::take(&mut self.decisions);
+        SettleRequest {
+            talked,
+            answered_by: winner.and_then(|n| self.attempts[n].way.trunk()),
+            facts: CallFacts {
+                call: self.id,
+                cld: self.cld,
+                cli: self.cli,
+                legs,
+                decisions: decisions.iter().map(super::Decision::line).collect(),
+            },
+        }
+    }
+
+    fn ingress_facts(
+        &self,
+        now: Now,
+        ending: &Ending,
+        talking: Option<&Talking>,
+        talked: Duration,
+    ) -> LegFacts {
+        let ingress = &self.ingress;
+        let status = if talking.is_some() { 200 } else { ending.status };
+        LegFacts {
+            index: 0,
+            direction: Direction::Ingress,
+            account: ingress.account,
+            subscriber: ingress.subscriber(),
+            trunk: ingress.trunk(),
+            remote: Some(ingress.remote),
+            sip_call_id: ingress.sip_call_id.to_string(),
+            cli: ingress.cli.to_string(),
+            cld: ingress.cld.to_string(),
+            started_at: ingress.started_at,
+            ringing_at: ingress.ringing_at,
+            answered_at: talking.map(|talking| talking.answered.utc),
+            ended_at: now.utc,
+            talked,
+            release: ending.cause.facts(status, ending.by),
+        }
+    }
+}
+
+impl Attempt {
+    fn facts(&self, n: usize, now: Now, ending: &Ending, talked: Duration) -> LegFacts {
+        let (ended_at, release) = match &self.released {
+            Some(released) => (released.at, released.cause.facts(released.status, released.by)),
+            None => {
+                let status = if self.answered_at.is_some() { 200 } else { 487 };
+                (now.utc, ending.cause.facts(status, ending.by))
+            }
+        };
+        LegFacts {
+            index: u8::try_from(n + 1).expect("a call makes fewer attempts than that"),
+            direction: Direction::Egress,
+            account: Some(self.account),
+            subscriber: self.way.subscriber(),
+            trunk: self.way.trunk(),
+            remote: Some(self.remote),
+            sip_call_id: String::from_utf8_lossy(&self.tag.call_id()).into_owned(),
+            cli: self.cli.to_string(),
+            cld: self.cld.to_string(),
+            started_at: self.started.utc,
+            ringing_at: self.ringing.map(|now| now.utc),
+            answered_at: self.answered_at,
+            ended_at,
+            talked,
+            release,
+        }
+    }
+}

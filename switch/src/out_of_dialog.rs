@@ -1,0 +1,37 @@
+//! Requests outside of a dialog that are neither INVITE nor REGISTER.
+
+use sip::endpoint::ServerTx;
+use sip::message::{HeaderName, Message, Method, ResponseDraft};
+use vocabulary::Now;
+
+use crate::shard::Shard;
+
+/// What we take at all.
+pub(crate) const ALLOW: &[u8] = b"INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, PRACK, UPDATE, INFO";
+
+impl Shard {
+    /// OPTIONS is answered (RFC 3261 section 11.2) to anybody: peers probe with it whether we are
+    /// there. What belongs into a dialog gets 481, the rest what its kind gets.
+    pub(crate) fn out_of_dialog(&mut self, now: Now, tx: ServerTx, message: &Message) {
+        let response = match message.method() {
+            Method::Options if self.is_draining => {
+                // A peer that probes must send its new calls elsewhere.
+                ResponseDraft::to(message, 503, "Service Unavailable")
+            }
+            Method::Options => ResponseDraft::to(message, 200, "OK")
+                .header(HeaderName::Allow, ALLOW)
+                .header(HeaderName::Accept, "application/sdp")
+                .header(HeaderName::Supported, "100rel, timer, path"),
+            Method::Bye | Method::Prack | Method::Update | Method::Info => {
+                self.stats.strays += 1;
+                ResponseDraft::to(message, 481, "Call/Transaction Does Not Exist")
+            }
+            Method::Extension(_) => {
+                ResponseDraft::to(message, 501, "Not Implemented").header(HeaderName::Allow, ALLOW)
+            }
+            _ => ResponseDraft::to(message, 405, "Method Not Allowed")
+                .header(HeaderName::Allow, ALLOW),
+        };
+        self.endpoint.respond(now.monotonic, tx, response);
+    }
+}
