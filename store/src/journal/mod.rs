@@ -2,7 +2,7 @@
 //! under the caller's lock (never waiting for the disk); one thread writes them out and, when
 //! somebody waits for an answer or a top-up to be safe, syncs them together (group commit).
 //!
-//! What it does not do: interpret records. It stores bytes; `billing` writes and reads them.
+//! What it does not do: interpret records. It stores bytes; `entry` writes and reads them.
 
 mod frame;
 mod segment;
@@ -17,7 +17,13 @@ use std::time::Duration;
 
 pub use frame::PAYLOAD_MAX;
 pub use segment::{Tail, TornTail};
+pub(crate) use segment::{first_position, sync_directory};
 
+use billing::{Position, Record};
+use vocabulary::Utc;
+
+use crate::bindings::BindingSet;
+use crate::entry;
 use frame::Kind;
 
 /// What can go wrong with the journal's files.
@@ -112,7 +118,7 @@ impl<F: Fn(u64) + Send + Sync> DurableWaker for F {
 }
 
 /// Makes a heartbeat record; called once a second by the journal's thread.
-pub type Heartbeat = Box<dyn Fn(&mut Vec<u8>) + Send>;
+type Heartbeat = Box<dyn Fn(&mut Vec<u8>) + Send>;
 
 /// The journal of one data directory, open for appending.
 pub struct JournalFiles {
@@ -211,6 +217,16 @@ impl JournalFiles {
         end
     }
 
+    /// Appends a record of the ledger; the same as through `billing::Journal`.
+    pub fn append_record(&self, record: &Record) -> u64 {
+        self.append_with(|bytes| entry::encode_record(record, bytes))
+    }
+
+    /// Appends the bindings of a subscriber, in place of those before.
+    pub fn append_bindings(&self, set: &BindingSet) -> u64 {
+        self.append_with(|bytes| entry::encode_bindings(set, bytes))
+    }
+
     /// Somebody waits for `position`: sync soon.
     pub fn request_durable(&self, position: u64) {
         if self.durable() >= position {
@@ -271,7 +287,10 @@ impl JournalFiles {
 
     /// Starts the heartbeat, one a second. Not before recovery has written what it closed: a
     /// heartbeat proves that the calls open before it were alive.
-    pub fn start_heartbeat(&self, heartbeat: Heartbeat) {
+    pub fn start_heartbeat(&self, clock: impl Fn() -> Utc + Send + 'static) {
+        let heartbeat: Heartbeat = Box::new(move |bytes| {
+            entry::encode_record(&Record::Heartbeat { at: clock() }, bytes);
+        });
         let mut buffer = self.shared.lock();
         buffer.heartbeat = Some(heartbeat);
         self.shared.wake_writer(&mut buffer);
@@ -309,6 +328,12 @@ impl JournalFiles {
         if let Some(thread) = thread {
             let _ = thread.join();
         }
+    }
+}
+
+impl billing::Journal for JournalFiles {
+    fn append(&self, record: &Record) -> Position {
+        Position(self.append_record(record))
     }
 }
 

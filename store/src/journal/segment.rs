@@ -100,6 +100,11 @@ pub(crate) fn list(directory: &Path) -> Result<Vec<Segment>, JournalError> {
     Ok(segments)
 }
 
+/// Where the oldest segment begins; `None` if there is none.
+pub(crate) fn first_position(directory: &Path) -> Result<Option<u64>, JournalError> {
+    Ok(list(directory)?.first().map(|segment| segment.base))
+}
+
 /// The last segment, ready for appending, as `open_last` leaves it.
 pub(crate) struct Last {
     pub(crate) segments: Vec<Segment>,
@@ -218,10 +223,23 @@ impl Tail {
                     }
                 }
                 Err(NoFrame::Short) => break,
+                // Whoever reads without knowing what is durable finds a torn tail, not damage.
+                Err(NoFrame::Bad) if until == u64::MAX && self.is_torn()? => break,
                 Err(NoFrame::Bad) => return Err(self.bad()),
             }
         }
         Ok(self.position > before)
+    }
+
+    /// Is the bad frame here the torn tail of the last segment?
+    fn is_torn(&self) -> Result<bool, JournalError> {
+        let Some((_, segment)) = &self.open else { return Ok(false) };
+        if list(&self.directory)?.last() != Some(segment) {
+            return Ok(false);
+        }
+        let bytes = fs::read(&segment.path).map_err(|e| JournalError::io(&segment.path, e))?;
+        let frames = bytes.get(SEGMENT_HEADER as usize..).unwrap_or_default();
+        good_length(segment, frames).map(|good| segment.base + good as u64 == self.position)
     }
 
     fn bad(&self) -> JournalError {

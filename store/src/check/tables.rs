@@ -1,0 +1,138 @@
+//! The invariants that the tables alone must keep.
+
+use billing::Money;
+use sqlx::Row;
+use sqlx::sqlite::SqliteConnection;
+use vocabulary::CallId;
+
+use super::{Check, Finding, leg_name};
+use crate::snapshot::Snapshot;
+
+/// What one account gives another gets.
+pub(super) fn sums_are_zero(snapshot: &Snapshot) -> Check {
+    let mut finding = Finding::new("sums_are_zero", "All accounts together hold nothing.");
+    finding.counted(snapshot.sums.len() as u64);
+    let (mut posted, mut pending) = (0i128, 0i128);
+    for sums in snapshot.sums.values() {
+        posted += i128::from(sums.credits_posted.0) - i128::from(sums.debits_posted.0);
+        pending += i128::from(sums.credits_pending.0) - i128::from(sums.debits_pending.0);
+    }
+    if posted != 0 {
+        finding.offender(|| format!("posted sums differ by {posted} micro-units"));
+    }
+    if pending != 0 {
+        finding.offender(|| format!("pending sums differ by {pending} micro-units"));
+    }
+    finding.done()
+}
+
+const COUNTERS: &str = "
+    WITH moved AS (
+        SELECT debit_account_id AS account_id, amount AS debit, 0 AS credit FROM posting
+        UNION ALL
+        SELECT credit_account_id, 0, amount FROM posting
+        UNION ALL
+        SELECT account_id, -debits_posted, -credits_posted FROM account_balance
+    )
+    SELECT account_id, sum(debit), sum(credit) FROM moved GROUP BY account_id
+    HAVING sum(debit) <> 0 OR sum(credit) <> 0 ORDER BY account_id";
+
+pub(super) async fn counters_equal_postings(
+    connection: &mut SqliteConnection,
+) -> Result<Check, sqlx::Error> {
+    let mut finding = Finding::new(
+        "counters_equal_postings",
+        "Each account's counters are the sums of its postings.",
+    );
+    finding.counted(count(connection, "SELECT count(*) FROM account_balance").await?);
+    for row in sqlx::query(COUNTERS).fetch_all(connection).await? {
+        let account: i64 = row.try_get(0)?;
+        let (debit, credit) = (Money(row.try_get(1)?), Money(row.try_get(2)?));
+        finding.offender(|| {
+            format!("account {account}: postings less counters: debits {debit}, credits {credit}")
+        });
+    }
+    Ok(finding.done())
+}
+
+const CHARGES: &str = "
+    WITH priced AS (
+        SELECT call_id, leg, amount FROM cdr WHERE amount <> 0
+        UNION ALL
+        SELECT call_id, leg, -amount FROM posting WHERE call_id IS NOT NULL
+    )
+    SELECT call_id, leg, sum(amount) FROM priced GROUP BY call_id, leg
+    HAVING sum(amount) <> 0 ORDER BY call_id, leg";
+
+pub(super) async fn charges_equal_postings(
+    connection: &mut SqliteConnection,
+) -> Result<Check, sqlx::Error> {
+    let mut finding = Finding::new(
+        "charges_equal_postings",
+        "Each leg's charge or cost in its CDR is what was posted for it.",
+    );
+    finding.counted(count(connection, "SELECT count(*) FROM cdr").await?);
+    for row in sqlx::query(CHARGES).fetch_all(connection).await? {
+        let call = CallId(row.try_get::<i64, _>(0)?.cast_unsigned());
+        let (leg, difference): (u8, _) = (row.try_get(1)?, Money(row.try_get(2)?));
+        finding.offender(|| format!("{}: CDR less postings is {difference}", leg_name(call, leg)));
+    }
+    Ok(finding.done())
+}
+
+const LEGS: &str = "
+    SELECT call_id, count(*), min(leg), max(leg),
+           sum(leg > 0 AND answered_at IS NOT NULL AND talked_us > 0) FROM cdr GROUP BY call_id
+    HAVING min(leg) <> 0 OR max(leg) <> count(*) - 1 OR
+           sum(leg > 0 AND answered_at IS NOT NULL AND talked_us > 0) > 1 ORDER BY call_id";
+
+pub(super) async fn calls_have_their_legs(
+    connection: &mut SqliteConnection,
+) -> Result<Check, sqlx::Error> {
+    let mut finding = Finding::new(
+        "calls_have_their_legs",
+        "Each call has one CDR a leg, from 0 without a gap, and talked on one egress leg at most.",
+    );
+    finding.counted(count(connection, "SELECT count(DISTINCT call_id) FROM cdr").await?);
+    for row in sqlx::query(LEGS).fetch_all(connection).await? {
+        let call = CallId(row.try_get::<i64, _>(0)?.cast_unsigned());
+        let (legs, first, last): (i64, i64, i64) =
+            (row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);
+        let talked: i64 = row.try_get(4)?;
+        finding.offender(|| {
+            format!("call {call}: {legs} CDRs, legs {first} to {last}, {talked} egress legs talked")
+        });
+    }
+    Ok(finding.done())
+}
+
+/// Only accounts that no operator's correction has touched: one may be told to go below.
+const PREPAID: &str = "
+    SELECT b.account_id, b.credits_posted - b.debits_posted - b.debits_pending
+    FROM account_balance b JOIN account a ON a.id = b.account_id
+    WHERE a.billing = 'prepaid'
+      AND b.credits_posted - b.debits_posted - b.debits_pending < 0
+      AND NOT EXISTS (SELECT 1 FROM posting p WHERE p.debit_account_id = b.account_id
+                      AND p.call_id IS NULL)
+    ORDER BY b.account_id";
+
+pub(super) async fn prepaid_are_covered(
+    connection: &mut SqliteConnection,
+) -> Result<Check, sqlx::Error> {
+    let mut finding = Finding::new(
+        "prepaid_are_covered",
+        "No prepaid account has spent or reserved more than was paid in.",
+    );
+    let sql = "SELECT count(*) FROM account WHERE billing = 'prepaid'";
+    finding.counted(count(connection, sql).await?);
+    for row in sqlx::query(PREPAID).fetch_all(connection).await? {
+        let (account, available): (i64, _) = (row.try_get(0)?, Money(row.try_get(1)?));
+        finding.offender(|| format!("account {account}: {available} available"));
+    }
+    Ok(finding.done())
+}
+
+async fn count(connection: &mut SqliteConnection, sql: &str) -> Result<u64, sqlx::Error> {
+    let count: i64 = sqlx::query_scalar(sql).fetch_one(connection).await?;
+    Ok(u64::try_from(count).unwrap_or(0))
+}

@@ -1,0 +1,153 @@
+//! One batch into the tables: one statement a table (in a few fixed sizes), the position in the same
+//! commit.
+
+use sqlx::sqlite::SqliteConnection;
+
+use super::bulk::{Bulk, Row, Values};
+use super::collect::Batch;
+use super::rows::{CDR_COLUMNS, CdrRow, POSTING_COLUMNS, PostingRow};
+use crate::bindings::{BINDING_COLUMNS, BindingRow};
+use crate::snapshot::{StepRecord, Sums};
+use vocabulary::{AccountId, CallId, SubscriberId};
+
+/// The statements of a batch.
+pub(crate) struct Applier {
+    cdr: Bulk,
+    posting: Bulk,
+    balance: Bulk,
+    step: Bulk,
+    ended: Bulk,
+    binding_gone: Bulk,
+    binding: Bulk,
+}
+
+impl Applier {
+    pub(crate) fn new() -> Applier {
+        let insert = |table: &str, columns: &[&str], tail: &str| {
+            let head = format!("INSERT INTO {table} ({}) VALUES", columns.join(", "));
+            Bulk::new(&head, columns.len(), tail)
+        };
+        let balance_columns =
+            ["account_id", "debits_pending", "debits_posted", "credits_pending", "credits_posted"];
+        let add = "ON CONFLICT (account_id) DO UPDATE SET \
+                   debits_pending = debits_pending + excluded.debits_pending, \
+                   debits_posted = debits_posted + excluded.debits_posted, \
+                   credits_pending = credits_pending + excluded.credits_pending, \
+                   credits_posted = credits_posted + excluded.credits_posted";
+        let once = "ON CONFLICT DO NOTHING";
+        Applier {
+            cdr: insert("cdr", &CDR_COLUMNS, once),
+            posting: insert("posting", &POSTING_COLUMNS, once),
+            balance: insert("account_balance", &balance_columns, add),
+            step: insert("open_call", &["call_id", "start", "position", "record"], once),
+            ended: Bulk::new("DELETE FROM open_call WHERE call_id IN (VALUES", 1, ")"),
+            binding_gone: Bulk::new("DELETE FROM binding WHERE subscriber_id IN (VALUES", 1, ")"),
+            binding: insert("binding", &BINDING_COLUMNS, ""),
+        }
+    }
+
+    /// Writes the batch, unless it is there already: a commit whose answer was lost.
+    pub(crate) async fn apply(
+        &self,
+        connection: &mut SqliteConnection,
+        batch: &Batch,
+    ) -> Result<(), sqlx::Error> {
+        let sql = "SELECT position FROM applied WHERE id = 1";
+        let position: i64 = sqlx::query_scalar(sql).fetch_one(&mut *connection).await?;
+        if position.cast_unsigned() == batch.position {
+            return Ok(());
+        }
+        if position.cast_unsigned() != batch.from {
+            let error = format!("the tables are at {position}, the batch begins at {}", batch.from);
+            return Err(sqlx::Error::Protocol(error));
+        }
+        let cdrs: Vec<CdrRow<'_>> = batch.cdrs.iter().map(CdrRow).collect();
+        expect_all("cdr", cdrs.len(), self.cdr.run(connection, &cdrs).await?);
+        let postings: Vec<PostingRow<'_>> = batch.postings.iter().map(PostingRow).collect();
+        expect_all("posting", postings.len(), self.posting.run(connection, &postings).await?);
+        let sums: Vec<SumsRow> = batch.moved.iter().map(|(id, sums)| SumsRow(*id, *sums)).collect();
+        self.balance.run(connection, &sums).await?;
+        let steps: Vec<StepRow<'_>> = batch.steps.iter().map(|(id, s)| StepRow(*id, s)).collect();
+        self.step.run(connection, &steps).await?;
+        let ended: Vec<CallRow> = batch.ended.iter().copied().map(CallRow).collect();
+        self.ended.run(connection, &ended).await?;
+        self.apply_bindings(connection, batch).await?;
+        let sql = "UPDATE applied SET position = ?, replay_from = ?, journal_at = ? WHERE id = 1";
+        sqlx::query(sql)
+            .bind(batch.position.cast_signed())
+            .bind(batch.replay_from.cast_signed())
+            .bind(batch.journal_at.0)
+            .execute(connection)
+            .await?;
+        Ok(())
+    }
+
+    async fn apply_bindings(
+        &self,
+        connection: &mut SqliteConnection,
+        batch: &Batch,
+    ) -> Result<(), sqlx::Error> {
+        let gone: Vec<SubscriberRow> = batch.bindings.keys().copied().map(SubscriberRow).collect();
+        self.binding_gone.run(connection, &gone).await?;
+        let rows: Vec<BindingRow<'_>> = batch
+            .bindings
+            .values()
+            .flat_map(|set| {
+                set.bindings.iter().enumerate().map(|(ordinal, binding)| BindingRow {
+                    subscriber: set.subscriber,
+                    ordinal,
+                    binding,
+                })
+            })
+            .collect();
+        self.binding.run(connection, &rows).await?;
+        Ok(())
+    }
+}
+
+/// Ids are unique by how they are made; were one not, the row is left out, the counters still follow
+/// the journal, and `ledger check` names it.
+fn expect_all(table: &str, rows: usize, changed: u64) {
+    if changed != rows as u64 {
+        tracing::error!(table, rows, changed, "rows with an id that is already there");
+    }
+}
+
+struct SumsRow(AccountId, Sums);
+
+impl Row for SumsRow {
+    fn bind(&self, row: &mut Values<'_>) {
+        row.put(self.0.0.cast_signed());
+        row.put(self.1.debits_pending.0);
+        row.put(self.1.debits_posted.0);
+        row.put(self.1.credits_pending.0);
+        row.put(self.1.credits_posted.0);
+    }
+}
+
+struct StepRow<'a>(CallId, &'a StepRecord);
+
+impl Row for StepRow<'_> {
+    fn bind(&self, row: &mut Values<'_>) {
+        row.put(self.0.0.cast_signed());
+        row.put(self.1.start.cast_signed());
+        row.put(self.1.end.cast_signed());
+        row.put(self.1.bytes.clone());
+    }
+}
+
+struct CallRow(CallId);
+
+impl Row for CallRow {
+    fn bind(&self, row: &mut Values<'_>) {
+        row.put(self.0.0.cast_signed());
+    }
+}
+
+struct SubscriberRow(SubscriberId);
+
+impl Row for SubscriberRow {
+    fn bind(&self, row: &mut Values<'_>) {
+        row.put(self.0.0.cast_signed());
+    }
+}

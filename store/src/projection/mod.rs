@@ -1,0 +1,12 @@
+//! The journal as tables. `runner` follows the journal, `collect` makes batches of its records,
+//! `apply` writes a batch in one transaction, `rows` knows the columns.
+
+mod apply;
+pub(crate) mod bulk;
+mod collect;
+mod rows;
+mod runner;
+
+pub(crate) use collect::Collector;
+pub(crate) use rows::{cdr_key, posting_key};
+pub use runner::Projection;

@@ -1,0 +1,179 @@
+//! The database at one moment, and how the journal goes on from there. Start, projection and ledger
+//! check all begin with this, so that all three mean the same by "what was applied".
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use billing::Money;
+use sqlx::Row;
+use sqlx::sqlite::SqliteConnection;
+use vocabulary::{AccountId, CallId, Utc};
+
+use crate::entry::{CallStep, Entry, UnreadableRecord};
+use crate::journal::{JournalError, Tail};
+
+/// How much of the journal is read at once.
+pub(crate) const READ_BYTES: usize = 1 << 20;
+
+/// Why the state cannot be put together.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplayError {
+    /// The database.
+    #[error("database: {0}")]
+    Database(#[from] sqlx::Error),
+    /// The journal's files.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The journal's contents.
+    #[error(transparent)]
+    Record(#[from] UnreadableRecord),
+}
+
+/// The one row of table `applied`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Applied {
+    pub(crate) position: u64,
+    pub(crate) replay_from: u64,
+    pub(crate) journal_at: Utc,
+}
+
+/// The counters of an account in the database.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Sums {
+    pub(crate) debits_pending: Money,
+    pub(crate) debits_posted: Money,
+    pub(crate) credits_pending: Money,
+    pub(crate) credits_posted: Money,
+}
+
+/// What the tables say, of one moment.
+pub(crate) struct Snapshot {
+    pub(crate) applied: Applied,
+    pub(crate) sums: BTreeMap<AccountId, Sums>,
+    /// The records of calls older than a minute, by call and position.
+    pub(crate) stored_calls: Vec<(CallId, StepRecord)>,
+}
+
+/// A record of a call that is still open, as it stood in the journal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct StepRecord {
+    /// Where the record before it ended.
+    pub(crate) start: u64,
+    /// Where it ends.
+    pub(crate) end: u64,
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// The calls open at one position, each with its records in order.
+pub(crate) type OpenCalls = BTreeMap<CallId, Vec<StepRecord>>;
+
+impl Snapshot {
+    /// Reads the tables; the caller gives a transaction, so that they are of one moment.
+    pub(crate) async fn read(connection: &mut SqliteConnection) -> Result<Snapshot, sqlx::Error> {
+        let sql = "SELECT position, replay_from, journal_at FROM applied WHERE id = 1";
+        let row = sqlx::query(sql).fetch_one(&mut *connection).await?;
+        let applied = Applied {
+            position: row.try_get::<i64, _>(0)?.cast_unsigned(),
+            replay_from: row.try_get::<i64, _>(1)?.cast_unsigned(),
+            journal_at: Utc(row.try_get(2)?),
+        };
+        let sql = "SELECT account_id, debits_pending, debits_posted, credits_pending, \
+                   credits_posted FROM account_balance";
+        let mut sums = BTreeMap::new();
+        for row in sqlx::query(sql).fetch_all(&mut *connection).await? {
+            let account = AccountId(row.try_get::<i64, _>(0)?.cast_unsigned());
+            let sum = Sums {
+                debits_pending: Money(row.try_get(1)?),
+                debits_posted: Money(row.try_get(2)?),
+                credits_pending: Money(row.try_get(3)?),
+                credits_posted: Money(row.try_get(4)?),
+            };
+            sums.insert(account, sum);
+        }
+        let sql = "SELECT call_id, start, position, record FROM open_call \
+                   ORDER BY call_id, position";
+        let mut stored_calls = Vec::new();
+        for row in sqlx::query(sql).fetch_all(&mut *connection).await? {
+            let call = CallId(row.try_get::<i64, _>(0)?.cast_unsigned());
+            let step = StepRecord {
+                start: row.try_get::<i64, _>(1)?.cast_unsigned(),
+                end: row.try_get::<i64, _>(2)?.cast_unsigned(),
+                bytes: row.try_get(3)?,
+            };
+            stored_calls.push((call, step));
+        }
+        Ok(Snapshot { applied, sums, stored_calls })
+    }
+
+    /// The calls that were open at the applied position: those stored, and those whose records lie
+    /// between `replay_from` and there.
+    pub(crate) fn open_calls(&self, journal: &Path) -> Result<OpenCalls, ReplayError> {
+        let Applied { position, replay_from, .. } = self.applied;
+        let mut open = OpenCalls::new();
+        for (call, step) in &self.stored_calls {
+            open.entry(*call).or_default().push(step.clone());
+        }
+        each_entry(journal, replay_from, position, &mut |start, end, bytes, entry| {
+            match entry.call_step() {
+                Some(CallStep::Opens(call, _)) => {
+                    push_new(open.entry(call).or_default(), start, end, bytes);
+                }
+                Some(CallStep::Continues(call)) => {
+                    // A call that ended before was never opened again: its late records say nothing.
+                    if let Some(steps) = open.get_mut(&call) {
+                        push_new(steps, start, end, bytes);
+                    }
+                }
+                Some(CallStep::Ends(call)) => drop(open.remove(&call)),
+                None => {}
+            }
+            Ok(())
+        })?;
+        Ok(open)
+    }
+
+    /// The calls that `open_call` holds.
+    pub(crate) fn stored(&self) -> BTreeSet<CallId> {
+        self.stored_calls.iter().map(|(call, _)| *call).collect()
+    }
+}
+
+/// Stored steps come first and lie before the others, but the journal may still have them too.
+fn push_new(steps: &mut Vec<StepRecord>, start: u64, end: u64, bytes: &[u8]) {
+    if steps.last().is_none_or(|last| last.end < end) {
+        steps.push(StepRecord { start, end, bytes: bytes.to_vec() });
+    }
+}
+
+/// What is done with one record: where the one before ended, where it ends, its bytes, its meaning.
+pub(crate) type EachEntry<'a> = dyn FnMut(u64, u64, &[u8], Entry) -> Result<(), ReplayError> + 'a;
+
+/// Reads records from `from` up to `until`, or to the end if that is `u64::MAX`. Returns the end.
+pub(crate) fn each_entry(
+    journal: &Path,
+    from: u64,
+    until: u64,
+    each: &mut EachEntry<'_>,
+) -> Result<u64, ReplayError> {
+    if from == until {
+        return Ok(from);
+    }
+    let mut tail = Tail::new(journal, from);
+    let mut start = from;
+    let mut result = Ok(());
+    while result.is_ok()
+        && tail.read(until, READ_BYTES, &mut |end, bytes| {
+            if result.is_ok() {
+                result = Entry::decode(end, bytes)
+                    .map_err(ReplayError::from)
+                    .and_then(|entry| each(start, end, bytes, entry));
+                start = end;
+            }
+        })?
+    {}
+    result?;
+    if until != u64::MAX && tail.position() < until {
+        return Err(JournalError::Missing { position: tail.position() }.into());
+    }
+    Ok(tail.position())
+}
