@@ -1,0 +1,174 @@
+//! REGISTER: bindings come, are refreshed, and go; NAT and Path are kept.
+
+mod support;
+
+use std::time::Duration;
+
+use sip::auth;
+use sip::message::{HeaderName, Message, Method};
+use support::*;
+use switch::Effect;
+use vocabulary::SubscriberId;
+
+const ALICE_ID: SubscriberId = SubscriberId(20);
+
+struct Phone {
+    from: &'static str,
+    via: &'static str,
+    call_id: &'static str,
+    cseq: u32,
+}
+
+impl Phone {
+    fn new(from: &'static str) -> Phone {
+        Phone { from, via: from, call_id: "r1", cseq: 0 }
+    }
+
+    fn text(&mut self, user: &str, lines: &str) -> String {
+        self.cseq += 1;
+        format!(
+            "REGISTER sip:example.net SIP/2.0\n\
+             Via: SIP/2.0/UDP {};branch=z9hG4bK{}-{};rport\n\
+             Max-Forwards: 70\n\
+             From: <sip:{user}@example.net>;tag=r\n\
+             To: <sip:{user}@example.net>\n\
+             Call-ID: {}\n\
+             CSeq: {} REGISTER\n\
+             {lines}Content-Length: 0\n\n",
+            self.via, self.call_id, self.cseq, self.call_id, self.cseq
+        )
+    }
+
+    /// Registers, answering the challenge; the final response.
+    fn register(&mut self, w: &mut World, user: &str, password: &str, lines: &str) -> Message {
+        let text = self.text(user, lines);
+        w.receive(self.from, &text);
+        let challenge = w.expect_soon(self.from, "SIP/2.0 401");
+        let ours = auth::Credentials::new("alice", password);
+        let (name, value) = auth::answer_challenge(
+            &challenge,
+            &ours,
+            Method::Register,
+            b"sip:example.net",
+            u64::from(self.cseq),
+            false,
+        )
+        .unwrap();
+        let line = format!(
+            "{}: {}\n{lines}",
+            String::from_utf8_lossy(name.as_bytes()),
+            String::from_utf8_lossy(value.as_ref())
+        );
+        let text = self.text(user, &line);
+        w.receive(self.from, &text);
+        w.expect_soon(self.from, "SIP/2.0")
+    }
+}
+
+fn changed(w: &mut World) -> Option<usize> {
+    let place = w.effects.iter().position(|e| matches!(e, Effect::BindingChanged { .. }))?;
+    match w.effects.remove(place) {
+        Some(Effect::BindingChanged { subscriber: ALICE_ID, bindings }) => Some(bindings.len()),
+        _ => None,
+    }
+}
+
+#[test]
+fn a_contact_is_bound_refreshed_and_removed() {
+    let mut w = World::new();
+    let mut phone = Phone::new(ALICE);
+    let contact = "Contact: <sip:alice@10.3.0.1:5060>;expires=600\n";
+    let ok = phone.register(&mut w, "alice", "secret", contact);
+    assert_eq!(ok.status(), 200);
+    assert_eq!(header(&ok, HeaderName::Contact), "<sip:alice@10.3.0.1:5060>;expires=600");
+    assert_eq!(changed(&mut w), Some(1));
+    assert_eq!(w.shared.bindings.contacts(ALICE_ID, w.now.utc).len(), 1);
+    let none = phone.register(&mut w, "alice", "secret", "");
+    assert_eq!(none.contacts().count(), 1);
+    assert_eq!(changed(&mut w), None);
+    let gone = phone.register(&mut w, "alice", "secret", "Contact: *\nExpires: 0\n");
+    assert_eq!(gone.contacts().count(), 0);
+    assert_eq!(changed(&mut w), Some(0));
+    assert!(w.shared.bindings.is_empty());
+}
+
+#[test]
+fn expiry_has_limits() {
+    let mut w = World::new();
+    let mut phone = Phone::new(ALICE);
+    let brief = phone.register(&mut w, "alice", "secret", "Contact: <sip:a@10.3.0.1>\nExpires: 5\n");
+    assert_eq!(brief.status(), 423);
+    assert_eq!(brief.min_expires(), Some(60));
+    let long =
+        phone.register(&mut w, "alice", "secret", "Contact: <sip:a@10.3.0.1>\nExpires: 999999\n");
+    assert_eq!(header(&long, HeaderName::Contact), "<sip:a@10.3.0.1>;expires=7200");
+}
+
+#[test]
+fn a_binding_expires_by_itself_and_the_store_hears_of_it() {
+    let mut w = World::new();
+    let mut phone = Phone::new(ALICE);
+    phone.register(&mut w, "alice", "secret", "Contact: <sip:a@10.3.0.1>;expires=60\n");
+    changed(&mut w);
+    w.pass(Duration::from_secs(61));
+    assert!(w.shared.bindings.contacts(ALICE_ID, w.now.utc).is_empty());
+    w.pass(Duration::from_secs(70));
+    assert_eq!(changed(&mut w), Some(0));
+    assert!(w.shared.bindings.is_empty());
+}
+
+#[test]
+fn wrong_passwords_and_foreign_addresses_are_refused() {
+    let mut w = World::new();
+    let contact = "Contact: <sip:a@10.3.0.1>\n";
+    let mut phone = Phone::new(ALICE);
+    assert_eq!(phone.register(&mut w, "alice", "wrong", contact).status(), 403);
+    assert_eq!(phone.register(&mut w, "bob", "secret", contact).status(), 403);
+    assert!(w.shared.bindings.is_empty());
+    assert!(w.settled.is_empty());
+}
+
+#[test]
+fn a_star_stands_alone() {
+    let mut w = World::new();
+    let mut phone = Phone::new(ALICE);
+    let response = phone.register(&mut w, "alice", "secret", "Contact: *\nExpires: 60\n");
+    assert_eq!(response.status(), 400);
+}
+
+#[test]
+fn a_phone_behind_nat_is_called_where_it_came_from() {
+    let mut w = World::new();
+    let mut phone = Phone::new("198.51.100.7:33333");
+    phone.via = "192.168.1.5:5060";
+    phone.register(&mut w, "alice", "secret", "Contact: <sip:alice@192.168.1.5:5060>\n");
+    w.call("alice");
+    w.grant(60, false);
+    let invite = w.expect_soon("198.51.100.7:33333", "INVITE");
+    assert_eq!(invite.request_uri(), b"sip:alice@192.168.1.5:5060");
+}
+
+#[test]
+fn a_path_is_kept_echoed_and_used() {
+    let mut w = World::new();
+    let mut phone = Phone::new("10.9.0.1:5060");
+    let lines = "Supported: path\nPath: <sip:10.9.0.1;lr>\nContact: <sip:alice@172.16.0.9:5060>\n";
+    let ok = phone.register(&mut w, "alice", "secret", lines);
+    assert_eq!(header(&ok, HeaderName::Path), "<sip:10.9.0.1;lr>");
+    w.call("alice");
+    w.grant(60, false);
+    let invite = w.expect_soon("10.9.0.1:5060", "INVITE sip:alice@172.16.0.9:5060");
+    assert_eq!(header(&invite, HeaderName::Route), "<sip:10.9.0.1;lr>");
+}
+
+#[test]
+fn q_values_are_kept() {
+    let mut w = World::new();
+    let mut phone = Phone::new(ALICE);
+    let lines = "Contact: <sip:a@10.3.0.1>;q=0.5, <sip:a@10.3.0.2>\n";
+    let ok = phone.register(&mut w, "alice", "secret", lines);
+    assert_eq!(ok.contacts().count(), 2);
+    let order: Vec<u16> =
+        w.shared.bindings.contacts(ALICE_ID, w.now.utc).iter().map(|b| b.q).collect();
+    assert_eq!(order, [1000, 500]);
+}

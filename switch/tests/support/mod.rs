@@ -1,0 +1,523 @@
+//! A shard, its clock and its peers, all in one place and without a socket: what is sent waits in
+//! an outbox, what is asked of others waits in a list.
+#![allow(dead_code)] // Each test file uses its part.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use sip::auth::NonceCounts;
+use sip::endpoint::Listener;
+use sip::message::{HeaderName, Message};
+use sip::transport::{Path, Transport};
+use switch::admission::Admission;
+use switch::directory::{
+    AccountRow, DigestSecret, Directory, DirectoryBuilder, Limits, NumberRow, RouteRow, Settings,
+    SubscriberRow, TrunkRow,
+};
+use switch::registrar::{Bindings, StoredBinding};
+use switch::{Effect, Input, Shard, ShardConfig, Shared};
+use vocabulary::{
+    AccountId, Authorization, AuthorizeRequest, CallId, Extension, Grant, Now, Number, Refused,
+    SettleRequest, SubscriberId, TrunkId, Utc,
+};
+
+/// The customer's trunk, known by its address.
+pub const CUSTOMER: &str = "10.0.0.1:5060";
+/// Carriers in the order of their routes' priorities.
+pub const CARRIERS: [&str; 3] = ["10.1.0.1:5060", "10.1.0.2:5060", "10.1.0.3:5060"];
+/// Bob's phones.
+pub const PHONES: [&str; 2] = ["10.2.0.1:5060", "10.2.0.2:5060"];
+/// Alice's phone.
+pub const ALICE: &str = "10.3.0.1:5060";
+
+pub const CUSTOMER_ACCOUNT: AccountId = AccountId(1);
+pub const CARRIER_ACCOUNT: AccountId = AccountId(2);
+pub const LOCAL_ACCOUNT: AccountId = AccountId(3);
+pub const CUSTOMER_TRUNK: TrunkId = TrunkId(10);
+pub const BOB: SubscriberId = SubscriberId(21);
+
+pub const SDP: &str = "v=0\r\no=- 1 1 IN IP4 10.0.0.1\r\ns=-\r\nc=IN IP4 10.0.0.1\r\nt=0 0\r\n\
+                       m=audio 4000 RTP/AVP 0\r\n";
+
+pub fn number(text: &str) -> Number {
+    text.parse().unwrap()
+}
+
+pub fn address(text: &str) -> SocketAddr {
+    text.parse().unwrap()
+}
+
+/// The rows of the usual world; a test changes what it is about.
+pub struct Rows {
+    pub settings: Settings,
+    pub accounts: Vec<AccountRow>,
+    pub subscribers: Vec<SubscriberRow>,
+    pub trunks: Vec<TrunkRow>,
+    pub routes: Vec<RouteRow>,
+}
+
+fn account(id: AccountId) -> AccountRow {
+    AccountRow {
+        id,
+        name: format!("account{id}"),
+        is_active: true,
+        allows_local: true,
+        ingress: Limits::default(),
+        egress: Limits::default(),
+    }
+}
+
+pub fn subscriber(id: u64, username: &str, secret: DigestSecret) -> SubscriberRow {
+    SubscriberRow {
+        id: SubscriberId(id),
+        account: LOCAL_ACCOUNT,
+        username: username.into(),
+        secret,
+        number: None,
+        is_active: true,
+        contacts_max: 4,
+        plan: None,
+    }
+}
+
+impl Default for Rows {
+    fn default() -> Rows {
+        let mut customer = TrunkRow::new(CUSTOMER_TRUNK, "customer", CUSTOMER_ACCOUNT);
+        customer.ingress.networks.push("10.0.0.1".parse().unwrap());
+        customer.host = "10.0.0.1".into();
+        let mut trunks = vec![customer];
+        let mut routes = Vec::new();
+        for (n, host) in (1..).zip(CARRIERS) {
+            let mut carrier = TrunkRow::new(TrunkId(n), &format!("carrier{n}"), CARRIER_ACCOUNT);
+            carrier.host = host.split(':').next().unwrap().into();
+            trunks.push(carrier);
+            let priority = n as u16;
+            routes.push(RouteRow { prefix: "49".into(), trunk: TrunkId(n), priority });
+        }
+        let settings = Settings { realm: "example.net".into(), ..Settings::default() };
+        let secret = |username| secret(username, "secret");
+        Rows {
+            settings,
+            accounts: [CUSTOMER_ACCOUNT, CARRIER_ACCOUNT, LOCAL_ACCOUNT].map(account).to_vec(),
+            subscribers: vec![
+                subscriber(20, "alice", secret("alice")),
+                subscriber(21, "bob", secret("bob")),
+            ],
+            trunks,
+            routes,
+        }
+    }
+}
+
+/// What a directory keeps of a password.
+pub fn secret(username: &str, password: &str) -> DigestSecret {
+    DigestSecret {
+        ha1_md5: sip::auth::ha1_md5(username, "example.net", password),
+        ha1_sha256: sip::auth::ha1_sha256(username, "example.net", password),
+    }
+}
+
+impl Rows {
+    pub fn trunk(&mut self, id: u64) -> &mut TrunkRow {
+        self.trunks.iter_mut().find(|trunk| trunk.id == TrunkId(id)).unwrap()
+    }
+
+    pub fn account(&mut self, id: AccountId) -> &mut AccountRow {
+        self.accounts.iter_mut().find(|account| account.id == id).unwrap()
+    }
+
+    pub fn build(&self) -> Directory {
+        let mut builder = DirectoryBuilder::new(self.settings.clone(), 7);
+        for row in &self.accounts {
+            builder = builder.account(row.clone());
+        }
+        for row in &self.subscribers {
+            builder = builder.subscriber(row.clone());
+        }
+        for row in &self.trunks {
+            builder = builder.trunk(row.clone());
+        }
+        for row in &self.routes {
+            builder = builder.route(row.clone());
+        }
+        builder = builder.number(NumberRow { number: number("4930555"), subscriber: BOB });
+        builder.build().unwrap()
+    }
+}
+
+pub struct World {
+    pub shard: Shard,
+    pub now: Now,
+    pub shared: Shared,
+    pub outbox: VecDeque<(SocketAddr, Message)>,
+    pub effects: VecDeque<Effect>,
+    pub settled: Vec<SettleRequest>,
+}
+
+pub fn path(remote: &str) -> Path {
+    Path { transport: Transport::Udp, listener: 0, connection: 0, remote: address(remote) }
+}
+
+impl World {
+    pub fn new() -> World {
+        World::with(Rows::default())
+    }
+
+    pub fn with(rows: Rows) -> World {
+        let config = ShardConfig {
+            shard: 0,
+            shards: 1,
+            start: 1,
+            listeners: vec![Listener {
+                id: 0,
+                transport: Transport::Udp,
+                advertised: "192.0.2.1:5060".into(),
+            }],
+            calls_max: 1000,
+            server_name: String::new(),
+            seed: 42,
+            nonce_secret: [7; 32],
+        };
+        let shared = Shared {
+            bindings: Arc::new(Bindings::default()),
+            admission: Arc::new(Admission::default()),
+            nonces: Arc::new(NonceCounts::new(1024)),
+        };
+        let shard = Shard::new(config, shared.clone(), Arc::new(rows.build()));
+        let now = Now { monotonic: Duration::from_secs(1), utc: Utc(1_700_000_000_000_000) };
+        World {
+            shard,
+            now,
+            shared,
+            outbox: VecDeque::new(),
+            effects: VecDeque::new(),
+            settled: Vec::new(),
+        }
+    }
+
+    /// Registers Bob at these addresses, as if restored from a store.
+    pub fn bob_at(&mut self, phones: &[&str]) {
+        let binding = |remote: &&str| StoredBinding {
+            uri: format!("sip:bob@{remote}"),
+            path: Vec::new(),
+            q: 1000,
+            expires_at: self.now.utc.plus(Duration::from_secs(86400)),
+            call_id: format!("reg-{remote}"),
+            cseq: 1,
+            transport: Transport::Udp,
+            listener: 0,
+            remote: address(remote),
+            is_behind_nat: false,
+        };
+        self.shared.bindings.restore(BOB, phones.iter().map(binding).collect());
+    }
+
+    // In.
+
+    pub fn input(&mut self, input: Input) {
+        self.shard.handle(self.now, input);
+        while let Some(effect) = self.shard.poll_effect() {
+            match effect {
+                Effect::Send(transmit) => {
+                    let message = Message::parse(transmit.bytes).expect("we send what we can read");
+                    self.outbox.push_back((transmit.path.remote, message));
+                }
+                Effect::Settle(request) => self.settled.push(*request),
+                other => self.effects.push_back(other),
+            }
+        }
+    }
+
+    /// A message from a peer; lines may end in LF alone.
+    pub fn receive(&mut self, from: &str, text: &str) {
+        let (head, body) = text.split_once("\n\n").unwrap_or((text, ""));
+        let mut whole = head.trim_end().replace('\n', "\r\n");
+        whole.push_str("\r\n\r\n");
+        whole.push_str(body);
+        self.input(Input::Message { path: path(from), bytes: Bytes::from(whole) });
+    }
+
+    /// Lets time pass, with every timeout on the way.
+    pub fn pass(&mut self, duration: Duration) {
+        let end = self.now.plus(duration);
+        while let Some(at) = self.shard.poll_timeout().filter(|at| *at <= end.monotonic) {
+            let step = at.saturating_sub(self.now.monotonic);
+            self.now = self.now.plus(step);
+            self.input(Input::Timeout);
+        }
+        self.now = end;
+        self.input(Input::Timeout);
+    }
+
+    pub fn pass_secs(&mut self, secs: u64) {
+        self.pass(Duration::from_secs(secs));
+    }
+
+    // Out.
+
+    /// The next message to this peer, which must begin so: `INVITE`, `200`, `BYE`…
+    #[track_caller]
+    pub fn expect(&mut self, to: &str, begins: &str) -> Message {
+        let to_addr = address(to);
+        let place = self.outbox.iter().position(|(addr, _)| *addr == to_addr);
+        let Some(place) = place else {
+            panic!("nothing for {to}, expected {begins}; outbox: {:?}", self.outbox);
+        };
+        let (_, message) = self.outbox.remove(place).unwrap();
+        let text = start(&message);
+        assert!(text.starts_with(begins), "for {to} expected {begins}, found {text}");
+        message
+    }
+
+    /// Like `expect`, but other messages to this peer may come before.
+    #[track_caller]
+    pub fn expect_soon(&mut self, to: &str, begins: &str) -> Message {
+        let to_addr = address(to);
+        let place = self
+            .outbox
+            .iter()
+            .position(|(addr, m)| *addr == to_addr && start(m).starts_with(begins));
+        let Some(place) = place else {
+            panic!("no {begins} for {to}; outbox: {:?}", self.outbox);
+        };
+        self.outbox.remove(place).unwrap().1
+    }
+
+    #[track_caller]
+    pub fn expect_nothing(&mut self, to: &str) {
+        let found = self.outbox.iter().find(|(addr, _)| *addr == address(to));
+        assert!(found.is_none(), "unexpected for {to}: {found:?}");
+    }
+
+    pub fn forget(&mut self) {
+        self.outbox.clear();
+    }
+
+    #[track_caller]
+    pub fn asked(&mut self) -> AuthorizeRequest {
+        let place = self.effects.iter().position(|e| matches!(e, Effect::Authorize(_)));
+        match place.and_then(|place| self.effects.remove(place)) {
+            Some(Effect::Authorize(request)) => request,
+            _ => panic!("billing was not asked: {:?}", self.effects),
+        }
+    }
+
+    /// Billing grants so many seconds, and all candidates in order.
+    #[track_caller]
+    pub fn grant(&mut self, secs: u64, is_final: bool) -> CallId {
+        let request = self.asked();
+        let egress = request.candidates.iter().map(|c| c.trunk).collect();
+        let grant = Grant { talk_time: Duration::from_secs(secs), is_final };
+        let authorization =
+            Authorization { grant, egress, skipped: Vec::new(), decisions: Vec::new() };
+        self.input(Input::Authorized { call: request.call, result: Ok(authorization) });
+        request.call
+    }
+
+    #[track_caller]
+    pub fn deny(&mut self, refused: Refused) {
+        let call = self.asked().call;
+        self.input(Input::Authorized { call, result: Err(refused) });
+    }
+
+    /// The journal has the answer.
+    #[track_caller]
+    pub fn record(&mut self) {
+        let place = self.effects.iter().position(|e| matches!(e, Effect::Answered { .. }));
+        match place.and_then(|place| self.effects.remove(place)) {
+            Some(Effect::Answered { call, .. }) => self.input(Input::Recorded { call }),
+            _ => panic!("no answer to be recorded: {:?}", self.effects),
+        }
+    }
+
+    pub fn take_extend(&mut self) -> Option<CallId> {
+        let place = self.effects.iter().position(|e| matches!(e, Effect::Extend(_)))?;
+        match self.effects.remove(place) {
+            Some(Effect::Extend(request)) => Some(request.call),
+            _ => None,
+        }
+    }
+
+    pub fn extend(&mut self, call: CallId, secs: u64, is_final: bool) {
+        let grant = Grant { talk_time: Duration::from_secs(secs), is_final };
+        self.input(Input::Extended(Extension { call, grant }));
+    }
+
+    /// The one settlement there must be now.
+    #[track_caller]
+    pub fn settlement(&mut self) -> SettleRequest {
+        assert_eq!(self.settled.len(), 1, "{:?}", self.settled);
+        self.settled.pop().unwrap()
+    }
+
+    /// What must hold when all calls are over.
+    #[track_caller]
+    pub fn check_empty(&mut self) {
+        self.pass_secs(400);
+        assert!(self.shard.is_idle(), "{:?}", self.shard.live_calls());
+        assert_eq!(self.shard.armed_calls(), 0);
+        assert!(self.shared.admission.is_empty());
+    }
+
+    // Peers.
+
+    /// The customer calls.
+    pub fn call(&mut self, cld: &str) {
+        self.receive(CUSTOMER, &invite(CUSTOMER, "c1", cld, 1, ""));
+    }
+
+    /// The peer answers a request of ours.
+    pub fn reply(&mut self, from: &str, request: &Message, status: &str, extra: &str) {
+        self.receive(from, &response(from, request, status, extra, ""));
+    }
+
+    pub fn reply_with_sdp(&mut self, from: &str, request: &Message, status: &str) {
+        self.receive(from, &response(from, request, status, "", SDP));
+    }
+
+    /// A straight call up to the 200 at the customer; gives the call, the INVITE at the first
+    /// carrier and the 200 at the customer.
+    #[track_caller]
+    pub fn talk(&mut self, grant_secs: u64, is_final: bool) -> (CallId, Message, Message) {
+        self.call("4930123456");
+        let call = self.grant(grant_secs, is_final);
+        let invite = self.expect(CARRIERS[0], "INVITE");
+        self.reply(CARRIERS[0], &invite, "180 Ringing", "");
+        self.expect_soon(CUSTOMER, "SIP/2.0 180");
+        self.reply_with_sdp(CARRIERS[0], &invite, "200 OK");
+        self.record();
+        let answer = self.expect_soon(CUSTOMER, "SIP/2.0 200");
+        self.receive(CUSTOMER, &ack(CUSTOMER, "c1", &answer));
+        self.expect_soon(CARRIERS[0], "ACK");
+        self.forget();
+        (call, invite, answer)
+    }
+}
+
+pub fn start(message: &Message) -> String {
+    let bytes = message.bytes();
+    let end = bytes.windows(2).position(|w| w == b"\r\n").unwrap_or(bytes.len());
+    String::from_utf8_lossy(&bytes[..end]).into_owned()
+}
+
+pub fn header(message: &Message, name: HeaderName<'_>) -> String {
+    String::from_utf8_lossy(message.header(name).unwrap_or_default()).into_owned()
+}
+
+fn to_header(message: &Message) -> String {
+    header(message, HeaderName::To)
+}
+
+/// An INVITE of a caller's.
+pub fn invite(from: &str, call_id: &str, cld: &str, cseq: u32, extra: &str) -> String {
+    format!(
+        "INVITE sip:{cld}@192.0.2.1 SIP/2.0\n\
+         Via: SIP/2.0/UDP {from};branch=z9hG4bK{call_id}-{cseq};rport\n\
+         Max-Forwards: 70\n\
+         From: \"Caller\" <sip:4989777@{from}>;tag=ft-{call_id}\n\
+         To: <sip:{cld}@192.0.2.1>\n\
+         Call-ID: {call_id}\n\
+         CSeq: {cseq} INVITE\n\
+         Contact: <sip:caller@{from}>\n\
+         {extra}Content-Type: application/sdp\n\
+         Content-Length: {}\n\n{SDP}",
+        SDP.len()
+    )
+}
+
+/// The ACK to our final response: of a 2xx a request of its own, else hop by hop.
+pub fn ack(from: &str, call_id: &str, answer: &Message) -> String {
+    let cseq = answer.cseq().0;
+    let branch = if answer.status() < 300 { "ack" } else { "" };
+    format!(
+        "ACK sip:192.0.2.1 SIP/2.0\n\
+         Via: SIP/2.0/UDP {from};branch=z9hG4bK{call_id}-{cseq}{branch};rport\n\
+         Max-Forwards: 70\n\
+         From: \"Caller\" <sip:4989777@{from}>;tag=ft-{call_id}\n\
+         To: {}\n\
+         Call-ID: {call_id}\n\
+         CSeq: {cseq} ACK\n\
+         Content-Length: 0\n\n",
+        to_header(answer)
+    )
+}
+
+pub fn cancel(from: &str, call_id: &str, cld: &str, cseq: u32) -> String {
+    format!(
+        "CANCEL sip:{cld}@192.0.2.1 SIP/2.0\n\
+         Via: SIP/2.0/UDP {from};branch=z9hG4bK{call_id}-{cseq};rport\n\
+         Max-Forwards: 70\n\
+         From: \"Caller\" <sip:4989777@{from}>;tag=ft-{call_id}\n\
+         To: <sip:{cld}@192.0.2.1>\n\
+         Call-ID: {call_id}\n\
+         CSeq: {cseq} CANCEL\n\
+         Content-Length: 0\n\n"
+    )
+}
+
+/// A request of the caller's in the dialog that our answer made.
+pub fn in_dialog(from: &str, call_id: &str, answer: &Message, method: &str, cseq: u32) -> String {
+    format!(
+        "{method} sip:192.0.2.1 SIP/2.0\n\
+         Via: SIP/2.0/UDP {from};branch=z9hG4bK{call_id}-{method}-{cseq};rport\n\
+         Max-Forwards: 70\n\
+         From: \"Caller\" <sip:4989777@{from}>;tag=ft-{call_id}\n\
+         To: {}\n\
+         Call-ID: {call_id}\n\
+         CSeq: {cseq} {method}\n\
+         Content-Length: 0\n\n",
+        to_header(answer)
+    )
+}
+
+/// A request of the callee's in the dialog that our INVITE made.
+pub fn from_callee(from: &str, invite: &Message, method: &str, cseq: u32) -> String {
+    format!(
+        "{method} sip:192.0.2.1 SIP/2.0\n\
+         Via: SIP/2.0/UDP {from};branch=z9hG4bKcallee-{method}-{cseq}\n\
+         Max-Forwards: 70\n\
+         From: {};tag=callee-{from}\n\
+         To: {}\n\
+         Call-ID: {}\n\
+         CSeq: {cseq} {method}\n\
+         Content-Length: 0\n\n",
+        to_header(invite),
+        header(invite, HeaderName::From),
+        header(invite, HeaderName::CallId),
+    )
+}
+
+pub fn response(from: &str, request: &Message, status: &str, extra: &str, body: &str) -> String {
+    let vias: Vec<String> = request
+        .headers(HeaderName::Via)
+        .map(|via| format!("Via: {}\n", String::from_utf8_lossy(via)))
+        .collect();
+    let mut to = to_header(request);
+    if request.to_tag().is_none() && !status.starts_with("100") {
+        to.push_str(&format!(";tag=callee-{from}"));
+    }
+    let content_type =
+        if body.is_empty() { "" } else { "Content-Type: application/sdp\n" };
+    format!(
+        "SIP/2.0 {status}\n{}From: {}\nTo: {to}\nCall-ID: {}\nCSeq: {}\n\
+         Contact: <sip:callee@{from}>\n{extra}{content_type}Content-Length: {}\n\n{body}",
+        vias.concat(),
+        header(request, HeaderName::From),
+        header(request, HeaderName::CallId),
+        header(request, HeaderName::CSeq),
+        body.len()
+    )
+}
+
+/// The codes of a settled call's decisions.
+pub fn codes(request: &SettleRequest) -> Vec<&'static str> {
+    request.facts.decisions.iter().map(|line| line.code).collect()
+}
+
+/// Cause, status and who, of each leg.
+pub fn outcomes(request: &SettleRequest) -> Vec<(&'static str, u16)> {
+    request.facts.legs.iter().map(|leg| (leg.release.cause, leg.release.sip_status)).collect()
+}
