@@ -12,6 +12,10 @@ use std::path::Path;
 use sqlx::sqlite::{SqlitePoolOptions, SqliteRow, SqliteSynchronous};
 use sqlx::{Row, Sqlite, SqlitePool, Transaction};
 
+use vocabulary::{AccountId, CallId, Utc};
+
+use crate::query;
+
 pub(crate) use account::all as all_accounts;
 pub use account::{Account, AccountStatus, BillingKind, DurationRounding};
 pub(crate) use route::all_groups;
@@ -114,6 +118,34 @@ impl DirectoryStore {
     pub async fn setting(&self, name: &str) -> Result<Option<String>> {
         let row = sqlx::query("SELECT value FROM setting WHERE name = ?").bind(name);
         Ok(row.fetch_optional(&self.pool).await?.map(|row| row.get(0)))
+    }
+}
+
+/// What the projection wrote, read over the same connections.
+impl DirectoryStore {
+    /// CDRs by filter, newest first.
+    pub async fn cdrs(&self, filter: &query::CdrFilter) -> Result<Vec<query::StoredCdr>> {
+        Ok(query::cdrs(&self.pool, filter).await?)
+    }
+
+    /// Everything stored about a call.
+    pub async fn call_story(&self, call: CallId) -> Result<Option<query::CallStory>> {
+        Ok(query::call(&self.pool, call).await?)
+    }
+
+    /// The calls whose ingress leg had this Call-ID, newest first.
+    pub async fn calls_by_sip_call_id(&self, sip_call_id: &str) -> Result<Vec<CallId>> {
+        Ok(query::calls_by_sip_call_id(&self.pool, sip_call_id).await?)
+    }
+
+    /// The movements of an account.
+    pub async fn statement(
+        &self,
+        account: AccountId,
+        from: Utc,
+        till: Utc,
+    ) -> Result<query::Statement> {
+        Ok(query::statement(&self.pool, account, from, till).await?)
     }
 }
 

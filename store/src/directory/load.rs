@@ -1,14 +1,16 @@
 //! From tables to the snapshot that the switch reads. A command makes the snapshot of what it is
 //! about to commit, so that a change the switch would refuse is never stored.
 
+use billing::{Currency, Money, PaymentMode, Status, Terms};
 use switch::directory::Transport;
 use switch::directory::{
     AccountRow, Directory, DirectoryBuilder, Limits, NumberRow, RouteRow, Settings, SubscriberRow,
     TrunkIngress, TrunkRegistration, TrunkRow,
 };
 use switch::routing::HuntCodes;
+use vocabulary::AccountId;
 
-use super::account::{self, Account, AccountStatus};
+use super::account::{self, Account, AccountStatus, BillingKind};
 use super::subscriber::{self, Subscriber};
 use super::trunk::{self, Trunk, TrunkTransport};
 use super::{CallLimits, Change, ChangeError, Result, route};
@@ -111,5 +113,34 @@ fn trunk_row(trunk: Trunk) -> Result<TrunkRow> {
         codes: HuntCodes { stop: trunk.stop_codes, hunt: trunk.hunt_codes },
         ring_timeout: trunk.ring_timeout,
         is_trusted: trunk.trusted,
+    })
+}
+
+impl Change {
+    /// What the ledger needs to know of every account.
+    pub async fn terms(&mut self) -> Result<Vec<(AccountId, Terms)>> {
+        let accounts = account::all(&mut *self.tx).await?;
+        accounts.iter().map(|account| Ok((account.id, terms(account)?))).collect()
+    }
+}
+
+fn terms(account: &Account) -> Result<Terms> {
+    let currency: Currency = account.currency.parse().map_err(|_| ChangeError::Corrupt {
+        column: "currency",
+        value: account.currency.clone(),
+    })?;
+    Ok(Terms {
+        status: match account.status {
+            AccountStatus::Active => Status::Active,
+            AccountStatus::Blocked => Status::Blocked,
+            AccountStatus::Closed => Status::Closed,
+        },
+        mode: match account.billing {
+            BillingKind::Prepaid => PaymentMode::Prepaid,
+            BillingKind::Postpaid => PaymentMode::Postpaid,
+        },
+        credit_limit: Money(account.credit_limit),
+        currency,
+        owed_limit: None,
     })
 }

@@ -1,0 +1,260 @@
+//! Accounts and their money.
+
+use std::str::FromStr;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use axum::response::Response;
+use billing::Money;
+use serde::{Deserialize, Serialize};
+use store::directory::{Account, AccountStatus, BillingKind, DurationRounding};
+use store::moment::parse_utc;
+use vocabulary::Utc;
+
+use crate::command::{Command, Stop, Touched};
+use crate::control::{Payment, PaymentRefused};
+use crate::wire::{self, LimitsChange, List, nullable};
+use crate::{Api, Problem, Shared};
+
+const NOTE_BYTES_MAX: usize = 200;
+
+/// A new account: a change of the defaults, with a name.
+#[derive(Deserialize)]
+pub(crate) struct NewAccount {
+    name: String,
+    billing: String,
+    currency: String,
+    #[serde(flatten)]
+    change: AccountChange,
+}
+
+/// What is left out stays.
+#[derive(Default, Deserialize)]
+pub(crate) struct AccountChange {
+    credit_limit: Option<String>,
+    status: Option<String>,
+    #[serde(default, deserialize_with = "nullable")]
+    rate_group: Option<Option<String>>,
+    #[serde(default, deserialize_with = "nullable")]
+    carrier_rate_group: Option<Option<String>>,
+    #[serde(flatten)]
+    limits: LimitsChange,
+    allow_local: Option<bool>,
+    local_price: Option<String>,
+    allow_loss: Option<bool>,
+    duration_rounding: Option<String>,
+    carrier_duration_rounding: Option<String>,
+}
+
+/// The fields of a change, for refusing others (`deny_unknown_fields` cannot go with `flatten`).
+const FIELDS: [&str; 13] = [
+    "credit_limit",
+    "status",
+    "rate_group",
+    "carrier_rate_group",
+    "calls_in_max",
+    "calls_out_max",
+    "cps_in_max",
+    "cps_out_max",
+    "allow_local",
+    "local_price",
+    "allow_loss",
+    "duration_rounding",
+    "carrier_duration_rounding",
+];
+
+/// A text that has to parse, or the field is named.
+pub(crate) fn parsed<T: FromStr>(field: &str, text: &str) -> Result<T, Problem>
+where
+    T::Err: std::fmt::Display,
+{
+    text.parse().map_err(|error: T::Err| Problem::invalid(field, error.to_string()))
+}
+
+/// Refuses fields that nothing reads: a misspelt one would be ignored silently.
+pub(crate) fn known_fields(body: &[u8], known: &[&[&str]]) -> Result<(), Problem> {
+    let Ok(object) = serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(body)
+    else {
+        return Ok(()); // the typed reading says what is wrong
+    };
+    for field in object.keys() {
+        if !known.iter().any(|fields| fields.contains(&field.as_str())) {
+            let all: Vec<&str> = known.iter().flat_map(|fields| fields.iter().copied()).collect();
+            let what = format!("is not a known field; the fields are {}", all.join(", "));
+            return Err(Problem::invalid(field, what));
+        }
+    }
+    Ok(())
+}
+
+impl AccountChange {
+    fn apply(self, account: &mut Account) -> Result<(), Problem> {
+        if let Some(text) = self.credit_limit {
+            account.credit_limit = parsed::<Money>("credit_limit", &text)?.micros();
+        }
+        if let Some(text) = self.status {
+            let status: AccountStatus = parsed("status", &text)?;
+            if account.status == AccountStatus::Closed && status != AccountStatus::Closed {
+                return Err(Problem::invalid("status", "a closed account stays closed"));
+            }
+            account.status = status;
+        }
+        if let Some(group) = self.rate_group {
+            account.rate_group = group;
+        }
+        if let Some(group) = self.carrier_rate_group {
+            account.carrier_rate_group = group;
+        }
+        self.limits.apply(&mut account.limits);
+        account.allow_local = self.allow_local.unwrap_or(account.allow_local);
+        if let Some(text) = self.local_price {
+            account.local_price = parsed::<billing::Price>("local_price", &text)?.decimal();
+        }
+        account.allow_loss = self.allow_loss.unwrap_or(account.allow_loss);
+        if let Some(text) = self.duration_rounding {
+            account.duration_rounding = parsed::<DurationRounding>("duration_rounding", &text)?;
+        }
+        if let Some(text) = self.carrier_duration_rounding {
+            account.carrier_duration_rounding = parsed("carrier_duration_rounding", &text)?;
+        }
+        Ok(())
+    }
+}
+
+impl Api {
+    fn account_on_wire(&self, account: Account) -> wire::Account {
+        let money = self.control.balance(account.id);
+        wire::Account::new(account, money)
+    }
+}
+
+pub(crate) async fn list(State(api): Shared) -> Result<Json<List<wire::Account>>, Problem> {
+    let accounts = api.store.accounts().await?.into_iter();
+    Ok(Json(List { items: accounts.map(|account| api.account_on_wire(account)).collect() }))
+}
+
+pub(crate) async fn show(
+    State(api): Shared,
+    Path(name): Path<String>,
+) -> Result<Json<wire::Account>, Problem> {
+    Ok(Json(api.account_on_wire(api.store.account(&name).await?)))
+}
+
+pub(crate) async fn add(State(api): Shared, command: Command) -> Result<Response, Stop> {
+    known_fields(&command.body, &[&["name", "billing", "currency"], &FIELDS])?;
+    let new: NewAccount = command.json()?;
+    let billing: BillingKind = parsed("billing", &new.billing)?;
+    let mut account = Account::new(&new.name, billing, &new.currency, api.control.now());
+    new.change.apply(&mut account)?;
+    let mut turn = api.begin(&command).await?;
+    let account = turn.change.add_account(account).await?;
+    let wire = api.account_on_wire(account);
+    api.finish(turn, Touched::Directory, 201, &wire).await
+}
+
+pub(crate) async fn set(
+    State(api): Shared,
+    Path(name): Path<String>,
+    command: Command,
+) -> Result<Response, Stop> {
+    known_fields(&command.body, &[&FIELDS])?;
+    let change: AccountChange = command.json()?;
+    let mut turn = api.begin(&command).await?;
+    let mut account = turn.change.account(&name).await?;
+    change.apply(&mut account)?;
+    turn.change.set_account(&account).await?;
+    let wire = api.account_on_wire(account);
+    api.finish(turn, Touched::Directory, 200, &wire).await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TopUp {
+    amount: String,
+    #[serde(default)]
+    note: String,
+}
+
+#[derive(Serialize)]
+struct ToppedUp {
+    account: String,
+    op_id: String,
+    amount: String,
+    currency: String,
+    balance: String,
+    available: String,
+}
+
+/// Money in. The key of the command names the movement in the books, so that it moves once, also
+/// if we die between the books and the answer.
+pub(crate) async fn top_up(
+    State(api): Shared,
+    Path(name): Path<String>,
+    command: Command,
+) -> Result<Response, Stop> {
+    let op = command.op_id()?;
+    let top_up: TopUp = command.json()?;
+    let amount: Money = parsed("amount", &top_up.amount)?;
+    if amount.is_zero() {
+        return Err(Problem::invalid("amount", "write an amount other than 0").into());
+    }
+    if top_up.note.len() > NOTE_BYTES_MAX {
+        return Err(Problem::invalid("note", "write at most 200 bytes").into());
+    }
+    let mut turn = api.begin(&command).await?;
+    let account = turn.change.account(&name).await?;
+    if account.status == AccountStatus::Closed {
+        return Err(Problem::new(409, "account_closed", "the account is closed").into());
+    }
+    let payment = Payment { op, account: account.id, amount, note: top_up.note };
+    api.control.pay(payment).await.map_err(refused)?;
+    let now = api.account_on_wire(account);
+    let receipt = ToppedUp {
+        op_id: op.to_string(),
+        amount: amount.to_string(),
+        account: now.name().to_owned(),
+        currency: now.currency().to_owned(),
+        balance: now.balance().to_owned(),
+        available: now.available().to_owned(),
+    };
+    api.finish(turn, Touched::Money, 201, &receipt).await
+}
+
+fn refused(refusal: PaymentRefused) -> Problem {
+    match refusal {
+        PaymentRefused::NoAccount => Problem::new(409, "conflict", refusal.to_string()),
+        PaymentRefused::Differs => Problem::new(
+            422,
+            "idempotency_key_reused",
+            "this Idempotency-Key was used for another payment; use a new key",
+        ),
+        PaymentRefused::Amount(what) => Problem::invalid("amount", what),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Span {
+    from: Option<String>,
+    till: Option<String>,
+}
+
+pub(crate) fn moment(field: &str, text: Option<&str>, default: Utc) -> Result<Utc, Problem> {
+    let Some(text) = text else { return Ok(default) };
+    parse_utc(text).ok_or_else(|| {
+        Problem::invalid(field, "write a moment in UTC such as 2026-12-01 or 2026-12-01T08:00:00Z")
+    })
+}
+
+pub(crate) async fn statement(
+    State(api): State<Arc<Api>>,
+    Path(name): Path<String>,
+    Query(span): Query<Span>,
+) -> Result<Json<wire::Statement>, Problem> {
+    let account = api.store.account(&name).await?;
+    let from = moment("from", span.from.as_deref(), Utc(0))?;
+    let till = moment("till", span.till.as_deref(), Utc(i64::MAX))?;
+    api.control.catch_up().await;
+    Ok(Json(api.store.statement(account.id, from, till).await?.into()))
+}

@@ -1,0 +1,144 @@
+//! Calls: live ones, their records, and why they went as they did.
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use serde::Deserialize;
+use store::query::CdrFilter;
+use vocabulary::{CallId, Utc};
+
+use crate::accounts::moment;
+use crate::wire::{self, List, Reason};
+use crate::{Api, Problem, Shared};
+
+pub(crate) async fn live(State(api): Shared) -> Json<List<wire::Live>> {
+    let calls = api.control.live_calls().await;
+    let snapshot = api.snapshot().await;
+    let now = api.control.now();
+    let calls = calls.into_iter().map(|call| wire::Live::new(call, &snapshot.directory, now));
+    Json(List { items: calls.collect() })
+}
+
+fn no_call(id: &str) -> Problem {
+    Problem::new(404, "not_found", format!("there is no call {id:?}"))
+}
+
+/// Naturally idempotent: a call that has ended cannot end again.
+pub(crate) async fn hang_up(
+    State(api): Shared,
+    Path(id): Path<String>,
+) -> Result<Json<serde_json::Value>, Problem> {
+    let call: CallId = id.parse().map_err(|_| no_call(&id))?;
+    if !api.control.hang_up(call).await {
+        return Err(no_call(&id));
+    }
+    Ok(Json(serde_json::json!({ "released": call.to_string() })))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Which {
+    account: Option<String>,
+    trunk: Option<String>,
+    from: Option<String>,
+    till: Option<String>,
+    cli: Option<String>,
+    destination: Option<String>,
+    cause: Option<String>,
+    answered: Option<bool>,
+    leg: Option<u8>,
+    limit: Option<u32>,
+}
+
+pub(crate) async fn cdrs(
+    State(api): Shared,
+    Query(which): Query<Which>,
+) -> Result<Json<List<wire::Cdr>>, Problem> {
+    let account = match &which.account {
+        Some(name) => Some(api.store.account(name).await?.id),
+        None => None,
+    };
+    let trunk = match &which.trunk {
+        Some(name) => {
+            let mut trunks = api.store.trunks().await?.into_iter();
+            let trunk = trunks.find(|trunk| &trunk.name == name || &trunk.id.to_string() == name);
+            let missing = || Problem::invalid("trunk", format!("there is no trunk {name:?}"));
+            Some(trunk.ok_or_else(missing)?.id)
+        }
+        None => None,
+    };
+    let span = |field, text: &Option<String>| {
+        text.as_deref().map(|text| moment(field, Some(text), Utc(0))).transpose()
+    };
+    let filter = CdrFilter {
+        account,
+        trunk,
+        from: span("from", &which.from)?,
+        till: span("till", &which.till)?,
+        cli: which.cli,
+        destination_prefix: which.destination,
+        cause: which.cause,
+        is_answered: which.answered,
+        leg: which.leg,
+        after: None,
+        limit: which.limit.unwrap_or(100),
+    };
+    api.control.catch_up().await;
+    let cdrs = api.store.cdrs(&filter).await?;
+    let snapshot = api.snapshot().await;
+    let cdrs = cdrs.into_iter().map(|cdr| wire::Cdr::new(cdr, &snapshot.directory));
+    Ok(Json(List { items: cdrs.collect() }))
+}
+
+/// Our call id, or the Call-ID of the caller's INVITE.
+pub(crate) async fn why(
+    State(api): Shared,
+    Path(id): Path<String>,
+) -> Result<Json<wire::Why>, Problem> {
+    api.control.catch_up().await;
+    let (call, others) = find_call(&api, &id).await?;
+    let story = api.store.call_story(call).await?.ok_or_else(|| no_call(&id))?;
+    let snapshot = api.snapshot().await;
+    let decisions = story.cdrs.iter().flat_map(|cdr| &cdr.decisions);
+    let decisions = decisions.map(|decision| Reason {
+        code: decision.code.clone(),
+        sentence: decision.sentence.clone(),
+    });
+    Ok(Json(wire::Why {
+        call: call.to_string(),
+        decisions: decisions.collect(),
+        postings: story.postings.into_iter().map(wire::Posting::from).collect(),
+        legs: story.cdrs.into_iter().map(|cdr| wire::Cdr::new(cdr, &snapshot.directory)).collect(),
+        others: others.iter().map(CallId::to_string).collect(),
+    }))
+}
+
+async fn find_call(api: &Api, id: &str) -> Result<(CallId, Vec<CallId>), Problem> {
+    let by_sip = api.store.calls_by_sip_call_id(id).await?;
+    if let Some((newest, others)) = by_sip.split_first() {
+        return Ok((*newest, others.to_vec()));
+    }
+    let call: Option<CallId> = id.parse().ok();
+    if let Some(call) = call
+        && api.control.live_calls().await.iter().any(|live| live.call == call)
+    {
+        let detail = "the call is not over; its reasons are stored when it ends (see live)";
+        return Err(Problem::new(409, "call_is_live", detail));
+    }
+    call.map(|call| (call, Vec::new())).ok_or_else(|| no_call(id))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Thought {
+    from: String,
+    to: String,
+    at: Option<String>,
+}
+
+pub(crate) async fn simulate(
+    State(api): Shared,
+    Query(thought): Query<Thought>,
+) -> Result<Json<wire::SimulatedCall>, Problem> {
+    let at = moment("at", thought.at.as_deref(), api.control.now())?;
+    Ok(Json(api.control.simulate(&thought.from, &thought.to, at).into()))
+}

@@ -1,0 +1,145 @@
+//! The door between the API and the running process: `server` implements it.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use billing::{AccountView, Money, OpId, RateBook, Terms};
+use switch::LiveCall;
+use switch::directory::Directory;
+use switch::registrar::StoredBinding;
+use vocabulary::{AccountId, CallId, DecisionLine, SubscriberId, Utc};
+
+/// An answer that is not there yet.
+pub type Later<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Everything configured, as calls see it.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// For the switch.
+    pub directory: Arc<Directory>,
+    /// For billing.
+    pub rate_book: Arc<RateBook>,
+    /// For the ledger: every account there is.
+    pub terms: Arc<Vec<(AccountId, Terms)>>,
+}
+
+/// Money that comes in or is corrected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Payment {
+    /// Names it, so that a repeat moves nothing.
+    pub op: OpId,
+    /// Whose.
+    pub account: AccountId,
+    /// Positive comes in, negative goes back.
+    pub amount: Money,
+    /// For the statement.
+    pub note: String,
+}
+
+/// Why a payment is not booked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PaymentRefused {
+    /// The ledger does not have it.
+    #[error("the ledger has no such account")]
+    NoAccount,
+    /// The id named another payment.
+    #[error("this key was used for another payment")]
+    Differs,
+    /// It would take more than is there, or overflow.
+    #[error("{0}")]
+    Amount(String),
+}
+
+/// What a simulated call would cost.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SimulatedPrice {
+    /// The price of one minute of talk, and its currency.
+    pub minute: Option<(Money, String)>,
+    /// The longest talk that the account can pay for, in seconds.
+    pub talk_seconds_max: Option<u64>,
+    /// Line by line, for one minute of talk.
+    pub lines: Vec<DecisionLine>,
+}
+
+/// A call that was only thought through.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Simulated {
+    /// Every reason, in order.
+    pub decisions: Vec<DecisionLine>,
+    /// Why it would be refused, with the SIP status; `None` if it would be placed.
+    pub refusal: Option<(u16, DecisionLine)>,
+    /// The trunks that would be tried, by name and in order; empty for a local call.
+    pub trunks: Vec<String>,
+    /// The trunks left out, by name, each with its reason.
+    pub skipped: Vec<(String, DecisionLine)>,
+    /// What the caller would pay.
+    pub price: SimulatedPrice,
+    /// What each trunk in `trunks` would take for a minute.
+    pub costs: Vec<(String, Money)>,
+}
+
+/// The outcome of checking the books.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LedgerReport {
+    /// What was counted.
+    pub counted: Vec<(&'static str, u64)>,
+    /// Every broken invariant, as a sentence; none is good.
+    pub faults: Vec<String>,
+}
+
+/// The process, for people.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Status {
+    /// Since when it runs.
+    pub started_at: Utc,
+    /// The version of the program.
+    pub version: String,
+    /// Listening sockets, such as `udp 0.0.0.0:5060`.
+    pub listeners: Vec<String>,
+    /// Threads that switch calls.
+    pub workers: usize,
+    /// Shutting down: new calls are refused.
+    pub is_draining: bool,
+    /// Counters and gauges by name.
+    pub counters: Vec<(&'static str, u64)>,
+}
+
+/// What the API asks of the running process.
+pub trait Control: Send + Sync + 'static {
+    /// The wall clock.
+    fn now(&self) -> Utc;
+
+    /// Calls from now on see this. Live in every worker within a second.
+    fn publish(&self, snapshot: &Snapshot);
+
+    /// An account's money at this moment.
+    fn balance(&self, account: AccountId) -> Option<AccountView>;
+
+    /// Books a payment and answers when it is on disk; a repeat answers the same.
+    fn pay(&self, payment: Payment) -> Later<'_, Result<(), PaymentRefused>>;
+
+    /// The calls of all workers.
+    fn live_calls(&self) -> Later<'_, Vec<LiveCall>>;
+
+    /// Ends a call; false if there is none.
+    fn hang_up(&self, call: CallId) -> Later<'_, bool>;
+
+    /// Where a subscriber is registered.
+    fn bindings(&self, subscriber: SubscriberId) -> Vec<StoredBinding>;
+
+    /// Thinks a call through without placing it.
+    fn simulate(&self, from: &str, to: &str, at: Utc) -> Simulated;
+
+    /// Checks every invariant of the books.
+    fn check_ledger(&self) -> Later<'_, LedgerReport>;
+
+    /// Waits, not for long, until what has happened so far can be read from the database.
+    fn catch_up(&self) -> Later<'_, ()>;
+
+    /// The process itself.
+    fn status(&self) -> Status;
+
+    /// In the text format of Prometheus.
+    fn metrics(&self) -> String;
+}

@@ -1,0 +1,174 @@
+//! The JSON API under `/api/v1`, with `/metrics` and `/health`. One file a resource, what goes over
+//! the wire in `wire.rs`. It changes the directory in the store, makes new snapshots and hands them
+//! to the running switch through [`Control`]; it decides nothing about calls.
+
+mod accounts;
+mod calls;
+mod command;
+mod control;
+mod problem;
+mod rates;
+mod routes;
+mod subscribers;
+mod system;
+mod token;
+mod trunks;
+mod wire;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::header::AUTHORIZATION;
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{delete, get, post};
+use store::directory::{ChangeError, DirectoryStore};
+use switch::directory::Settings;
+use tokio::sync::Mutex;
+
+pub use control::{
+    Control, Later, LedgerReport, Payment, PaymentRefused, Simulated, SimulatedPrice, Snapshot,
+    Status,
+};
+pub use problem::Problem;
+pub use token::{Token, TokenError};
+
+/// What the API needs.
+pub struct ApiConfig {
+    /// The directory's tables.
+    pub store: DirectoryStore,
+    /// The running switch.
+    pub control: Arc<dyn Control>,
+    /// What a request must show.
+    pub token: Token,
+    /// Settings of the switch, for the snapshots made here.
+    pub settings: Settings,
+    /// Keys the snapshots' maps.
+    pub seed: u64,
+    /// The largest body, except a rate sheet's.
+    pub body_bytes_max: usize,
+    /// The largest rate sheet.
+    pub import_bytes_max: usize,
+    /// How long a request may take.
+    pub request_timeout: Duration,
+}
+
+/// The API: state shared by all requests.
+pub struct Api {
+    store: DirectoryStore,
+    control: Arc<dyn Control>,
+    token: Token,
+    settings: Settings,
+    seed: u64,
+    request_timeout: Duration,
+    limits: (usize, usize),
+    /// Commands take turns: each sees what the one before left, and snapshots go out in order.
+    turn: Arc<Mutex<Snapshot>>,
+}
+
+type Shared = State<Arc<Api>>;
+
+impl Api {
+    /// Loads the snapshots. They are in [`Api::snapshot`] before the first call, and every command
+    /// hands new ones to [`Control::publish`].
+    pub async fn new(config: ApiConfig) -> Result<Api, ChangeError> {
+        let snapshot = load(&config.store, config.settings.clone(), config.seed).await?;
+        Ok(Api {
+            store: config.store,
+            control: config.control,
+            token: config.token,
+            settings: config.settings,
+            seed: config.seed,
+            request_timeout: config.request_timeout,
+            limits: (config.body_bytes_max, config.import_bytes_max),
+            turn: Arc::new(Mutex::new(snapshot)),
+        })
+    }
+
+    /// The snapshots as the last command left them.
+    pub async fn snapshot(&self) -> Snapshot {
+        self.turn.lock().await.clone()
+    }
+
+    /// All routes. Everything but `/health` needs the token.
+    pub fn router(self) -> Router {
+        let (body_bytes_max, import_bytes_max) = self.limits;
+        let api = Arc::new(self);
+        let import = Router::new()
+            .route("/rate-groups/{name}/sheets", post(rates::import))
+            .layer(DefaultBodyLimit::max(import_bytes_max));
+        let v1 = Router::new()
+            .route("/status", get(system::status))
+            .route("/accounts", get(accounts::list).post(accounts::add))
+            .route("/accounts/{name}", get(accounts::show).patch(accounts::set))
+            .route("/accounts/{name}/topups", post(accounts::top_up))
+            .route("/accounts/{name}/statement", get(accounts::statement))
+            .route("/subscribers", get(subscribers::list).post(subscribers::add))
+            .route("/subscribers/{username}", delete(subscribers::remove))
+            .route("/trunks", get(trunks::list).post(trunks::add))
+            .route("/trunks/{name}", get(trunks::show).patch(trunks::set).delete(trunks::remove))
+            .route("/routes", get(routes::list).post(routes::add))
+            .route("/routes/{id}", delete(routes::remove))
+            .route("/rate-groups", get(rates::list_groups).post(rates::add_group))
+            .route("/rate-groups/{name}/rates", get(rates::list))
+            .route("/rate-sheets", get(rates::list_sheets))
+            .route("/calls", get(calls::live))
+            .route("/calls/{id}", delete(calls::hang_up))
+            .route("/cdrs", get(calls::cdrs))
+            .route("/why/{id}", get(calls::why))
+            .route("/simulate", get(calls::simulate))
+            .route("/registrations", get(system::registrations))
+            .route("/ledger/check", get(system::check_ledger))
+            .layer(DefaultBodyLimit::max(body_bytes_max))
+            .merge(import)
+            .fallback(nowhere);
+        Router::new()
+            .nest("/api/v1", v1)
+            .route("/metrics", get(system::metrics))
+            .layer(middleware::from_fn_with_state(Arc::clone(&api), authenticate))
+            .route("/health", get(system::health))
+            .layer(middleware::from_fn_with_state(Arc::clone(&api), limit_time))
+            .with_state(api)
+    }
+}
+
+/// Reads the whole directory into snapshots.
+pub async fn load(
+    store: &DirectoryStore,
+    settings: Settings,
+    seed: u64,
+) -> Result<Snapshot, ChangeError> {
+    let mut change = store.begin().await?;
+    Ok(Snapshot {
+        directory: Arc::new(change.directory(settings, seed).await?),
+        rate_book: Arc::new(change.rate_book(None, None).await?),
+        terms: Arc::new(change.terms().await?),
+    })
+}
+
+async fn authenticate(State(api): Shared, request: Request, next: Next) -> Response {
+    let header = request.headers().get(AUTHORIZATION);
+    let shown = header.and_then(|value| value.to_str().ok()).and_then(|text| {
+        let (scheme, token) = text.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
+    });
+    match shown {
+        Some(shown) if api.token.is(shown) => next.run(request).await,
+        _ => Problem::unauthorized().into_response(),
+    }
+}
+
+async fn limit_time(State(api): Shared, request: Request, next: Next) -> Response {
+    match tokio::time::timeout(api.request_timeout, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => {
+            Problem::new(503, "timeout", "the request took too long; try again").into_response()
+        }
+    }
+}
+
+async fn nowhere() -> Problem {
+    Problem::new(404, "no_such_resource", "there is no such resource; see docs/operating/api.md")
+}

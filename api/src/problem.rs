@@ -1,0 +1,124 @@
+//! Errors as RFC 9457 problem details, naming the field where there is one.
+
+use axum::Json;
+use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
+use axum::http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use store::directory::ChangeError;
+
+/// What went wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    /// A URI that names the kind of problem.
+    #[serde(rename = "type")]
+    kind: String,
+    /// The HTTP status in words.
+    title: String,
+    /// The HTTP status.
+    status: u16,
+    /// One sentence with the remedy.
+    detail: String,
+    /// The field it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<String>,
+    /// Several faults of one rate sheet.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<RowProblem>,
+}
+
+/// One fault of a rate sheet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct RowProblem {
+    pub(crate) row: u64,
+    pub(crate) column: String,
+    pub(crate) detail: String,
+}
+
+impl Problem {
+    /// `kind` is a stable word, `detail` one sentence with the remedy.
+    pub fn new(status: u16, kind: &str, detail: impl Into<String>) -> Problem {
+        let code = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        Problem {
+            kind: format!("urn:tandem:problem:{kind}"),
+            title: code.canonical_reason().unwrap_or("Error").to_owned(),
+            status,
+            detail: detail.into(),
+            field: None,
+            errors: Vec::new(),
+        }
+    }
+
+    /// A field's value breaks a rule.
+    pub(crate) fn invalid(field: &str, detail: impl Into<String>) -> Problem {
+        let field = Some(field.to_owned());
+        Problem { field, ..Problem::new(422, "invalid_value", detail) }
+    }
+
+    pub(crate) fn with_rows(mut self, rows: Vec<RowProblem>) -> Problem {
+        self.errors = rows;
+        self
+    }
+
+    pub(crate) fn unauthorized() -> Problem {
+        let detail = "send `Authorization: Bearer TOKEN` with the token from the data directory's \
+                      file `token`";
+        Problem::new(401, "unauthorized", detail)
+    }
+
+    fn internal(error: &dyn std::fmt::Display) -> Problem {
+        tracing::error!(%error, "a request failed");
+        Problem::new(500, "internal", "the server failed; its log says why")
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let is_unauthorized = status == StatusCode::UNAUTHORIZED;
+        let mut response = (status, Json(self)).into_response();
+        let json = HeaderValue::from_static("application/problem+json");
+        response.headers_mut().insert(CONTENT_TYPE, json);
+        if is_unauthorized {
+            let bearer = HeaderValue::from_static("Bearer realm=\"tandem\"");
+            response.headers_mut().insert(WWW_AUTHENTICATE, bearer);
+        }
+        response
+    }
+}
+
+impl From<ChangeError> for Problem {
+    fn from(error: ChangeError) -> Problem {
+        match error {
+            ChangeError::Invalid { field, what } => Problem::invalid(field, what),
+            ChangeError::NotFound { .. } => Problem::new(404, "not_found", error.to_string()),
+            ChangeError::Taken { field, .. } => Problem {
+                field: Some(field.to_owned()),
+                ..Problem::new(409, "taken", error.to_string())
+            },
+            ChangeError::InUse(what) => Problem::new(409, "conflict", what),
+            ChangeError::Database(_) | ChangeError::Corrupt { .. } => Problem::internal(&error),
+        }
+    }
+}
+
+impl From<QueryRejection> for Problem {
+    fn from(rejection: QueryRejection) -> Problem {
+        Problem::new(400, "invalid_query", rejection.body_text())
+    }
+}
+
+impl From<PathRejection> for Problem {
+    fn from(rejection: PathRejection) -> Problem {
+        Problem::new(400, "invalid_path", rejection.body_text())
+    }
+}
+
+impl From<BytesRejection> for Problem {
+    fn from(rejection: BytesRejection) -> Problem {
+        let status = rejection.status().as_u16();
+        let kind = if status == 413 { "too_large" } else { "invalid_body" };
+        Problem::new(status, kind, rejection.body_text())
+    }
+}
