@@ -25,6 +25,10 @@ pub trait Journal: Send + Sync {
 
 /// What happened to money, calls or bindings.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a record lives on the stack for one append; boxing would allocate once a call"
+)]
 pub enum Record {
     /// A call was authorised and its first slice reserved.
     Opened(OpenCall),

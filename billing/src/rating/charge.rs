@@ -182,3 +182,251 @@ fn round_once(sixtieth_nanos: i128, rounding: MoneyRounding) -> Result<Money, Mo
     let steps = whole + i128::from(goes_up);
     i64::try_from(steps * micros_per_step).map(Money).map_err(|_| MoneyError::TooLarge)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::rating::Price;
+    use crate::testing::applied;
+
+    fn price_of(text: &str) -> Price {
+        text.parse().unwrap()
+    }
+
+    fn seconds(seconds: u64) -> Talk {
+        Talk::Answered(Duration::from_secs(seconds))
+    }
+
+    /// The rate, and for each talk time in seconds the seconds billed and the amount.
+    #[track_caller]
+    fn check(applied: &AppliedRate, expected: &[(u64, u32, &str)]) {
+        for (talk, billed, amount) in expected {
+            let charge = explain(applied, seconds(*talk)).unwrap();
+            let got = (charge.billed_seconds, charge.amount.to_string());
+            assert_eq!(got, (*billed, (*amount).to_owned()), "{talk} s");
+            assert_eq!(price(applied, seconds(*talk)), Ok(charge.amount));
+        }
+    }
+
+    fn increments(price: &str, first: u32, next: u32) -> AppliedRate {
+        applied(Rate::per_minute(price_of(price), first, next))
+    }
+
+    #[test]
+    fn whole_increments_are_billed() {
+        let at = |first, next| increments("0.012", first, next);
+        check(&at(60, 60), &[(0, 0, "0.000000"), (1, 60, "0.012000"), (60, 60, "0.012000")]);
+        check(&at(60, 60), &[(31, 60, "0.012000"), (61, 120, "0.024000")]);
+        check(&at(30, 6), &[(1, 30, "0.006000"), (30, 30, "0.006000"), (31, 36, "0.007200")]);
+        check(&at(6, 6), &[(31, 36, "0.007200")]);
+        check(&at(1, 1), &[(1, 1, "0.000200"), (31, 31, "0.006200"), (3600, 3600, "0.720000")]);
+    }
+
+    #[test]
+    fn a_first_increment_need_not_be_a_multiple_of_the_next() {
+        check(&increments("0.6", 20, 15), &[(20, 20, "0.200000"), (31, 35, "0.350000")]);
+        check(&increments("0.6", 60, 11), &[(560, 566, "5.660000")]);
+        check(&increments("0.6", 10, 11), &[(560, 560, "5.600000"), (561, 571, "5.710000")]);
+    }
+
+    #[test]
+    fn a_published_example_is_calculated_right() {
+        // 205 s at 6/6 and 0.00137 an increment: 35 increments (R2).
+        check(&increments("0.0137", 6, 6), &[(205, 210, "0.047950")]);
+    }
+
+    #[test]
+    fn what_is_0_3_is_0_3() {
+        // 0.1 / 60 * 180 is not 0.3 in most arithmetics; multiplied first, it is.
+        check(&increments("0.1", 1, 1), &[(180, 180, "0.300000")]);
+        check(&increments("0.1", 60, 60), &[(180, 180, "0.300000")]);
+        check(&increments("0.06", 60, 60), &[(180, 180, "0.180000")]);
+    }
+
+    #[test]
+    fn the_connect_fee_is_charged_once_on_answer() {
+        let mut rate = increments("0.012", 60, 60);
+        rate.rate.connect_fee = price_of("0.05");
+        check(&rate, &[(0, 0, "0.050000"), (1, 60, "0.062000"), (3600, 3600, "0.770000")]);
+        assert_eq!(price(&rate, Talk::Unanswered), Ok(Money::ZERO));
+        let codes: Vec<_> =
+            explain(&rate, seconds(61)).unwrap().lines.iter().map(|line| line.code).collect();
+        assert_eq!(codes, ["connect_fee", "time", "total"]);
+    }
+
+    #[test]
+    fn one_rounding_gives_what_cgrates_users_expected() {
+        // cgrates #260: 24 s in tens at 0.05 a minute and a fee of 0.15; 0.174 came out.
+        let mut rate = increments("0.05", 10, 10);
+        rate.rate.connect_fee = price_of("0.15");
+        rate.money_rounding = MoneyRounding { mode: MoneyMode::Up, decimals: 2 };
+        check(&rate, &[(24, 30, "0.180000")]);
+        // cgrates #3018: 4 s at 0.2 a minute, four decimals up; prepaid gave 0.0132666664.
+        let mut rate = increments("0.2", 1, 1);
+        rate.money_rounding = MoneyRounding { mode: MoneyMode::Up, decimals: 4 };
+        check(&rate, &[(4, 4, "0.013400")]);
+    }
+
+    #[test]
+    fn grace_frees_short_calls_and_included_seconds_free_every_call() {
+        let mut grace = increments("0.6", 1, 1);
+        grace.rate.connect_fee = price_of("1");
+        grace.rate.grace_seconds = 5;
+        check(&grace, &[(0, 0, "0.000000"), (5, 0, "0.000000"), (6, 6, "1.060000")]);
+
+        let mut included = increments("0.6", 1, 1);
+        included.rate.free_seconds = 5;
+        check(&included, &[(5, 0, "0.000000"), (6, 1, "0.010000"), (65, 60, "0.600000")]);
+        included.rate.connect_fee = price_of("1");
+        check(&included, &[(5, 0, "1.000000"), (6, 1, "1.010000")]);
+    }
+
+    #[test]
+    fn minimum_duration_and_minimum_charge() {
+        let mut duration = increments("0.6", 6, 6);
+        duration.rate.minimum_seconds = 30;
+        check(&duration, &[(0, 0, "0.000000"), (1, 30, "0.300000"), (31, 36, "0.360000")]);
+
+        let mut charge = increments("0.006", 1, 1);
+        charge.rate.minimum_charge = price_of("0.01");
+        check(&charge, &[(0, 0, "0.000000"), (1, 1, "0.010000"), (101, 101, "0.010100")]);
+    }
+
+    #[test]
+    fn durations_are_rounded_as_the_account_has_it() {
+        for (millis, nearest, up, down) in
+            [(60_000, 60, 60, 60), (60_100, 60, 61, 60), (60_400, 60, 61, 60), (60_500, 61, 61, 60)]
+        {
+            let talk = Duration::from_millis(millis);
+            assert_eq!(duration_seconds(talk, DurationRounding::Nearest), nearest, "{millis}");
+            assert_eq!(duration_seconds(talk, DurationRounding::Up), up, "{millis}");
+            assert_eq!(duration_seconds(talk, DurationRounding::Down), down, "{millis}");
+        }
+        assert_eq!(duration_seconds(Duration::MAX, DurationRounding::Up), i32::MAX as u32);
+    }
+
+    #[track_caller]
+    fn check_rounding(price: &str, talk: u64, decimals: u8, expected: [&str; 4]) {
+        let modes = [MoneyMode::Up, MoneyMode::Down, MoneyMode::HalfUp, MoneyMode::HalfEven];
+        for (mode, expected) in modes.into_iter().zip(expected) {
+            let mut rate = increments(price, 1, 1);
+            rate.money_rounding = MoneyRounding { mode, decimals };
+            let amount = super::price(&rate, seconds(talk)).unwrap();
+            assert_eq!(Ok(amount), expected.parse(), "{mode:?}");
+        }
+    }
+
+    #[test]
+    fn money_is_rounded_once_as_the_sheet_has_it() {
+        // Yeti's vectors (R7).
+        check_rounding("0.00093333", 60, 4, ["0.001", "0.0009", "0.0009", "0.0009"]);
+        check_rounding("0.001147996", 60, 4, ["0.0012", "0.0011", "0.0011", "0.0011"]);
+        check_rounding("1", 571, 4, ["9.5167", "9.5166", "9.5167", "9.5167"]);
+        check_rounding("0.125", 60, 2, ["0.13", "0.12", "0.13", "0.12"]);
+        check_rounding("0.135", 60, 2, ["0.14", "0.13", "0.14", "0.14"]);
+        check_rounding("1.5", 60, 0, ["2", "1", "2", "2"]);
+        check_rounding("0.000000001", 60, 6, ["0.000001", "0", "0", "0"]);
+    }
+
+    #[test]
+    fn an_amount_that_cannot_be_held_is_an_error() {
+        let rate = increments("1000000000", 1, 1);
+        let week = Talk::Answered(Duration::from_secs(604_800));
+        assert_eq!(price(&rate, week), Err(MoneyError::TooLarge));
+    }
+
+    #[test]
+    fn the_longest_talk_is_what_the_balance_pays_for() {
+        let longest = |price, balance: &str| {
+            max_talk(&increments(price, 1, 1), balance.parse().unwrap(), 86_400)
+        };
+        // Sippy's example (R15): 10 s at 6 a minute, 15 s at 4.
+        assert_eq!(longest("6", "1"), Some(10));
+        assert_eq!(longest("4", "1"), Some(15));
+        assert_eq!(longest("4", "0"), Some(0));
+        assert_eq!(longest("4", "-0.000001"), None);
+        assert_eq!(longest("0", "0"), Some(86_400));
+        assert_eq!(
+            max_talk(&increments("4", 1, 1), Money::units(1_000_000), u32::MAX),
+            Some(15_000_000)
+        );
+        let mut fee = increments("6", 60, 60);
+        fee.rate.connect_fee = price_of("1");
+        assert_eq!(max_talk(&fee, Money(999_999), 86_400), None);
+        assert_eq!(max_talk(&fee, Money(6_999_999), 86_400), Some(0));
+        assert_eq!(max_talk(&fee, Money(7_000_000), 86_400), Some(60));
+    }
+
+    pub(crate) fn any_rate() -> impl Strategy<Value = AppliedRate> {
+        let price = || prop_oneof![Just(0_i64), 1..2_000_000_000_i64];
+        let often_zero = || prop_oneof![2 => Just(0_u32), 1 => 1..90_u32];
+        let terms = (price(), price(), price(), 1..120_u32, 1..120_u32);
+        let seconds = (often_zero(), often_zero(), often_zero());
+        let rounding = (0..4_u8, 0..=6_u8, 0..3_u8);
+        (terms, seconds, rounding).prop_map(|(terms, seconds, (mode, decimals, duration))| {
+            let price = |nanos| Price::from_nanos(nanos).unwrap();
+            let mut applied = applied(Rate {
+                price: price(terms.0),
+                connect_fee: price(terms.1),
+                minimum_charge: price(terms.2),
+                first_increment: terms.3,
+                next_increment: terms.4,
+                grace_seconds: seconds.0,
+                free_seconds: seconds.1,
+                minimum_seconds: seconds.2,
+                is_blocked: false,
+            });
+            let modes = [MoneyMode::Up, MoneyMode::Down, MoneyMode::HalfUp, MoneyMode::HalfEven];
+            applied.money_rounding = MoneyRounding { mode: modes[usize::from(mode)], decimals };
+            let roundings =
+                [DurationRounding::Up, DurationRounding::Nearest, DurationRounding::Down];
+            applied.duration_rounding = roundings[usize::from(duration)];
+            applied
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn the_longest_talk_is_the_exact_inverse(
+            rate in any_rate(),
+            balance in 0..100_000_000_i64,
+        ) {
+            let balance = Money(balance);
+            let limit = 10_000;
+            match max_talk(&rate, balance, limit) {
+                None => prop_assert!(price(&rate, seconds(0)).unwrap() > balance),
+                Some(longest) => {
+                    prop_assert!(price(&rate, seconds(longest.into())).unwrap() <= balance);
+                    if longest < limit {
+                        let one_more = longest + rate.rate.next_increment;
+                        prop_assert!(price(&rate, seconds(one_more.into())).unwrap() > balance);
+                    }
+                }
+            }
+        }
+
+        #[test]
+        fn a_longer_talk_never_costs_less(rate in any_rate(), a in 0..7_200_000_u64, b in 0..7_200_000_u64) {
+            let cost = |millis| price(&rate, Talk::Answered(Duration::from_millis(millis))).unwrap();
+            prop_assert!(cost(a.min(b)) <= cost(a.max(b)));
+        }
+
+        #[test]
+        fn the_amount_is_off_by_less_than_one_step(rate in any_rate(), talk in 0..100_000_u64) {
+            let exact = |rate: &AppliedRate| {
+                let billed = explain(rate, seconds(talk)).unwrap().billed_seconds;
+                i128::from(rate.rate.connect_fee.nanos()) * 60
+                    + i128::from(rate.rate.price.nanos()) * i128::from(billed)
+            };
+            let mut rate = rate;
+            rate.rate.minimum_charge = Price::ZERO;
+            rate.rate.grace_seconds = 0;
+            let amount = i128::from(price(&rate, seconds(talk)).unwrap().0) * 60_000;
+            let step = 60_000 * 10_i128.pow(6 - u32::from(rate.money_rounding.decimals));
+            prop_assert!((amount - exact(&rate)).abs() < step);
+            prop_assert_eq!(amount % step, 0);
+        }
+    }
+}

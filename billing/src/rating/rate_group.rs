@@ -220,3 +220,85 @@ pub enum RowError {
     #[error("the rate group is full")]
     TooMany,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rating::Price;
+
+    fn row(prefix: &str, price: &str, from: Option<i64>, till: Option<i64>, sheet: u32) -> RateRow {
+        let at = |seconds: i64| Utc(seconds * 1_000_000);
+        RateRow {
+            prefix: prefix.into(),
+            rate: Rate::per_minute(price.parse().unwrap(), 60, 60),
+            valid_from: from.map(at),
+            valid_till: till.map(at),
+            sheet_version: sheet,
+        }
+    }
+
+    fn group(rows: &[RateRow]) -> RateGroup {
+        let mut builder = RateGroup::builder(GroupTerms {
+            id: RateGroupId(1),
+            name: "retail".into(),
+            currency: Currency::EUR,
+            money_rounding: MoneyRounding::default(),
+        });
+        for row in rows {
+            builder.row(row).unwrap();
+        }
+        builder.build()
+    }
+
+    #[track_caller]
+    fn check(group: &RateGroup, cld: &str, at: i64, expected: Option<(&str, u8)>) {
+        let found = group.lookup(&cld.parse().unwrap(), Utc(at * 1_000_000));
+        let found = found.map(|found| (found.rate.price, found.prefix_length));
+        let expected = expected.map(|(price, length)| (price.parse::<Price>().unwrap(), length));
+        assert_eq!(found, expected, "{cld} at {at}");
+    }
+
+    #[test]
+    fn the_longest_prefix_with_a_rate_in_force_wins() {
+        let group = group(&[
+            row("49", "0.1", None, None, 1),
+            row("4930", "0.2", Some(100), Some(200), 1),
+            row("4930", "0.3", Some(200), None, 2),
+            row("", "9", None, None, 1),
+        ]);
+        check(&group, "49301", 99, Some(("0.1", 2)));
+        check(&group, "49301", 100, Some(("0.2", 4)));
+        check(&group, "49301", 199, Some(("0.2", 4)));
+        check(&group, "49301", 200, Some(("0.3", 4)));
+        check(&group, "4931", 200, Some(("0.1", 2)));
+        check(&group, "33", 200, Some(("9", 0)));
+        check(&group, "*33", 200, Some(("9", 0)));
+    }
+
+    #[test]
+    fn the_newer_start_and_the_newer_sheet_win() {
+        let group = group(&[
+            row("49", "0.1", None, None, 1),
+            row("49", "0.2", Some(100), None, 2),
+            row("49", "0.3", Some(100), None, 3),
+            row("49", "0.4", Some(300), Some(400), 1),
+        ]);
+        check(&group, "49", 50, Some(("0.1", 2)));
+        check(&group, "49", 100, Some(("0.3", 2)));
+        check(&group, "49", 350, Some(("0.4", 2)));
+        check(&group, "49", 400, Some(("0.3", 2)));
+        check(&group, "33", 400, None);
+    }
+
+    #[test]
+    fn rows_that_make_no_sense_are_named() {
+        let mut builder = RateGroup::builder(group(&[]).terms().clone());
+        assert_eq!(builder.row(&row("4a", "1", None, None, 1)), Err(RowError::Prefix("4a".into())));
+        let backwards = row("49", "1", Some(5), Some(5), 1);
+        assert_eq!(builder.row(&backwards), Err(RowError::EndsBeforeStart));
+        let mut zero = row("49", "1", None, None, 1);
+        zero.rate.next_increment = 0;
+        assert_eq!(builder.row(&zero), Err(RowError::Terms(RateError::Increment)));
+        assert!(builder.build().is_empty());
+    }
+}
