@@ -3,5 +3,8 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 pub mod dialog;
+pub mod endpoint;
 pub mod message;
+pub mod timer_wheel;
+pub mod transaction;
 pub mod transport;

@@ -1,0 +1,218 @@
+//! The server side: requests of others, our responses, ACK and CANCEL.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::client::plain;
+use super::table::{Alarm, Kind, ServerTx};
+use super::{Endpoint, Event};
+use crate::message::{Message, Method, ResponseDraft};
+use crate::transaction::{Send, Setting, Step, invite_server, server};
+use crate::transport::{Path, Transport};
+
+/// Where responses go (RFC 3261 section 18.2.2): back through the connection, or to the source
+/// address and the port in Via, or, only if `rport` was asked for, to the source port (RFC 3581).
+pub(super) fn response_path(request: &Message, path: Path) -> Path {
+    if path.transport != Transport::Udp {
+        return path;
+    }
+    let Some(via) = request.top_via() else { return path };
+    if via.rport().is_some() {
+        return path;
+    }
+    let port = via.port().unwrap_or(Transport::Udp.default_port());
+    Path { remote: SocketAddr::new(path.remote.ip(), port), ..path }
+}
+
+impl Endpoint {
+    pub(super) fn request_received(&mut self, now: Duration, mut message: Message, path: Path) {
+        message.set_source(path.remote);
+        match message.method() {
+            Method::Ack => self.ack_received(now, message, path),
+            Method::Cancel => self.cancel_received(message, path),
+            method => {
+                let is_invite = method == Method::Invite;
+                let key = self.table.server_key(&message, method);
+                match self.table.find_server(key) {
+                    Some(index) => self.request_repeated(now, index),
+                    None => self.start_server(now, key, is_invite, message, path),
+                }
+            }
+        }
+    }
+
+    fn start_server(
+        &mut self,
+        now: Duration,
+        key: u64,
+        is_invite: bool,
+        message: Message,
+        path: Path,
+    ) {
+        let is_new_work =
+            message.to_tag().is_none() && (is_invite || message.method() == Method::Register);
+        if is_new_work && self.table.len() >= self.config.transactions_max {
+            self.stats.refused += 1;
+            return self.refuse(&message, path, 503, "");
+        }
+        let setting =
+            Setting { timing: &self.config.timing, reliable: path.transport.is_reliable() };
+        let step = if is_invite {
+            plain(invite_server::start(setting), Kind::InviteServer)
+        } else {
+            plain(server::start(setting), Kind::Server)
+        };
+        let back = response_path(&message, path);
+        let index = self.table.insert(step.next, key, back, 0);
+        if is_invite {
+            // Sent if the user takes longer than 200 ms; made now, because the request is not kept.
+            self.table.entry(index).bytes = ResponseDraft::to(&message, 100, "").finish();
+        }
+        self.apply_server(now, index, step);
+        let tx = self.table.server_tx(index);
+        self.outbox.event(Event::Request { tx, message, path });
+    }
+
+    fn request_repeated(&mut self, now: Duration, index: u32) {
+        self.stats.repeats_received += 1;
+        let setting = self.server_setting(index);
+        let step = match self.table.kind(index) {
+            Some(Kind::InviteServer(state)) => {
+                let input = invite_server::Input::Invite;
+                plain(invite_server::step(state, input, setting), Kind::InviteServer)
+            }
+            Some(Kind::Server(state)) => {
+                plain(server::step(state, server::Input::Request, setting), Kind::Server)
+            }
+            _ => return,
+        };
+        self.apply_server(now, index, step);
+    }
+
+    fn ack_received(&mut self, now: Duration, message: Message, path: Path) {
+        let key = self.table.server_key(&message, Method::Invite);
+        let found = self.table.find_server(key);
+        let Some((index, Kind::InviteServer(state))) =
+            found.and_then(|index| self.table.kind(index).map(|kind| (index, kind)))
+        else {
+            self.outbox.event(Event::Ack { message, path });
+            return;
+        };
+        let setting = self.server_setting(index);
+        let step = invite_server::step(state, invite_server::Input::Ack, setting);
+        let deliver = step.deliver;
+        self.apply_server(now, index, plain(step, Kind::InviteServer));
+        if deliver {
+            self.outbox.event(Event::Ack { message, path });
+        }
+    }
+
+    /// The CANCEL is answered without a transaction: the answer to a repeat is the same.
+    fn cancel_received(&mut self, message: Message, path: Path) {
+        let key = self.table.server_key(&message, Method::Invite);
+        let found = self.table.find_server(key);
+        let Some(index) = found else {
+            return self.refuse(&message, path, 481, "");
+        };
+        self.refuse(&message, path, 200, "");
+        let tx = self.table.server_tx(index);
+        let entry = self.table.entry(index);
+        let is_open =
+            matches!(entry.kind, Some(Kind::InviteServer(invite_server::State::Proceeding { .. })));
+        if is_open && !entry.is_cancelled {
+            entry.is_cancelled = true;
+            let user = entry.user;
+            self.outbox.event(Event::Cancelled { tx, user, message });
+        }
+    }
+
+    pub(super) fn respond_server(&mut self, now: Duration, tx: ServerTx, bytes: Bytes) {
+        let digits = bytes.get(8..11).and_then(|text| std::str::from_utf8(text).ok());
+        let status: u16 = digits.and_then(|text| text.parse().ok()).unwrap_or(500);
+        let Some(kind) = self.table.server_mut(tx).and_then(|entry| entry.kind) else { return };
+        let setting = self.server_setting(tx.index);
+        let step = match kind {
+            Kind::InviteServer(state) => {
+                let input = invite_server::Input::Respond(status);
+                plain(invite_server::step(state, input, setting), Kind::InviteServer)
+            }
+            Kind::Server(state) => {
+                plain(server::step(state, server::Input::Respond(status), setting), Kind::Server)
+            }
+            Kind::Client(_) | Kind::InviteClient(_) => return,
+        };
+        if step.send == Some(Send::Response) {
+            self.table.entry(tx.index).bytes = bytes;
+        }
+        self.apply_server(now, tx.index, step);
+    }
+
+    pub(super) fn server_timer(&mut self, now: Duration, alarm: Alarm) {
+        let setting = self.server_setting(alarm.index);
+        let step = match self.table.kind(alarm.index) {
+            Some(Kind::InviteServer(state)) => {
+                let input = invite_server::Input::Timer(alarm.timer);
+                plain(invite_server::step(state, input, setting), Kind::InviteServer)
+            }
+            Some(Kind::Server(state)) => {
+                plain(server::step(state, server::Input::Timer(alarm.timer), setting), Kind::Server)
+            }
+            _ => return,
+        };
+        if step.send == Some(Send::Response) {
+            self.stats.repeats_sent += 1;
+        }
+        self.apply_server(now, alarm.index, step);
+    }
+
+    pub(super) fn server_transport_failed(&mut self, now: Duration, index: u32) {
+        let setting = self.server_setting(index);
+        let step = match self.table.kind(index) {
+            Some(Kind::InviteServer(state)) => {
+                let input = invite_server::Input::TransportError;
+                plain(invite_server::step(state, input, setting), Kind::InviteServer)
+            }
+            Some(Kind::Server(state)) => {
+                plain(server::step(state, server::Input::TransportError, setting), Kind::Server)
+            }
+            _ => return,
+        };
+        self.apply_server(now, index, step);
+    }
+
+    fn server_setting(&mut self, index: u32) -> Setting<'_> {
+        let reliable = self.table.entry(index).path.transport.is_reliable();
+        Setting { timing: &self.config.timing, reliable }
+    }
+
+    fn apply_server(&mut self, now: Duration, index: u32, step: Step<Kind>) {
+        let tx = self.table.server_tx(index);
+        let entry = self.table.entry(index);
+        entry.kind = Some(step.next);
+        let (path, user) = (entry.path, entry.user);
+        if matches!(step.send, Some(Send::Response | Send::Trying)) && !entry.bytes.is_empty() {
+            let bytes = entry.bytes.clone();
+            self.outbox.transmit(path, bytes);
+        }
+        if matches!(
+            step.next,
+            Kind::InviteServer(invite_server::State::Accepted | invite_server::State::Confirmed)
+        ) {
+            self.table.entry(index).bytes = Bytes::new();
+        }
+        if let Some(why) = step.failed {
+            self.outbox.event(Event::ServerFailed { tx, user, why });
+        }
+        self.set_clocks(now, index, step.repeat, step.limit);
+        let is_over = matches!(
+            step.next,
+            Kind::InviteServer(invite_server::State::Terminated)
+                | Kind::Server(server::State::Terminated)
+        );
+        if is_over {
+            self.remove(index);
+        }
+    }
+}
