@@ -219,6 +219,10 @@ impl Leg {
 
     /// `Update` from the other leg.
     pub(super) fn update(&mut self, at: &mut At<'_>, method: UpdateMethod, body: Option<Body>) {
+        if self.is_ending() {
+            // The release is on its way to the other leg.
+            return;
+        }
         let can_update = self.peer.allows_update && self.dialog.is_some();
         let kind = match (&self.phase, method) {
             (Phase::Up, UpdateMethod::ReInvite) => Kind::ReInvite,
@@ -227,12 +231,11 @@ impl Leg {
             (Phase::Invited(_) | Phase::Inviting(_), _) => {
                 return self.emit(LegEvent::UpdateAnswer { status: 488, body: None });
             }
-            // The release is on its way to the other leg.
             (Phase::Leaving(_) | Phase::Over, _) => return,
         };
         let is_early_offer_open = match &self.phase {
             Phase::Invited(invited) => invited.is_offer_open(),
-            Phase::Inviting(inviting) => inviting.is_offer_open() || inviting.is_cancelled,
+            Phase::Inviting(inviting) => inviting.is_offer_open(),
             _ => false,
         };
         if is_early_offer_open || self.exchanges().is_session_busy() {
@@ -250,7 +253,10 @@ impl Leg {
 
     /// `Info` from the other leg. One at a time, so that they stay in order over UDP.
     pub(super) fn inform(&mut self, at: &mut At<'_>, headers: Bytes, body: Option<Body>) {
-        if self.dialog.is_none() || matches!(self.phase, Phase::Leaving(_) | Phase::Over) {
+        if self.is_ending() {
+            return;
+        }
+        if self.dialog.is_none() {
             return self.emit(LegEvent::InfoAnswer { status: 481, body: None });
         }
         let exchanges = self.exchanges();
@@ -311,7 +317,7 @@ impl Leg {
     fn concluded(&mut self, at: &mut At<'_>, sent: Sent, response: &Message) {
         let status = response.status();
         let is_success = (200..300).contains(&status);
-        if matches!(self.phase, Phase::Leaving(_)) {
+        if self.is_ending() {
             // Nobody waits for it any more, but a 2xx to an INVITE still wants its ACK.
             if is_success && sent.kind.method() == Method::Invite {
                 self.send_ack(at, sent.cseq, None);
@@ -363,6 +369,9 @@ impl Leg {
             self.exchanges.as_ref().and_then(|one| one.sent.iter().position(|s| s.tx == tx));
         let Some(index) = index else { return };
         let sent = self.exchanges().sent.swap_remove(index);
+        if self.is_ending() {
+            return;
+        }
         let status = match why {
             Failure::Timeout => 408,
             Failure::Transport => 503,

@@ -41,7 +41,7 @@ impl Leg {
             let response = response.header(HeaderName::Unsupported, unknown);
             return at.endpoint.respond(at.now, tx, response);
         }
-        let is_ending = matches!(self.phase, Phase::Leaving(_) | Phase::Over);
+        let is_ending = self.is_ending();
         match request.method() {
             Method::Bye => self.bye_received(at, tx, request),
             _ if is_ending => self.respond(at, tx, request, 481),

@@ -17,6 +17,15 @@ pub(super) struct Leaving {
 }
 
 impl Leg {
+    /// Whether there is nothing left but to end: what else comes is of no interest to the call.
+    pub(super) fn is_ending(&self) -> bool {
+        match &self.phase {
+            Phase::Leaving(_) | Phase::Over => true,
+            Phase::Inviting(inviting) => inviting.is_cancelled,
+            Phase::Invited(_) | Phase::Up => false,
+        }
+    }
+
     /// The call ends the leg.
     pub(super) fn release(
         &mut self,
