@@ -1,0 +1,324 @@
+//! Calls and their money, from authorisation to settlement.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod common;
+
+use std::time::Duration;
+
+use billing::{
+    AccountTariff, Cdr, CreditSettings, Currency, Money, Posting, Price, Rate, Record, Status,
+    Terms, quote,
+};
+use common::*;
+use vocabulary::{CallKind, ExtendRequest, Grant, Refused};
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn last_end(world: &World) -> (Vec<Cdr>, Vec<Posting>) {
+    let (_, record) = world.journal.records().pop().unwrap();
+    let Record::Ended(ended) = record else { panic!("{record:?} is no end") };
+    (ended.cdrs, ended.postings)
+}
+
+#[test]
+fn an_answered_call_pays_for_its_talk_and_its_carrier() {
+    let mut world = World::prepaid(rate("0.60", 60, 60), "10");
+    let authorization = world.credit.authorize(at(0), &request(call(1), "49301234")).unwrap();
+    assert_eq!(authorization.grant, Grant { talk_time: seconds(60), is_final: false });
+    assert_eq!(authorization.egress, [CHEAP_TRUNK, TRUNK]);
+    assert_eq!(world.available(), "9.400000");
+    world.credit.answered(at(0), call(1), Some(CHEAP_TRUNK), START);
+    let extension = world.credit.extend(at(40_000), ExtendRequest { call: call(1) });
+    assert_eq!(extension.grant, Grant { talk_time: seconds(120), is_final: false });
+    assert_eq!(world.available(), "8.800000");
+    let talked = Some(Duration::from_millis(61_200));
+    world.credit.settle(at(61_200), ended(call(1), Some(CHEAP_TRUNK), talked));
+    assert_eq!(world.available(), "8.800000");
+    assert_eq!(world.balance(CHEAP), "0.020000");
+    let (cdrs, postings) = last_end(&world);
+    assert_eq!((cdrs.len(), postings.len()), (2, 2));
+    let charge = cdrs[0].charge.unwrap();
+    assert_eq!((charge.amount.to_string().as_str(), charge.billed_seconds), ("1.200000", 120));
+    assert_eq!((charge.applied.sheet_version, cdrs[0].rated_prefix()), (7, Some("49")));
+    assert_eq!(cdrs[1].charge.unwrap().amount.to_string(), "0.020000");
+    assert_eq!(cdrs[1].rated_prefix(), Some("4930"));
+    let lines: Vec<_> = cdrs[0].decisions.iter().map(|line| line.sentence.as_str()).collect();
+    assert!(
+        lines.contains(&"Charge: 62 s in increments 60/60 is 120 s at 0.6 a minute."),
+        "{lines:?}"
+    );
+    world.check_over();
+}
+
+#[test]
+fn an_unanswered_call_costs_nothing_and_leaves_its_cdrs() {
+    let mut charge = rate("0.60", 60, 60);
+    charge.connect_fee = "1".parse().unwrap();
+    let mut world = World::prepaid(charge, "10");
+    world.credit.authorize(at(0), &request(call(1), "49301234")).unwrap();
+    assert_eq!(world.available(), "8.400000");
+    world.credit.settle(at(9_000), ended(call(1), Some(TRUNK), None));
+    assert_eq!(world.available(), "10.000000");
+    let (cdrs, postings) = last_end(&world);
+    assert_eq!((cdrs.len(), postings.len(), cdrs[0].charge), (2, 0, None));
+    world.check_over();
+}
+
+#[test]
+fn talk_beyond_the_grant_is_never_counted() {
+    // A timer fires 50 ms late: the call still ends within what is reserved.
+    let mut world = World::prepaid(rate("0.60", 1, 1), "0.125");
+    let authorization = world.credit.authorize(at(0), &request(call(1), "49301234")).unwrap();
+    assert_eq!(authorization.grant, Grant { talk_time: seconds(10), is_final: false });
+    let extension = world.credit.extend(at(6_000), ExtendRequest { call: call(1) });
+    assert_eq!(extension.grant, Grant { talk_time: seconds(12), is_final: true });
+    let again = world.credit.extend(at(7_000), ExtendRequest { call: call(1) });
+    assert_eq!(again.grant, extension.grant);
+    let late = Some(Duration::from_millis(12_050));
+    world.credit.settle(at(12_050), ended(call(1), Some(TRUNK), late));
+    assert_eq!(world.available(), "0.005000");
+    assert_eq!(last_end(&world).0[0].talked, seconds(12));
+    world.check_over();
+}
+
+#[test]
+fn settling_twice_charges_once() {
+    let mut world = World::prepaid(rate("0.60", 1, 1), "10");
+    world.credit.authorize(at(0), &request(call(1), "49301234")).unwrap();
+    let end = ended(call(1), Some(TRUNK), Some(seconds(5)));
+    let first = world.credit.settle(at(5_000), end.clone());
+    let records = world.journal.len();
+    assert_eq!(world.credit.settle(at(5_000), end), first);
+    assert_eq!((world.journal.len(), world.available().as_str()), (records, "9.950000"));
+    let late = world.credit.extend(at(6_000), ExtendRequest { call: call(1) });
+    assert_eq!(late.grant, Grant { talk_time: Duration::ZERO, is_final: true });
+    assert_eq!(world.journal.len(), records);
+    world.check_over();
+}
+
+#[test]
+fn authorizing_twice_reserves_once() {
+    let mut world = World::prepaid(rate("0.60", 1, 1), "10");
+    let request = request(call(1), "49301234");
+    let first = world.credit.authorize(at(0), &request).unwrap();
+    let second = world.credit.authorize(at(1), &request).unwrap();
+    assert_eq!((first.grant, first.egress), (second.grant, second.egress));
+    assert_eq!((world.available().as_str(), world.credit.open_calls()), ("9.900000", 1));
+}
+
+#[test]
+fn a_call_that_never_went_ahead_leaves_its_cdr() {
+    let mut world = World::prepaid(rate("0.60", 1, 1), "10");
+    world.credit.settle(at(5), ended(call(1), None, None));
+    let (cdrs, postings) = last_end(&world);
+    assert_eq!((cdrs.len(), postings.len()), (1, 0));
+}
+
+/// The code and the sentence of a refusal.
+#[track_caller]
+fn check_refused(world: &mut World, cld: &str, code: &str, sentence: &str) {
+    let refused = world.credit.authorize(at(0), &request(call(9), cld)).unwrap_err();
+    let line = match refused {
+        Refused::AccountInactive(line)
+        | Refused::NoRateGroup(line)
+        | Refused::NoRate(line)
+        | Refused::InsufficientCredit(line)
+        | Refused::NoCarrier(line) => line,
+    };
+    assert_eq!((line.code, line.sentence.as_str()), (code, sentence));
+    assert_eq!(world.credit.open_calls(), 0);
+    world.check_over();
+}
+
+#[test]
+fn every_refusal_says_why() {
+    let mut world = World::prepaid(rate("0.60", 60, 60), "0.599999");
+    check_refused(
+        &mut world,
+        "49301234",
+        "insufficient_credit",
+        "Account 1 has 0.599999 EUR available; connect fee and first increment cost 0.600000.",
+    );
+    check_refused(&mut world, "331", "no_rate", "Rate group 10 has no rate in force for 331.");
+    check_refused(
+        &mut world,
+        "499055",
+        "destination_blocked",
+        "Rate group 10 blocks the prefix \"4990\".",
+    );
+    let blocked = Terms { status: Status::Blocked, ..Terms::prepaid(Currency::EUR) };
+    world.ledger.set_terms(CUSTOMER, blocked).unwrap();
+    check_refused(&mut world, "49301234", "account_blocked", "Account 1 is blocked.");
+    world.ledger.set_terms(CUSTOMER, Terms::prepaid(Currency::EUR)).unwrap();
+    let book = world.book.change().account(CUSTOMER, AccountTariff::default()).build().unwrap();
+    world.credit.set_rate_book(book.into());
+    check_refused(
+        &mut world,
+        "49301234",
+        "no_rate_group",
+        "Account 1 has no rate group, so it can place no call.",
+    );
+}
+
+#[test]
+fn without_any_carrier_the_call_is_refused_with_each_reason() {
+    let mut world = World::prepaid(rate("0.60", 60, 60), "10");
+    let owed =
+        Terms { owed_limit: Some(Money::ZERO), ..Terms::postpaid(Currency::EUR, Money::ZERO) };
+    world.ledger.set_terms(CARRIER, owed).unwrap();
+    check_refused(
+        &mut world,
+        "49891234",
+        "no_carrier",
+        "No carrier is left for the call: Trunk 200 of carrier 2 is owed 0.000000, its limit. \
+         Trunk 300 of carrier 3 has no rate for the number in group 30.",
+    );
+}
+
+#[test]
+fn a_carrier_without_a_rate_is_skipped() {
+    let mut world = World::prepaid(rate("0.60", 60, 60), "10");
+    let authorization = world.credit.authorize(at(0), &request(call(1), "49891234")).unwrap();
+    assert_eq!(authorization.egress, [TRUNK]);
+    assert_eq!(authorization.skipped.len(), 1);
+    assert_eq!(authorization.skipped[0].reason.code, "carrier_no_rate");
+}
+
+#[test]
+fn priority_goes_before_cost() {
+    let mut world = World::prepaid(rate("0.60", 60, 60), "10");
+    let mut request = request(call(1), "49301234");
+    request.candidates[1].priority = 2;
+    let authorization = world.credit.authorize(at(0), &request).unwrap();
+    assert_eq!(authorization.egress, [TRUNK, CHEAP_TRUNK]);
+}
+
+#[test]
+fn cost_is_compared_in_real_increments() {
+    // 0.01 in whole minutes against 0.02 by the second: at 20 s the second is cheaper.
+    let mut world = World::prepaid(rate("0.60", 60, 60), "10");
+    world
+        .credit
+        .set_settings(CreditSettings { typical_talk_seconds: 20, ..CreditSettings::default() });
+    let authorization = world.credit.authorize(at(0), &request(call(1), "49301234")).unwrap();
+    assert_eq!(authorization.egress, [TRUNK, CHEAP_TRUNK]);
+}
+
+#[test]
+fn a_postpaid_account_talks_until_its_limit() {
+    let terms = Terms::postpaid(Currency::EUR, "1.20".parse().unwrap());
+    let mut world = World::new(rate("0.60", 60, 60), terms, "0");
+    let mut open = Vec::new();
+    for sequence in 0..3 {
+        open.push(world.credit.authorize(at(0), &request(call(sequence), "49301234")).is_ok());
+    }
+    assert_eq!(open, [true, true, false]);
+    for sequence in 0..2 {
+        let end = ended(call(sequence), Some(TRUNK), Some(seconds(60)));
+        world.credit.settle(at(60_000), end);
+    }
+    assert_eq!(
+        (world.balance(CUSTOMER), world.available()),
+        ("-1.200000".into(), "0.000000".into())
+    );
+    world.check_over();
+}
+
+#[test]
+fn a_credit_limit_on_a_prepaid_account_is_ignored() {
+    let terms = Terms { credit_limit: Money::units(100), ..Terms::prepaid(Currency::EUR) };
+    let mut world = World::new(rate("0.60", 60, 60), terms, "0.5");
+    assert!(world.credit.authorize(at(0), &request(call(1), "49301234")).is_err());
+    world.top_up(2, "0.1");
+    assert!(world.credit.authorize(at(0), &request(call(1), "49301234")).is_ok());
+}
+
+#[test]
+fn local_calls_have_the_account_s_own_price() {
+    let mut world = World::prepaid(rate("0.60", 60, 60), "1");
+    let mut local = request(call(1), "100");
+    local.kind = CallKind::Local;
+    local.candidates.clear();
+    world.credit.authorize(at(0), &local).unwrap();
+    assert_eq!(world.available(), "1.000000");
+    world.credit.settle(at(9_000), ended(call(1), None, Some(seconds(9))));
+    assert_eq!(world.available(), "1.000000");
+
+    let price: Price = "0.06".parse().unwrap();
+    let tariff = AccountTariff { local_rate: Rate::per_minute(price, 60, 60), ..customer_tariff() };
+    let book = world.book.change().account(CUSTOMER, tariff).build().unwrap();
+    world.credit.set_rate_book(book.into());
+    local.call = call(2);
+    world.credit.authorize(at(0), &local).unwrap();
+    world.credit.settle(at(9_000), ended(call(2), None, Some(seconds(9))));
+    assert_eq!(world.available(), "0.940000");
+    world.check_over();
+}
+
+#[test]
+fn blocking_an_account_ends_its_call_at_what_is_paid() {
+    let mut world = World::prepaid(rate("0.60", 1, 1), "100");
+    let grant = world.credit.authorize(at(0), &request(call(1), "49301234")).unwrap().grant;
+    let blocked = Terms { status: Status::Blocked, ..Terms::prepaid(Currency::EUR) };
+    world.ledger.set_terms(CUSTOMER, blocked).unwrap();
+    let extension = world.credit.extend(at(6_000), ExtendRequest { call: call(1) });
+    assert_eq!(extension.grant, Grant { is_final: true, ..grant });
+    world.credit.settle(at(10_000), ended(call(1), Some(TRUNK), Some(seconds(10))));
+    world.check_over();
+}
+
+#[test]
+fn a_new_rate_book_leaves_live_calls_alone() {
+    let mut world = World::prepaid(rate("0.60", 1, 1), "100");
+    world.credit.authorize(at(0), &request(call(1), "49301234")).unwrap();
+    world.credit.set_rate_book(book(rate("6", 1, 1)).into());
+    world.credit.extend(at(6_000), ExtendRequest { call: call(1) });
+    world.credit.settle(at(30_000), ended(call(1), Some(CHEAP_TRUNK), Some(seconds(30))));
+    assert_eq!(world.available(), "99.700000");
+}
+
+#[test]
+fn many_calls_share_a_small_balance() {
+    // 100 calls on money for 1,500 s: each starts, and none takes much more than another.
+    let mut world = World::prepaid(rate("0.60", 1, 1), "15");
+    let calls: Vec<_> = (0..100).map(call).collect();
+    for call in &calls {
+        world.credit.authorize(at(0), &request(*call, "49301234")).unwrap();
+    }
+    let mut grants = vec![Grant { talk_time: Duration::ZERO, is_final: false }; 100];
+    for _ in 0..100 {
+        for (call, grant) in calls.iter().zip(&mut grants) {
+            *grant = world.credit.extend(at(0), ExtendRequest { call: *call }).grant;
+        }
+    }
+    let least = grants.iter().map(|grant| grant.talk_time).min().unwrap();
+    let most = grants.iter().map(|grant| grant.talk_time).max().unwrap();
+    assert!(grants.iter().all(|grant| grant.is_final));
+    assert_eq!(world.available(), "0.000000");
+    assert!(least >= seconds(10) && most <= seconds(30), "{least:?} to {most:?}");
+    for (call, grant) in calls.iter().zip(&grants) {
+        world.credit.settle(at(0), ended(*call, Some(TRUNK), Some(grant.talk_time)));
+    }
+    assert_eq!(world.balance(CUSTOMER), "0.000000");
+    world.check_over();
+}
+
+#[test]
+fn a_quote_tells_the_same_and_touches_nothing() {
+    let mut world = World::prepaid(rate("0.60", 60, 60), "10");
+    let request = request(call(1), "49301234");
+    let settings = CreditSettings::default();
+    let quoted = quote(&world.ledger, &world.book, &settings, &request, seconds(61)).unwrap();
+    assert_eq!(world.available(), "10.000000");
+    assert_eq!(quoted.longest_talk, seconds(960));
+    assert_eq!(quoted.charge.unwrap().amount.to_string(), "1.200000");
+    let authorization = world.credit.authorize(at(0), &request).unwrap();
+    assert_eq!(quoted.grant, authorization.grant);
+    assert_eq!(
+        quoted.costs.iter().map(|(trunk, _)| *trunk).collect::<Vec<_>>(),
+        authorization.egress
+    );
+    assert_eq!(quoted.decisions, authorization.decisions);
+}
