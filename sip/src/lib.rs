@@ -2,6 +2,7 @@
 //! messages, transactions and dialogs; it knows no calls, no accounts and no sockets.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+pub mod auth;
 pub mod dialog;
 pub mod endpoint;
 pub mod message;

@@ -127,8 +127,8 @@ impl Endpoint {
         self.apply_client(now, index, step, None);
     }
 
-    fn client_setting(&mut self, index: u32) -> Setting<'_> {
-        let reliable = self.table.entry(index).path.transport.is_reliable();
+    fn client_setting(&self, index: u32) -> Setting<'_> {
+        let reliable = self.table.is_reliable(index);
         Setting { timing: &self.config.timing, reliable }
     }
 

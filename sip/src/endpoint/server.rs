@@ -182,8 +182,8 @@ impl Endpoint {
         self.apply_server(now, index, step);
     }
 
-    fn server_setting(&mut self, index: u32) -> Setting<'_> {
-        let reliable = self.table.entry(index).path.transport.is_reliable();
+    fn server_setting(&self, index: u32) -> Setting<'_> {
+        let reliable = self.table.is_reliable(index);
         Setting { timing: &self.config.timing, reliable }
     }
 

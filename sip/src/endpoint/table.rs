@@ -101,6 +101,10 @@ impl Table {
         self.entries.get(index as usize)?.kind
     }
 
+    pub(super) fn is_reliable(&self, index: u32) -> bool {
+        self.entries[index as usize].path.transport.is_reliable()
+    }
+
     pub(super) fn entry(&mut self, index: u32) -> &mut Entry {
         &mut self.entries[index as usize]
     }

@@ -1,0 +1,202 @@
+//! The side that asks: challenges, and what a response to one proves.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::digest::{self, Algorithm, Hex};
+use super::nonce::{self, Checked, NonceCounts};
+use crate::message::header::{AuthParams, AuthScheme};
+use crate::message::uri::Uri;
+
+/// What a verifier is told once.
+#[derive(Clone, Debug)]
+pub struct VerifierConfig {
+    /// Signs nonces; the same in all shards.
+    pub secret: [u8; 32],
+    /// The realm.
+    pub realm: String,
+    /// How long a nonce may be used.
+    pub nonce_lifetime: Duration,
+    /// Shared by all shards.
+    pub counts: Arc<NonceCounts>,
+}
+
+/// Makes challenges and checks what comes back.
+#[derive(Clone, Debug)]
+pub struct Verifier {
+    config: VerifierConfig,
+}
+
+/// The values of the WWW-Authenticate or Proxy-Authenticate headers, strongest first, each in a
+/// header of its own (RFC 8760 section 2.3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Challenge {
+    /// The header values.
+    pub values: [String; 2],
+}
+
+/// H(username:realm:password) by both hashes.
+#[derive(Clone, Copy)]
+pub struct Ha1<'a> {
+    /// By MD5.
+    pub md5: &'a [u8; 16],
+    /// By SHA-256.
+    pub sha256: &'a [u8; 32],
+}
+
+/// An Authorization or Proxy-Authorization header, read.
+#[derive(Clone)]
+pub struct DigestResponse<'a> {
+    username: Cow<'a, [u8]>,
+    realm: Cow<'a, [u8]>,
+    nonce: Cow<'a, [u8]>,
+    uri: Cow<'a, [u8]>,
+    response: Cow<'a, [u8]>,
+    algorithm: Algorithm,
+    /// `nc` and `cnonce`, there exactly if qop is.
+    counted: Option<(Cow<'a, [u8]>, Cow<'a, [u8]>)>,
+}
+
+/// What a response proves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The sender knows the password.
+    Right,
+    /// It does not, or the response was made for something else.
+    Wrong,
+    /// The nonce is too old or not known any more: ask again with `stale=true`.
+    Stale,
+    /// This nonce count was used before.
+    Replayed,
+}
+
+impl<'a> DigestResponse<'a> {
+    /// Reads a header value; `None` if it is not a digest that we can check (another scheme, an
+    /// unknown algorithm, qop=auth-int, something missing).
+    pub fn parse(value: &'a [u8]) -> Option<DigestResponse<'a>> {
+        let (scheme, params) = AuthParams::parse(value)?;
+        if scheme != AuthScheme::Digest {
+            return None;
+        }
+        let get =
+            |name: &[u8]| params.get(name).map(|param| Cow::Owned(param.unquoted().into_owned()));
+        let algorithm = match get(b"algorithm") {
+            Some(name) => Algorithm::from_name(&name)?,
+            None => Algorithm::Md5,
+        };
+        let counted = match get(b"qop") {
+            Some(qop) if qop.eq_ignore_ascii_case(b"auth") => Some((get(b"nc")?, get(b"cnonce")?)),
+            Some(_) => return None,
+            None => None,
+        };
+        Some(DigestResponse {
+            username: get(b"username")?,
+            realm: get(b"realm")?,
+            nonce: get(b"nonce")?,
+            uri: get(b"uri")?,
+            response: get(b"response")?,
+            algorithm,
+            counted,
+        })
+    }
+
+    /// Who it claims to be.
+    pub fn username(&self) -> &[u8] {
+        &self.username
+    }
+
+    /// For which realm.
+    pub fn realm(&self) -> &[u8] {
+        &self.realm
+    }
+}
+
+impl Verifier {
+    /// A verifier.
+    pub fn new(config: VerifierConfig) -> Verifier {
+        Verifier { config }
+    }
+
+    /// The realm it asks for.
+    pub fn realm(&self) -> &str {
+        &self.config.realm
+    }
+
+    /// A new challenge. `stale` says that only the nonce was wrong, so that the client need not ask
+    /// its user again.
+    pub fn challenge(&self, now: Duration, stale: bool) -> Challenge {
+        let VerifierConfig { secret, realm, counts, .. } = &self.config;
+        let nonce = nonce::mint(secret, counts, now);
+        let stale = if stale { ",stale=true" } else { "" };
+        let value = |algorithm: Algorithm| {
+            let name = algorithm.name();
+            format!(
+                "Digest realm=\"{realm}\",nonce=\"{nonce}\",algorithm={name},qop=\"auth\"{stale}"
+            )
+        };
+        Challenge { values: [value(Algorithm::Sha256), value(Algorithm::Md5)] }
+    }
+
+    /// Whether `response` proves knowledge of the password for this request. The nonce count is
+    /// used up only by a right response, so that nobody can use up another's.
+    pub fn verify(
+        &self,
+        now: Duration,
+        response: &DigestResponse<'_>,
+        method: &[u8],
+        request_uri: &[u8],
+        ha1: Ha1<'_>,
+    ) -> Verdict {
+        let VerifierConfig { secret, realm, nonce_lifetime, counts } = &self.config;
+        if *response.realm != *realm.as_bytes() || !is_same_uri(&response.uri, request_uri) {
+            return Verdict::Wrong;
+        }
+        let checked = nonce::check(secret, counts, now, *nonce_lifetime, &response.nonce);
+        // A foreign nonce is most often ours from before a restart: ask again.
+        let Checked::Fresh(index) = checked else { return Verdict::Stale };
+        let stored = match response.algorithm {
+            Algorithm::Md5 => Hex::of(ha1.md5),
+            Algorithm::Sha256 => Hex::of(ha1.sha256),
+        };
+        let counted = response.counted.as_ref().map(|(nc, cnonce)| (&**nc, &**cnonce));
+        let expected = digest::response(
+            response.algorithm,
+            stored.as_bytes(),
+            &response.nonce,
+            counted,
+            method,
+            &response.uri,
+        );
+        if !nonce::is_equal(&response.response.to_ascii_lowercase(), expected.as_bytes()) {
+            return Verdict::Wrong;
+        }
+        // Without qop there is no count: such a nonce is good for one request.
+        let count = counted.map_or(Some(u32::MAX), |(nc, _)| parse_count(nc));
+        match count {
+            Some(count) if nonce::use_count(counts, index, count) => Verdict::Right,
+            Some(_) => Verdict::Replayed,
+            None => Verdict::Wrong,
+        }
+    }
+}
+
+/// Eight hex digits, never zero.
+fn parse_count(text: &[u8]) -> Option<u32> {
+    let text = std::str::from_utf8(text).ok().filter(|text| text.len() == 8)?;
+    u32::from_str_radix(text, 16).ok().filter(|count| *count > 0)
+}
+
+/// RFC 7616 section 3.4.6: the same resource. Proxies on the way may have rewritten how it is
+/// spelt, so equivalence counts, and for phones that leave out parameters user and host.
+fn is_same_uri(claimed: &[u8], requested: &[u8]) -> bool {
+    if claimed == requested {
+        return true;
+    }
+    let (Some(claimed), Some(requested)) = (Uri::parse(claimed), Uri::parse(requested)) else {
+        return false;
+    };
+    claimed.is_equivalent(&requested)
+        || claimed.user() == requested.user()
+            && claimed.host().eq_ignore_ascii_case(requested.host())
+}

@@ -1,0 +1,121 @@
+//! Digest both ways: what we ask, what we answer, and what we refuse.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use sip::auth::{
+    Credentials, DigestResponse, Ha1, NonceCounts, Verdict, Verifier, VerifierConfig,
+    answer_challenge, ha1_md5, ha1_sha256,
+};
+use sip::message::{Message, Method};
+
+const LIFETIME: Duration = Duration::from_secs(60);
+
+fn verifier(counts: &Arc<NonceCounts>) -> Verifier {
+    Verifier::new(VerifierConfig {
+        secret: [9; 32],
+        realm: "tandem.test".into(),
+        nonce_lifetime: LIFETIME,
+        counts: Arc::clone(counts),
+    })
+}
+
+fn challenged(values: &[&str]) -> Message {
+    let mut text =
+        "SIP/2.0 407 X\r\nVia: SIP/2.0/UDP h;branch=z9hG4bK1\r\nFrom: <sip:a@h>;tag=1\r\n\
+                    To: <sip:b@h>;tag=2\r\nCall-ID: c\r\nCSeq: 1 INVITE\r\n"
+            .to_string();
+    for value in values {
+        text.push_str(&format!("Proxy-Authenticate: {value}\r\n"));
+    }
+    text.push_str("Content-Length: 0\r\n\r\n");
+    Message::parse(Bytes::from(text)).expect("a good response")
+}
+
+fn check_password(verifier: &Verifier, now: Duration, header: &str, password: &str) -> Verdict {
+    let response = DigestResponse::parse(header.as_bytes()).expect("a digest");
+    let md5 = ha1_md5("al\"ice", "tandem.test", password);
+    let sha256 = ha1_sha256("al\"ice", "tandem.test", password);
+    let ha1 = Ha1 { md5: &md5, sha256: &sha256 };
+    verifier.verify(now, &response, b"INVITE", b"sip:b@tandem.test", ha1)
+}
+
+fn answer(challenge: &[&str], is_again: bool) -> Option<String> {
+    let ours = Credentials::new("al\"ice", "secret");
+    let message = challenged(challenge);
+    let uri = b"sip:b@tandem.test";
+    answer_challenge(&message, &ours, Method::Invite, uri, 42, is_again).map(|header| header.value)
+}
+
+#[test]
+fn what_we_ask_we_can_answer_with_either_hash() {
+    let counts = Arc::new(NonceCounts::new(64));
+    let verifier = verifier(&counts);
+    let now = Duration::from_secs(100);
+    for index in 0..2 {
+        let challenge = verifier.challenge(now, false);
+        let header = answer(&[&challenge.values[index]], false).expect("answerable");
+        assert_eq!(check_password(&verifier, now, &header, "other"), Verdict::Wrong);
+        assert_eq!(check_password(&verifier, now, &header, "secret"), Verdict::Right);
+        assert_eq!(check_password(&verifier, now, &header, "secret"), Verdict::Replayed);
+    }
+    let both = verifier.challenge(now, false);
+    let header = answer(&[&both.values[1], &both.values[0]], false).expect("answerable");
+    assert!(header.contains("algorithm=SHA-256"), "the strongest is chosen");
+}
+
+#[test]
+fn an_old_a_forgotten_and_a_foreign_nonce_are_stale() {
+    let counts = Arc::new(NonceCounts::new(16));
+    let verifier = verifier(&counts);
+    let now = Duration::from_secs(100);
+    let header = answer(&[&verifier.challenge(now, false).values[0]], false).expect("answerable");
+    let later = now + LIFETIME + Duration::from_millis(1);
+    assert_eq!(check_password(&verifier, later, &header, "secret"), Verdict::Stale);
+    let earlier_start = Duration::from_secs(1);
+    assert_eq!(check_password(&verifier, earlier_start, &header, "secret"), Verdict::Stale);
+    for _ in 0..16 {
+        verifier.challenge(now, false);
+    }
+    assert_eq!(check_password(&verifier, now, &header, "secret"), Verdict::Stale);
+    let foreign = "Digest realm=\"tandem.test\",nonce=\"abc\",algorithm=MD5,qop=\"auth\"";
+    let header = answer(&[foreign], false).expect("answerable");
+    assert_eq!(check_password(&verifier, now, &header, "secret"), Verdict::Stale);
+}
+
+#[test]
+fn another_target_or_realm_is_wrong() {
+    let counts = Arc::new(NonceCounts::new(64));
+    let verifier = verifier(&counts);
+    let now = Duration::from_secs(100);
+    let header = answer(&[&verifier.challenge(now, false).values[0]], false).expect("answerable");
+    let response = DigestResponse::parse(header.as_bytes()).expect("a digest");
+    let (md5, sha256) = (ha1_md5("al\"ice", "tandem.test", "secret"), [0; 32]);
+    let ha1 = Ha1 { md5: &md5, sha256: &sha256 };
+    let verdict = verifier.verify(now, &response, b"INVITE", b"sip:other@tandem.test", ha1);
+    assert_eq!(verdict, Verdict::Wrong);
+}
+
+#[test]
+fn credentials_are_tried_again_only_for_a_stale_nonce() {
+    let fresh = "Digest realm=\"r\",nonce=\"n\",qop=\"auth\"";
+    let stale = "Digest realm=\"r\",nonce=\"n\",qop=\"auth\",stale=TRUE";
+    assert!(answer(&[fresh], false).is_some());
+    assert!(answer(&[fresh], true).is_none());
+    assert!(answer(&[stale], true).is_some());
+}
+
+#[test]
+fn what_we_cannot_do_is_not_answered() {
+    for value in [
+        "Basic realm=\"r\"",
+        "Digest realm=\"r\",nonce=\"n\",qop=\"auth-int\"",
+        "Digest realm=\"r\",nonce=\"n\",algorithm=MD5-sess,qop=\"auth\"",
+        "Digest realm=\"r\",nonce=\"n\",algorithm=SHA-512-256",
+        "Digest realm=\"r\"",
+    ] {
+        assert!(answer(&[value], false).is_none(), "{value}");
+    }
+    assert!(answer(&["Digest realm=\"r\",nonce=\"n\""], false).is_some(), "RFC 2069 still works");
+}
