@@ -78,10 +78,8 @@ impl Model {
     fn outside(&mut self, op: u8, account: u8, amount: i64) -> Result<Outcome, LedgerError> {
         match self.ops.get(&op) {
             Some(before) if *before == (account, amount) => return Ok(Outcome::Exists),
-            // An id is remembered by its account: on another account it is a new one here, and
-            // the unique op id of the database is what refuses it.
-            Some((before, _)) if *before == account => return Err(LedgerError::Differs),
-            _ => {}
+            Some(_) => return Err(LedgerError::Differs),
+            None => {}
         }
         let available = self.available(account);
         if amount < 0 && available < -amount {

@@ -2,7 +2,6 @@
 
 use vocabulary::AccountId;
 
-use super::posting::Memo;
 use crate::{Currency, Money};
 
 /// How an account pays.
@@ -135,23 +134,17 @@ impl AccountView {
 #[derive(Clone, Debug)]
 pub(super) struct Account {
     pub(super) view: AccountView,
-    /// The newest operations from outside, so that a repeat is recognised; none for most accounts.
-    pub(super) recent: Option<Box<super::posting::Recent>>,
 }
 
 impl Account {
     pub(super) fn new(terms: Terms) -> Account {
         let view = AccountView { terms, counters: Counters::default(), open_reservations: 0 };
-        Account { view, recent: None }
+        Account { view }
     }
 
     /// An account that the directory does not know (any more): it can be paid, not charged anew.
     pub(super) fn unknown(currency: Currency) -> Account {
         Account::new(Terms { status: Status::Closed, ..Terms::prepaid(currency) })
-    }
-
-    pub(super) fn remember(&mut self, memo: Memo) {
-        self.recent.get_or_insert_default().push(memo);
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard};
 use vocabulary::{AccountId, Utc};
 
 use super::account::Account;
+use super::posting::Recent;
 use super::reservation::Closing;
 use super::shard::Shard;
 use super::{
@@ -25,6 +26,8 @@ struct Slot(Mutex<Shard>);
 #[derive(Debug)]
 pub struct Ledger {
     shards: Box<[Slot]>,
+    /// Operations from outside. Locked before any shard, and never for a call.
+    outside: Mutex<Recent>,
 }
 
 impl Default for Ledger {
@@ -36,7 +39,8 @@ impl Default for Ledger {
 impl Ledger {
     /// Empty books.
     pub fn new() -> Ledger {
-        Ledger { shards: (0..SHARDS).map(|_| Slot(Mutex::new(Shard::new()))).collect() }
+        let shards = (0..SHARDS).map(|_| Slot(Mutex::new(Shard::new()))).collect();
+        Ledger { shards, outside: Mutex::new(Recent::new()) }
     }
 
     pub(super) fn shard_of(&self, account: AccountId) -> usize {
@@ -122,10 +126,13 @@ impl Ledger {
         overdraft: Overdraft,
         journal: &dyn Journal,
     ) -> Result<(Outcome, Position), LedgerError> {
-        let mut locked = self.lock(&[posting.debit, posting.credit]);
-        if let Some(position) = locked.repeated(&posting)? {
-            return Ok((Outcome::Exists, position));
+        let mut outside = self.outside();
+        match outside.find(posting.op) {
+            None => {}
+            Some(memo) if memo.is_same(&posting) => return Ok((Outcome::Exists, memo.position)),
+            Some(_) => return Err(LedgerError::Differs),
         }
+        let mut locked = self.lock(&[posting.debit, posting.credit]);
         for side in [posting.debit, posting.credit] {
             if !SystemAccount::is_system(side) && locked.account(side).is_none() {
                 return Err(LedgerError::NoAccount(side));
@@ -143,19 +150,23 @@ impl Ledger {
         let position = journal.append(&record);
         let Record::Posted(posting) = &record else { unreachable!("made three lines above") };
         locked.apply(posting);
-        locked.remember(posting, position);
+        outside.push(posting.memo(position));
         Ok((Outcome::Done, position))
     }
 
     /// Replays a posting from outside.
     pub(crate) fn replay(&self, posting: &Posting, position: Position, apply: bool) {
-        let mut locked = self.lock(&[posting.debit, posting.credit]);
+        let mut outside = self.outside();
         if apply {
-            locked.apply(posting);
+            self.lock(&[posting.debit, posting.credit]).apply(posting);
         }
-        if matches!(locked.repeated(posting), Ok(None)) {
-            locked.remember(posting, position);
+        if outside.find(posting.op).is_none() {
+            outside.push(posting.memo(position));
         }
+    }
+
+    fn outside(&self) -> MutexGuard<'_, Recent> {
+        self.outside.lock().expect("a panic in the ledger stops the process")
     }
 
     /// Gives back every reservation whose time is over. Calls reserve without such a time: theirs

@@ -12,7 +12,7 @@ use super::{
     AccountView, Ledger, LedgerError, Outcome, Posting, ReservationId, ReservationState,
     SystemAccount,
 };
-use crate::{Money, Position};
+use crate::Money;
 
 /// Accounts locked at once: the payer, the carrier, and resellers between them.
 const LOCKS_MAX: usize = 8;
@@ -149,22 +149,6 @@ impl<'a> Locked<'a> {
         let credit_home = home(posting.credit, posting.debit);
         let credit = self.shard_mut(credit_home).counters(posting.credit, currency);
         credit.credits_posted.0 = credit.credits_posted.0.saturating_add(amount);
-    }
-
-    pub(super) fn remember(&mut self, posting: &Posting, position: Position) {
-        self.shard_mut(posting.owner()).remember(posting, position);
-    }
-
-    /// The position of an operation from outside that was made before; an error if it was made
-    /// with other contents.
-    pub(super) fn repeated(&self, posting: &Posting) -> Result<Option<Position>, LedgerError> {
-        let owner = posting.owner();
-        let recent = self.shard(owner).accounts.get(&owner).and_then(|a| a.recent.as_deref());
-        match recent.and_then(|recent| recent.find(posting.op)) {
-            None => Ok(None),
-            Some(memo) if memo.is_same(posting) => Ok(Some(memo.position)),
-            Some(_) => Err(LedgerError::Differs),
-        }
     }
 
     /// Puts a reservation back as it was before a restart.

@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
 use vocabulary::{AccountId, CallId, Utc};
 
 use super::{SystemAccount, SystemKind};
@@ -74,11 +76,6 @@ impl Posting {
         Posting { op, kind, debit, credit, amount, currency, at, call: None, note }
     }
 
-    /// The account that remembers the operation: the one that is not ours.
-    pub(super) fn owner(&self) -> AccountId {
-        if SystemAccount::is_system(self.debit) { self.credit } else { self.debit }
-    }
-
     pub(super) fn memo(&self, position: Position) -> Memo {
         Memo { op: self.op, debit: self.debit, credit: self.credit, amount: self.amount, position }
     }
@@ -96,7 +93,7 @@ pub enum Overdraft {
 /// A posting remembered.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Memo {
-    pub(super) op: OpId,
+    op: OpId,
     debit: AccountId,
     credit: AccountId,
     amount: Money,
@@ -109,24 +106,34 @@ impl Memo {
     }
 }
 
-/// How many operations from outside an account remembers. An older repeat is found by the unique
-/// op id in SQL, which whoever takes the command asks first; this memory covers the time until the
+/// How many operations from outside are remembered. An older repeat is found by the unique op id
+/// in SQL, which whoever takes the command asks first; this memory covers the time until the
 /// operation is there.
-const RECENT_MAX: usize = 256;
+const RECENT_MAX: usize = 16_384;
 
-/// The newest operations from outside on an account.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Recent(VecDeque<Memo>);
+/// The newest operations from outside.
+#[derive(Debug)]
+pub(super) struct Recent {
+    order: VecDeque<OpId>,
+    memos: HashMap<OpId, Memo, FixedState>,
+}
 
 impl Recent {
+    pub(super) fn new() -> Recent {
+        Recent { order: VecDeque::new(), memos: HashMap::with_hasher(FixedState::default()) }
+    }
+
     pub(super) fn push(&mut self, memo: Memo) {
-        if self.0.len() == RECENT_MAX {
-            self.0.pop_front();
+        if self.order.len() == RECENT_MAX
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.memos.remove(&oldest);
         }
-        self.0.push_back(memo);
+        self.order.push_back(memo.op);
+        self.memos.insert(memo.op, memo);
     }
 
     pub(super) fn find(&self, op: OpId) -> Option<&Memo> {
-        self.0.iter().rev().find(|memo| memo.op == op)
+        self.memos.get(&op)
     }
 }

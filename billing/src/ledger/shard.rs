@@ -9,7 +9,7 @@ use super::account::Account;
 use super::reservation::{Closed, Closing};
 use super::{Counters, LedgerError, Posting, ReservationId, ReservationState, SystemAccount};
 use super::{Outcome, Status, SystemKind};
-use crate::{Currency, Money, Position};
+use crate::{Currency, Money};
 
 #[derive(Debug)]
 pub(super) struct Shard {
@@ -136,14 +136,6 @@ impl Shard {
         let Counters { debits_posted, credits_posted, .. } = known.view.counters;
         let fits = |sum: Money| sum.checked_add(posting.amount).is_ok();
         if fits(debits_posted) && fits(credits_posted) { Ok(()) } else { Err(LedgerError::Amount) }
-    }
-
-    pub(super) fn remember(&mut self, posting: &Posting, position: Position) {
-        if posting.call.is_none()
-            && let Some(owner) = self.accounts.get_mut(&posting.owner())
-        {
-            owner.remember(posting.memo(position));
-        }
     }
 }
 
