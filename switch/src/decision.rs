@@ -132,8 +132,6 @@ pub enum Refusal {
     TooManyHops,
     /// The call has been here before.
     Loop,
-    /// The same request came twice over different ways.
-    Merged,
     /// The INVITE could not become a leg; the status says why.
     BadInvite(u16),
     /// Billing: the payer's account.
@@ -183,7 +181,7 @@ impl Refusal {
                 Cause::InvalidNumber
             }
             Refusal::UnknownName(_) => Cause::UnallocatedNumber,
-            Refusal::TooManyHops | Refusal::Loop | Refusal::Merged => Cause::ExchangeRoutingError,
+            Refusal::TooManyHops | Refusal::Loop => Cause::ExchangeRoutingError,
             Refusal::BadInvite(status) => Cause::from_sip_status(*status),
             Refusal::BillingCredit(_) => Cause::NoCredit,
             Refusal::RingTimeout(_) => Cause::NoAnswer,
@@ -198,7 +196,7 @@ impl Refusal {
         match self {
             Refusal::UnsupportedUri => 416,
             Refusal::InvalidNumber(_, PlanError::NotANumber(_)) | Refusal::NoNumber => 404,
-            Refusal::Loop | Refusal::Merged => 482,
+            Refusal::Loop => 482,
             Refusal::BadInvite(status) => *status,
             // A caller must not be asked for a password that only concerns us and the carrier.
             Refusal::AttemptsExhausted(_, 401 | 407, cause)
@@ -232,7 +230,6 @@ impl Refusal {
             Refusal::NotRegistered(_) => "not_registered",
             Refusal::TooManyHops => "too_many_hops",
             Refusal::Loop => "loop",
-            Refusal::Merged => "merged_request",
             Refusal::BadInvite(_) => "bad_invite",
             Refusal::BillingAccount(line)
             | Refusal::BillingNoRateGroup(line)
@@ -483,9 +480,6 @@ impl fmt::Display for Refusal {
             }
             Refusal::TooManyHops => write!(f, "Max-Forwards was used up."),
             Refusal::Loop => write!(f, "The call has passed here before."),
-            Refusal::Merged => {
-                write!(f, "The same call came twice over different ways; the first one counts.")
-            }
             Refusal::BadInvite(status) => {
                 write!(f, "The INVITE was answered with {status} because of what it asks for.")
             }
@@ -510,5 +504,105 @@ impl fmt::Display for Refusal {
             }
             Refusal::Unresolved => write!(f, "No way to the callee has an address."),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn line(code: &'static str) -> DecisionLine {
+        DecisionLine { code, sentence: "Because.".into() }
+    }
+
+    fn limit(owner: Owner, direction: Direction, limit: Limit) -> Refusal {
+        Refusal::Limit(NotAdmitted { owner, direction, limit })
+    }
+
+    /// Every refusal, with the SIP status and the Q.850 value that the caller gets.
+    fn all() -> Vec<(Refusal, u16, u8)> {
+        use Direction::{Egress, Ingress};
+        let number: Number = "4930123456".parse().unwrap();
+        let (account, trunk) = (AccountId(1), TrunkId(2));
+        let subscriber = SubscriberId(3);
+        let from = "192.0.2.9:5060".parse().unwrap();
+        let plan = PlanError::OnlyPrefix;
+        vec![
+            (Refusal::WrongPassword("alice".into()), 403, 21),
+            (Refusal::UnknownUser("mallory".into()), 403, 21),
+            (Refusal::ForeignCredentials(trunk, "other".into()), 403, 21),
+            (Refusal::WrongAddress(trunk, from), 403, 21),
+            (Refusal::SubscriberInactive(subscriber), 403, 21),
+            (Refusal::TrunkInactive(trunk), 403, 21),
+            (Refusal::AccountInactive(account), 403, 21),
+            (Refusal::CalleeAccountInactive(account), 480, 20),
+            (Refusal::CalleeInactive(subscriber), 480, 20),
+            (limit(Owner::Account(account), Ingress, Limit::Concurrent(3)), 503, 34),
+            (limit(Owner::Account(account), Ingress, Limit::PerSecond(3)), 503, 34),
+            (limit(Owner::Account(account), Egress, Limit::Concurrent(3)), 503, 34),
+            (limit(Owner::Account(account), Egress, Limit::PerSecond(3)), 503, 34),
+            (limit(Owner::Trunk(trunk), Ingress, Limit::Concurrent(3)), 503, 34),
+            (limit(Owner::Trunk(trunk), Ingress, Limit::PerSecond(3)), 503, 34),
+            (limit(Owner::Trunk(trunk), Egress, Limit::Concurrent(3)), 503, 34),
+            (limit(Owner::Trunk(trunk), Egress, Limit::PerSecond(3)), 503, 34),
+            (Refusal::DomainNotServed("example.org".into()), 404, 3),
+            (Refusal::UnsupportedUri, 416, 28),
+            (Refusal::NoNumber, 404, 28),
+            (Refusal::InvalidNumber("00".into(), plan), 484, 28),
+            (Refusal::UnknownName("nobody".into()), 404, 1),
+            (Refusal::NoRoute(number), 404, 3),
+            (Refusal::NoTrunkUsable(number), 503, 34),
+            (Refusal::LocalNotAllowed(account), 403, 21),
+            (Refusal::NotRegistered(subscriber), 480, 20),
+            (Refusal::TooManyHops, 483, 25),
+            (Refusal::Loop, 482, 25),
+            (Refusal::BadInvite(420), 420, 127),
+            (Refusal::BillingAccount(line("account_blocked")), 403, 21),
+            (Refusal::BillingNoRateGroup(line("no_rate_group")), 403, 21),
+            (Refusal::BillingNoRate(line("no_rate")), 404, 3),
+            (Refusal::BillingCredit(line("insufficient_credit")), 402, 21),
+            (Refusal::BillingNoCarrier(line("no_carrier")), 503, 34),
+            (Refusal::RingTimeout(Duration::from_secs(60)), 480, 19),
+            (Refusal::AttemptsExhausted(3, 503, Cause::Congestion), 503, 42),
+            (Refusal::CalleeRefused(1, 486, Cause::Busy), 486, 17),
+            (Refusal::RedirectRefused(302), 480, 23),
+            (Refusal::Unresolved, 502, 27),
+        ]
+    }
+
+    #[test]
+    fn every_refusal_has_a_code_a_status_a_cause_and_a_sentence_of_its_own() {
+        let all = all();
+        for (refusal, status, q850) in &all {
+            assert_eq!(refusal.sip_status(), *status, "{refusal:?}");
+            assert_eq!(refusal.cause().q850(), *q850, "{refusal:?}");
+            assert!(refusal.to_string().ends_with('.'), "{refusal}");
+        }
+        let codes: BTreeSet<_> = all.iter().map(|(refusal, ..)| refusal.code()).collect();
+        assert_eq!(codes.len(), all.len());
+        assert!(codes.len() >= 20);
+    }
+
+    #[test]
+    fn sentences_name_what_an_operator_must_look_at() {
+        let (account, trunk) = (Owner::Account(AccountId(7)), Owner::Trunk(TrunkId(9)));
+        let check = |refusal: Refusal, expected: &str| assert_eq!(refusal.to_string(), expected);
+        check(
+            limit(account, Direction::Ingress, Limit::Concurrent(30)),
+            "Account 7 is placing 30 calls already, as many as it may.",
+        );
+        check(
+            limit(trunk, Direction::Egress, Limit::PerSecond(5)),
+            "Trunk 9 is receiving more than the 5 calls per second that it may.",
+        );
+        check(Refusal::NoRoute("34600".parse().unwrap()), "No route covers 34600.");
+    }
+
+    #[test]
+    fn a_carriers_challenge_is_not_handed_to_the_caller() {
+        let refused = Refusal::CalleeRefused(1, 407, Cause::EgressAuthentication);
+        assert_eq!(refused.sip_status(), 503);
     }
 }

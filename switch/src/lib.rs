@@ -6,9 +6,19 @@ pub mod admission;
 pub mod decision;
 pub mod directory;
 pub mod effect;
+pub mod leg;
 pub mod registrar;
 pub mod release;
 pub mod routing;
+pub mod shard;
 pub mod token;
 
+mod authentication;
+mod call;
+mod ingress;
+mod out_of_dialog;
+mod register;
+mod upstream;
+
 pub use effect::{Effect, HostToResolve, Input, LiveCall, LiveState, QueryId, Stats, Target};
+pub use shard::{Shard, ShardConfig, Shared};

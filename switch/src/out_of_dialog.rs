@@ -18,10 +18,16 @@ impl Shard {
                 // A peer that probes must send its new calls elsewhere.
                 ResponseDraft::to(message, 503, "Service Unavailable")
             }
-            Method::Options => ResponseDraft::to(message, 200, "OK")
-                .header(HeaderName::Allow, ALLOW)
-                .header(HeaderName::Accept, "application/sdp")
-                .header(HeaderName::Supported, "100rel, timer, path"),
+            Method::Options => {
+                let response = ResponseDraft::to(message, 200, "OK")
+                    .header(HeaderName::Allow, ALLOW)
+                    .header(HeaderName::Accept, "application/sdp")
+                    .header(HeaderName::Supported, "100rel, timer, path");
+                match self.config.server_name.as_str() {
+                    "" => response,
+                    name => response.header(HeaderName::Server, name),
+                }
+            }
             Method::Bye | Method::Prack | Method::Update | Method::Info => {
                 self.stats.strays += 1;
                 ResponseDraft::to(message, 481, "Call/Transaction Does Not Exist")

@@ -8,15 +8,15 @@ use std::time::Duration;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use sip::auth::NonceCounts;
-use sip::endpoint::{ClientTx, Endpoint, EndpointConfig, Event, Listener, ServerTx};
+use sip::auth::{NonceCounts, Verifier};
+use sip::endpoint::{ClientTx, Endpoint, EndpointConfig, EndpointStats, Event, Listener, ServerTx};
 use sip::message::{Message, Method};
 use sip::timer_wheel::{TimerKey, TimerWheel};
 use sip::transport::Path;
 use vocabulary::{CallId, Now};
 
 use crate::admission::Admission;
-use crate::authentication::Authenticator;
+use crate::authentication::verifier;
 use crate::call::{Call, Context};
 use crate::decision::End;
 use crate::directory::{Directory, Settings};
@@ -46,7 +46,7 @@ pub struct ShardConfig {
     pub listeners: Vec<Listener>,
     /// At most so many calls at the same time; below 2^24.
     pub calls_max: u32,
-    /// Server and User-Agent header; empty sends none.
+    /// Server and User-Agent of what we answer and send ourselves; empty sends none.
     pub server_name: String,
     /// Seeds every random choice of the shard; secret.
     pub seed: u64,
@@ -90,7 +90,7 @@ pub struct Shard {
     pub(crate) directory: Arc<Directory>,
     pub(crate) endpoint: Endpoint,
     pub(crate) leg_config: Arc<LegConfig>,
-    pub(crate) authenticator: Authenticator,
+    pub(crate) verifier: Verifier,
     pub(crate) effects: VecDeque<Effect>,
     pub(crate) random: Randomness,
     pub(crate) stats: Stats,
@@ -113,9 +113,9 @@ impl Shard {
     /// A shard without calls.
     pub fn new(config: ShardConfig, shared: Shared, directory: Arc<Directory>) -> Shard {
         let mut random = Randomness::new(config.seed ^ u64::from(config.shard) << 56);
-        let endpoint = Endpoint::new(endpoint_config(&config), random.next());
+        let endpoint = Endpoint::new(EndpointConfig::new(config.listeners.clone()), random.next());
         let leg_config = leg_config(&config, directory.settings());
-        let authenticator = Authenticator::new(&config, &shared, directory.settings());
+        let verifier = verifier(&config, &shared, directory.settings());
         let mut wheel = TimerWheel::new(Duration::ZERO);
         // Bindings are shared: one shard sweeps for all.
         if config.shard == 0 {
@@ -123,7 +123,7 @@ impl Shard {
         }
         let mut shard = Shard {
             leg_config: Arc::new(leg_config),
-            authenticator,
+            verifier,
             effects: VecDeque::new(),
             stats: Stats::default(),
             is_draining: false,
@@ -203,6 +203,11 @@ impl Shard {
         Stats { calls_live: self.by_id.len() as u64, upstream_registered, ..self.stats }
     }
 
+    /// The endpoint's counters: messages, retransmissions, malformed ones.
+    pub fn endpoint_stats(&self) -> EndpointStats {
+        self.endpoint.stats()
+    }
+
     /// Whether no call is left, so that a draining worker may end.
     pub fn is_idle(&self) -> bool {
         self.by_id.is_empty()
@@ -255,8 +260,7 @@ impl Shard {
         if directory.settings() != self.directory.settings() {
             let leg_config = leg_config(&self.config, directory.settings());
             self.leg_config = Arc::new(leg_config);
-            self.authenticator =
-                Authenticator::new(&self.config, &self.shared, directory.settings());
+            self.verifier = verifier(&self.config, &self.shared, directory.settings());
         }
         self.directory = directory;
         if self.config.shard == 0 {
@@ -537,10 +541,6 @@ impl Shard {
     }
 }
 
-fn endpoint_config(config: &ShardConfig) -> EndpointConfig {
-    EndpointConfig { listeners: config.listeners.clone(), server_name: config.server_name.clone() }
-}
-
 fn leg_config(config: &ShardConfig, settings: &Settings) -> LegConfig {
     let listeners = config.listeners.iter();
     let mut legs = LegConfig::new(
@@ -558,5 +558,110 @@ fn secs(duration: Duration) -> u32 {
 impl std::fmt::Debug for Shard {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Shard({}, {} calls)", self.config.shard, self.by_id.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use sip::transport::Transport;
+    use vocabulary::{AccountId, TrunkId, Utc};
+
+    use super::*;
+    use crate::directory::{AccountRow, DirectoryBuilder, Limits, RouteRow, TrunkRow};
+
+    fn shard() -> Shard {
+        let account = AccountRow {
+            id: AccountId(1),
+            name: "a".into(),
+            is_active: true,
+            allows_local: true,
+            ingress: Limits::default(),
+            egress: Limits::default(),
+        };
+        let mut peer = TrunkRow::new(TrunkId(1), "peer", AccountId(1));
+        peer.ingress.networks.push("10.0.0.1".parse().unwrap());
+        let mut carrier = TrunkRow::new(TrunkId(2), "carrier", AccountId(1));
+        carrier.host = "10.0.0.2".into();
+        let directory = DirectoryBuilder::new(Settings::default(), 1)
+            .account(account)
+            .trunk(peer)
+            .trunk(carrier)
+            .route(RouteRow { prefix: "49".into(), trunk: TrunkId(2), priority: 1 })
+            .build()
+            .unwrap();
+        let config = ShardConfig {
+            shard: 0,
+            shards: 1,
+            start: 1,
+            listeners: vec![Listener {
+                id: 0,
+                transport: Transport::Udp,
+                advertised: "192.0.2.1:5060".into(),
+            }],
+            calls_max: 2,
+            server_name: String::new(),
+            seed: 1,
+            nonce_secret: [0; 32],
+        };
+        let shared = Shared {
+            bindings: Arc::default(),
+            admission: Arc::default(),
+            nonces: Arc::new(NonceCounts::new(16)),
+        };
+        Shard::new(config, shared, Arc::new(directory))
+    }
+
+    fn now() -> Now {
+        Now { monotonic: Duration::from_secs(1), utc: Utc(0) }
+    }
+
+    fn call(shard: &mut Shard, id: u32) {
+        let text = format!(
+            "INVITE sip:4930@192.0.2.1 SIP/2.0\r\nVia: SIP/2.0/UDP 10.0.0.1;branch=z9hG4bK{id}\r\n\
+             From: <sip:1@10.0.0.1>;tag={id}\r\nTo: <sip:4930@192.0.2.1>\r\nCall-ID: {id}\r\n\
+             CSeq: 1 INVITE\r\nContact: <sip:1@10.0.0.1>\r\nMax-Forwards: 70\r\n\
+             Content-Length: 0\r\n\r\n"
+        );
+        let remote = "10.0.0.1:5060".parse().unwrap();
+        let path = Path { transport: Transport::Udp, listener: 0, connection: 0, remote };
+        shard.handle(now(), Input::Message { path, bytes: Bytes::from(text) });
+    }
+
+    fn drain(shard: &mut Shard) -> Vec<Effect> {
+        std::iter::from_fn(|| shard.poll_effect()).collect()
+    }
+
+    fn settled(effects: &[Effect]) -> usize {
+        effects.iter().filter(|effect| matches!(effect, Effect::Settle(_))).count()
+    }
+
+    #[test]
+    fn a_panic_in_one_call_settles_it_and_hurts_no_other() {
+        let mut shard = shard();
+        call(&mut shard, 1);
+        call(&mut shard, 2);
+        drain(&mut shard);
+        shard.with_slot(now(), 0, |_, _| panic!("a fault in one call"));
+        assert_eq!(settled(&drain(&mut shard)), 1);
+        assert_eq!(shard.stats().calls_panicked, 1);
+        assert_eq!(shard.live_calls().len(), 1);
+        assert_eq!(shard.shared.admission.live_calls(), 1);
+        call(&mut shard, 3);
+        assert_eq!(shard.live_calls().len(), 2);
+    }
+
+    #[test]
+    fn when_all_places_are_taken_a_new_call_gets_503() {
+        let mut shard = shard();
+        for id in 1..=3 {
+            call(&mut shard, id);
+        }
+        let is_503 = |effect: &Effect| match effect {
+            Effect::Send(transmit) => transmit.bytes.starts_with(b"SIP/2.0 503"),
+            _ => false,
+        };
+        assert!(drain(&mut shard).iter().any(is_503));
+        assert_eq!(shard.live_calls().len(), 2);
     }
 }

@@ -248,8 +248,11 @@ impl Shard {
         };
         upstream.cseq += 1;
         let host = contact_host(&self.config.listeners, path);
-        let credentials = credentials.as_ref().map(|(name, value)| (*name, value.as_ref()));
-        let draft = upstream.draft(host, credentials);
+        let credentials = credentials.as_ref().map(|ours| (ours.name, ours.value.as_bytes()));
+        let mut draft = upstream.draft(host, credentials);
+        if !self.config.server_name.is_empty() {
+            draft = draft.header(HeaderName::UserAgent, &self.config.server_name);
+        }
         self.endpoint.send_request(now, path, draft, user);
     }
 

@@ -111,10 +111,7 @@ fn a_silent_carrier_is_given_up_before_a_ringing_one() {
     w.expect_soon(CUSTOMER, "SIP/2.0 480");
     let settled = w.settlement();
     assert!(codes(&settled).contains(&"ring_timeout"));
-    assert_eq!(
-        outcomes(&settled),
-        [("no_answer", 480), ("no_response", 408), ("no_answer", 480)]
-    );
+    assert_eq!(outcomes(&settled), [("no_answer", 480), ("no_response", 408), ("no_answer", 480)]);
     w.check_empty();
 }
 
@@ -177,14 +174,8 @@ fn a_full_trunk_is_passed_over_with_its_reason() {
 fn a_redirection_to_another_address_of_the_same_number_is_followed() {
     let mut w = hunting(Rows::default());
     let invite = w.expect(CARRIERS[0], "INVITE");
-    let moved = response(
-        CARRIERS[0],
-        &invite,
-        "302 Moved Temporarily",
-        "",
-        "",
-    )
-    .replace("<sip:callee@10.1.0.1:5060>", "<sip:4930123456@10.1.0.99:5070>");
+    let moved = response(CARRIERS[0], &invite, "302 Moved Temporarily", "", "")
+        .replace("<sip:callee@10.1.0.1:5060>", "<sip:4930123456@10.1.0.99:5070>");
     w.receive(CARRIERS[0], &moved);
     let second = w.expect("10.1.0.99:5070", "INVITE");
     assert_eq!(start(&second), "INVITE sip:4930123456@10.1.0.99:5070 SIP/2.0");
@@ -227,10 +218,7 @@ fn all_contacts_ring_and_the_first_answer_wins() {
     w.receive(CUSTOMER, &in_dialog(CUSTOMER, "c1", &answer, "BYE", 2));
     w.expect_soon(PHONES[1], "BYE");
     let settled = w.settlement();
-    assert_eq!(
-        outcomes(&settled),
-        [("normal", 200), ("answered_elsewhere", 487), ("normal", 200)]
-    );
+    assert_eq!(outcomes(&settled), [("normal", 200), ("answered_elsewhere", 487), ("normal", 200)]);
     assert_eq!(settled.answered_by, None);
     assert_eq!(settled.facts.legs[2].subscriber, Some(BOB));
     w.check_empty();

@@ -42,8 +42,14 @@ fn a_straight_call_is_authorised_answered_and_settled() {
     assert!(settled.facts.legs.iter().all(|leg| leg.talked == Duration::from_secs(20)));
     assert_eq!(
         codes(&settled),
-        ["from_trunk", "number_translated", "routes_found", "tried_trunk", "answered",
-         "ended_by_caller"]
+        [
+            "from_trunk",
+            "number_translated",
+            "routes_found",
+            "tried_trunk",
+            "answered",
+            "ended_by_caller"
+        ]
     );
     w.check_empty();
 }

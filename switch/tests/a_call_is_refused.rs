@@ -53,8 +53,18 @@ fn each_reason_has_its_status() {
         503,
         "account_concurrency_exceeded",
     );
-    check(|r| r.account(CUSTOMER_ACCOUNT).ingress = per_second(0), "4930", 503, "account_rate_exceeded");
-    check(|r| r.trunk(10).ingress_limits = concurrent(0), "4930", 503, "trunk_concurrency_exceeded");
+    check(
+        |r| r.account(CUSTOMER_ACCOUNT).ingress = per_second(0),
+        "4930",
+        503,
+        "account_rate_exceeded",
+    );
+    check(
+        |r| r.trunk(10).ingress_limits = concurrent(0),
+        "4930",
+        503,
+        "trunk_concurrency_exceeded",
+    );
     check(|r| r.trunk(10).ingress_limits = per_second(0), "4930", 503, "trunk_rate_exceeded");
 }
 
@@ -146,14 +156,9 @@ fn with_credentials(w: &mut World, call_id: &str, password: &str, username: &str
     let challenge = w.expect_soon(ALICE, "SIP/2.0 407");
     let ours = auth::Credentials::new(username, password);
     let uri = b"sip:4930123456@192.0.2.1";
-    let (name, value) =
-        auth::answer_challenge(&challenge, &ours, Method::Invite, uri, 7, false).unwrap();
+    let answer = auth::answer_challenge(&challenge, &ours, Method::Invite, uri, 7, false).unwrap();
     w.receive(ALICE, &ack(ALICE, call_id, &challenge));
-    let line = format!(
-        "{}: {}\n",
-        String::from_utf8_lossy(name.as_bytes()),
-        String::from_utf8_lossy(value.as_ref())
-    );
+    let line = format!("{}: {}\n", answer.name, answer.value);
     w.receive(ALICE, &invite(ALICE, call_id, "4930123456", 2, &line));
 }
 

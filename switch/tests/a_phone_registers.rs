@@ -45,7 +45,7 @@ impl Phone {
         w.receive(self.from, &text);
         let challenge = w.expect_soon(self.from, "SIP/2.0 401");
         let ours = auth::Credentials::new("alice", password);
-        let (name, value) = auth::answer_challenge(
+        let answer = auth::answer_challenge(
             &challenge,
             &ours,
             Method::Register,
@@ -54,11 +54,7 @@ impl Phone {
             false,
         )
         .unwrap();
-        let line = format!(
-            "{}: {}\n{lines}",
-            String::from_utf8_lossy(name.as_bytes()),
-            String::from_utf8_lossy(value.as_ref())
-        );
+        let line = format!("{}: {}\n{lines}", answer.name, answer.value);
         let text = self.text(user, &line);
         w.receive(self.from, &text);
         w.expect_soon(self.from, "SIP/2.0")
@@ -96,7 +92,8 @@ fn a_contact_is_bound_refreshed_and_removed() {
 fn expiry_has_limits() {
     let mut w = World::new();
     let mut phone = Phone::new(ALICE);
-    let brief = phone.register(&mut w, "alice", "secret", "Contact: <sip:a@10.3.0.1>\nExpires: 5\n");
+    let brief =
+        phone.register(&mut w, "alice", "secret", "Contact: <sip:a@10.3.0.1>\nExpires: 5\n");
     assert_eq!(brief.status(), 423);
     assert_eq!(brief.min_expires(), Some(60));
     let long =

@@ -96,7 +96,8 @@ impl Peers {
     }
 
     fn play(&mut self, w: &mut World, step: &Step) {
-        let caller = |n: usize| (!self.callers.is_empty()).then(|| &self.callers[n % self.callers.len()]);
+        let caller =
+            |n: usize| (!self.callers.is_empty()).then(|| &self.callers[n % self.callers.len()]);
         match step {
             Step::Call { to_bob } => {
                 let cld = if *to_bob { "4930555" } else { "4930123456" };
@@ -131,7 +132,8 @@ impl Peers {
             Step::Bill { granted, secs, is_final } => self.bill(w, *granted, *secs, *is_final),
             Step::Record => {
                 let place = w.effects.iter().position(|e| matches!(e, Effect::Answered { .. }));
-                if let Some(Effect::Answered { call, .. }) = place.and_then(|n| w.effects.remove(n)) {
+                if let Some(Effect::Answered { call, .. }) = place.and_then(|n| w.effects.remove(n))
+                {
                     w.input(Input::Recorded { call });
                 }
             }

@@ -499,8 +499,7 @@ pub fn response(from: &str, request: &Message, status: &str, extra: &str, body: 
     if request.to_tag().is_none() && !status.starts_with("100") {
         to.push_str(&format!(";tag=callee-{from}"));
     }
-    let content_type =
-        if body.is_empty() { "" } else { "Content-Type: application/sdp\n" };
+    let content_type = if body.is_empty() { "" } else { "Content-Type: application/sdp\n" };
     format!(
         "SIP/2.0 {status}\n{}From: {}\nTo: {to}\nCall-ID: {}\nCSeq: {}\n\
          Contact: <sip:callee@{from}>\n{extra}{content_type}Content-Length: {}\n\n{body}",
