@@ -324,7 +324,92 @@ fn a_peer_that_lost_the_dialog_ends_it() {
 #[test]
 fn a_held_leg_is_small() {
     let world = World::new().talking();
-    let size = size_of::<switch::leg::Leg>();
-    assert!(size <= 640, "{size} bytes inline");
-    drop(world);
+    for side in &world.sides {
+        let held = side.legs[0].held_len();
+        assert!(held <= 600, "{held} bytes");
+    }
+}
+
+#[test]
+fn branches_of_a_fork_ring_in_dialogs_of_their_own() {
+    let mut world = World::new();
+    world.call(World::outgoing(sdp("offer")));
+    world.run_for(SOON);
+    world.tell(CALLEE, ring(183, sdp("early")));
+    world.run_for(SOON);
+    let first = world.last("< 183 1 INVITE").clone();
+    let tag = first.header("To").unwrap().rsplit("tag=").next().unwrap();
+    let text = first.text().replace(tag, "other-branch").replace("Contact: <sip:", "Contact: <sip:b@");
+    world.inject(CALLER, &text);
+    world.run_for(SOON);
+    let prack = world.last("> PRACK 2 PRACK");
+    assert!(prack.text().starts_with("PRACK sip:b@192.0.2.2"), "{}", prack.text());
+    assert!(prack.header("To").unwrap().ends_with("tag=other-branch"));
+    world.check_said(CALLER, &["ring 183 early", "ring 183 early"]);
+    // The first branch answers: the dialog goes on where it was.
+    world.tell(CALLEE, answer(sdp("answer")));
+    world.run_for(SOON);
+    world.tell(CALLER, hang_up());
+    world.run_for(SOON);
+    world.check_said(CALLEE, &["release normal 200"]);
+    assert!(world.sides[CALLEE].legs[0].is_over());
+}
+
+#[test]
+fn an_offer_in_a_prack_passes_as_an_update() {
+    let mut world = World::new();
+    world.call(World::outgoing(sdp("offer")));
+    world.run_for(SOON);
+    // The caller's own PRACK is lost; one with an offer comes instead.
+    world.fates = Box::new(|packet| {
+        if packet.label() == "PRACK 2 PRACK" { Fate::Drop } else { Fate::Deliver }
+    });
+    world.tell(CALLEE, ring(183, sdp("early")));
+    world.run_for(SOON);
+    let text = world.last("> PRACK 2 PRACK").text().to_owned();
+    let text = text.replace("Content-Length: 0\r\n\r\n", "Content-Length: 3\r\n\r\nnew");
+    world.inject(CALLEE, &text.replace("branch=", "branch=z9hG4bKother"));
+    world.run_for(SOON);
+    world.check_said(CALLEE, &["update Prack new"]);
+    assert_eq!(world.count("< 200 2 PRACK"), 0);
+    world.tell(CALLEE, update_answer(200, sdp("taken")));
+    world.run_for(SOON);
+    let response = world.last("< 200 2 PRACK");
+    assert!(response.text().ends_with("\r\n\r\ntaken"));
+}
+
+#[test]
+fn a_prack_of_nothing_gets_481() {
+    let mut world = World::new();
+    world.call(World::outgoing(sdp("offer")));
+    world.run_for(SOON);
+    world.tell(CALLEE, ring(183, sdp("early")));
+    world.run_for(SOON);
+    let text = world.last("> PRACK 2 PRACK").text().to_owned();
+    let text = text.replace("branch=", "branch=z9hG4bKother").replace("CSeq: 2", "CSeq: 3");
+    world.inject(CALLEE, &text);
+    world.run_for(SOON);
+    assert_eq!(world.count("< 481 3 PRACK"), 1);
+}
+
+#[test]
+fn a_bye_before_the_answer_ends_the_invite() {
+    let mut world = World::new();
+    world.call(World::outgoing(sdp("offer")));
+    world.run_for(SOON);
+    world.tell(CALLEE, ring(180, None));
+    world.run_for(SOON);
+    let to = world.last("< 180 1 INVITE").header("To").unwrap().to_owned();
+    let from = world.last("> INVITE 1 INVITE").header("From").unwrap().to_owned();
+    let bye = format!(
+        "BYE sip:192.0.2.2 SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bKbye\r\n\
+         From: {from}\r\nTo: {to}\r\nCall-ID: call-1\r\nCSeq: 2 BYE\r\nMax-Forwards: 70\r\n\
+         Content-Length: 0\r\n\r\n",
+    );
+    world.inject(CALLEE, &bye);
+    world.run_for(SOON);
+    world.check_said(CALLEE, &["release cancelled 487"]);
+    world.check_said(CALLER, &["ring 180", "release cancelled 487"]);
+    assert_eq!(world.count("< 200 2 BYE"), 1);
+    world.check_over();
 }

@@ -78,6 +78,49 @@ fn a_422_raises_the_interval() {
     world.check_said(CALLEE, &["release temporary_failure 422"]);
 }
 
+/// The peers know no UPDATE.
+fn without_update(text: &str) -> Option<String> {
+    Some(text.replace("PRACK, UPDATE", "PRACK"))
+}
+
+#[test]
+fn without_update_a_refresh_repeats_the_last_body() {
+    let mut world = World::with(intervals(Some(120), 90));
+    world.rewrite = without_update;
+    let mut world = world.talking();
+    world.run_for(Duration::from_secs(61));
+    world.check_said(CALLEE, &["update ReInvite offer"]);
+    world.tell(CALLEE, update_answer(200, sdp("answer")));
+    world.run_for(SOON);
+    // Nobody but the two legs hears of it.
+    world.check_said(CALLER, &[]);
+    assert_eq!(world.count("> ACK 2 ACK"), 1);
+    assert!(world.sides[CALLER].legs[0].held_len() < 900);
+}
+
+#[test]
+fn a_refresh_that_meets_glare_waits_as_its_side_has_to() {
+    let mut world = World::with(intervals(Some(120), 90));
+    world.rewrite = without_update;
+    let mut world = world.talking();
+    world.run_for(Duration::from_millis(59_880));
+    // The callee's re-INVITE is on the wire when our refresh goes out.
+    world.fates = Box::new(|packet| match packet.label().as_str() {
+        "INVITE 1 INVITE" => Fate::After(Duration::from_millis(300)),
+        _ => Fate::Deliver,
+    });
+    world.tell(CALLEE, update(UpdateMethod::ReInvite, sdp("hold")));
+    world.run_for(Duration::from_secs(1));
+    assert_eq!(world.count("< 491 2 INVITE"), 1);
+    let refused_at = world.last("< 491 2 INVITE").at;
+    world.tell(CALLER, update_answer(488, None));
+    world.run_for(Duration::from_secs(8));
+    let again_at = world.last("> INVITE 3 INVITE").at;
+    let wait = again_at - refused_at;
+    // The owner of the Call-ID waits 2.1 to 4 s (RFC 3261 section 14.1).
+    assert!(wait >= Duration::from_millis(2_100) && wait <= Duration::from_millis(4_100), "{wait:?}");
+}
+
 #[test]
 fn no_timer_is_forced_on_who_knows_none() {
     let mut world = World::with(|_, config| config.session_timer.interval = None).talking();

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use bytes::Bytes;
-use sip::auth;
+use sip::auth::{self, CredentialsHeader};
 use sip::dialog::Identity as DialogIdentity;
 use sip::dialog::prack::{Due, Repeated};
 use sip::endpoint::{ClientTx, ServerTx};
@@ -22,9 +22,6 @@ pub(super) const TRIES_MAX: u8 = 3;
 
 /// INFOs of one leg that may wait for those before them.
 const INFOS_MAX: usize = 8;
-
-/// A header with credentials.
-pub(super) type CredentialsHeader = (HeaderName<'static>, Vec<u8>);
 
 /// Requests in progress and what else goes away once things are quiet.
 #[derive(Default)]
@@ -117,6 +114,7 @@ pub(super) struct Sent {
     headers: Bytes,
     body: Option<Body>,
     tries: u8,
+    is_authenticated: bool,
 }
 
 impl Exchanges {
@@ -169,8 +167,9 @@ impl Leg {
             draft = self.introduce(draft).header(HeaderName::Supported, reach::SUPPORTED);
             draft = with_proposal(draft, self.timer_proposal());
         }
-        if let Some((name, value)) = credentials {
-            draft = draft.header(name, value);
+        let is_authenticated = credentials.is_some();
+        if let Some(credentials) = credentials {
+            draft = draft.header(credentials.name, credentials.value);
         }
         for line in passed::lines(&headers) {
             draft = draft.raw(line);
@@ -180,7 +179,7 @@ impl Leg {
         }
         let path = self.request_path();
         let tx = at.endpoint.send_request(at.now, path, draft, self.user);
-        Sent { tx, kind, cseq, headers, body, tries }
+        Sent { tx, kind, cseq, headers, body, tries, is_authenticated }
     }
 
     /// The header that answers a challenge, if we can and it may help: once, and again if only
@@ -190,11 +189,11 @@ impl Leg {
         response: &Message,
         method: Method<'_>,
         uri: &[u8],
-        tries: u8,
+        is_again: bool,
     ) -> Option<CredentialsHeader> {
         let credentials = self.credentials.clone()?;
         let cnonce = self.random_below(u64::MAX);
-        auth::answer_challenge(response, &credentials, method, uri, cnonce, tries > 0)
+        auth::answer_challenge(response, &credentials, method, uri, cnonce, is_again)
     }
 
     /// Sends a challenged request again, or gives it back.
@@ -210,7 +209,8 @@ impl Leg {
         let Some(dialog) = &self.dialog else { return Err(sent) };
         let uri = dialog.routes().address(dialog.remote_target()).request_uri;
         let method = sent.kind.method();
-        let Some(header) = self.credentials_for(response, method, &uri, sent.tries) else {
+        let Some(header) = self.credentials_for(response, method, &uri, sent.is_authenticated)
+        else {
             return Err(sent);
         };
         let Sent { kind, headers, body, tries, .. } = sent;

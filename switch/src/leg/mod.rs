@@ -303,6 +303,21 @@ impl Leg {
         self.path
     }
 
+    /// Bytes that the leg holds, without what an allocator adds; for the memory budget of a call.
+    pub fn held_len(&self) -> usize {
+        let phase = match &self.phase {
+            Phase::Invited(_) => size_of::<Invited>(),
+            Phase::Inviting(_) => size_of::<Inviting>(),
+            Phase::Leaving(_) => size_of::<Leaving>(),
+            Phase::Up | Phase::Over => 0,
+        };
+        let exchanges = self.exchanges.as_ref().map_or(0, |_| size_of::<Exchanges>());
+        let body = self.last_body.as_ref().map_or(0, |body| size_of::<Body>() + body.bytes.len());
+        let dialog = self.dialog.as_ref().map_or(0, Dialog::heap_len);
+        let events = self.events.capacity() * size_of::<LegEvent>();
+        size_of::<Leg>() + phase + exchanges + body + dialog + events
+    }
+
     fn new(config: &Arc<LegConfig>, identity: Identity, path: Path, phase: Phase) -> Leg {
         Leg {
             config: Arc::clone(config),

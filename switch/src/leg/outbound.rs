@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use sip::auth::CredentialsHeader;
 use sip::dialog::prack::{Arrival, arrival};
 use sip::dialog::session_timer::{self, SessionTimer};
 use sip::dialog::{Dialog, Identity as DialogIdentity};
@@ -15,7 +16,7 @@ use vocabulary::Now;
 
 use super::config::{Identity, LegConfig, Outgoing};
 use super::event::{Body, LegEvent};
-use super::exchange::{CredentialsHeader, Kind, TRIES_MAX};
+use super::exchange::{Kind, TRIES_MAX};
 use super::{At, DialogView, Leg, Phase, passed, reason_of};
 use crate::release::Cause;
 use crate::token::Tag;
@@ -32,6 +33,8 @@ pub(super) struct Inviting {
     cseq: u32,
     /// How often a 401, 407 or 422 was answered.
     tries: u8,
+    /// The last try carried credentials: another challenge means that they were not good enough.
+    is_authenticated: bool,
     /// The interval that we propose, and the Min-SE that a 422 told us.
     interval: Option<u32>,
     min_se: Option<u32>,
@@ -105,6 +108,7 @@ impl Leg {
             tx: None,
             cseq: 0,
             tries: 0,
+            is_authenticated: false,
             interval: config.session_timer.interval,
             min_se: None,
             parked: Vec::new(),
@@ -147,8 +151,9 @@ impl Leg {
         if let Some(route) = &outgoing.route {
             draft = draft.header(HeaderName::Route, route);
         }
-        if let Some((name, value)) = credentials {
-            draft = draft.header(name, value);
+        inviting.is_authenticated = credentials.is_some();
+        if let Some(credentials) = credentials {
+            draft = draft.header(credentials.name, credentials.value);
         }
         for line in passed::lines(&outgoing.headers) {
             draft = draft.raw(line);
@@ -320,7 +325,8 @@ impl Leg {
         let credentials = match status {
             401 | 407 => {
                 let uri = &inviting.outgoing.request_uri.clone();
-                match self.credentials_for(response, Method::Invite, uri, inviting.tries) {
+                let is_again = inviting.is_authenticated;
+                match self.credentials_for(response, Method::Invite, uri, is_again) {
                     Some(header) => Some(header),
                     None => return false,
                 }

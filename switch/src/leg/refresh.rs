@@ -63,6 +63,12 @@ impl Leg {
                 let seconds = response.retry_after().map_or(0, |after| after.seconds);
                 self.refresh_at(at.now + Duration::from_secs(u64::from(seconds)));
             }
+            // It said that it takes UPDATE and does not; but it is there, which is what we asked.
+            405 | 501 => {
+                self.peer.allows_update = false;
+                let proposal = self.timer_proposal();
+                self.timer = proposal.map(|same| SessionTimer::start(at.now, same, true));
+            }
             _ => self.refresh_later(at),
         }
     }

@@ -83,6 +83,8 @@ pub struct World {
     /// Everything that was sent, whatever became of it.
     pub sent: Vec<Packet>,
     pub fates: Fates,
+    /// Changes what is sent on its way.
+    pub rewrite: fn(&str) -> Option<String>,
     /// The called side asks for credentials in these methods.
     pub challenged: Vec<Method<'static>>,
     /// No credentials are good enough for it.
@@ -178,6 +180,7 @@ impl World {
             sides: [side(0), side(1)],
             sent: Vec::new(),
             fates: Box::new(|_| Fate::Deliver),
+            rewrite: |_| None,
             challenged: Vec::new(),
             refuse_credentials: false,
             wire: BTreeMap::new(),
@@ -272,6 +275,9 @@ impl World {
                 let Some(to) = to else { continue };
                 let sent_at = self.now.monotonic;
                 let mut packet = Packet { at: sent_at, to, bytes: transmit.bytes };
+                if let Some(text) = (self.rewrite)(packet.text()) {
+                    packet.bytes = Bytes::from(text);
+                }
                 let fate = (self.fates)(&packet);
                 self.sent.push(packet.clone());
                 packet.at = sent_at + LATENCY;
