@@ -260,7 +260,7 @@ fn derived(invite: &Message, method: Method<'_>, to: Option<&[u8]>, lines: &[u8]
     draft = draft.header_fmt(HeaderName::CSeq, format_args!("{number} {method}"));
     for line in lines.split(|byte| *byte == b'\n').filter(|line| line.len() > 1) {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
-        draft = draft.raw(&[line, b"\r\n"].concat());
+        draft = draft.raw(line);
     }
     draft.finish(via)
 }

@@ -1,6 +1,7 @@
 //! Two endpoints with legs, joined in memory, in virtual time. Every crossing of messages is made
 //! by the network between them: `fates` decides what happens to each datagram.
-#![allow(dead_code)] // Each test file uses a part.
+#![allow(dead_code, unreachable_pub)] // Each test file uses a part.
+#![allow(clippy::unwrap_used)] // All of it is test.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
