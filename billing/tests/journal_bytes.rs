@@ -1,0 +1,265 @@
+//! What the journal's bytes promise: what was written is read back, now and by later releases,
+//! and no bytes whatever make the reader panic.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod common;
+
+use std::time::Duration;
+
+use billing::{
+    AppliedRate, CarrierRate, Cdr, CdrCharge, CdrLine, Currency, DecodeError, DurationRounding,
+    Ended, Money, MoneyMode, MoneyRounding, OpId, OpenCall, Posting, Price, Rate, RateGroupId,
+    Record,
+};
+use common::{CARRIER, CUSTOMER, START, TRUNK, call};
+use proptest::prelude::*;
+use vocabulary::{AccountId, CallId, CallKind, Direction, Number, Party, SubscriberId, Utc};
+
+fn any_applied() -> impl Strategy<Value = AppliedRate> {
+    let price = || (0..=1_000_000_000_000_000_000_i64).prop_map(|n| Price::from_nanos(n).unwrap());
+    let second = || 0..=86_400_u32;
+    let rate = (price(), price(), price(), 1..=86_400_u32, 1..=86_400_u32);
+    let rest = (second(), second(), second(), any::<bool>());
+    let origin = (any::<u32>(), any::<u32>(), any::<u8>(), 0..=6_u8);
+    (rate, rest, origin).prop_map(
+        |(rate, rest, (group, sheet_version, prefix_length, decimals))| AppliedRate {
+            rate: Rate {
+                price: rate.0,
+                connect_fee: rate.1,
+                minimum_charge: rate.2,
+                first_increment: rate.3,
+                next_increment: rate.4,
+                grace_seconds: rest.0,
+                free_seconds: rest.1,
+                minimum_seconds: rest.2,
+                is_blocked: rest.3,
+            },
+            duration_rounding: DurationRounding::Nearest,
+            money_rounding: MoneyRounding { mode: MoneyMode::HalfEven, decimals },
+            currency: Currency::USD,
+            group: RateGroupId(group),
+            sheet_version,
+            prefix_length,
+        },
+    )
+}
+
+fn any_number() -> impl Strategy<Value = Number> {
+    "[0-9*#]{1,31}".prop_map(|text| text.parse().unwrap())
+}
+
+fn any_time() -> impl Strategy<Value = Utc> {
+    any::<i64>().prop_map(Utc)
+}
+
+fn any_duration() -> impl Strategy<Value = Duration> {
+    any::<u64>().prop_map(Duration::from_micros)
+}
+
+fn any_carrier() -> impl Strategy<Value = CarrierRate> {
+    any_applied().prop_map(|rate| CarrierRate { trunk: TRUNK, account: CARRIER, rate })
+}
+
+fn any_open_call() -> impl Strategy<Value = OpenCall> {
+    let ids = (any::<u64>(), any::<u64>(), any::<bool>());
+    let numbers = (any_number(), proptest::option::of(any_number()), any_time());
+    let grant = (any_duration(), any::<bool>(), any::<i64>(), any::<u16>(), any::<i64>());
+    let answer = (proptest::option::of(any_time()), proptest::option::of(any_carrier()));
+    (ids, numbers, any_applied(), grant, answer).prop_map(|(ids, numbers, rate, grant, answer)| {
+        OpenCall {
+            call: CallId(ids.0),
+            account: AccountId(ids.1),
+            kind: if ids.2 { CallKind::Local } else { CallKind::Egress },
+            cld: numbers.0,
+            cli: numbers.1,
+            at: numbers.2,
+            rate,
+            granted: grant.0,
+            is_final: grant.1,
+            reserved: Money(grant.2),
+            slice: grant.3,
+            newest: Money(grant.4),
+            answered_at: answer.0,
+            answered_by: answer.1.map(|carrier| carrier.trunk),
+            carrier: answer.1,
+        }
+    })
+}
+
+fn any_cdr() -> impl Strategy<Value = Cdr> {
+    let remote = prop_oneof![Just(None), Just(Some("192.0.2.7:5060")), Just(Some("[::1]:9"))];
+    let times = (any_time(), proptest::option::of(any_time()), any_time(), any_duration());
+    let texts = (".{0,20}", "[0-9]{0,15}", ".{0,9}", "[a-z_]{1,12}", ".{0,30}");
+    let charge = (any::<i64>(), any::<u32>(), any_applied());
+    (remote, times, texts, proptest::option::of(charge), any::<u16>()).prop_map(
+        |(remote, times, texts, charge, status)| Cdr {
+            call: call(3),
+            leg: 1,
+            direction: Direction::Egress,
+            account: Some(CUSTOMER),
+            subscriber: Some(SubscriberId(9)),
+            trunk: None,
+            remote: remote.map(|remote| remote.parse().unwrap()),
+            sip_call_id: texts.0,
+            cli: texts.1,
+            cld: texts.2,
+            normal_cli: None,
+            normal_cld: Some("4930".parse().unwrap()),
+            started_at: times.0,
+            ringing_at: times.1,
+            answered_at: None,
+            ended_at: times.2,
+            talked: times.3,
+            charge: charge.map(|(amount, billed_seconds, applied)| CdrCharge {
+                amount: Money(amount),
+                billed_seconds,
+                applied,
+            }),
+            cause: texts.3.clone().into(),
+            q850: 16,
+            sip_status: status,
+            by: Party::Callee,
+            decisions: vec![CdrLine { code: texts.3.into(), sentence: texts.4 }],
+        },
+    )
+}
+
+fn any_posting() -> impl Strategy<Value = Posting> {
+    (any::<u128>(), any::<i64>(), any_time(), ".{0,30}").prop_map(|(op, amount, at, note)| {
+        let op = OpId::outside(op);
+        Posting::adjustment(op, CUSTOMER, Money(amount), Currency::EUR, at, note)
+    })
+}
+
+fn any_record() -> impl Strategy<Value = Record> {
+    let bytes = || proptest::collection::vec(any::<u8>(), 0..20);
+    prop_oneof![
+        any_open_call().prop_map(Record::Opened),
+        (any::<u64>(), any::<u16>(), any::<i64>(), any_duration(), any::<bool>()).prop_map(
+            |(call, slice, amount, granted, is_final)| Record::Extended {
+                call: CallId(call),
+                account: CUSTOMER,
+                slice,
+                amount: Money(amount),
+                granted,
+                is_final,
+            }
+        ),
+        (any_time(), proptest::option::of(any_carrier())).prop_map(|(at, carrier)| {
+            Record::Answered { call: call(1), at, trunk: Some(TRUNK), carrier }
+        }),
+        (
+            proptest::collection::vec(any_cdr(), 0..3),
+            proptest::collection::vec(any_posting(), 0..3),
+            any_time()
+        )
+            .prop_map(|(cdrs, postings, at)| {
+                Record::Ended(Ended { call: call(1), at, payer: Some(CUSTOMER), cdrs, postings })
+            }),
+        any_posting().prop_map(Record::Posted),
+        any_time().prop_map(|at| Record::Heartbeat { at }),
+        (bytes(), proptest::option::of(bytes()), any_time()).prop_map(
+            |(key, binding, expires_at)| Record::Binding {
+                subscriber: SubscriberId(1),
+                key,
+                binding,
+                expires_at,
+            }
+        ),
+    ]
+}
+
+fn bytes_of(record: &Record) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    record.encode(&mut bytes);
+    bytes
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
+
+    #[test]
+    fn what_was_written_is_read_back(record in any_record()) {
+        prop_assert_eq!(Record::decode(&bytes_of(&record)), Ok(record));
+    }
+
+    #[test]
+    fn open_calls_are_read_back(call in any_open_call()) {
+        prop_assert_eq!(OpenCall::decode(&call.encode()), Ok(call));
+    }
+
+    #[test]
+    fn no_garbage_makes_the_reader_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        let _ = Record::decode(&bytes);
+        let _ = OpenCall::decode(&bytes);
+        let mut right_start = vec![1, bytes.first().copied().unwrap_or(0) % 8];
+        right_start.extend_from_slice(&bytes);
+        let _ = Record::decode(&right_start);
+    }
+
+    #[test]
+    fn a_changed_byte_is_an_error_or_another_record(
+        record in any_record(),
+        at in any::<prop::sample::Index>(),
+        byte: u8,
+    ) {
+        let mut bytes = bytes_of(&record);
+        let at = at.index(bytes.len());
+        bytes[at] = byte;
+        // What is read must be writable again: nothing half valid comes out.
+        if let Ok(read) = Record::decode(&bytes) {
+            prop_assert_eq!(Record::decode(&bytes_of(&read)), Ok(read));
+        }
+        let cut = Record::decode(&bytes_of(&record)[..at]);
+        prop_assert!(cut.is_err());
+    }
+}
+
+#[track_caller]
+fn check_golden(record: &Record, hex: &str) {
+    let bytes = bytes_of(record);
+    let written: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(written, hex);
+    assert_eq!(Record::decode(&bytes).as_ref(), Ok(record));
+}
+
+#[test]
+fn the_bytes_of_version_1_stay() {
+    check_golden(&Record::Heartbeat { at: START }, "01068080c489e5c5b206");
+    let extended = Record::Extended {
+        call: call(7),
+        account: CUSTOMER,
+        slice: 2,
+        amount: Money(400_000),
+        granted: Duration::from_secs(70),
+        is_final: true,
+    };
+    check_golden(&extended, "010287808080808004010280ea3080bbb02101");
+    let binding = Record::Binding {
+        subscriber: SubscriberId(300),
+        key: b"k".to_vec(),
+        binding: None,
+        expires_at: Utc(-1),
+    };
+    check_golden(&binding, "0107ac02016b0001");
+    let top_up = Posting::top_up(
+        OpId::outside(5),
+        CUSTOMER,
+        Money::units(3),
+        Currency::EUR,
+        START,
+        "paid".into(),
+    );
+    check_golden(
+        &Record::Posted(top_up),
+        "01058580808080808080808080808080808080200291a58680808080804001809bee02455552028080c489e5c5b206000470616964",
+    );
+}
+
+#[test]
+fn a_later_release_s_record_is_named() {
+    assert_eq!(Record::decode(&[2, 6, 0]), Err(DecodeError::Version(2)));
+    assert_eq!(Record::decode(&[1, 6, 0, 0]), Err(DecodeError::Long(1)));
+    assert_eq!(Record::decode(&[1, 99]), Err(DecodeError::Value("record kind")));
+    assert_eq!(Record::decode(&[]), Err(DecodeError::Short));
+}
