@@ -1,10 +1,17 @@
 //! The one crate that waits: sockets, clocks, threads and the wiring of everything else.
 
 pub mod clock;
+pub mod control;
 pub mod dispatch;
 pub mod exchange;
 pub mod mailbox;
 pub mod metrics;
 pub mod net;
+pub mod run;
+pub mod secrets;
+pub mod settings;
 pub mod shutdown;
+pub mod totals;
 pub mod worker;
+
+pub use run::{RunError, run, run_and_tell};

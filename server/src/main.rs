@@ -1,3 +1,9 @@
-//! The binary `tandem`.
+//! The binary `tandem`: the switch itself, and the commands that speak to a running one.
 
-fn main() {}
+mod commands;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    commands::main()
+}

@@ -2,6 +2,7 @@
 //! second, so that counting costs the calls nothing.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use vocabulary::{CallFacts, Party};
 use crate::dispatch::Dispatch;
 use crate::net::streams::Streams;
 use crate::net::udp::UdpCounts;
+use crate::totals::Totals;
 
 /// Bounds of the delay histograms, in seconds: from a good local answer to a ring timeout.
 const DELAYS: [f64; 14] =
@@ -76,7 +78,9 @@ impl Tally {
 
 /// Hands one worker's counters over.
 pub struct WorkerMetrics {
+    number: u8,
     worker: String,
+    totals: Arc<Totals>,
     due: Duration,
     udp: UdpCounts,
     stats: Stats,
@@ -87,9 +91,11 @@ const GAUGES: [&str; 3] = ["calls_live", "calls_talking", "upstream_registered"]
 
 impl WorkerMetrics {
     /// For the worker with this number.
-    pub fn new(worker: u8) -> WorkerMetrics {
+    pub fn new(number: u8, totals: Arc<Totals>) -> WorkerMetrics {
         WorkerMetrics {
-            worker: worker.to_string(),
+            number,
+            worker: number.to_string(),
+            totals,
             due: Duration::ZERO,
             udp: UdpCounts::default(),
             stats: Stats::default(),
@@ -108,6 +114,7 @@ impl WorkerMetrics {
     /// Publishes what has grown since the last time.
     pub fn flush(&mut self, udp: UdpCounts, stats: &Stats, queue: usize, tally: &mut Tally) {
         let worker = || self.worker.clone();
+        self.totals.set(self.number, *stats);
         let last = std::mem::replace(&mut self.udp, udp);
         for (name, now, before) in [
             ("tandem_udp_received_total", udp.received, last.received),

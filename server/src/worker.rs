@@ -30,6 +30,8 @@ const BEHIND_AT: Duration = Duration::from_millis(100);
 const CAUGHT_UP_AT: Duration = Duration::from_millis(20);
 /// From so many datagrams a second on, the worker gathers them instead of waking for each.
 const GATHER_FROM: u64 = 1000;
+/// So many datagrams a round are worth waiting for; more save little.
+const GATHER_COUNT: u64 = 8;
 /// Without anything to do, a look at the clock and the metrics this often.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 
@@ -38,8 +40,8 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 pub struct WorkerSettings {
     /// Its number, which is its shard's.
     pub number: u8,
-    /// While traffic flows, how long datagrams may gather before the worker looks again; zero
-    /// wakes it for each. It trades this much delay for system calls.
+    /// While traffic flows, how long datagrams may gather at most before the worker looks again;
+    /// zero wakes it for each. It trades this much delay for system calls.
     pub gather: Duration,
     /// The processor to stay on.
     pub pin: Option<usize>,
@@ -76,7 +78,7 @@ pub struct Worker<O> {
 struct Traffic {
     since: Duration,
     count: u64,
-    is_dense: bool,
+    per_second: u64,
 }
 
 impl Traffic {
@@ -86,11 +88,20 @@ impl Traffic {
         self.count += datagrams as u64;
         let span = now.saturating_sub(self.since);
         if span >= Traffic::SPAN {
-            self.is_dense =
-                u128::from(self.count) * 1000 >= u128::from(GATHER_FROM) * span.as_millis();
+            let micros = u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
+            self.per_second = self.count.saturating_mul(1_000_000) / micros;
             self.since = now;
             self.count = 0;
         }
+    }
+
+    /// How long to let datagrams gather: until about `GATHER_COUNT` are there, at most `longest`;
+    /// `None` if so few would come that waking for each is as cheap.
+    fn window(&self, longest: Duration) -> Option<Duration> {
+        if self.per_second < GATHER_FROM || longest.is_zero() {
+            return None;
+        }
+        Some(Duration::from_micros(GATHER_COUNT * 1_000_000 / self.per_second).min(longest))
     }
 }
 
@@ -314,8 +325,8 @@ impl<O: Outside> Worker<O> {
         if until.is_zero() {
             return;
         }
-        if self.traffic.is_dense && !self.settings.gather.is_zero() {
-            std::thread::sleep(self.settings.gather.min(until));
+        if let Some(window) = self.traffic.window(self.settings.gather) {
+            std::thread::sleep(window.min(until));
             return;
         }
         if self.mailbox.is_empty_before_sleep() && !self.exchange.has_recorded() {
@@ -357,4 +368,34 @@ impl<O: Outside> Worker<O> {
 /// Keep-alives over UDP (RFC 5626 section 4.4.2 is STUN; most send CRLFs or zeros): no message.
 fn is_keep_alive(datagram: &[u8]) -> bool {
     datagram.len() <= 4 || datagram.iter().all(|byte| matches!(byte, b'\r' | b'\n' | 0 | b' '))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(datagrams_per_50_ms: usize, expected_us: Option<u64>) {
+        let mut traffic = Traffic::default();
+        traffic.add(Duration::from_millis(50), datagrams_per_50_ms);
+        let window = traffic.window(Duration::from_millis(2));
+        assert_eq!(window, expected_us.map(Duration::from_micros));
+    }
+
+    #[test]
+    fn datagrams_gather_only_in_dense_traffic_and_shorter_the_denser_it_is() {
+        check(0, None);
+        check(49, None);
+        check(50, Some(2000));
+        check(140, Some(2000));
+        check(400, Some(1000));
+        check(1000, Some(400));
+    }
+
+    #[test]
+    fn keep_alives_are_no_messages() {
+        assert!(is_keep_alive(b"\r\n\r\n"));
+        assert!(is_keep_alive(&[0; 12]));
+        assert!(!is_keep_alive(b"BYE sip:a SIP/2.0\r\n"));
+    }
 }

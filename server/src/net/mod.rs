@@ -1,6 +1,8 @@
 //! Sockets: UDP inside the workers, TCP, TLS and DNS on the runtime.
 
 mod connection;
+pub mod listeners;
+pub mod lookup;
 pub mod overload;
 pub mod resolver;
 pub mod streams;

@@ -1,0 +1,112 @@
+//! `account …` and `topup`.
+
+use serde_json::{Map, Value, json};
+
+use super::args::{AccountChange, AccountCommand, Limits, TopUp};
+use super::client::{Failure, escape, fresh_key};
+use super::{Context, Outcome, table};
+
+const COLUMNS: [(&str, &str); 8] = [
+    ("ID", "id"),
+    ("NAME", "name"),
+    ("BILLING", "billing"),
+    ("STATUS", "status"),
+    ("BALANCE", "balance"),
+    ("AVAILABLE", "available"),
+    ("CURRENCY", "currency"),
+    ("RATE GROUP", "rate_group"),
+];
+
+pub(super) fn run(context: &Context, command: AccountCommand) -> Outcome {
+    let client = context.client()?;
+    let one = |name: &str| format!("/accounts/{}", escape(name));
+    let patch = |name: &str, body: Value| client.command("PATCH", &one(name), &body);
+    let answer = match command {
+        AccountCommand::List => {
+            context.show_list(&client.get("/accounts")?, &COLUMNS);
+            return Ok(());
+        }
+        AccountCommand::Add { name, postpaid, prepaid: _, currency, change } => {
+            let billing = if postpaid { "postpaid" } else { "prepaid" };
+            let mut body = fields(&change)?;
+            body.insert("name".into(), name.into());
+            body.insert("billing".into(), billing.into());
+            body.insert("currency".into(), currency.into());
+            client.command("POST", "/accounts", &Value::Object(body))?
+        }
+        AccountCommand::Show { name } => client.get(&one(&name))?,
+        AccountCommand::Set { name, change } => patch(&name, Value::Object(fields(&change)?))?,
+        AccountCommand::Block { name } => patch(&name, json!({ "status": "blocked" }))?,
+        AccountCommand::Unblock { name } => patch(&name, json!({ "status": "active" }))?,
+    };
+    context.show(&answer, |answer| print!("{}", table::render_fields(answer)));
+    Ok(())
+}
+
+/// Puts a field in if it was given.
+pub(super) fn put(body: &mut Map<String, Value>, name: &str, value: Option<impl Into<Value>>) {
+    if let Some(value) = value {
+        body.insert(name.to_owned(), value.into());
+    }
+}
+
+/// "none" takes away.
+fn or_none(text: Option<&String>) -> Option<Value> {
+    text.map(|text| if text == "none" { Value::Null } else { text.as_str().into() })
+}
+
+/// Limits, each a number or "none".
+pub(super) fn put_limits(body: &mut Map<String, Value>, limits: &Limits) -> Result<(), String> {
+    let given = [
+        ("calls_in_max", "--in-concurrent", &limits.in_concurrent),
+        ("calls_out_max", "--out-concurrent", &limits.out_concurrent),
+        ("cps_in_max", "--in-cps", &limits.in_cps),
+        ("cps_out_max", "--out-cps", &limits.out_cps),
+    ];
+    for (field, option, text) in given {
+        let Some(text) = text else { continue };
+        let limit = match text.as_str() {
+            "none" => Value::Null,
+            number => number
+                .parse::<u32>()
+                .map(Value::from)
+                .map_err(|_| format!("{option} {number}: write a whole number, or none"))?,
+        };
+        body.insert(field.to_owned(), limit);
+    }
+    Ok(())
+}
+
+fn fields(change: &AccountChange) -> Result<Map<String, Value>, String> {
+    let mut body = Map::new();
+    put(&mut body, "credit_limit", change.credit_limit.clone());
+    put(&mut body, "rate_group", or_none(change.rate_group.as_ref()));
+    put(&mut body, "carrier_rate_group", or_none(change.carrier_rate_group.as_ref()));
+    put_limits(&mut body, &change.limits)?;
+    put(&mut body, "allow_local", change.allow_local);
+    put(&mut body, "local_price", change.local_price.clone());
+    put(&mut body, "allow_loss", change.allow_loss);
+    put(&mut body, "duration_rounding", change.duration_rounding.clone());
+    put(&mut body, "carrier_duration_rounding", change.carrier_duration_rounding.clone());
+    Ok(body)
+}
+
+pub(super) fn top_up(context: &Context, top_up: &TopUp) -> Outcome {
+    let client = context.client()?;
+    let path = format!("/accounts/{}/topups", escape(&top_up.account));
+    let body = json!({ "amount": top_up.amount, "note": top_up.note });
+    let key = top_up.key.clone().unwrap_or_else(fresh_key);
+    let answer = client.command_as("POST", &path, &body, &key).map_err(|failure| match failure {
+        Failure::Broken(what) => {
+            format!("{what}; repeat it with --key {key}, which cannot book it twice")
+        }
+        other => other.into(),
+    })?;
+    context.show(&answer, |answer| {
+        let text = |field: &str| answer[field].as_str().unwrap_or_default().to_owned();
+        let (amount, currency) = (text("amount"), text("currency"));
+        let (account, balance) = (text("account"), text("balance"));
+        println!("booked {amount} {currency} to {account}; its balance is {balance} {currency}");
+    });
+    Ok(())
+}

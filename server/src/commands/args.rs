@@ -1,0 +1,414 @@
+//! The words of the command line.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand};
+
+/// A SIP softswitch that bills as it switches.
+#[derive(Parser)]
+#[command(name = "tandem", version, about, disable_help_subcommand = true)]
+pub(crate) struct Args {
+    /// The configuration file; default tandem.toml if there is one
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// The data directory, instead of the one the configuration names
+    #[arg(long, global = true, value_name = "DIRECTORY")]
+    pub(crate) data: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// What to do; `run` if nothing is said
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Run the switch
+    Run {
+        /// Do not fill an empty data directory with a demo
+        #[arg(long)]
+        no_demo: bool,
+    },
+    /// Check the configuration
+    Check,
+    /// Show the demo's accounts, passwords and commands again
+    Demo,
+    /// Show what the running switch is and does
+    Status,
+    /// Accounts
+    Account {
+        #[command(subcommand)]
+        command: AccountCommand,
+    },
+    /// Pay money into an account (negative: take it back)
+    Topup(TopUp),
+    /// Phones and people that register
+    Subscriber {
+        #[command(subcommand)]
+        command: SubscriberCommand,
+    },
+    /// SIP peers
+    Trunk {
+        #[command(subcommand)]
+        command: Box<TrunkCommand>,
+    },
+    /// Which trunks a prefix goes to
+    Route {
+        #[command(subcommand)]
+        command: RouteCommand,
+    },
+    /// Rate sheets
+    Rates {
+        #[command(subcommand)]
+        command: RatesCommand,
+    },
+    /// Show live calls
+    Live,
+    /// End a call
+    Hangup {
+        /// Its id, from `live`
+        call: String,
+    },
+    /// Show call records, the newest first
+    Cdr(CdrArgs),
+    /// Explain a call: every decision, every leg, every movement of money
+    Why {
+        /// Its id, or the Call-ID of the caller's INVITE
+        call: String,
+    },
+    /// Think a call through without placing it
+    Simulate {
+        /// A subscriber's username or number, or a trunk's name
+        #[arg(long)]
+        from: String,
+        /// The number as it would be dialled
+        #[arg(long)]
+        to: String,
+        /// When, such as 2026-12-01T08:00:00Z; default now
+        #[arg(long)]
+        at: Option<String>,
+    },
+    /// Show who is registered, and where
+    Registrations,
+    /// The books
+    Ledger {
+        #[command(subcommand)]
+        command: LedgerCommand,
+    },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum LedgerCommand {
+    /// Check every invariant, from the data directory alone, while the switch runs or not
+    Check,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum AccountCommand {
+    /// Open an account
+    Add {
+        /// Its name
+        name: String,
+        /// It pays later, up to its credit limit
+        #[arg(long)]
+        postpaid: bool,
+        /// It pays before (the default)
+        #[arg(long, conflicts_with = "postpaid")]
+        prepaid: bool,
+        /// ISO 4217
+        #[arg(long, default_value = "EUR")]
+        currency: String,
+        #[command(flatten)]
+        change: Box<AccountChange>,
+    },
+    /// List all accounts
+    List,
+    /// Show one account
+    Show {
+        /// Its name or id
+        name: String,
+    },
+    /// Change an account
+    Set {
+        /// Its name or id
+        name: String,
+        #[command(flatten)]
+        change: Box<AccountChange>,
+    },
+    /// Refuse its calls
+    Block {
+        /// Its name or id
+        name: String,
+    },
+    /// Take its calls again
+    Unblock {
+        /// Its name or id
+        name: String,
+    },
+}
+
+#[derive(ClapArgs)]
+pub(crate) struct AccountChange {
+    /// How far below zero it may go; for postpaid accounts
+    #[arg(long)]
+    pub(crate) credit_limit: Option<String>,
+    /// What it pays for calls; "none" takes it away
+    #[arg(long)]
+    pub(crate) rate_group: Option<String>,
+    /// What it is paid for calls we send it; "none" takes it away
+    #[arg(long)]
+    pub(crate) carrier_rate_group: Option<String>,
+    #[command(flatten)]
+    pub(crate) limits: Limits,
+    /// Whether it may call other subscribers
+    #[arg(long)]
+    pub(crate) allow_local: Option<bool>,
+    /// What a minute to another subscriber costs
+    #[arg(long)]
+    pub(crate) local_price: Option<String>,
+    /// Whether its calls may go out at a loss
+    #[arg(long)]
+    pub(crate) allow_loss: Option<bool>,
+    /// up, down or nearest
+    #[arg(long)]
+    pub(crate) duration_rounding: Option<String>,
+    /// up, down or nearest
+    #[arg(long)]
+    pub(crate) carrier_duration_rounding: Option<String>,
+}
+
+/// Limits; "none" takes one away.
+#[derive(ClapArgs)]
+pub(crate) struct Limits {
+    /// Calls at the same time that it sends us, or "none"
+    #[arg(long)]
+    pub(crate) in_concurrent: Option<String>,
+    /// Calls at the same time that we send it, or "none"
+    #[arg(long)]
+    pub(crate) out_concurrent: Option<String>,
+    /// New calls a second that it sends us, or "none"
+    #[arg(long)]
+    pub(crate) in_cps: Option<String>,
+    /// New calls a second that we send it, or "none"
+    #[arg(long)]
+    pub(crate) out_cps: Option<String>,
+}
+
+#[derive(ClapArgs)]
+pub(crate) struct TopUp {
+    /// The account's name or id
+    pub(crate) account: String,
+    /// How much, such as 10.50
+    #[arg(allow_negative_numbers = true)]
+    pub(crate) amount: String,
+    /// For the statement
+    #[arg(long, default_value = "")]
+    pub(crate) note: String,
+    /// Names this payment: sent again with the same key, it moves nothing again
+    #[arg(long)]
+    pub(crate) key: Option<String>,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum SubscriberCommand {
+    /// Add a subscriber
+    Add {
+        /// What it registers as
+        username: String,
+        /// Who pays
+        #[arg(long)]
+        account: String,
+        /// What it proves itself with; a random one is made and shown if it is left out
+        #[arg(long)]
+        password: Option<String>,
+        /// The number that rings it and that it calls with
+        #[arg(long)]
+        number: Option<String>,
+        /// How many phones may register at once
+        #[arg(long)]
+        contacts_max: Option<u8>,
+    },
+    /// List all subscribers
+    List,
+    /// Remove a subscriber
+    Remove {
+        /// Its username
+        username: String,
+    },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum TrunkCommand {
+    /// Add a trunk
+    Add {
+        /// Its name
+        name: String,
+        /// Who pays for what it sends us and is paid for what we send it
+        #[arg(long)]
+        account: String,
+        #[command(flatten)]
+        change: TrunkChange,
+    },
+    /// List all trunks
+    List,
+    /// Show one trunk
+    Show {
+        /// Its name or id
+        name: String,
+    },
+    /// Change a trunk
+    Set {
+        /// Its name or id
+        name: String,
+        #[command(flatten)]
+        change: TrunkChange,
+    },
+    /// Remove a trunk and its routes
+    Remove {
+        /// Its name or id
+        name: String,
+    },
+}
+
+#[derive(ClapArgs)]
+pub(crate) struct TrunkChange {
+    /// Whether it is used at all
+    #[arg(long)]
+    pub(crate) enabled: Option<bool>,
+    /// Where we send calls: host, or host:port
+    #[arg(long)]
+    pub(crate) host: Option<String>,
+    /// The port, if it is not in --host
+    #[arg(long)]
+    pub(crate) port: Option<u16>,
+    /// udp, tcp or tls
+    #[arg(long)]
+    pub(crate) transport: Option<String>,
+    /// Where its calls come from: address, address:port or network; may be repeated
+    #[arg(long = "address")]
+    pub(crate) addresses: Vec<String>,
+    /// The user name its calls come with
+    #[arg(long)]
+    pub(crate) ingress_username: Option<String>,
+    /// And its password
+    #[arg(long)]
+    pub(crate) ingress_password: Option<String>,
+    /// The user name we call and register with
+    #[arg(long)]
+    pub(crate) egress_username: Option<String>,
+    /// And its password
+    #[arg(long)]
+    pub(crate) egress_password: Option<String>,
+    /// Whether we register there
+    #[arg(long)]
+    pub(crate) registers: Option<bool>,
+    /// The numbers it sends us, as JSON: {"country":"49","national":"0"}
+    #[arg(long)]
+    pub(crate) ingress_plan: Option<String>,
+    /// The numbers it wants from us, as JSON: {"form":"plus"}
+    #[arg(long)]
+    pub(crate) egress_plan: Option<String>,
+    #[command(flatten)]
+    pub(crate) limits: Limits,
+    /// SIP statuses after which the next trunk is tried, such as 486,603
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) hunt_codes: Option<Vec<u16>>,
+    /// SIP statuses after which no other trunk is tried
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) stop_codes: Option<Vec<u16>>,
+    /// How many seconds it may ring
+    #[arg(long)]
+    pub(crate) ring_timeout: Option<u32>,
+    /// Whether asserted identities pass
+    #[arg(long)]
+    pub(crate) trusted: Option<bool>,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum RouteCommand {
+    /// Send a prefix to a trunk
+    Add {
+        /// Digits; "" covers everything
+        prefix: String,
+        /// The trunk's name
+        #[arg(long)]
+        trunk: String,
+        /// Lower goes first; within one priority the cheapest does
+        #[arg(long, default_value_t = 1)]
+        priority: u16,
+    },
+    /// List all routes
+    List,
+    /// Remove a route
+    Remove {
+        /// Its id, from `route list`
+        id: u64,
+    },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum RatesCommand {
+    /// Import a rate sheet (CSV), whole or not at all
+    Import {
+        /// The file
+        file: PathBuf,
+        /// The rate group it goes into; made if there is none
+        #[arg(long)]
+        group: String,
+        /// The currency of a group that is made
+        #[arg(long, default_value = "EUR")]
+        currency: String,
+        /// Only show what it would change
+        #[arg(long)]
+        preview: bool,
+        /// When rows without a date of their own begin; default now
+        #[arg(long)]
+        valid_from: Option<String>,
+    },
+    /// List rate groups, or the rates of one
+    List {
+        /// The group
+        #[arg(long)]
+        group: Option<String>,
+        /// Only prefixes that begin so
+        #[arg(long, default_value = "", requires = "group")]
+        prefix: String,
+        /// At most so many
+        #[arg(long, default_value_t = 100)]
+        limit: usize,
+    },
+    /// List the sheets that were imported
+    Sheets,
+}
+
+#[derive(ClapArgs)]
+pub(crate) struct CdrArgs {
+    /// Of this account
+    #[arg(long)]
+    pub(crate) account: Option<String>,
+    /// Over this trunk
+    #[arg(long)]
+    pub(crate) trunk: Option<String>,
+    /// Begun at or after
+    #[arg(long)]
+    pub(crate) from: Option<String>,
+    /// Begun before
+    #[arg(long)]
+    pub(crate) till: Option<String>,
+    /// Of this caller
+    #[arg(long)]
+    pub(crate) cli: Option<String>,
+    /// To destinations that begin so
+    #[arg(long)]
+    pub(crate) destination: Option<String>,
+    /// Ended for this cause
+    #[arg(long)]
+    pub(crate) cause: Option<String>,
+    /// Only answered legs, or with false only others
+    #[arg(long)]
+    pub(crate) answered: Option<bool>,
+    /// At most so many
+    #[arg(long, default_value_t = 100)]
+    pub(crate) limit: u32,
+}

@@ -1,0 +1,182 @@
+//! `live`, `hangup`, `cdr`, `why`, `simulate`.
+
+use serde_json::{Value, json};
+
+use super::args::CdrArgs;
+use super::client::{escape, query};
+use super::{Context, Outcome, print_json, table};
+
+/// What one answer of the API holds at most.
+const PAGE: u32 = 10_000;
+
+pub(super) fn live(context: &Context) -> Outcome {
+    let columns = [
+        ("CALL", "call"),
+        ("STATE", "state"),
+        ("ACCOUNT", "account"),
+        ("FROM", "from"),
+        ("TO", "to"),
+        ("IN", "trunk_in"),
+        ("OUT", "trunk_out"),
+        ("TALKED", "talked_s"),
+        ("PAID FOR", "granted_s"),
+    ];
+    context.show_list(&context.client()?.get("/calls")?, &columns);
+    Ok(())
+}
+
+pub(super) fn hang_up(context: &Context, call: &str) -> Outcome {
+    let path = format!("/calls/{}", escape(call));
+    let answer = context.client()?.command("DELETE", &path, &Value::Null)?;
+    context.show(&answer, |_| println!("ended {call}"));
+    Ok(())
+}
+
+pub(super) fn cdr(context: &Context, which: &CdrArgs) -> Outcome {
+    let client = context.client()?;
+    let mut items: Vec<Value> = Vec::new();
+    let mut after = None;
+    loop {
+        let wanted = which.limit.saturating_sub(u32::try_from(items.len()).unwrap_or(u32::MAX));
+        let parts = [
+            ("account", which.account.clone()),
+            ("trunk", which.trunk.clone()),
+            ("from", which.from.clone()),
+            ("till", which.till.clone()),
+            ("cli", which.cli.clone()),
+            ("destination", which.destination.clone()),
+            ("cause", which.cause.clone()),
+            ("answered", which.answered.map(|answered| answered.to_string())),
+            ("limit", Some(wanted.clamp(1, PAGE).to_string())),
+            ("after", after),
+        ];
+        let mut answer = client.get(&format!("/cdrs{}", query(&parts)))?;
+        if let Some(page) = answer["items"].as_array_mut() {
+            items.append(page);
+        }
+        after = answer["next"].as_str().map(str::to_owned);
+        if after.is_none() || items.len() >= which.limit as usize {
+            break;
+        }
+    }
+    if context.json {
+        print_json(&Value::Array(items));
+    } else {
+        print!("{}", table::render(&items, &CDR_COLUMNS));
+    }
+    Ok(())
+}
+
+const CDR_COLUMNS: [(&str, &str); 12] = [
+    ("CALL", "call"),
+    ("LEG", "leg"),
+    ("STARTED", "started_at"),
+    ("ACCOUNT", "account_name"),
+    ("TRUNK", "trunk_name"),
+    ("FROM", "cli"),
+    ("TO", "cld"),
+    ("TALKED S", "talked_s"),
+    ("AMOUNT", "amount"),
+    ("CURRENCY", "currency"),
+    ("CAUSE", "cause"),
+    ("STATUS", "sip_status"),
+];
+
+fn text<'a>(value: &'a Value, field: &str) -> &'a str {
+    value[field].as_str().unwrap_or_default()
+}
+
+fn list<'a>(value: &'a Value, field: &str) -> &'a [Value] {
+    value[field].as_array().map_or(&[], Vec::as_slice)
+}
+
+fn sentences(reasons: &[Value]) {
+    for reason in reasons {
+        println!("  {:<28} {}", text(reason, "code"), text(reason, "sentence"));
+    }
+}
+
+pub(super) fn why(context: &Context, call: &str) -> Outcome {
+    let answer = context.client()?.get(&format!("/why/{}", escape(call)))?;
+    context.show(&answer, |answer| {
+        println!("call {}", text(answer, "call"));
+        println!("\ndecisions");
+        sentences(list(answer, "decisions"));
+        println!("\nlegs");
+        let columns = [
+            ("LEG", "leg"),
+            ("", "direction"),
+            ("ACCOUNT", "account_name"),
+            ("TRUNK", "trunk_name"),
+            ("FROM", "cli"),
+            ("TO", "cld"),
+            ("TALKED S", "talked_s"),
+            ("AMOUNT", "amount"),
+            ("CAUSE", "cause"),
+            ("STATUS", "sip_status"),
+            ("BY", "released_by"),
+        ];
+        print!("{}", table::render(list(answer, "legs"), &columns));
+        println!("\nmovements of money");
+        let columns = [
+            ("KIND", "kind"),
+            ("FROM", "debit_account"),
+            ("TO", "credit_account"),
+            ("AMOUNT", "amount"),
+            ("CURRENCY", "currency"),
+            ("LEG", "leg"),
+        ];
+        print!("{}", table::render(list(answer, "postings"), &columns));
+        let others = list(answer, "others");
+        if !others.is_empty() {
+            let others: Vec<&str> = others.iter().filter_map(Value::as_str).collect();
+            println!("\nother calls with this Call-ID: {}", others.join(", "));
+        }
+    });
+    Ok(())
+}
+
+pub(super) fn simulate(context: &Context, from: &str, to: &str, at: Option<&str>) -> Outcome {
+    let parts = [
+        ("from", Some(from.to_owned())),
+        ("to", Some(to.to_owned())),
+        ("at", at.map(str::to_owned)),
+    ];
+    let answer = context.client()?.get(&format!("/simulate{}", query(&parts)))?;
+    context.show(&answer, tell);
+    Ok(())
+}
+
+fn tell(answer: &Value) {
+    if answer["would_be_placed"] == true {
+        println!("The call would be placed.");
+    } else {
+        let sentence = text(&answer["refusal"], "sentence");
+        println!("The call would be refused with {}: {sentence}", answer["sip_status"]);
+    }
+    println!("\ndecisions");
+    sentences(list(answer, "decisions"));
+    let (trunks, skipped) = (list(answer, "trunks"), list(answer, "skipped"));
+    if !trunks.is_empty() {
+        println!("\ntrunks, in this order");
+        let columns = [("TRUNK", "trunk"), ("COST OF A MINUTE", "cost_of_a_minute")];
+        print!("{}", table::render(trunks, &columns));
+    }
+    if !skipped.is_empty() {
+        println!("\nleft out");
+        for trunk in skipped {
+            println!("  {}: {}", text(trunk, "trunk"), text(trunk, "sentence"));
+        }
+    }
+    if let Some(minute) = answer["price_of_a_minute"].as_str() {
+        println!("\na minute costs {minute} {}", text(answer, "currency"));
+        sentences(list(answer, "price"));
+    }
+    if let Some(seconds) = answer["talk_s_max"].as_u64() {
+        println!("\nthe account can pay for {seconds} s");
+    }
+    // A table of nothing would be noise; one line says that money was not asked.
+    if answer["price_of_a_minute"] == json!(null) && answer["would_be_placed"] == true {
+        println!("\nit costs nothing");
+    }
+}

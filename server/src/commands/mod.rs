@@ -1,0 +1,109 @@
+//! The command line. `run` is the switch; `check` and `ledger check` read files; everything else
+//! asks the running switch over its API, with the token from the data directory.
+
+mod account;
+mod args;
+mod calls;
+mod client;
+mod demo;
+mod rates;
+mod run;
+mod subscriber;
+mod system;
+mod table;
+mod trunk;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Parser;
+use config::Config;
+use serde_json::Value;
+
+use args::{Args, Command};
+use client::Client;
+
+/// What a command has to say when it fails: lines for people, the remedy included.
+pub(crate) type Outcome = Result<(), String>;
+
+/// What every command needs.
+pub(crate) struct Context {
+    config: Config,
+    json: bool,
+}
+
+impl Context {
+    fn new(args: &Args) -> Result<Context, String> {
+        let mut config = match &args.config {
+            Some(path) => Config::read(path).map_err(|problems| problems.to_string())?,
+            None if Path::new(DEFAULT_FILE).exists() => {
+                Config::read(Path::new(DEFAULT_FILE)).map_err(|problems| problems.to_string())?
+            }
+            None => Config::default(),
+        };
+        if let Some(data) = &args.data {
+            config.data_directory = PathBuf::from(data);
+        }
+        Ok(Context { config, json: args.json })
+    }
+
+    fn client(&self) -> Result<Client, String> {
+        Client::of(&self.config)
+    }
+
+    /// Prints an answer: as it came, or in a form for people.
+    fn show(&self, answer: &Value, people: impl FnOnce(&Value)) {
+        if self.json { print_json(answer) } else { people(answer) }
+    }
+
+    /// Prints a list: the bare array, or a table.
+    fn show_list(&self, answer: &Value, columns: &[(&str, &str)]) {
+        let items = &answer["items"];
+        if self.json {
+            print_json(items);
+        } else {
+            print!("{}", table::render(items.as_array().map_or(&[], Vec::as_slice), columns));
+        }
+    }
+}
+
+const DEFAULT_FILE: &str = "tandem.toml";
+
+fn print_json(value: &Value) {
+    println!("{}", serde_json::to_string_pretty(value).expect("a value is always JSON"));
+}
+
+/// Reads the arguments and does what they say.
+pub(crate) fn main() -> ExitCode {
+    let args = Args::parse();
+    match dispatch(args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(what) => {
+            eprintln!("tandem: {what}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(args: Args) -> Outcome {
+    let context = Context::new(&args)?;
+    match args.command.unwrap_or(Command::Run { no_demo: false }) {
+        Command::Run { no_demo } => run::run(&context, no_demo),
+        Command::Check => run::check(&context, args.config.as_deref()),
+        Command::Demo => demo::show(&context),
+        Command::Status => system::status(&context),
+        Command::Account { command } => account::run(&context, command),
+        Command::Topup(top_up) => account::top_up(&context, &top_up),
+        Command::Subscriber { command } => subscriber::run(&context, command),
+        Command::Trunk { command } => trunk::run(&context, *command),
+        Command::Route { command } => trunk::route(&context, command),
+        Command::Rates { command } => rates::run(&context, command),
+        Command::Live => calls::live(&context),
+        Command::Hangup { call } => calls::hang_up(&context, &call),
+        Command::Cdr(which) => calls::cdr(&context, &which),
+        Command::Why { call } => calls::why(&context, &call),
+        Command::Simulate { from, to, at } => calls::simulate(&context, &from, &to, at.as_deref()),
+        Command::Registrations => system::registrations(&context),
+        Command::Ledger { command: args::LedgerCommand::Check } => system::check_ledger(&context),
+    }
+}

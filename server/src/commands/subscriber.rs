@@ -1,0 +1,48 @@
+//! `subscriber …`.
+
+use serde_json::{Map, Value};
+
+use super::account::put;
+use super::args::SubscriberCommand;
+use super::client::escape;
+use super::{Context, Outcome, demo, table};
+
+const COLUMNS: [(&str, &str); 6] = [
+    ("ID", "id"),
+    ("USERNAME", "username"),
+    ("ACCOUNT", "account"),
+    ("NUMBER", "number"),
+    ("CONTACTS", "contacts"),
+    ("AT MOST", "contacts_max"),
+];
+
+pub(super) fn run(context: &Context, command: SubscriberCommand) -> Outcome {
+    let client = context.client()?;
+    match command {
+        SubscriberCommand::List => {
+            context.show_list(&client.get("/subscribers")?, &COLUMNS);
+        }
+        SubscriberCommand::Add { username, account, password, number, contacts_max } => {
+            let is_made = password.is_none();
+            let password = password.unwrap_or_else(demo::random_password);
+            let mut body = Map::new();
+            body.insert("username".into(), username.into());
+            body.insert("account".into(), account.into());
+            body.insert("password".into(), password.as_str().into());
+            put(&mut body, "number", number);
+            put(&mut body, "contacts_max", contacts_max);
+            let mut answer = client.command("POST", "/subscribers", &Value::Object(body))?;
+            if is_made {
+                // Shown this once; only its hashes are kept.
+                answer["password"] = password.into();
+            }
+            context.show(&answer, |answer| print!("{}", table::render_fields(answer)));
+        }
+        SubscriberCommand::Remove { username } => {
+            let path = format!("/subscribers/{}", escape(&username));
+            let answer = client.command("DELETE", &path, &Value::Null)?;
+            context.show(&answer, |_| println!("removed {username}"));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,132 @@
+//! `trunk …` and `route …`.
+
+use serde_json::{Map, Value, json};
+
+use super::account::{put, put_limits};
+use super::args::{RouteCommand, TrunkChange, TrunkCommand};
+use super::client::escape;
+use super::{Context, Outcome, table};
+
+const COLUMNS: [(&str, &str); 8] = [
+    ("ID", "id"),
+    ("NAME", "name"),
+    ("ACCOUNT", "account"),
+    ("ENABLED", "enabled"),
+    ("HOST", "host"),
+    ("PORT", "port"),
+    ("TRANSPORT", "transport"),
+    ("FROM", "addresses"),
+];
+
+pub(super) fn run(context: &Context, command: TrunkCommand) -> Outcome {
+    let client = context.client()?;
+    let one = |name: &str| format!("/trunks/{}", escape(name));
+    let answer = match command {
+        TrunkCommand::List => {
+            context.show_list(&client.get("/trunks")?, &COLUMNS);
+            return Ok(());
+        }
+        TrunkCommand::Add { name, account, change } => {
+            let mut body = fields(change)?;
+            body.insert("name".into(), name.into());
+            body.insert("account".into(), account.into());
+            client.command("POST", "/trunks", &Value::Object(body))?
+        }
+        TrunkCommand::Show { name } => client.get(&one(&name))?,
+        TrunkCommand::Set { name, change } => {
+            client.command("PATCH", &one(&name), &Value::Object(fields(change)?))?
+        }
+        TrunkCommand::Remove { name } => {
+            let answer = client.command("DELETE", &one(&name), &Value::Null)?;
+            context.show(&answer, |_| println!("removed {name} and its routes"));
+            return Ok(());
+        }
+    };
+    context.show(&answer, |answer| print!("{}", table::render_fields(answer)));
+    Ok(())
+}
+
+fn fields(change: TrunkChange) -> Result<Map<String, Value>, String> {
+    let mut body = Map::new();
+    put(&mut body, "enabled", change.enabled);
+    if let Some(host) = change.host {
+        let (host, port) = split_port(&host)?;
+        put(&mut body, "host", Some(host));
+        put(&mut body, "port", port);
+    }
+    put(&mut body, "port", change.port);
+    put(&mut body, "transport", change.transport);
+    let addresses = change.addresses;
+    put(&mut body, "addresses", (!addresses.is_empty()).then_some(addresses));
+    put(&mut body, "ingress_username", change.ingress_username);
+    put(&mut body, "ingress_password", change.ingress_password);
+    put(&mut body, "egress_username", change.egress_username);
+    put(&mut body, "egress_password", change.egress_password);
+    put(&mut body, "registers", change.registers);
+    put(&mut body, "ingress_plan", plan("--ingress-plan", change.ingress_plan)?);
+    put(&mut body, "egress_plan", plan("--egress-plan", change.egress_plan)?);
+    put_limits(&mut body, &change.limits)?;
+    put(&mut body, "hunt_codes", change.hunt_codes);
+    put(&mut body, "stop_codes", change.stop_codes);
+    put(&mut body, "ring_timeout_s", change.ring_timeout);
+    put(&mut body, "trusted", change.trusted);
+    Ok(body)
+}
+
+/// `host`, `host:port`, `[v6]`, `[v6]:port`.
+fn split_port(text: &str) -> Result<(String, Option<u16>), String> {
+    let after_host = if text.starts_with('[') { text.find(']').unwrap_or(0) } else { 0 };
+    let Some(colon) = text[after_host..].rfind(':').map(|at| at + after_host) else {
+        return Ok((text.to_owned(), None));
+    };
+    let port = text[colon + 1..].parse();
+    let port = port.map_err(|_| format!("--host {text}: write host or host:port"))?;
+    Ok((text[..colon].to_owned(), Some(port)))
+}
+
+fn plan(option: &str, text: Option<String>) -> Result<Option<Value>, String> {
+    let parse = |text: String| {
+        serde_json::from_str(&text).map_err(|error| format!("{option}: it is not JSON: {error}"))
+    };
+    text.map(parse).transpose()
+}
+
+pub(super) fn route(context: &Context, command: RouteCommand) -> Outcome {
+    let client = context.client()?;
+    match command {
+        RouteCommand::List => {
+            let columns =
+                [("ID", "id"), ("PREFIX", "prefix"), ("PRIORITY", "priority"), ("TRUNK", "trunk")];
+            context.show_list(&client.get("/routes")?, &columns);
+        }
+        RouteCommand::Add { prefix, trunk, priority } => {
+            let body = json!({ "prefix": prefix, "trunk": trunk, "priority": priority });
+            let answer = client.command("POST", "/routes", &body)?;
+            context.show(&answer, |answer| print!("{}", table::render_fields(answer)));
+        }
+        RouteCommand::Remove { id } => {
+            let answer = client.command("DELETE", &format!("/routes/{id}"), &Value::Null)?;
+            context.show(&answer, |_| println!("removed route {id}"));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, host: &str, port: Option<u16>) {
+        assert_eq!(split_port(text), Ok((host.to_owned(), port)));
+    }
+
+    #[test]
+    fn hosts_are_split_from_ports() {
+        check("a.example", "a.example", None);
+        check("127.0.0.1:5080", "127.0.0.1", Some(5080));
+        check("[::1]", "[::1]", None);
+        check("[::1]:5080", "[::1]", Some(5080));
+        assert!(split_port("a:b").is_err());
+    }
+}

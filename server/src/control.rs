@@ -1,0 +1,247 @@
+//! What the API asks of the running process, answered from the ledger, the journal and the
+//! workers.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use api::{
+    Control, Later, LedgerReport, Payment, PaymentRefused, Simulated, SimulatedPrice, Snapshot,
+    Status,
+};
+use arc_swap::ArcSwap;
+use billing::{
+    AccountView, CreditSettings, Journal, Ledger, LedgerError, Overdraft, Posting, quote,
+};
+use metrics_exporter_prometheus::PrometheusHandle;
+use store::Store;
+use switch::decision::{Decision, Refusal};
+use switch::registrar::StoredBinding;
+use switch::{LiveCall, Shared, Stats};
+use tokio::sync::oneshot;
+use vocabulary::{AccountId, CallId, DecisionLine, SubscriberId, TrunkId, Utc};
+
+use crate::clock::Clock;
+use crate::dispatch::{Dispatch, Letter};
+use crate::totals::Totals;
+
+/// How long a reader waits for the projection before it shows what there is.
+const CATCH_UP_MAX: Duration = Duration::from_secs(2);
+/// A simulated call is priced for this much talk.
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// The running process, as the API sees it.
+pub struct Switchboard {
+    pub(crate) clock: Clock,
+    pub(crate) started_at: Utc,
+    pub(crate) listeners: Vec<String>,
+    pub(crate) workers: usize,
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) credit: CreditSettings,
+    pub(crate) store: Arc<Store>,
+    pub(crate) dispatch: Dispatch,
+    pub(crate) shared: Shared,
+    pub(crate) snapshot: ArcSwap<Snapshot>,
+    pub(crate) totals: Arc<Totals>,
+    pub(crate) prometheus: PrometheusHandle,
+    pub(crate) is_draining: AtomicBool,
+}
+
+impl Switchboard {
+    /// Asks all workers, each of which answers between two rounds.
+    pub(crate) async fn ask_live(&self) -> Vec<LiveCall> {
+        let mut answers = Vec::with_capacity(self.workers);
+        for worker in 0..self.workers {
+            let (ask, answer) = oneshot::channel();
+            let worker = u8::try_from(worker).expect("a shard's number is a byte");
+            self.dispatch.send(worker, Letter::Live(ask));
+            answers.push(answer);
+        }
+        let mut calls = Vec::new();
+        for answer in answers {
+            // A worker that has ended has no calls.
+            calls.extend(answer.await.unwrap_or_default());
+        }
+        calls.sort_by_key(|call| call.call);
+        calls
+    }
+
+    fn book(&self, payment: Payment) -> Result<u64, PaymentRefused> {
+        let view = self.ledger.account(payment.account).ok_or(PaymentRefused::NoAccount)?;
+        let (currency, at) = (view.terms.currency, self.clock.now().utc);
+        let Payment { op, account, amount, note } = payment;
+        let posting = if amount.is_negative() {
+            Posting::adjustment(op, account, amount, currency, at, note)
+        } else {
+            Posting::top_up(op, account, amount, currency, at, note)
+        };
+        let journal: &dyn Journal = &**self.store.journal();
+        match self.ledger.post(posting, Overdraft::Refuse, journal) {
+            Ok((_, position)) => Ok(position.0),
+            Err(LedgerError::NoAccount(_)) => Err(PaymentRefused::NoAccount),
+            Err(LedgerError::Differs) => Err(PaymentRefused::Differs),
+            Err(error) => Err(PaymentRefused::Amount(error.to_string())),
+        }
+    }
+}
+
+impl Control for Switchboard {
+    fn now(&self) -> Utc {
+        self.clock.now().utc
+    }
+
+    fn publish(&self, snapshot: &Snapshot) {
+        for (account, terms) in &*snapshot.terms {
+            if let Err(error) = self.ledger.set_terms(*account, *terms) {
+                tracing::error!(%account, %error, "the ledger refuses an account's terms");
+            }
+        }
+        self.snapshot.store(Arc::new(snapshot.clone()));
+        self.dispatch.send_all(|| Letter::RateBook(Arc::clone(&snapshot.rate_book)));
+        self.dispatch.send_all(|| Letter::Directory(Arc::clone(&snapshot.directory)));
+    }
+
+    fn balance(&self, account: AccountId) -> Option<AccountView> {
+        self.ledger.account(account)
+    }
+
+    fn pay(&self, payment: Payment) -> Later<'_, Result<(), PaymentRefused>> {
+        Box::pin(async move {
+            let position = self.book(payment)?;
+            self.store.journal().durable_at(position).await;
+            Ok(())
+        })
+    }
+
+    fn live_calls(&self) -> Later<'_, Vec<LiveCall>> {
+        Box::pin(self.ask_live())
+    }
+
+    fn hang_up(&self, call: CallId) -> Later<'_, bool> {
+        Box::pin(async move {
+            let is_live = self.ask_live().await.iter().any(|live| live.call == call);
+            if is_live {
+                self.dispatch.send(call.shard(), Letter::HangUp(call));
+            }
+            is_live
+        })
+    }
+
+    fn bindings(&self, subscriber: SubscriberId) -> Vec<StoredBinding> {
+        let now = self.clock.now().utc;
+        let contacts = self.shared.bindings.contacts(subscriber, now);
+        contacts.iter().map(switch::registrar::Binding::stored).collect()
+    }
+
+    fn simulate(&self, from: &str, to: &str, at: Utc) -> Simulated {
+        let snapshot = self.snapshot.load();
+        let name = |trunk: TrunkId| {
+            let row = snapshot.directory.trunk(trunk);
+            row.map_or_else(|| trunk.to_string(), |row| row.name.clone())
+        };
+        let thought = switch::routing::simulate(&snapshot.directory, from, to, at);
+        let decisions = thought.decisions.iter().map(|decision| decision.line()).collect();
+        let mut simulated = Simulated { decisions, ..Simulated::default() };
+        if let Err(refusal) = &thought.outcome {
+            simulated.refusal = Some((refusal.sip_status(), line(refusal.clone())));
+        }
+        let Some(request) = &thought.authorize else { return simulated };
+        match quote(&self.ledger, &snapshot.rate_book, &self.credit, request, MINUTE) {
+            Ok(quote) => {
+                simulated.decisions.extend(quote.decisions);
+                simulated.price = price(&quote);
+                for (trunk, cost) in quote.costs {
+                    simulated.trunks.push(name(trunk));
+                    if let Ok(cost) = cost {
+                        simulated.costs.push((name(trunk), cost.amount));
+                    }
+                }
+                let skipped = quote.skipped.into_iter();
+                simulated.skipped = skipped.map(|s| (name(s.trunk), s.reason)).collect();
+            }
+            Err(refused) => {
+                let refusal = Refusal::from(refused);
+                simulated.refusal = Some((refusal.sip_status(), line(refusal)));
+            }
+        }
+        simulated
+    }
+
+    fn check_ledger(&self) -> Later<'_, LedgerReport> {
+        Box::pin(async move {
+            let books = self.ledger.check();
+            let mut report = LedgerReport {
+                counted: vec![
+                    ("accounts", books.accounts as u64),
+                    ("reservations", books.reservations as u64),
+                ],
+                faults: books.problems,
+            };
+            match store::ledger_check(self.store.data_dir().paths().root()).await {
+                Ok(stored) => {
+                    for check in stored.checks {
+                        report.counted.push((check.code, check.count));
+                        if check.offender_count > 0 {
+                            let some = check.offenders.join(", ");
+                            let count = check.offender_count;
+                            report.faults.push(format!(
+                                "{}: broken {count} times, first by {some}",
+                                check.sentence
+                            ));
+                        }
+                    }
+                }
+                Err(error) => report.faults.push(format!("the check could not be made: {error}")),
+            }
+            report
+        })
+    }
+
+    fn catch_up(&self) -> Later<'_, ()> {
+        Box::pin(async move {
+            let _ = tokio::time::timeout(CATCH_UP_MAX, self.store.flush()).await;
+        })
+    }
+
+    fn status(&self) -> Status {
+        let stats: Stats = self.totals.sum();
+        let mut counters: Vec<(&'static str, u64)> = stats.values().collect();
+        let journal = self.store.journal();
+        counters.push(("journal_lag_bytes", journal.end().saturating_sub(journal.durable())));
+        counters.push(("journal_failures", journal.failures()));
+        counters.push(("projection_lag_bytes", self.store.projection().lag()));
+        counters.push(("projection_failures", self.store.projection().failures()));
+        Status {
+            started_at: self.started_at,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            listeners: self.listeners.clone(),
+            workers: self.workers,
+            is_draining: self.is_draining.load(Ordering::Relaxed),
+            counters,
+        }
+    }
+
+    fn metrics(&self) -> String {
+        self.prometheus.render()
+    }
+}
+
+fn line(refusal: Refusal) -> DecisionLine {
+    Decision::Refused(refusal).line()
+}
+
+fn price(quote: &billing::Quote) -> SimulatedPrice {
+    let lines = quote.charge.as_ref().map(|charge| {
+        let line = |line: &billing::ChargeLine| DecisionLine {
+            code: line.code,
+            sentence: line.sentence.clone(),
+        };
+        charge.lines.iter().map(line).collect()
+    });
+    let amount = quote.charge.as_ref().ok().map(|charge| charge.amount);
+    SimulatedPrice {
+        minute: amount.map(|amount| (amount, quote.rate.currency.to_string())),
+        talk_seconds_max: Some(quote.longest_talk.as_secs()),
+        lines: lines.unwrap_or_default(),
+    }
+}

@@ -1,0 +1,465 @@
+//! Starting and ending the process. Start: data directory, recovery, snapshots, sockets, workers,
+//! API. End: no new calls, the live ones up to a limit, settled, journal and database written.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use api::{Api, ApiConfig, Control, Snapshot, Token};
+use arc_swap::ArcSwap;
+use billing::{CreditControl, Ledger};
+use config::Config;
+use sip::auth::NonceCounts;
+use store::directory::DirectoryStore;
+use store::journal::JournalOptions;
+use store::{Opening, Store};
+use switch::admission::Admission;
+use switch::registrar::Bindings;
+use switch::{HostToResolve, QueryId, Shared};
+use tokio::runtime::Runtime;
+use tokio::sync::{oneshot, watch};
+
+use crate::clock::Clock;
+use crate::control::Switchboard;
+use crate::dispatch::{Dispatch, Letter};
+use crate::exchange::{Exchange, Outside};
+use crate::mailbox::mailbox;
+use crate::metrics::WorkerMetrics;
+use crate::net::listeners::{self, Bound};
+use crate::net::lookup::Lookup;
+use crate::net::streams::Streams;
+use crate::net::tls::TlsClient;
+use crate::secrets::{self, Secrets};
+use crate::totals::Totals;
+use crate::worker::{Parts, Port, Worker, WorkerSettings};
+use crate::{metrics, settings, shutdown};
+
+/// A mailbox holds this many times the mark beyond which new work is refused: room for what must
+/// be served.
+const MAILBOX_ROOM: usize = 8;
+/// How long datagrams gather at most in dense traffic. Measured on loopback (CPU for one datagram in
+/// and one out): at 2,800 a second 7.9 µs when each wakes the worker, 3.6 µs with this; at 20,000 a
+/// second 3.4 and 2.1.
+const GATHER: Duration = Duration::from_millis(2);
+/// How long released calls may take to say goodbye at the end.
+const GOODBYE: Duration = Duration::from_secs(5);
+/// How often the end looks whether it is there.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Why the process cannot start, or did not end well.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The data directory.
+    #[error("the data directory cannot be opened: {0}")]
+    Open(#[from] store::OpenError),
+    /// What is in it.
+    #[error("the directory of accounts cannot be read: {0}")]
+    Directory(#[from] store::directory::ChangeError),
+    /// Randomness, and what is kept of it.
+    #[error(transparent)]
+    Secrets(#[from] secrets::SecretsError),
+    /// The ledger.
+    #[error("an account cannot be used: {0}")]
+    Ledger(#[from] billing::LedgerError),
+    /// A socket.
+    #[error("{what}: {source}")]
+    Socket {
+        /// Which.
+        what: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// Certificates.
+    #[error("TLS: {0}")]
+    Tls(#[from] crate::net::tls::TlsError),
+    /// The administrator's token.
+    #[error(transparent)]
+    Token(#[from] api::TokenError),
+    /// Metrics.
+    #[error("metrics: {0}")]
+    Metrics(#[from] metrics_exporter_prometheus::BuildError),
+    /// Threads, signals, randomness.
+    #[error("{0}")]
+    System(#[from] io::Error),
+    /// The end.
+    #[error("the database could not be brought up to date at the end: {0}")]
+    Close(#[from] store::ReplayError),
+    /// A worker.
+    #[error("a worker has died")]
+    WorkerDied,
+}
+
+/// Runs until a signal ends it. The store's tables are brought up to date before the return.
+pub fn run(config: Config) -> Result<(), RunError> {
+    run_and_tell(config, |_| {})
+}
+
+/// The same; `started` hears of it once calls are taken.
+pub fn run_and_tell(
+    config: Config,
+    started: impl FnOnce(&Arc<Switchboard>),
+) -> Result<(), RunError> {
+    raise_file_limit();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("runtime")
+        .enable_all()
+        .build()?;
+    let running = Running::start(config, &runtime)?;
+    started(&running.switchboard);
+    runtime.block_on(running.until_signal());
+    running.end(&runtime)
+}
+
+/// Every call takes sockets of no kind, but connections, files and the database do.
+fn raise_file_limit() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let raised = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(soft, hard)| {
+        if soft < hard { setrlimit(Resource::RLIMIT_NOFILE, hard, hard) } else { Ok(()) }
+    });
+    if let Err(error) = raised {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+    }
+}
+
+/// What a worker's shard asks of the rest of the process.
+struct Desk {
+    worker: u8,
+    lookup: Lookup,
+    store: Arc<Store>,
+}
+
+impl Outside for Desk {
+    fn resolve(&self, query: QueryId, host: HostToResolve) {
+        self.lookup.ask(self.worker, query, host);
+    }
+
+    fn keep_bindings(
+        &self,
+        subscriber: vocabulary::SubscriberId,
+        bindings: Vec<switch::registrar::StoredBinding>,
+    ) {
+        self.store.journal().append_bindings(&store::BindingSet { subscriber, bindings });
+    }
+}
+
+/// A started process.
+struct Running {
+    switchboard: Arc<Switchboard>,
+    threads: Vec<JoinHandle<()>>,
+    signal: watch::Receiver<bool>,
+    worker_died: Arc<AtomicBool>,
+    stop_api: oneshot::Sender<()>,
+    api: tokio::task::JoinHandle<()>,
+    drain_limit: Duration,
+    tasks: Vec<tokio::task::JoinHandle<()>>,
+}
+
+impl Running {
+    fn start(config: Config, runtime: &Runtime) -> Result<Running, RunError> {
+        let clock = Clock::start();
+        let _inside = runtime.enter();
+        let signal = shutdown::listen()?;
+        let opened = runtime.block_on(open(&config, clock))?;
+        let bound = listeners::bind(&config.listeners, settings::workers(&config))?;
+        let workers = settings::workers(&config);
+        let prometheus = metrics::install()?;
+        let (posts, mailboxes) = mailboxes(workers, config.limits.queue_max)?;
+        let dispatch = Dispatch::new(posts, config.limits.queue_max, config.limits.retry_after);
+        let tls = TlsClient::new(&[])?;
+        let streams = Streams::new(
+            settings::streams(&config),
+            Arc::new(dispatch.clone()),
+            tls.clone(),
+            bound.addresses.clone(),
+            runtime.handle().clone(),
+        );
+        let lookup = Lookup::new(tls, dispatch.clone(), runtime.handle().clone());
+        let totals = Arc::new(Totals::new(workers.into()));
+        let switchboard = Arc::new(Switchboard {
+            clock,
+            started_at: clock.now().utc,
+            listeners: bound.names.clone(),
+            workers: workers.into(),
+            ledger: opened.ledger,
+            credit: settings::credit(&config),
+            store: Arc::new(opened.store),
+            dispatch,
+            shared: opened.shared,
+            snapshot: ArcSwap::from_pointee(opened.snapshot),
+            totals,
+            prometheus,
+            is_draining: AtomicBool::new(false),
+        });
+        let worker_died = Arc::new(AtomicBool::new(false));
+        let Bound { udp, streams: accepting, advertised, .. } = bound;
+        let make = Make {
+            config: &config,
+            switchboard: &switchboard,
+            streams: &streams,
+            lookup: &lookup,
+            secrets: opened.secrets,
+            listeners: advertised,
+            worker_died: &worker_died,
+        };
+        let mut threads = Vec::new();
+        for (number, (mailbox, sockets)) in (0..).zip(mailboxes.into_iter().zip(udp)) {
+            threads.push(make.worker(number, mailbox, sockets)?);
+        }
+        // Not before recovery has closed what was open: a heartbeat proves that calls live.
+        switchboard.store.journal().start_heartbeat(move || clock.now().utc);
+        let mut tasks: Vec<_> = accepting
+            .into_iter()
+            .map(|(number, listener, tls)| {
+                let accept = crate::net::tcp::accept(listener, number, tls, streams.clone());
+                runtime.spawn(accept)
+            })
+            .collect();
+        tasks.push(runtime.spawn(each_second(Arc::clone(&switchboard), streams)));
+        let (stop_api, stopped) = oneshot::channel();
+        let api = runtime.block_on(serve_api(&config, &switchboard, opened.directory, stopped))?;
+        tracing::info!(listeners = ?switchboard.listeners, workers, "taking calls");
+        let drain_limit = config.calls.drain_limit;
+        Ok(Running { switchboard, threads, signal, worker_died, stop_api, api, drain_limit, tasks })
+    }
+
+    /// Waits for a signal, or for a worker that should not have ended.
+    async fn until_signal(&self) {
+        let mut signal = self.signal.clone();
+        let mut look = tokio::time::interval(Duration::from_secs(1));
+        loop {
+            tokio::select! {
+                _ = signal.wait_for(|asked| *asked) => return,
+                _ = look.tick() => if self.worker_died.load(Ordering::Relaxed) { return },
+            }
+        }
+    }
+
+    /// Takes no new calls, waits for the live ones, ends the rest, and closes the store.
+    fn end(self, runtime: &Runtime) -> Result<(), RunError> {
+        let dispatch = &self.switchboard.dispatch;
+        self.switchboard.is_draining.store(true, Ordering::Relaxed);
+        dispatch.send_all(|| Letter::Drain);
+        let died = || self.worker_died.load(Ordering::Relaxed);
+        if !died() {
+            runtime.block_on(self.calls_gone(self.drain_limit));
+            dispatch.send_all(|| Letter::ReleaseAll);
+            runtime.block_on(self.calls_gone(GOODBYE));
+        }
+        dispatch.send_all(|| Letter::Stop);
+        let mut is_whole = true;
+        for thread in self.threads {
+            is_whole &= thread.join().is_ok();
+        }
+        let _ = self.stop_api.send(());
+        for task in &self.tasks {
+            task.abort();
+        }
+        runtime.block_on(async {
+            let _ = tokio::time::timeout(GOODBYE, self.api).await;
+            for task in self.tasks {
+                let _ = task.await;
+            }
+        });
+        let store = Arc::clone(&self.switchboard.store);
+        drop(self.switchboard);
+        match Arc::try_unwrap(store) {
+            Ok(store) => runtime.block_on(store.close())?,
+            // A request of the API outlived its limit; what matters is that the journal is whole.
+            Err(store) => store.journal().close(),
+        }
+        tracing::info!("ended");
+        if is_whole { Ok(()) } else { Err(RunError::WorkerDied) }
+    }
+
+    async fn calls_gone(&self, limit: Duration) {
+        let gone = async {
+            while !self.switchboard.ask_live().await.is_empty() {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        if tokio::time::timeout(limit, gone).await.is_err() {
+            tracing::warn!(?limit, "calls are still live");
+        }
+    }
+}
+
+/// The data directory, recovered, and all that is made of it.
+struct Opened {
+    store: Store,
+    directory: DirectoryStore,
+    snapshot: Snapshot,
+    ledger: Arc<Ledger>,
+    shared: Shared,
+    secrets: Secrets,
+}
+
+async fn open(config: &Config, clock: Clock) -> Result<Opened, RunError> {
+    let opening = Opening::begin(&config.data_directory, JournalOptions::default()).await?;
+    let paths = store::DataPaths::new(&config.data_directory);
+    let directory = DirectoryStore::open(&paths.database()).await?;
+    let secrets = secrets::load(&directory).await?;
+    let snapshot = api::load(&directory, settings::switch(config), secrets.seed).await?;
+    let ledger = Arc::new(Ledger::new());
+    for (account, terms) in &*snapshot.terms {
+        ledger.set_terms(*account, *terms)?;
+    }
+    let mut store = opening.recover(&ledger).await?;
+    let report = store.report();
+    tracing::info!(
+        start = store.start_number(),
+        replayed = report.replayed,
+        closed = report.closed.len(),
+        torn = report.torn.is_some(),
+        "books recovered"
+    );
+    let bindings = Bindings::default();
+    for set in store.take_bindings() {
+        if snapshot.directory.subscriber(set.subscriber).is_some() {
+            bindings.restore(set.subscriber, set.bindings);
+        }
+    }
+    tracing::info!(subscribers = bindings.len(), at = ?clock.now().utc, "registrations restored");
+    let shared = Shared {
+        bindings: Arc::new(bindings),
+        admission: Arc::new(Admission::default()),
+        nonces: Arc::new(NonceCounts::default()),
+    };
+    Ok(Opened { store, directory, snapshot, ledger, shared, secrets })
+}
+
+type Mailboxes =
+    (Vec<crate::mailbox::Post<Letter>>, Vec<crate::mailbox::Mailbox<Letter>>);
+
+fn mailboxes(workers: u8, mark: usize) -> io::Result<Mailboxes> {
+    let made = (0..workers).map(|_| mailbox(mark.saturating_mul(MAILBOX_ROOM)));
+    Ok(made.collect::<io::Result<Vec<_>>>()?.into_iter().unzip())
+}
+
+/// What every worker is made of.
+struct Make<'a> {
+    config: &'a Config,
+    switchboard: &'a Arc<Switchboard>,
+    streams: &'a Streams,
+    lookup: &'a Lookup,
+    secrets: Secrets,
+    listeners: Vec<sip::endpoint::Listener>,
+    worker_died: &'a Arc<AtomicBool>,
+}
+
+impl Make<'_> {
+    fn worker(
+        &self,
+        number: u8,
+        mailbox: crate::mailbox::Mailbox<Letter>,
+        sockets: Vec<(u16, socket2::Socket)>,
+    ) -> io::Result<JoinHandle<()>> {
+        let Switchboard { clock, ledger, store, dispatch, totals, .. } = &**self.switchboard;
+        let snapshot = self.switchboard.snapshot.load_full();
+        let shard = switch::Shard::new(
+            self.shard_config(number),
+            self.switchboard.shared.clone(),
+            Arc::clone(&snapshot.directory),
+        );
+        let journal = Arc::clone(store.journal());
+        let mut credit = CreditControl::new(Arc::clone(ledger), journal.clone());
+        credit.set_settings(self.switchboard.credit);
+        credit.set_rate_book(Arc::clone(&snapshot.rate_book));
+        let lookup = self.lookup.clone();
+        let desk = Desk { worker: number, lookup, store: Arc::clone(store) };
+        let exchange = Exchange::new(shard, credit, journal, desk);
+        let (post, waits) = (dispatch.posts()[usize::from(number)].clone(), exchange.is_waiting());
+        store.journal().on_durable(Arc::new(move |_| {
+            if waits.load(Ordering::SeqCst) {
+                post.wake();
+            }
+        }));
+        let settings = WorkerSettings { number, gather: GATHER, pin: None };
+        let (clock, dispatch) = (*clock, dispatch.clone());
+        let streams = self.streams.clone();
+        let metrics = WorkerMetrics::new(number, Arc::clone(totals));
+        let alarm = Alarm(Arc::clone(self.worker_died));
+        std::thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
+            let _alarm = alarm;
+            let port = |(listener, socket)| Port { listener, udp: crate::net::udp::UdpPort::new(socket) };
+            let ports = sockets.into_iter().map(port).collect();
+            let parts =
+                Parts { settings, clock, ports, mailbox, dispatch, streams, exchange, metrics };
+            Worker::new(parts).run();
+        })
+    }
+
+    fn shard_config(&self, number: u8) -> switch::ShardConfig {
+        let workers = self.switchboard.workers;
+        let calls_max = self.config.limits.calls_max.div_ceil(workers).min(1 << 23);
+        switch::ShardConfig {
+            shard: number,
+            shards: u8::try_from(workers).expect("a shard's number is a byte"),
+            start: self.switchboard.store.start_number(),
+            listeners: self.listeners.clone(),
+            calls_max: u32::try_from(calls_max).expect("limited above"),
+            server_name: concat!("Tandem/", env!("CARGO_PKG_VERSION")).to_owned(),
+            seed: self.secrets.seed ^ u64::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15),
+            nonce_secret: self.secrets.nonce,
+        }
+    }
+}
+
+/// Says so if its worker ends by a panic.
+struct Alarm(Arc<AtomicBool>);
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+/// The figures that belong to no worker, and the books' own housekeeping.
+async fn each_second(switchboard: Arc<Switchboard>, streams: Streams) {
+    let mut second = tokio::time::interval(Duration::from_secs(1));
+    loop {
+        second.tick().await;
+        let Switchboard { store, dispatch, ledger, clock, prometheus, .. } = &*switchboard;
+        let journal = store.journal();
+        let lag = journal.end().saturating_sub(journal.durable());
+        metrics::publish_shared(&streams, dispatch, lag, store.projection().lag());
+        prometheus.run_upkeep();
+        ledger.expire(clock.now().utc);
+    }
+}
+
+async fn serve_api(
+    config: &Config,
+    switchboard: &Arc<Switchboard>,
+    directory: DirectoryStore,
+    stopped: oneshot::Receiver<()>,
+) -> Result<tokio::task::JoinHandle<()>, RunError> {
+    let address: SocketAddr = config.api.address;
+    let socket = |source| RunError::Socket { what: format!("the API at {address}"), source };
+    let listener = tokio::net::TcpListener::bind(address).await.map_err(socket)?;
+    let control: Arc<dyn Control> = switchboard.clone();
+    let api = Api::new(ApiConfig {
+        store: directory,
+        control,
+        token: Token::read_or_create(&config.data_directory)?,
+        settings: settings::switch(config),
+        seed: secrets::fresh_seed()?,
+        body_bytes_max: config.api.body_bytes_max,
+        import_bytes_max: config.api.import_bytes_max,
+        request_timeout: config.api.request_timeout,
+    })
+    .await?;
+    let serving = axum::serve(listener, api.router()).with_graceful_shutdown(async {
+        let _ = stopped.await;
+    });
+    Ok(tokio::spawn(async move {
+        if let Err(error) = serving.await {
+            tracing::error!(%error, "the API has ended");
+        }
+    }))
+}

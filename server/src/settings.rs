@@ -1,0 +1,133 @@
+//! The configuration, in the words of those who use it.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::time::Duration;
+
+use billing::CreditSettings;
+use config::{Config, Listener, RedirectPolicy, Transport};
+use switch::directory::{RedirectPolicy as Redirects, Settings};
+
+use crate::net::streams::StreamLimits;
+
+/// A 3xx may send a call on so often, where it is followed at all.
+const REDIRECTS_MAX: u8 = 3;
+
+/// What the switch is told about this machine and its rules.
+pub fn switch(config: &Config) -> Settings {
+    let calls = &config.calls;
+    Settings {
+        realm: config.realm.clone(),
+        domains: config.domains.clone(),
+        registration_min: config.registrations.expires_min,
+        registration_default: config.registrations.expires_default,
+        registration_max: config.registrations.expires_max,
+        ring_timeout: calls.ring_timeout,
+        duration_max: calls.length_max,
+        redirects: match calls.redirect {
+            RedirectPolicy::Refuse => Redirects::Reject,
+            RedirectPolicy::Follow => Redirects::Follow { hops_max: REDIRECTS_MAX },
+        },
+        retry_after_secs: seconds(config.limits.retry_after),
+        session_expires: Some(calls.session_expires),
+        session_min: calls.session_expires_min,
+        ..Settings::default()
+    }
+}
+
+/// How credit control cuts its slices.
+pub fn credit(config: &Config) -> CreditSettings {
+    CreditSettings {
+        first_slice_seconds: seconds(config.slices.first),
+        longest_slice_seconds: seconds(config.slices.longest),
+        ..CreditSettings::default()
+    }
+}
+
+/// What peers on streams may make us hold.
+pub fn streams(config: &Config) -> StreamLimits {
+    StreamLimits {
+        connections_max: config.limits.connections_max,
+        connections_per_address_max: config.limits.connections_per_address_max,
+        idle: config.limits.connection_idle,
+        message_bytes_max: config.limits.message_bytes_max,
+        ..StreamLimits::default()
+    }
+}
+
+fn seconds(duration: Duration) -> u32 {
+    u32::try_from(duration.as_secs()).unwrap_or(u32::MAX)
+}
+
+/// How many workers: as configured, or one a core.
+pub fn workers(config: &Config) -> u8 {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let workers = if config.workers == 0 { cores } else { config.workers };
+    u8::try_from(workers).unwrap_or(u8::MAX)
+}
+
+/// The transport in the words of `sip`.
+pub fn transport(transport: Transport) -> sip::transport::Transport {
+    match transport {
+        Transport::Udp => sip::transport::Transport::Udp,
+        Transport::Tcp => sip::transport::Transport::Tcp,
+        Transport::Tls => sip::transport::Transport::Tls,
+    }
+}
+
+/// What peers are told to send to.
+pub fn advertised(listener: &Listener, bound: SocketAddr) -> String {
+    if let Some(advertised) = &listener.advertised {
+        return advertised.clone();
+    }
+    let ip = if bound.ip().is_unspecified() { own_address(bound.ip()) } else { bound.ip() };
+    SocketAddr::new(ip, bound.port()).to_string()
+}
+
+/// The address that this machine would use towards the world; nothing is sent to find out.
+fn own_address(wildcard: IpAddr) -> IpAddr {
+    let (any, world): (IpAddr, IpAddr) = if wildcard.is_ipv4() {
+        (Ipv4Addr::UNSPECIFIED.into(), Ipv4Addr::new(192, 0, 2, 1).into())
+    } else {
+        (Ipv6Addr::UNSPECIFIED.into(), Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into())
+    };
+    let chosen = UdpSocket::bind((any, 0)).and_then(|socket| {
+        socket.connect((world, 5060))?;
+        socket.local_addr()
+    });
+    // Without any route only this machine can call.
+    let loopback =
+        if wildcard.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
+    chosen.map_or(loopback, |address| address.ip())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(advertised_as: Option<&str>, bound: &str, expected: &str) {
+        let bound = bound.parse().unwrap();
+        let advertised_as = advertised_as.map(str::to_owned);
+        let transport = Transport::Udp;
+        let listener = Listener { transport, address: bound, advertised: advertised_as, tls: None };
+        assert_eq!(advertised(&listener, bound), expected);
+    }
+
+    #[test]
+    fn peers_are_told_where_to_send() {
+        check(None, "127.0.0.1:5060", "127.0.0.1:5060");
+        check(None, "[::1]:5070", "[::1]:5070");
+        check(Some("sip.example.com"), "0.0.0.0:5060", "sip.example.com");
+    }
+
+    #[test]
+    fn a_wildcard_is_never_told() {
+        for bound in ["0.0.0.0:5060", "[::]:5060"] {
+            let bound: SocketAddr = bound.parse().unwrap();
+            let transport = Transport::Udp;
+            let listener = Listener { transport, address: bound, advertised: None, tls: None };
+            let told: SocketAddr = advertised(&listener, bound).parse().unwrap();
+            assert!(!told.ip().is_unspecified() && told.port() == 5060);
+        }
+    }
+}
