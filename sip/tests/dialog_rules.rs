@@ -1,4 +1,5 @@
 //! Dialogs on both sides as RFC 3261 section 12 makes them, from messages as they come.
+#![allow(clippy::unwrap_used)] // All of it is test.
 
 use bytes::Bytes;
 use sip::dialog::{CSeqOrder, Dialog, Identity, NoDialog};

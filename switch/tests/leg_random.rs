@@ -109,6 +109,9 @@ proptest! {
                 prop_assert!(index > 0 || count("updated") <= updates[side], "{words:?}");
                 prop_assert!(index > 0 || count("informed") <= infos[side], "{words:?}");
             }
+            let endpoint = &world.sides[side].endpoint;
+            let left = (endpoint.transactions(), endpoint.armed());
+            prop_assert_eq!(left, (0, 0), "side {}: {:#?}", side, world.labels());
             for leg in &world.sides[side].legs {
                 prop_assert!(leg.is_over(), "side {side}: {:#?}", world.labels());
                 prop_assert!(leg.poll_timeout().is_none());

@@ -115,6 +115,21 @@ fn a_challenge_is_answered_once() {
 }
 
 #[test]
+fn a_stale_nonce_is_worth_another_try() {
+    let mut world = World::new();
+    world.challenged = vec![Method::Invite];
+    world.stale_nonces = 1;
+    let mut outgoing = World::outgoing(sdp("offer"));
+    outgoing.credentials = World::credentials();
+    world.call(outgoing);
+    world.run_for(SOON);
+    world.tell(CALLEE, answer(sdp("answer")));
+    world.run_for(SOON);
+    world.check_said(CALLER, &["answer answer"]);
+    assert_eq!(world.count("> ACK 3 ACK"), 1);
+}
+
+#[test]
 fn a_challenge_without_credentials_ends_the_attempt() {
     let mut world = World::new();
     world.challenged = vec![Method::Invite];
@@ -339,7 +354,8 @@ fn branches_of_a_fork_ring_in_dialogs_of_their_own() {
     world.run_for(SOON);
     let first = world.last("< 183 1 INVITE").clone();
     let tag = first.header("To").unwrap().rsplit("tag=").next().unwrap();
-    let text = first.text().replace(tag, "other-branch").replace("Contact: <sip:", "Contact: <sip:b@");
+    let text =
+        first.text().replace(tag, "other-branch").replace("Contact: <sip:", "Contact: <sip:b@");
     world.inject(CALLER, &text);
     world.run_for(SOON);
     let prack = world.last("> PRACK 2 PRACK");
@@ -361,9 +377,12 @@ fn an_offer_in_a_prack_passes_as_an_update() {
     world.call(World::outgoing(sdp("offer")));
     world.run_for(SOON);
     // The caller's own PRACK is lost; one with an offer comes instead.
-    world.fates = Box::new(|packet| {
-        if packet.label() == "PRACK 2 PRACK" { Fate::Drop } else { Fate::Deliver }
-    });
+    world.fates =
+        Box::new(
+            |packet| {
+                if packet.label() == "PRACK 2 PRACK" { Fate::Drop } else { Fate::Deliver }
+            },
+        );
     world.tell(CALLEE, ring(183, sdp("early")));
     world.run_for(SOON);
     let text = world.last("> PRACK 2 PRACK").text().to_owned();

@@ -118,7 +118,10 @@ fn a_refresh_that_meets_glare_waits_as_its_side_has_to() {
     let again_at = world.last("> INVITE 3 INVITE").at;
     let wait = again_at - refused_at;
     // The owner of the Call-ID waits 2.1 to 4 s (RFC 3261 section 14.1).
-    assert!(wait >= Duration::from_millis(2_100) && wait <= Duration::from_millis(4_100), "{wait:?}");
+    assert!(
+        wait >= Duration::from_millis(2_100) && wait <= Duration::from_millis(4_100),
+        "{wait:?}"
+    );
 }
 
 #[test]

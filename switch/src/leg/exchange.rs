@@ -139,6 +139,12 @@ impl Exchanges {
         self.held_ack.is_some() || self.sent.iter().any(|sent| sent.kind.is_session())
     }
 
+    /// Our INVITEs without a final response.
+    pub(super) fn invites_sent(&self) -> impl Iterator<Item = ClientTx> {
+        let invites = self.sent.iter().filter(|sent| sent.kind.method() == Method::Invite);
+        invites.map(|sent| sent.tx)
+    }
+
     /// No session change may begin on our side now.
     pub(super) fn is_session_busy(&self) -> bool {
         let offer_is_open = self.answer.as_ref().is_some_and(|answer| answer.carries_offer);

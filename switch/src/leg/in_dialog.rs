@@ -187,12 +187,16 @@ impl Leg {
         at.endpoint.respond(at.now, tx, with_payload(response, &Bytes::new(), body));
     }
 
-    /// The leg ends: whatever the peer still waits for gets its answer (section 15.1.2).
+    /// The leg ends: whatever the peer still waits for gets its answer (section 15.1.2), and a
+    /// re-INVITE of ours does not wait for one for ever.
     pub(super) fn answer_what_is_pending(&mut self, at: &mut At<'_>, status: u16) {
         let Some(exchanges) = &mut self.exchanges else { return };
         let received = exchanges.received.take();
         let infos = std::mem::take(&mut exchanges.received_infos);
         exchanges.waiting_update = None;
+        for tx in exchanges.invites_sent() {
+            at.endpoint.cancel(at.now, tx, b"");
+        }
         for Received { tx, request } in received.into_iter().chain(infos) {
             self.respond(at, tx, &request, status);
         }

@@ -90,6 +90,8 @@ pub struct World {
     pub challenged: Vec<Method<'static>>,
     /// No credentials are good enough for it.
     pub refuse_credentials: bool,
+    /// So many times it finds that a nonce is too old.
+    pub stale_nonces: u32,
     wire: BTreeMap<(Duration, usize), Packet>,
     count: usize,
 }
@@ -184,6 +186,7 @@ impl World {
             rewrite: |_| None,
             challenged: Vec::new(),
             refuse_credentials: false,
+            stale_nonces: 0,
             wire: BTreeMap::new(),
             count: 0,
         }
@@ -351,7 +354,7 @@ impl World {
     fn dispatch(&mut self, index: usize) {
         let now = self.now;
         let challenged = self.challenged.clone();
-        let refuses = self.refuse_credentials;
+        let refuses = self.refuse_credentials || self.stale_nonces > 0;
         let side = &mut self.sides[index];
         while let Some(event) = side.endpoint.poll_event() {
             let Side { endpoint, legs, config, .. } = &mut *side;
@@ -365,7 +368,14 @@ impl World {
                         && (refuses
                             || message.header(HeaderName::ProxyAuthorization).is_none()) =>
                 {
-                    let challenge = b"Digest realm=\"carrier\", nonce=\"n1\", qop=\"auth\"";
+                    let mut challenge =
+                        "Digest realm=\"carrier\", nonce=\"n\", qop=\"auth\"".to_owned();
+                    if message.header(HeaderName::ProxyAuthorization).is_some()
+                        && self.stale_nonces > 0
+                    {
+                        self.stale_nonces -= 1;
+                        challenge += ", stale=true";
+                    }
                     let response = ResponseDraft::with_tag(&message, 407, "", b"challenge");
                     let response = response.header(HeaderName::ProxyAuthenticate, challenge);
                     endpoint.respond(now.monotonic, tx, response);
