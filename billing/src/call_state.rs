@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use vocabulary::{AccountId, CallId, CallKind, Number, TrunkId, Utc};
+use vocabulary::{AccountId, CallId, CallKind, Number, Origin, TrunkId, Utc};
 
 use crate::Money;
 use crate::codec::{Code, DecodeError, Reader, code_struct};
@@ -54,6 +54,8 @@ pub struct OpenCall {
     pub answered_by: Option<TrunkId>,
     /// What its carrier takes.
     pub carrier: Option<CarrierRate>,
+    /// The ingress leg.
+    pub origin: Origin,
 }
 
 impl OpenCall {
@@ -104,4 +106,6 @@ code_struct!(OpenCall {
     answered_at,
     answered_by,
     carrier,
+    origin,
 });
+code_struct!(Origin { subscriber, trunk, remote, sip_call_id, cli, cld });

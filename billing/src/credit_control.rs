@@ -377,6 +377,7 @@ fn opened(request: &AuthorizeRequest, rate: &AppliedRate, slice: &Slice) -> Open
         answered_at: None,
         answered_by: None,
         carrier: None,
+        origin: request.origin.clone(),
     }
 }
 

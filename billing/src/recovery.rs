@@ -178,24 +178,27 @@ fn lost_lines(alive_at: Option<Utc>) -> Vec<CdrLine> {
     vec![CdrLine { code: Cow::Borrowed("node_lost"), sentence: sentence.to_owned() }]
 }
 
-/// A leg of a lost call, as far as the journal knows it: not its SIP side.
+/// A leg of a lost call, as far as the journal knows it: not the SIP side of its egress leg.
 fn lost_leg(call: &OpenCall, direction: Direction, ended_at: Utc, talked: Duration) -> Cdr {
     let is_ingress = direction == Direction::Ingress;
     let account = match direction {
         Direction::Ingress => Some(call.account),
         Direction::Egress => call.carrier.map(|carrier| carrier.account),
     };
+    let origin = is_ingress.then_some(&call.origin);
+    let cli = || call.cli.map(|cli| cli.as_str().to_owned()).unwrap_or_default();
+    let cld = || call.cld.as_str().to_owned();
     Cdr {
         call: call.call,
         leg: u8::from(!is_ingress),
         direction,
         account,
-        subscriber: None,
-        trunk: if is_ingress { None } else { call.answered_by },
-        remote: None,
-        sip_call_id: String::new(),
-        cli: call.cli.map(|cli| cli.as_str().to_owned()).unwrap_or_default(),
-        cld: call.cld.as_str().to_owned(),
+        subscriber: origin.and_then(|origin| origin.subscriber),
+        trunk: origin.map_or(call.answered_by, |origin| origin.trunk),
+        remote: origin.and_then(|origin| origin.remote),
+        sip_call_id: origin.map(|origin| origin.sip_call_id.clone()).unwrap_or_default(),
+        cli: origin.map_or_else(cli, |origin| origin.cli.clone()),
+        cld: origin.map_or_else(cld, |origin| origin.cld.clone()),
         normal_cli: call.cli,
         normal_cld: Some(call.cld),
         started_at: call.at,

@@ -82,6 +82,14 @@ fn any_open_call() -> impl Strategy<Value = OpenCall> {
             answered_at: answer.0,
             answered_by: answer.1.map(|carrier| carrier.trunk),
             carrier: answer.1,
+            origin: vocabulary::Origin {
+                subscriber: Some(SubscriberId(ids.0)),
+                trunk: ids.2.then_some(TRUNK),
+                remote: "192.0.2.7:5060".parse().ok(),
+                sip_call_id: format!("call-{}", ids.1),
+                cli: "+49".to_owned(),
+                cld: String::new(),
+            },
         }
     })
 }

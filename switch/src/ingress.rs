@@ -216,6 +216,7 @@ fn admit(
         cli: caller.number.filter(|_| !caller.is_withheld),
         at: ctx.now.utc,
         candidates,
+        origin: call.origin(),
     };
     call.authorizing(account, routed.cld, Hunt::new(caller, routed.destination));
     ctx.effects.push_back(Effect::Authorize(request));

@@ -1,9 +1,10 @@
 //! What `switch` asks of `billing` and what it hears back. No amount of money occurs here: the
 //! switch knows time, not money.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::{AccountId, CallFacts, CallId, DecisionLine, Grant, Number, TrunkId, Utc};
+use crate::{AccountId, CallFacts, CallId, DecisionLine, Grant, Number, SubscriberId, TrunkId, Utc};
 
 /// How the call leaves us, as far as its price is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +43,25 @@ pub struct AuthorizeRequest {
     pub at: Utc,
     /// For `Egress`: the trunks that routing allows. Empty for `Local`.
     pub candidates: Vec<Candidate>,
+    /// The ingress leg, for the CDR of a call that this process does not live to end.
+    pub origin: Origin,
+}
+
+/// Where a call came from, as its ingress CDR tells it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// The calling subscriber, if one calls.
+    pub subscriber: Option<SubscriberId>,
+    /// The trunk it came in by, if it did.
+    pub trunk: Option<TrunkId>,
+    /// The peer's address.
+    pub remote: Option<SocketAddr>,
+    /// The Call-ID of the ingress dialog.
+    pub sip_call_id: String,
+    /// The caller's number as received.
+    pub cli: String,
+    /// The called number as received.
+    pub cld: String,
 }
 
 /// The call may go ahead.

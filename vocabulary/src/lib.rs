@@ -11,7 +11,7 @@ mod now;
 mod number;
 
 pub use charging::{
-    Authorization, AuthorizeRequest, CallKind, Candidate, ExtendRequest, Extension, Refused,
+    Authorization, AuthorizeRequest, CallKind, Candidate, ExtendRequest, Extension, Origin, Refused,
     SettleRequest, Skipped,
 };
 pub use facts::{CallFacts, DecisionLine, Direction, LegFacts, Party, ReleaseFacts};

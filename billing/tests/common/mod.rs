@@ -145,6 +145,7 @@ pub fn request(call: CallId, cld: &str) -> AuthorizeRequest {
             Candidate { trunk: TRUNK, carrier: CARRIER, priority: 1 },
             Candidate { trunk: CHEAP_TRUNK, carrier: CHEAP, priority: 1 },
         ],
+        origin: vocabulary::Origin::default(),
     }
 }
 

@@ -2,11 +2,24 @@
 
 use std::time::Duration;
 
-use vocabulary::{CallFacts, Direction, LegFacts, Now, SettleRequest};
+use vocabulary::{CallFacts, Direction, LegFacts, Now, Origin, SettleRequest};
 
 use super::{Attempt, Call, Ending, Talking};
 
 impl Call {
+    /// What billing journals of the ingress leg, in case we do not live to write its CDR.
+    pub(crate) fn origin(&self) -> Origin {
+        let ingress = &self.ingress;
+        Origin {
+            subscriber: ingress.subscriber(),
+            trunk: ingress.trunk(),
+            remote: Some(ingress.remote),
+            sip_call_id: ingress.sip_call_id.to_string(),
+            cli: ingress.cli.to_string(),
+            cld: ingress.cld.to_string(),
+        }
+    }
+
     /// Everything that billing needs to settle, as of now.
     pub(super) fn settlement(
         &mut self,

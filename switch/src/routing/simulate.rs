@@ -1,6 +1,6 @@
 //! A call that is only thought of: the same decisions as for a real one, for `tandem simulate`.
 
-use vocabulary::{AuthorizeRequest, CallId, Number, Utc};
+use vocabulary::{AuthorizeRequest, CallId, Number, Utc, Origin};
 
 use super::destination::{Routed, Source, destination, payer, plan};
 use crate::decision::{Decision, Refusal};
@@ -43,6 +43,7 @@ pub fn simulate(directory: &Directory, from: &str, to: &str, at: Utc) -> Simulat
         cli,
         at,
         candidates: routed.candidates().to_vec(),
+        origin: Origin::default(),
     });
     Simulation { source: Some(source), decisions, outcome, authorize }
 }
