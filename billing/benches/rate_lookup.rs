@@ -82,6 +82,10 @@ fn main() {
     let mut random = Random(0x5EED);
     let prefixes = prefixes(&mut random);
     let group = deck(&prefixes, &mut random);
+    // The versions beside the hash maps: the same question about dates is answered.
+    let versions: Vec<[(i64, i64, u64); 2]> = (0..PREFIXES as u64)
+        .map(|index| [(CHANGE.0, i64::MAX, index), (0, CHANGE.0, index)])
+        .collect();
     let mut maps: Vec<HashMap<Vec<u8>, usize, FixedState>> =
         (0..10).map(|_| HashMap::with_hasher(FixedState::default())).collect();
     for (index, prefix) in prefixes.iter().enumerate() {
@@ -101,8 +105,12 @@ fn main() {
         let longest = digits.len().min(9);
         (1..=longest)
             .rev()
-            .find_map(|length| maps[length].get(&digits[..length]))
-            .map_or(0, |index| *index as u64)
+            .find_map(|length| {
+                let index = maps[length].get(&digits[..length])?;
+                let in_force = |version: &&(i64, i64, u64)| (version.0..version.1).contains(&NOW.0);
+                versions[*index].iter().find(in_force)
+            })
+            .map_or(0, |version| version.2)
     });
     println!(
         "{{\"prefixes\":{PREFIXES},\"versions\":{},\"lookup_ns\":{trie:.0},\

@@ -65,9 +65,10 @@ fn priced(
     let is_charge = side == "charge";
     match explain(rate, talk) {
         Ok(charge) => {
-            let prefix = if is_charge { "Charge" } else { "Cost" };
+            let prefix = if is_charge { "Charge: " } else { "Cost: " };
             lines.extend(charge.lines.into_iter().map(|line| {
-                let sentence = format!("{prefix}: {}", line.sentence);
+                let mut sentence = line.sentence;
+                sentence.insert_str(0, prefix);
                 CdrLine::from(DecisionLine { code: line.code, sentence })
             }));
             let Talk::Answered(_) = talk else { return None };

@@ -11,7 +11,9 @@ pub(super) const VALUE_MAX: u32 = VALUE - 2;
 /// The longest number: the depth of a walk.
 pub(super) const DEPTH_MAX: usize = 32;
 
+/// One cache line.
 #[derive(Clone, Debug)]
+#[repr(align(64))]
 struct Node {
     slots: [u32; 10],
     value: u32,
