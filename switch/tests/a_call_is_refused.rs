@@ -156,7 +156,8 @@ fn with_credentials(w: &mut World, call_id: &str, password: &str, username: &str
     let challenge = w.expect_soon(ALICE, "SIP/2.0 407");
     let ours = auth::Credentials::new(username, password);
     let uri = b"sip:4930123456@192.0.2.1";
-    let answer = auth::answer_challenge(&challenge, &ours, Method::Invite, uri, 7, false).unwrap();
+    let answer = auth::answer_challenge(&challenge, &ours, Method::Invite, uri, 7, false)
+        .expect("a challenge that can be answered");
     w.receive(ALICE, &ack(ALICE, call_id, &challenge));
     let line = format!("{}: {}\n", answer.name, answer.value);
     w.receive(ALICE, &invite(ALICE, call_id, "4930123456", 2, &line));

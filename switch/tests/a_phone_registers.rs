@@ -53,7 +53,7 @@ impl Phone {
             u64::from(self.cseq),
             false,
         )
-        .unwrap();
+        .expect("a challenge that can be answered");
         let line = format!("{}: {}\n{lines}", answer.name, answer.value);
         let text = self.text(user, &line);
         w.receive(self.from, &text);

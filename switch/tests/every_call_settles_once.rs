@@ -116,17 +116,17 @@ impl Peers {
                 }
             }
             Step::CallerBye { caller: n } => {
-                if let Some((id, _)) = caller(*n) {
-                    if let Some(answer) = self.answers.get(id).filter(|a| a.status() < 300) {
-                        w.receive(CUSTOMER, &in_dialog(CUSTOMER, id, answer, "BYE", 2));
-                    }
+                if let Some((id, _)) = caller(*n)
+                    && let Some(answer) = self.answers.get(id).filter(|a| a.status() < 300)
+                {
+                    w.receive(CUSTOMER, &in_dialog(CUSTOMER, id, answer, "BYE", 2));
                 }
             }
             Step::Ack { caller: n } => {
-                if let Some((id, _)) = caller(*n) {
-                    if let Some(answer) = self.answers.get(id) {
-                        w.receive(CUSTOMER, &ack(CUSTOMER, id, answer));
-                    }
+                if let Some((id, _)) = caller(*n)
+                    && let Some(answer) = self.answers.get(id)
+                {
+                    w.receive(CUSTOMER, &ack(CUSTOMER, id, answer));
                 }
             }
             Step::Bill { granted, secs, is_final } => self.bill(w, *granted, *secs, *is_final),

@@ -95,6 +95,8 @@ impl Call {
             Way::Contact(id, _) => Decision::TriedContact(id, path.remote),
         });
         ctx.stats.egress_attempts += 1;
+        // Most calls make one attempt, and are held for long: no room for more is taken.
+        self.attempts.reserve_exact(1);
         self.attempts.push(Attempt {
             leg: Some(Box::new(leg)),
             way,

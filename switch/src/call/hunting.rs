@@ -310,10 +310,10 @@ impl Call {
                 attempt.ringing = attempt.ringing.or(Some(ctx.now));
                 self.ingress.ringing_at = self.ingress.ringing_at.or(Some(ctx.now.utc));
                 let has_media = matches!(&event, LegEvent::Ring { body: Some(_), .. });
-                if let Some(hunt) = self.hunt_mut() {
-                    if has_media || hunt.early.is_none() {
-                        hunt.early = Some(n);
-                    }
+                if let Some(hunt) = self.hunt_mut()
+                    && (has_media || hunt.early.is_none())
+                {
+                    hunt.early = Some(n);
                 }
                 self.ingress.leg.send(ctx.now, ctx.endpoint, event);
             }
@@ -393,12 +393,11 @@ impl Call {
         if hunt.early == Some(n) {
             hunt.early = None;
         }
-        if may_fail_over(status, has_heard) {
-            if let Some(at) = hunt.spares.iter().position(|spare| spare.way == way) {
-                let spare = hunt.spares.remove(at);
-                self.decide(Decision::Hunted(n + 1, status, cause));
-                return self.place(ctx, spare);
-            }
+        let spare = hunt.spares.iter().position(|spare| spare.way == way);
+        if let Some(at) = spare.filter(|_| may_fail_over(status, has_heard)) {
+            let spare = hunt.spares.remove(at);
+            self.decide(Decision::Hunted(n + 1, status, cause));
+            return self.place(ctx, spare);
         }
         let next = match way {
             Way::Trunk(id) => ctx

@@ -284,6 +284,7 @@ impl Call {
         let duration_max = ctx.directory.settings().duration_max;
         talking.set_grant(Duration::ZERO, self.grant, duration_max);
         self.state = State::Talking(talking);
+        self.decisions.shrink_to(self.decisions.len() + 2);
         ctx.stats.calls_answered += 1;
         ctx.stats.calls_talking += 1;
         self.ingress.leg.send(ctx.now, ctx.endpoint, LegEvent::Answer { headers, body });
@@ -362,13 +363,13 @@ impl Call {
     pub(crate) fn drain(&mut self, ctx: &mut Context<'_>) {
         loop {
             if let Some(event) = self.ingress.leg.poll_event() {
-                self.from_caller(ctx, event);
+                self.caller_said(ctx, event);
                 continue;
             }
             let spoken = (0..self.attempts.len())
                 .find_map(|n| Some((n, self.attempts[n].leg.as_mut()?.poll_event()?)));
             match spoken {
-                Some((n, event)) => self.from_callee(ctx, n as u8, event),
+                Some((n, event)) => self.callee_said(ctx, n as u8, event),
                 None => break,
             }
         }
@@ -379,7 +380,7 @@ impl Call {
         }
     }
 
-    fn from_caller(&mut self, ctx: &mut Context<'_>, event: LegEvent) {
+    fn caller_said(&mut self, ctx: &mut Context<'_>, event: LegEvent) {
         if let LegEvent::Release { cause, reason_header, sip_status } = event {
             return self.caller_released(ctx, cause, reason_header, sip_status);
         }
@@ -402,7 +403,9 @@ impl Call {
         reason: Option<Bytes>,
         status: u16,
     ) {
-        let by = if is_ours(cause) { Party::Switch } else { Party::Caller };
+        let is_new = matches!(self.state, State::Arriving);
+        let by = if is_ours(cause) || is_new { Party::Switch } else { Party::Caller };
+        ctx.stats.calls_refused += u64::from(is_new);
         let decision = match &self.state {
             State::Releasing => return,
             State::Arriving => Decision::Refused(Refusal::BadInvite(status)),
@@ -418,7 +421,7 @@ impl Call {
         self.release(ctx, Ending { cause, by, status, reason, is_caller_gone: true });
     }
 
-    fn from_callee(&mut self, ctx: &mut Context<'_>, n: u8, event: LegEvent) {
+    fn callee_said(&mut self, ctx: &mut Context<'_>, n: u8, event: LegEvent) {
         match &mut self.state {
             State::Hunting(_) => self.hunting_event(ctx, n, event),
             State::Talking(talking) if talking.winner == n => match event {

@@ -380,10 +380,11 @@ fn add_route(directory: &mut Directory, row: RouteRow, faults: &mut Vec<Director
         }
         Some(_) => {}
     }
-    if let Some((length, targets)) = directory.routes.find(prefix.as_bytes()) {
-        if length == prefix.len() && targets.iter().any(|target| target.trunk == trunk) {
-            return faults.push(DirectoryError::RouteTwice { prefix, trunk });
-        }
+    if let Some((length, targets)) = directory.routes.find(prefix.as_bytes())
+        && length == prefix.len()
+        && targets.iter().any(|target| target.trunk == trunk)
+    {
+        return faults.push(DirectoryError::RouteTwice { prefix, trunk });
     }
     if !directory.routes.add(&prefix, RouteTarget { trunk, priority }) {
         faults.push(DirectoryError::RoutePrefix(prefix));

@@ -1,6 +1,7 @@
 //! A shard, its clock and its peers, all in one place and without a socket: what is sent waits in
 //! an outbox, what is asked of others waits in a list.
 #![allow(dead_code)] // Each test file uses its part.
+#![allow(clippy::unwrap_used)] // Not a #[test] itself, but nothing else calls it.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -25,38 +26,38 @@ use vocabulary::{
 };
 
 /// The customer's trunk, known by its address.
-pub const CUSTOMER: &str = "10.0.0.1:5060";
+pub(crate) const CUSTOMER: &str = "10.0.0.1:5060";
 /// Carriers in the order of their routes' priorities.
-pub const CARRIERS: [&str; 3] = ["10.1.0.1:5060", "10.1.0.2:5060", "10.1.0.3:5060"];
+pub(crate) const CARRIERS: [&str; 3] = ["10.1.0.1:5060", "10.1.0.2:5060", "10.1.0.3:5060"];
 /// Bob's phones.
-pub const PHONES: [&str; 2] = ["10.2.0.1:5060", "10.2.0.2:5060"];
+pub(crate) const PHONES: [&str; 2] = ["10.2.0.1:5060", "10.2.0.2:5060"];
 /// Alice's phone.
-pub const ALICE: &str = "10.3.0.1:5060";
+pub(crate) const ALICE: &str = "10.3.0.1:5060";
 
-pub const CUSTOMER_ACCOUNT: AccountId = AccountId(1);
-pub const CARRIER_ACCOUNT: AccountId = AccountId(2);
-pub const LOCAL_ACCOUNT: AccountId = AccountId(3);
-pub const CUSTOMER_TRUNK: TrunkId = TrunkId(10);
-pub const BOB: SubscriberId = SubscriberId(21);
+pub(crate) const CUSTOMER_ACCOUNT: AccountId = AccountId(1);
+pub(crate) const CARRIER_ACCOUNT: AccountId = AccountId(2);
+pub(crate) const LOCAL_ACCOUNT: AccountId = AccountId(3);
+pub(crate) const CUSTOMER_TRUNK: TrunkId = TrunkId(10);
+pub(crate) const BOB: SubscriberId = SubscriberId(21);
 
-pub const SDP: &str = "v=0\r\no=- 1 1 IN IP4 10.0.0.1\r\ns=-\r\nc=IN IP4 10.0.0.1\r\nt=0 0\r\n\
+pub(crate) const SDP: &str = "v=0\r\no=- 1 1 IN IP4 10.0.0.1\r\ns=-\r\nc=IN IP4 10.0.0.1\r\nt=0 0\r\n\
                        m=audio 4000 RTP/AVP 0\r\n";
 
-pub fn number(text: &str) -> Number {
+pub(crate) fn number(text: &str) -> Number {
     text.parse().unwrap()
 }
 
-pub fn address(text: &str) -> SocketAddr {
+pub(crate) fn address(text: &str) -> SocketAddr {
     text.parse().unwrap()
 }
 
 /// The rows of the usual world; a test changes what it is about.
-pub struct Rows {
-    pub settings: Settings,
-    pub accounts: Vec<AccountRow>,
-    pub subscribers: Vec<SubscriberRow>,
-    pub trunks: Vec<TrunkRow>,
-    pub routes: Vec<RouteRow>,
+pub(crate) struct Rows {
+    pub(crate) settings: Settings,
+    pub(crate) accounts: Vec<AccountRow>,
+    pub(crate) subscribers: Vec<SubscriberRow>,
+    pub(crate) trunks: Vec<TrunkRow>,
+    pub(crate) routes: Vec<RouteRow>,
 }
 
 fn account(id: AccountId) -> AccountRow {
@@ -70,7 +71,7 @@ fn account(id: AccountId) -> AccountRow {
     }
 }
 
-pub fn subscriber(id: u64, username: &str, secret: DigestSecret) -> SubscriberRow {
+pub(crate) fn subscriber(id: u64, username: &str, secret: DigestSecret) -> SubscriberRow {
     SubscriberRow {
         id: SubscriberId(id),
         account: LOCAL_ACCOUNT,
@@ -113,7 +114,7 @@ impl Default for Rows {
 }
 
 /// What a directory keeps of a password.
-pub fn secret(username: &str, password: &str) -> DigestSecret {
+pub(crate) fn secret(username: &str, password: &str) -> DigestSecret {
     DigestSecret {
         ha1_md5: sip::auth::ha1_md5(username, "example.net", password),
         ha1_sha256: sip::auth::ha1_sha256(username, "example.net", password),
@@ -121,15 +122,15 @@ pub fn secret(username: &str, password: &str) -> DigestSecret {
 }
 
 impl Rows {
-    pub fn trunk(&mut self, id: u64) -> &mut TrunkRow {
+    pub(crate) fn trunk(&mut self, id: u64) -> &mut TrunkRow {
         self.trunks.iter_mut().find(|trunk| trunk.id == TrunkId(id)).unwrap()
     }
 
-    pub fn account(&mut self, id: AccountId) -> &mut AccountRow {
+    pub(crate) fn account(&mut self, id: AccountId) -> &mut AccountRow {
         self.accounts.iter_mut().find(|account| account.id == id).unwrap()
     }
 
-    pub fn build(&self) -> Directory {
+    pub(crate) fn build(&self) -> Directory {
         let mut builder = DirectoryBuilder::new(self.settings.clone(), 7);
         for row in &self.accounts {
             builder = builder.account(row.clone());
@@ -148,25 +149,25 @@ impl Rows {
     }
 }
 
-pub struct World {
-    pub shard: Shard,
-    pub now: Now,
-    pub shared: Shared,
-    pub outbox: VecDeque<(SocketAddr, Message)>,
-    pub effects: VecDeque<Effect>,
-    pub settled: Vec<SettleRequest>,
+pub(crate) struct World {
+    pub(crate) shard: Shard,
+    pub(crate) now: Now,
+    pub(crate) shared: Shared,
+    pub(crate) outbox: VecDeque<(SocketAddr, Message)>,
+    pub(crate) effects: VecDeque<Effect>,
+    pub(crate) settled: Vec<SettleRequest>,
 }
 
-pub fn path(remote: &str) -> Path {
+pub(crate) fn path(remote: &str) -> Path {
     Path { transport: Transport::Udp, listener: 0, connection: 0, remote: address(remote) }
 }
 
 impl World {
-    pub fn new() -> World {
+    pub(crate) fn new() -> World {
         World::with(Rows::default())
     }
 
-    pub fn with(rows: Rows) -> World {
+    pub(crate) fn with(rows: Rows) -> World {
         let config = ShardConfig {
             shard: 0,
             shards: 1,
@@ -199,7 +200,7 @@ impl World {
     }
 
     /// Registers Bob at these addresses, as if restored from a store.
-    pub fn bob_at(&mut self, phones: &[&str]) {
+    pub(crate) fn bob_at(&mut self, phones: &[&str]) {
         let binding = |remote: &&str| StoredBinding {
             uri: format!("sip:bob@{remote}"),
             path: Vec::new(),
@@ -217,7 +218,7 @@ impl World {
 
     // In.
 
-    pub fn input(&mut self, input: Input) {
+    pub(crate) fn input(&mut self, input: Input) {
         self.shard.handle(self.now, input);
         while let Some(effect) = self.shard.poll_effect() {
             match effect {
@@ -232,7 +233,7 @@ impl World {
     }
 
     /// A message from a peer; lines may end in LF alone.
-    pub fn receive(&mut self, from: &str, text: &str) {
+    pub(crate) fn receive(&mut self, from: &str, text: &str) {
         let (head, body) = text.split_once("\n\n").unwrap_or((text, ""));
         let mut whole = head.trim_end().replace('\n', "\r\n");
         whole.push_str("\r\n\r\n");
@@ -241,7 +242,7 @@ impl World {
     }
 
     /// Lets time pass, with every timeout on the way.
-    pub fn pass(&mut self, duration: Duration) {
+    pub(crate) fn pass(&mut self, duration: Duration) {
         let end = self.now.plus(duration);
         while let Some(at) = self.shard.poll_timeout().filter(|at| *at <= end.monotonic) {
             let step = at.saturating_sub(self.now.monotonic);
@@ -252,7 +253,7 @@ impl World {
         self.input(Input::Timeout);
     }
 
-    pub fn pass_secs(&mut self, secs: u64) {
+    pub(crate) fn pass_secs(&mut self, secs: u64) {
         self.pass(Duration::from_secs(secs));
     }
 
@@ -260,7 +261,7 @@ impl World {
 
     /// The next message to this peer, which must begin so: `INVITE`, `200`, `BYE`…
     #[track_caller]
-    pub fn expect(&mut self, to: &str, begins: &str) -> Message {
+    pub(crate) fn expect(&mut self, to: &str, begins: &str) -> Message {
         let to_addr = address(to);
         let place = self.outbox.iter().position(|(addr, _)| *addr == to_addr);
         let Some(place) = place else {
@@ -274,7 +275,7 @@ impl World {
 
     /// Like `expect`, but other messages to this peer may come before.
     #[track_caller]
-    pub fn expect_soon(&mut self, to: &str, begins: &str) -> Message {
+    pub(crate) fn expect_soon(&mut self, to: &str, begins: &str) -> Message {
         let to_addr = address(to);
         let place = self
             .outbox
@@ -287,17 +288,17 @@ impl World {
     }
 
     #[track_caller]
-    pub fn expect_nothing(&mut self, to: &str) {
+    pub(crate) fn expect_nothing(&mut self, to: &str) {
         let found = self.outbox.iter().find(|(addr, _)| *addr == address(to));
         assert!(found.is_none(), "unexpected for {to}: {found:?}");
     }
 
-    pub fn forget(&mut self) {
+    pub(crate) fn forget(&mut self) {
         self.outbox.clear();
     }
 
     #[track_caller]
-    pub fn asked(&mut self) -> AuthorizeRequest {
+    pub(crate) fn asked(&mut self) -> AuthorizeRequest {
         let place = self.effects.iter().position(|e| matches!(e, Effect::Authorize(_)));
         match place.and_then(|place| self.effects.remove(place)) {
             Some(Effect::Authorize(request)) => request,
@@ -307,7 +308,7 @@ impl World {
 
     /// Billing grants so many seconds, and all candidates in order.
     #[track_caller]
-    pub fn grant(&mut self, secs: u64, is_final: bool) -> CallId {
+    pub(crate) fn grant(&mut self, secs: u64, is_final: bool) -> CallId {
         let request = self.asked();
         let egress = request.candidates.iter().map(|c| c.trunk).collect();
         let grant = Grant { talk_time: Duration::from_secs(secs), is_final };
@@ -318,14 +319,14 @@ impl World {
     }
 
     #[track_caller]
-    pub fn deny(&mut self, refused: Refused) {
+    pub(crate) fn deny(&mut self, refused: Refused) {
         let call = self.asked().call;
         self.input(Input::Authorized { call, result: Err(refused) });
     }
 
     /// The journal has the answer.
     #[track_caller]
-    pub fn record(&mut self) {
+    pub(crate) fn record(&mut self) {
         let place = self.effects.iter().position(|e| matches!(e, Effect::Answered { .. }));
         match place.and_then(|place| self.effects.remove(place)) {
             Some(Effect::Answered { call, .. }) => self.input(Input::Recorded { call }),
@@ -333,7 +334,7 @@ impl World {
         }
     }
 
-    pub fn take_extend(&mut self) -> Option<CallId> {
+    pub(crate) fn take_extend(&mut self) -> Option<CallId> {
         let place = self.effects.iter().position(|e| matches!(e, Effect::Extend(_)))?;
         match self.effects.remove(place) {
             Some(Effect::Extend(request)) => Some(request.call),
@@ -341,21 +342,21 @@ impl World {
         }
     }
 
-    pub fn extend(&mut self, call: CallId, secs: u64, is_final: bool) {
+    pub(crate) fn extend(&mut self, call: CallId, secs: u64, is_final: bool) {
         let grant = Grant { talk_time: Duration::from_secs(secs), is_final };
         self.input(Input::Extended(Extension { call, grant }));
     }
 
     /// The one settlement there must be now.
     #[track_caller]
-    pub fn settlement(&mut self) -> SettleRequest {
+    pub(crate) fn settlement(&mut self) -> SettleRequest {
         assert_eq!(self.settled.len(), 1, "{:?}", self.settled);
         self.settled.pop().unwrap()
     }
 
     /// What must hold when all calls are over.
     #[track_caller]
-    pub fn check_empty(&mut self) {
+    pub(crate) fn check_empty(&mut self) {
         self.pass_secs(400);
         assert!(self.shard.is_idle(), "{:?}", self.shard.live_calls());
         assert_eq!(self.shard.armed_calls(), 0);
@@ -365,23 +366,23 @@ impl World {
     // Peers.
 
     /// The customer calls.
-    pub fn call(&mut self, cld: &str) {
+    pub(crate) fn call(&mut self, cld: &str) {
         self.receive(CUSTOMER, &invite(CUSTOMER, "c1", cld, 1, ""));
     }
 
     /// The peer answers a request of ours.
-    pub fn reply(&mut self, from: &str, request: &Message, status: &str, extra: &str) {
+    pub(crate) fn reply(&mut self, from: &str, request: &Message, status: &str, extra: &str) {
         self.receive(from, &response(from, request, status, extra, ""));
     }
 
-    pub fn reply_with_sdp(&mut self, from: &str, request: &Message, status: &str) {
+    pub(crate) fn reply_with_sdp(&mut self, from: &str, request: &Message, status: &str) {
         self.receive(from, &response(from, request, status, "", SDP));
     }
 
     /// A straight call up to the 200 at the customer; gives the call, the INVITE at the first
     /// carrier and the 200 at the customer.
     #[track_caller]
-    pub fn talk(&mut self, grant_secs: u64, is_final: bool) -> (CallId, Message, Message) {
+    pub(crate) fn talk(&mut self, grant_secs: u64, is_final: bool) -> (CallId, Message, Message) {
         self.call("4930123456");
         let call = self.grant(grant_secs, is_final);
         let invite = self.expect(CARRIERS[0], "INVITE");
@@ -397,13 +398,13 @@ impl World {
     }
 }
 
-pub fn start(message: &Message) -> String {
+pub(crate) fn start(message: &Message) -> String {
     let bytes = message.bytes();
     let end = bytes.windows(2).position(|w| w == b"\r\n").unwrap_or(bytes.len());
     String::from_utf8_lossy(&bytes[..end]).into_owned()
 }
 
-pub fn header(message: &Message, name: HeaderName<'_>) -> String {
+pub(crate) fn header(message: &Message, name: HeaderName<'_>) -> String {
     String::from_utf8_lossy(message.header(name).unwrap_or_default()).into_owned()
 }
 
@@ -412,7 +413,7 @@ fn to_header(message: &Message) -> String {
 }
 
 /// An INVITE of a caller's.
-pub fn invite(from: &str, call_id: &str, cld: &str, cseq: u32, extra: &str) -> String {
+pub(crate) fn invite(from: &str, call_id: &str, cld: &str, cseq: u32, extra: &str) -> String {
     format!(
         "INVITE sip:{cld}@192.0.2.1 SIP/2.0\n\
          Via: SIP/2.0/UDP {from};branch=z9hG4bK{call_id}-{cseq};rport\n\
@@ -429,7 +430,7 @@ pub fn invite(from: &str, call_id: &str, cld: &str, cseq: u32, extra: &str) -> S
 }
 
 /// The ACK to our final response: of a 2xx a request of its own, else hop by hop.
-pub fn ack(from: &str, call_id: &str, answer: &Message) -> String {
+pub(crate) fn ack(from: &str, call_id: &str, answer: &Message) -> String {
     let cseq = answer.cseq().0;
     let branch = if answer.status() < 300 { "ack" } else { "" };
     format!(
@@ -445,7 +446,7 @@ pub fn ack(from: &str, call_id: &str, answer: &Message) -> String {
     )
 }
 
-pub fn cancel(from: &str, call_id: &str, cld: &str, cseq: u32) -> String {
+pub(crate) fn cancel(from: &str, call_id: &str, cld: &str, cseq: u32) -> String {
     format!(
         "CANCEL sip:{cld}@192.0.2.1 SIP/2.0\n\
          Via: SIP/2.0/UDP {from};branch=z9hG4bK{call_id}-{cseq};rport\n\
@@ -459,7 +460,13 @@ pub fn cancel(from: &str, call_id: &str, cld: &str, cseq: u32) -> String {
 }
 
 /// A request of the caller's in the dialog that our answer made.
-pub fn in_dialog(from: &str, call_id: &str, answer: &Message, method: &str, cseq: u32) -> String {
+pub(crate) fn in_dialog(
+    from: &str,
+    call_id: &str,
+    answer: &Message,
+    method: &str,
+    cseq: u32,
+) -> String {
     format!(
         "{method} sip:192.0.2.1 SIP/2.0\n\
          Via: SIP/2.0/UDP {from};branch=z9hG4bK{call_id}-{method}-{cseq};rport\n\
@@ -474,7 +481,7 @@ pub fn in_dialog(from: &str, call_id: &str, answer: &Message, method: &str, cseq
 }
 
 /// A request of the callee's in the dialog that our INVITE made.
-pub fn from_callee(from: &str, invite: &Message, method: &str, cseq: u32) -> String {
+pub(crate) fn from_callee(from: &str, invite: &Message, method: &str, cseq: u32) -> String {
     format!(
         "{method} sip:192.0.2.1 SIP/2.0\n\
          Via: SIP/2.0/UDP {from};branch=z9hG4bKcallee-{method}-{cseq}\n\
@@ -490,7 +497,13 @@ pub fn from_callee(from: &str, invite: &Message, method: &str, cseq: u32) -> Str
     )
 }
 
-pub fn response(from: &str, request: &Message, status: &str, extra: &str, body: &str) -> String {
+pub(crate) fn response(
+    from: &str,
+    request: &Message,
+    status: &str,
+    extra: &str,
+    body: &str,
+) -> String {
     let vias: Vec<String> = request
         .headers(HeaderName::Via)
         .map(|via| format!("Via: {}\n", String::from_utf8_lossy(via)))
@@ -512,11 +525,11 @@ pub fn response(from: &str, request: &Message, status: &str, extra: &str, body: 
 }
 
 /// The codes of a settled call's decisions.
-pub fn codes(request: &SettleRequest) -> Vec<&'static str> {
+pub(crate) fn codes(request: &SettleRequest) -> Vec<&'static str> {
     request.facts.decisions.iter().map(|line| line.code).collect()
 }
 
 /// Cause, status and who, of each leg.
-pub fn outcomes(request: &SettleRequest) -> Vec<(&'static str, u16)> {
+pub(crate) fn outcomes(request: &SettleRequest) -> Vec<(&'static str, u16)> {
     request.facts.legs.iter().map(|leg| (leg.release.cause, leg.release.sip_status)).collect()
 }

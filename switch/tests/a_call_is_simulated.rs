@@ -1,0 +1,55 @@
+//! What `simulate` says is what a call would find.
+
+mod support;
+
+use support::*;
+use switch::decision::{Decision, Refusal};
+use switch::routing::{Destination, simulate};
+use vocabulary::{CallKind, SubscriberId, Utc};
+
+#[track_caller]
+fn refused(rows: &Rows, from: &str, to: &str) -> Refusal {
+    simulate(&rows.build(), from, to, Utc(0)).outcome.expect_err("a refusal")
+}
+
+#[test]
+fn a_call_out_lists_its_candidates_and_what_billing_is_asked() {
+    let mut rows = Rows::default();
+    rows.trunk(2).is_active = false;
+    let simulation = simulate(&rows.build(), "customer", "4930123456", Utc(7));
+    let request = simulation.authorize.unwrap();
+    assert_eq!((request.kind, request.at), (CallKind::Egress, Utc(7)));
+    let trunks: Vec<u64> = request.candidates.iter().map(|c| c.trunk.0).collect();
+    assert_eq!(trunks, [1, 3]);
+    let codes: Vec<_> = simulation.decisions.iter().map(Decision::code).collect();
+    assert_eq!(codes, ["number_translated", "routes_found", "trunk_skipped_inactive"]);
+}
+
+#[test]
+fn a_local_call_names_the_subscriber() {
+    let simulation = simulate(&Rows::default().build(), "alice", "4930555", Utc(0));
+    let routed = simulation.outcome.unwrap();
+    assert_eq!(routed.destination, Destination::Subscriber(BOB));
+    assert_eq!(routed.kind(), CallKind::Local);
+}
+
+#[test]
+fn refusals_are_those_of_a_real_call() {
+    let mut rows = Rows::default();
+    assert_eq!(refused(&rows, "nobody", "4930"), Refusal::UnknownUser("nobody".into()));
+    assert_eq!(refused(&rows, "alice", "34600"), Refusal::NoRoute(number("34600")));
+    rows.account(LOCAL_ACCOUNT).allows_local = false;
+    assert_eq!(refused(&rows, "alice", "bob"), Refusal::LocalNotAllowed(LOCAL_ACCOUNT));
+    rows.subscribers[0].is_active = false;
+    let inactive = Refusal::SubscriberInactive(SubscriberId(20));
+    assert_eq!(refused(&rows, "alice", "bob"), inactive);
+}
+
+#[test]
+fn a_call_is_not_routed_back_to_the_trunk_it_came_from() {
+    let mut rows = Rows::default();
+    rows.routes.truncate(1);
+    rows.routes[0].trunk = CUSTOMER_TRUNK;
+    let refusal = refused(&rows, "customer", "4930123456");
+    assert_eq!(refusal, Refusal::NoTrunkUsable(number("4930123456")));
+}
