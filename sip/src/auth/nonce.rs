@@ -21,6 +21,13 @@ pub struct NonceCounts {
     highest: Box<[AtomicU32]>,
 }
 
+/// 262,144 nonces in 1 MiB: at 5,000 challenges a second, the last 50 seconds.
+impl Default for NonceCounts {
+    fn default() -> NonceCounts {
+        NonceCounts::new(1 << 18)
+    }
+}
+
 impl NonceCounts {
     /// Remembers this many nonces (4 bytes each); rounded up to a power of two.
     pub fn new(capacity: usize) -> NonceCounts {

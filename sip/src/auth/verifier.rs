@@ -54,8 +54,15 @@ pub struct DigestResponse<'a> {
     uri: Cow<'a, [u8]>,
     response: Cow<'a, [u8]>,
     algorithm: Algorithm,
-    /// `nc` and `cnonce`, there exactly if qop is.
-    counted: Option<(Cow<'a, [u8]>, Cow<'a, [u8]>)>,
+    /// There exactly if qop is.
+    counted: Option<Counted<'a>>,
+}
+
+/// What qop=auth adds to a response.
+#[derive(Clone)]
+struct Counted<'a> {
+    nc: Cow<'a, [u8]>,
+    cnonce: Cow<'a, [u8]>,
 }
 
 /// What a response proves.
@@ -79,14 +86,15 @@ impl<'a> DigestResponse<'a> {
         if scheme != AuthScheme::Digest {
             return None;
         }
-        let get =
-            |name: &[u8]| params.get(name).map(|param| Cow::Owned(param.unquoted().into_owned()));
+        let get = |name: &[u8]| params.get(name).map(|param| param.unquoted());
         let algorithm = match get(b"algorithm") {
             Some(name) => Algorithm::from_name(&name)?,
             None => Algorithm::Md5,
         };
         let counted = match get(b"qop") {
-            Some(qop) if qop.eq_ignore_ascii_case(b"auth") => Some((get(b"nc")?, get(b"cnonce")?)),
+            Some(qop) if qop.eq_ignore_ascii_case(b"auth") => {
+                Some(Counted { nc: get(b"nc")?, cnonce: get(b"cnonce")? })
+            }
             Some(_) => return None,
             None => None,
         };
@@ -159,7 +167,7 @@ impl Verifier {
             Algorithm::Md5 => Hex::of(ha1.md5),
             Algorithm::Sha256 => Hex::of(ha1.sha256),
         };
-        let counted = response.counted.as_ref().map(|(nc, cnonce)| (&**nc, &**cnonce));
+        let counted = response.counted.as_ref().map(|counted| (&*counted.nc, &*counted.cnonce));
         let expected = digest::response(
             response.algorithm,
             stored.as_bytes(),

@@ -22,21 +22,16 @@ impl Endpoint {
         let setting =
             Setting { timing: &self.config.timing, reliable: path.transport.is_reliable() };
         let is_invite = draft.method() == Method::Invite;
-        let token = self.table.next_token();
-        let kind = if is_invite {
-            Kind::InviteClient(invite_client::start(setting).next)
-        } else {
-            Kind::Client(client::start(setting).next)
-        };
         let step = if is_invite {
-            plain(invite_client::start(setting), Kind::InviteClient)
+            invite_client::start(setting).map(Kind::InviteClient)
         } else {
-            plain(client::start(setting), Kind::Client)
+            client::start(setting).map(Kind::Client)
         };
-        let index = self.table.insert(kind, token, path, user);
-        let branch = self.table.branch(index);
-        let via = self.via(path, &branch);
-        self.table.entry(index).bytes = draft.finish(via.as_bytes());
+        let token = self.table.next_token();
+        let index = self.table.insert(step.next, token, path, user);
+        let mut via = self.via(path);
+        self.table.write_branch(&mut via, index);
+        self.table.entry(index).bytes = draft.finish(&via);
         let tx = self.table.client_tx(index);
         self.apply_client(now, index, step, None);
         tx
@@ -52,20 +47,25 @@ impl Endpoint {
         };
         let setting = self.client_setting(index);
         let status = message.status();
-        let is_cancel = message.cseq().1 == Method::Cancel;
-        let step = match self.table.kind(index) {
-            Some(Kind::InviteClient(state)) => {
-                let input = if is_cancel {
+        // The method in CSeq must match too (section 17.1.3): it tells INVITE from CANCEL.
+        let step = match (self.table.kind(index), message.cseq().1) {
+            (Some(Kind::InviteClient(state)), method @ (Method::Invite | Method::Cancel)) => {
+                let input = if method == Method::Cancel {
                     invite_client::Input::CancelResponse(status)
                 } else {
                     invite_client::Input::Response(status)
                 };
-                plain(invite_client::step(state, input, setting), Kind::InviteClient)
+                invite_client::step(state, input, setting).map(Kind::InviteClient)
             }
-            Some(Kind::Client(state)) => {
-                plain(client::step(state, client::Input::Response(status), setting), Kind::Client)
+            (Some(Kind::Client(state)), method)
+                if !matches!(method, Method::Invite | Method::Cancel) =>
+            {
+                client::step(state, client::Input::Response(status), setting).map(Kind::Client)
             }
-            _ => return,
+            _ => {
+                self.stats.stray_responses += 1;
+                return;
+            }
         };
         self.apply_client(now, index, step, Some((message, path)));
     }
@@ -83,7 +83,7 @@ impl Endpoint {
         }
         let setting = self.client_setting(tx.index);
         let step = invite_client::step(state, invite_client::Input::Cancel, setting);
-        self.apply_client(now, tx.index, plain(step, Kind::InviteClient), None);
+        self.apply_client(now, tx.index, step.map(Kind::InviteClient), None);
     }
 
     pub(super) fn client_timer(&mut self, now: Duration, alarm: Alarm) {
@@ -92,10 +92,10 @@ impl Endpoint {
         let step = match self.table.kind(alarm.index) {
             Some(Kind::InviteClient(state)) => {
                 let input = invite_client::Input::Timer(timer);
-                plain(invite_client::step(state, input, setting), Kind::InviteClient)
+                invite_client::step(state, input, setting).map(Kind::InviteClient)
             }
             Some(Kind::Client(state)) => {
-                plain(client::step(state, client::Input::Timer(timer), setting), Kind::Client)
+                client::step(state, client::Input::Timer(timer), setting).map(Kind::Client)
             }
             _ => return,
         };
@@ -117,10 +117,10 @@ impl Endpoint {
         let step = match self.table.kind(index) {
             Some(Kind::InviteClient(state)) => {
                 let input = invite_client::Input::TransportError;
-                plain(invite_client::step(state, input, setting), Kind::InviteClient)
+                invite_client::step(state, input, setting).map(Kind::InviteClient)
             }
             Some(Kind::Client(state)) => {
-                plain(client::step(state, client::Input::TransportError, setting), Kind::Client)
+                client::step(state, client::Input::TransportError, setting).map(Kind::Client)
             }
             _ => return,
         };
@@ -139,6 +139,7 @@ impl Endpoint {
         step: Step<Kind>,
         message: Option<(Message, Path)>,
     ) {
+        let is_response = message.is_some();
         let tx = self.table.client_tx(index);
         let entry = self.table.entry(index);
         entry.kind = Some(step.next);
@@ -178,7 +179,7 @@ impl Endpoint {
             && let Some((message, path)) = message
         {
             self.outbox.event(Event::Response { tx, user, message, path });
-        } else if message_was_repeat(step.deliver) {
+        } else if is_response {
             self.stats.repeats_received += 1;
         }
         if let Some(why) = step.failed {
@@ -222,22 +223,6 @@ impl Endpoint {
     }
 }
 
-fn message_was_repeat(delivered: bool) -> bool {
-    !delivered
-}
-
-/// The same step with the state wrapped, so that one `apply` serves both machines of a side.
-pub(super) fn plain<S>(step: Step<S>, wrap: impl Fn(S) -> Kind) -> Step<Kind> {
-    Step {
-        next: wrap(step.next),
-        send: step.send,
-        deliver: step.deliver,
-        failed: step.failed,
-        repeat: step.repeat,
-        limit: step.limit,
-    }
-}
-
 /// CANCEL or ACK made from the INVITE: same branch, Request-URI, Route, From, Call-ID and CSeq
 /// number (RFC 3261 sections 9.1 and 17.1.1.3).
 fn derived(invite: &Message, method: Method<'_>, to: Option<&[u8]>, lines: &[u8]) -> Bytes {
@@ -256,7 +241,6 @@ fn derived(invite: &Message, method: Method<'_>, to: Option<&[u8]>, lines: &[u8]
         draft = draft.raw(to);
     }
     let number = invite.cseq().0;
-    let method = String::from_utf8_lossy(method.as_bytes()).into_owned();
     draft = draft.header_fmt(HeaderName::CSeq, format_args!("{number} {method}"));
     for line in lines.split(|byte| *byte == b'\n').filter(|line| line.len() > 1) {
         let line = line.strip_suffix(b"\r").unwrap_or(line);

@@ -39,8 +39,9 @@ pub struct EndpointConfig {
     pub limits: Limits,
     /// The base timers.
     pub timing: Timing,
-    /// Transactions at a time; above it new INVITEs and REGISTERs get 503. What belongs to a
-    /// dialog is always served.
+    /// Transactions at a time. Above it new INVITEs and REGISTERs get 503, while what belongs to a
+    /// dialog is served; above twice as many, all outside a dialog gets 503; above four times as
+    /// many, which only an attack that feigns dialogs reaches, requests are dropped.
     pub transactions_max: usize,
     /// Seconds in the Retry-After of that 503.
     pub retry_after_secs: u32,
@@ -133,6 +134,8 @@ pub struct EndpointStats {
     pub stray_responses: u64,
     /// New INVITEs and REGISTERs refused for the limit on transactions.
     pub refused: u64,
+    /// Requests dropped for four times that limit.
+    pub dropped: u64,
 }
 
 /// See the module.
@@ -144,6 +147,8 @@ pub struct Endpoint {
     stats: EndpointStats,
     failed_scan_at: Duration,
 }
+
+const VIA_ROOM: usize = 96;
 
 /// Scans for transactions on a failed datagram path are at least this far apart, so that a peer
 /// who provokes ICMP errors cannot make us scan all the time.
@@ -179,7 +184,8 @@ impl Endpoint {
                 self.stats.malformed += 1;
                 if let (Some(status), Some(mut message)) = (malformed.status, malformed.message) {
                     message.set_source(path.remote);
-                    self.refuse(&message, path, status, malformed.what);
+                    let reason = if status == 400 { malformed.what } else { "" };
+                    self.refuse(&message, path, status, reason, None);
                 }
             }
         }
@@ -199,9 +205,9 @@ impl Endpoint {
 
     /// Sends a request outside of any transaction: the ACK to a 2xx.
     pub fn send_stateless(&mut self, path: Path, draft: RequestDraft) {
-        let branch = self.table.stateless_branch();
-        let bytes = draft.finish(self.via(path, &branch).as_bytes());
-        self.outbox.transmit(path, bytes);
+        let mut via = self.via(path);
+        self.table.write_stateless_branch(&mut via);
+        self.outbox.transmit(path, draft.finish(&via));
     }
 
     /// Answers a request. On an ended transaction it does nothing.
@@ -288,12 +294,20 @@ impl Endpoint {
     }
 
     /// A response without a transaction.
-    fn refuse(&mut self, request: &Message, path: Path, status: u16, reason: &str) {
+    fn refuse(
+        &mut self,
+        request: &Message,
+        path: Path,
+        status: u16,
+        reason: &str,
+        tag: Option<&[u8]>,
+    ) {
         if request.method() == Method::Ack {
             return;
         }
-        let tag = self.table.stateless_tag(request.call_id());
-        let response = ResponseDraft::with_tag(request, status, reason, tag.as_bytes());
+        let own = self.table.stateless_tag(request.call_id());
+        let tag = tag.unwrap_or(own.as_bytes());
+        let response = ResponseDraft::with_tag(request, status, reason, tag);
         let response = if status == 503 {
             let secs = self.config.retry_after_secs;
             response.header_fmt(crate::message::HeaderName::RetryAfter, format_args!("{secs}"))
@@ -303,10 +317,16 @@ impl Endpoint {
         self.outbox.transmit(server::response_path(request, path), response.finish());
     }
 
-    fn via(&self, path: Path, branch: &str) -> String {
+    /// The Via of a request of ours, up to its branch.
+    fn via(&self, path: Path) -> Vec<u8> {
         let listeners = &self.config.listeners;
         let own = listeners.iter().find(|l| l.id == path.listener).unwrap_or(&listeners[0]);
-        format!("SIP/2.0/{} {};branch={branch};rport", path.transport.via_name(), own.advertised)
+        let mut via = Vec::with_capacity(VIA_ROOM);
+        for part in ["SIP/2.0/", path.transport.via_name(), " ", &own.advertised, ";rport;branch="]
+        {
+            via.extend_from_slice(part.as_bytes());
+        }
+        via
     }
 }
 

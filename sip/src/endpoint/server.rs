@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::client::plain;
-use super::table::{Alarm, Kind, ServerTx};
+use super::table::{Alarm, Entry, Kind, ServerTx};
 use super::{Endpoint, Event};
 use crate::message::{Message, Method, ResponseDraft};
 use crate::transaction::{Send, Setting, Step, invite_server, server};
@@ -51,28 +50,46 @@ impl Endpoint {
         message: Message,
         path: Path,
     ) {
-        let is_new_work =
-            message.to_tag().is_none() && (is_invite || message.method() == Method::Register);
-        if is_new_work && self.table.len() >= self.config.transactions_max {
-            self.stats.refused += 1;
-            return self.refuse(&message, path, 503, "");
+        if !self.admits(&message, path) {
+            return;
         }
         let setting =
             Setting { timing: &self.config.timing, reliable: path.transport.is_reliable() };
         let step = if is_invite {
-            plain(invite_server::start(setting), Kind::InviteServer)
+            invite_server::start(setting).map(Kind::InviteServer)
         } else {
-            plain(server::start(setting), Kind::Server)
+            server::start(setting).map(Kind::Server)
         };
         let back = response_path(&message, path);
         let index = self.table.insert(step.next, key, back, 0);
-        if is_invite {
-            // Sent if the user takes longer than 200 ms; made now, because the request is not kept.
-            self.table.entry(index).bytes = ResponseDraft::to(&message, 100, "").finish();
-        }
+        let via_port = message.top_via().and_then(|via| via.port());
+        let entry = self.table.entry(index);
+        entry.bytes = message.bytes().clone();
+        entry.source_port = path.remote.port();
+        entry.via_port = via_port.unwrap_or(path.transport.default_port());
         self.apply_server(now, index, step);
         let tx = self.table.server_tx(index);
         self.outbox.event(Event::Request { tx, message, path });
+    }
+
+    /// Refuses new work when there is too much; what belongs to a dialog is served.
+    fn admits(&mut self, message: &Message, path: Path) -> bool {
+        let (count, max) = (self.table.len(), self.config.transactions_max);
+        if count < max {
+            return true;
+        }
+        if count >= max.saturating_mul(4) {
+            self.stats.dropped += 1;
+            return false;
+        }
+        let is_new_work = matches!(message.method(), Method::Invite | Method::Register);
+        let is_refused =
+            message.to_tag().is_none() && (is_new_work || count >= max.saturating_mul(2));
+        if is_refused {
+            self.stats.refused += 1;
+            self.refuse(message, path, 503, "", None);
+        }
+        !is_refused
     }
 
     fn request_repeated(&mut self, now: Duration, index: u32) {
@@ -81,10 +98,10 @@ impl Endpoint {
         let step = match self.table.kind(index) {
             Some(Kind::InviteServer(state)) => {
                 let input = invite_server::Input::Invite;
-                plain(invite_server::step(state, input, setting), Kind::InviteServer)
+                invite_server::step(state, input, setting).map(Kind::InviteServer)
             }
             Some(Kind::Server(state)) => {
-                plain(server::step(state, server::Input::Request, setting), Kind::Server)
+                server::step(state, server::Input::Request, setting).map(Kind::Server)
             }
             _ => return,
         };
@@ -103,7 +120,7 @@ impl Endpoint {
         let setting = self.server_setting(index);
         let step = invite_server::step(state, invite_server::Input::Ack, setting);
         let deliver = step.deliver;
-        self.apply_server(now, index, plain(step, Kind::InviteServer));
+        self.apply_server(now, index, step.map(Kind::InviteServer));
         if deliver {
             self.outbox.event(Event::Ack { message, path });
         }
@@ -114,9 +131,12 @@ impl Endpoint {
         let key = self.table.server_key(&message, Method::Invite);
         let found = self.table.find_server(key);
         let Some(index) = found else {
-            return self.refuse(&message, path, 481, "");
+            return self.refuse(&message, path, 481, "", None);
         };
-        self.refuse(&message, path, 200, "");
+        // The To tag should be the one of the responses to the INVITE (section 9.2).
+        let newest = Message::parse(self.table.entry(index).bytes.clone()).ok();
+        let tag = newest.as_ref().and_then(|response| response.to_tag());
+        self.refuse(&message, path, 200, "", tag);
         let tx = self.table.server_tx(index);
         let entry = self.table.entry(index);
         let is_open =
@@ -136,10 +156,10 @@ impl Endpoint {
         let step = match kind {
             Kind::InviteServer(state) => {
                 let input = invite_server::Input::Respond(status);
-                plain(invite_server::step(state, input, setting), Kind::InviteServer)
+                invite_server::step(state, input, setting).map(Kind::InviteServer)
             }
             Kind::Server(state) => {
-                plain(server::step(state, server::Input::Respond(status), setting), Kind::Server)
+                server::step(state, server::Input::Respond(status), setting).map(Kind::Server)
             }
             Kind::Client(_) | Kind::InviteClient(_) => return,
         };
@@ -154,10 +174,10 @@ impl Endpoint {
         let step = match self.table.kind(alarm.index) {
             Some(Kind::InviteServer(state)) => {
                 let input = invite_server::Input::Timer(alarm.timer);
-                plain(invite_server::step(state, input, setting), Kind::InviteServer)
+                invite_server::step(state, input, setting).map(Kind::InviteServer)
             }
             Some(Kind::Server(state)) => {
-                plain(server::step(state, server::Input::Timer(alarm.timer), setting), Kind::Server)
+                server::step(state, server::Input::Timer(alarm.timer), setting).map(Kind::Server)
             }
             _ => return,
         };
@@ -167,15 +187,33 @@ impl Endpoint {
         self.apply_server(now, alarm.index, step);
     }
 
+    /// The connection is gone: responses go to the port in Via on another one (section 18.2.2);
+    /// only if that fails too, the transaction has failed.
     pub(super) fn server_transport_failed(&mut self, now: Duration, index: u32) {
+        let entry = self.table.entry(index);
+        let Path { connection, remote, .. } = entry.path;
+        if connection != 0 {
+            let remote = SocketAddr::new(remote.ip(), entry.via_port);
+            let path = Path { connection: 0, remote, ..entry.path };
+            let has_final = matches!(
+                entry.kind,
+                Some(Kind::InviteServer(invite_server::State::Completed { .. }))
+            );
+            let bytes = entry.bytes.clone();
+            self.table.redirect(index, path);
+            if has_final {
+                self.outbox.transmit(path, bytes);
+            }
+            return;
+        }
         let setting = self.server_setting(index);
         let step = match self.table.kind(index) {
             Some(Kind::InviteServer(state)) => {
                 let input = invite_server::Input::TransportError;
-                plain(invite_server::step(state, input, setting), Kind::InviteServer)
+                invite_server::step(state, input, setting).map(Kind::InviteServer)
             }
             Some(Kind::Server(state)) => {
-                plain(server::step(state, server::Input::TransportError, setting), Kind::Server)
+                server::step(state, server::Input::TransportError, setting).map(Kind::Server)
             }
             _ => return,
         };
@@ -192,7 +230,10 @@ impl Endpoint {
         let entry = self.table.entry(index);
         entry.kind = Some(step.next);
         let (path, user) = (entry.path, entry.user);
-        if matches!(step.send, Some(Send::Response | Send::Trying)) && !entry.bytes.is_empty() {
+        if step.send == Some(Send::Trying) {
+            entry.bytes = trying(entry);
+        }
+        if step.send.is_some() {
             let bytes = entry.bytes.clone();
             self.outbox.transmit(path, bytes);
         }
@@ -215,4 +256,17 @@ impl Endpoint {
             self.remove(index);
         }
     }
+}
+
+/// 100 (Trying) to the request that the transaction keeps until its first response.
+fn trying(entry: &Entry) -> Bytes {
+    let bytes = entry.bytes.clone();
+    let parsed = if entry.path.transport.is_reliable() {
+        Message::parse_framed(bytes)
+    } else {
+        Message::parse(bytes)
+    };
+    let Ok(mut request) = parsed else { return Bytes::new() };
+    request.set_source(SocketAddr::new(entry.path.remote.ip(), entry.source_port));
+    ResponseDraft::to(&request, 100, "").finish()
 }

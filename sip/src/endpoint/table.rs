@@ -2,19 +2,17 @@
 //! what RFC 3261 section 17.2.3 matches by. Client transactions need no index: the branch that we
 //! mint names the slot.
 
-use std::hash::{BuildHasher, Hasher};
+use std::net::SocketAddr;
 
 use bytes::Bytes;
-use foldhash::fast::FixedState;
-use foldhash::quality;
-use hashbrown::HashMap;
+use foldhash::quality::FixedState;
+use hashbrown::{HashMap, HashTable};
 
 use crate::message::{Message, Method};
 use crate::timer_wheel::TimerKey;
+use crate::transaction::key::{self, Keys};
 use crate::transaction::{Timer, client, invite_client, invite_server, server};
 use crate::transport::Path;
-
-const COOKIE: &[u8] = b"z9hG4bK";
 
 /// A client transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -49,13 +47,18 @@ pub(super) struct Entry {
     pub(super) user: u64,
     /// Where its messages go.
     pub(super) path: Path,
-    /// Client: the request, later its ACK. Server: the newest response.
+    /// Client: the request, later its ACK. Server: the request until the first response (for our
+    /// own 100), then the newest response.
     pub(super) bytes: Bytes,
     /// The CANCEL, once it is wanted.
     pub(super) cancel: Bytes,
     pub(super) repeat: TimerKey,
     pub(super) limit: TimerKey,
     pub(super) is_cancelled: bool,
+    /// Server: the port that the request came from.
+    pub(super) source_port: u16,
+    /// Server: the port in Via, where a connection leads that replaces a broken one.
+    pub(super) via_port: u16,
 }
 
 /// Which of the two clocks.
@@ -77,9 +80,12 @@ pub(super) struct Alarm {
 pub(super) struct Table {
     entries: Vec<Entry>,
     free: Vec<u32>,
-    servers: HashMap<u64, u32, FixedState>,
-    hasher: quality::FixedState,
-    random: u64,
+    /// Finds a server transaction by its key, which the entry holds.
+    servers: HashTable<u32>,
+    keys: Keys,
+    /// How many transactions use a stream to this peer, so that the end of a connection that none
+    /// uses costs nothing.
+    streams: HashMap<SocketAddr, u32, FixedState>,
 }
 
 impl Table {
@@ -87,9 +93,9 @@ impl Table {
         Table {
             entries: Vec::new(),
             free: Vec::new(),
-            servers: HashMap::with_hasher(FixedState::with_seed(seed)),
-            hasher: quality::FixedState::with_seed(seed.rotate_left(32) ^ 0x5170),
-            random: seed,
+            servers: HashTable::new(),
+            keys: Keys::new(seed),
+            streams: HashMap::with_hasher(FixedState::with_seed(seed)),
         }
     }
 
@@ -148,6 +154,8 @@ impl Table {
                     repeat: TimerKey::NONE,
                     limit: TimerKey::NONE,
                     is_cancelled: false,
+                    source_port: 0,
+                    via_port: 0,
                 });
                 index
             }
@@ -159,8 +167,10 @@ impl Table {
         entry.path = path;
         entry.is_cancelled = false;
         if matches!(kind, Kind::Server(_) | Kind::InviteServer(_)) {
-            self.servers.insert(key, index);
+            let entries = &self.entries;
+            self.servers.insert_unique(key, index, |&index| entries[index as usize].key);
         }
+        self.count_stream(path);
         index
     }
 
@@ -168,49 +178,57 @@ impl Table {
     pub(super) fn remove(&mut self, index: u32) {
         let entry = &mut self.entries[index as usize];
         if matches!(entry.kind, Some(Kind::Server(_) | Kind::InviteServer(_)))
-            && self.servers.get(&entry.key) == Some(&index)
+            && let Ok(found) = self.servers.find_entry(entry.key, |&other| other == index)
         {
-            self.servers.remove(&entry.key);
+            found.remove();
         }
+        let path = entry.path;
         entry.kind = None;
         entry.bytes = Bytes::new();
         entry.cancel = Bytes::new();
         entry.generation = entry.generation.wrapping_add(1);
         self.free.push(index);
+        self.uncount_stream(path);
+    }
+
+    fn count_stream(&mut self, path: Path) {
+        if path.transport.is_reliable() {
+            *self.streams.entry(path.remote).or_insert(0) += 1;
+        }
+    }
+
+    fn uncount_stream(&mut self, path: Path) {
+        if path.transport.is_reliable()
+            && let Some(count) = self.streams.get_mut(&path.remote)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.streams.remove(&path.remote);
+            }
+        }
+    }
+
+    /// From now on the messages of this transaction take another way.
+    pub(super) fn redirect(&mut self, index: u32, path: Path) {
+        let old = std::mem::replace(&mut self.entries[index as usize].path, path);
+        self.uncount_stream(old);
+        self.count_stream(path);
     }
 
     pub(super) fn find_server(&self, key: u64) -> Option<u32> {
-        self.servers.get(&key).copied()
+        self.servers.find(key, |&index| self.entries[index as usize].key == key).copied()
     }
 
-    /// Section 17.2.3: branch, sent-by and method; for RFC 2543 peers what identified a request
-    /// then. ACK and CANCEL are looked up with the method of the INVITE they belong to.
+    /// What finds the transaction of a request.
     pub(super) fn server_key(&self, request: &Message, method: Method<'_>) -> u64 {
-        let mut hasher = self.hasher.build_hasher();
-        let mut field = |bytes: &[u8]| {
-            hasher.write_usize(bytes.len());
-            hasher.write(bytes);
-        };
-        let via = request.top_via();
-        let branch = via.as_ref().and_then(|via| via.branch()).unwrap_or_default();
-        if let Some(via) = &via {
-            field(via.host());
-            field(&via.port().unwrap_or_default().to_le_bytes());
-        }
-        field(method.as_bytes());
-        field(branch);
-        // A peer that reuses a branch for another call is caught by these, at no risk: both are
-        // the same in a request, its retransmission, its ACK and its CANCEL.
-        field(request.call_id());
-        field(&request.cseq().0.to_le_bytes());
-        if !branch.starts_with(COOKIE) {
-            field(request.from_tag().unwrap_or_default());
-        }
-        hasher.finish()
+        self.keys.server(request, method)
     }
 
-    /// Every transaction towards this peer over this transport.
+    /// Every transaction that uses this connection, or with `connection` 0 any to this peer.
     pub(super) fn on_path(&self, path: Path) -> Vec<u32> {
+        if path.transport.is_reliable() && !self.streams.contains_key(&path.remote) {
+            return Vec::new();
+        }
         let same = |entry: &Entry| {
             entry.kind.is_some()
                 && entry.path.transport == path.transport
@@ -223,45 +241,32 @@ impl Table {
         found.map(|(index, _)| index as u32).collect()
     }
 
-    /// SplitMix64: unpredictable enough for a branch, and a seed makes it repeatable.
-    fn next_random(&mut self) -> u64 {
-        self.random = self.random.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.random;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
+    /// A number that nobody can guess.
     pub(super) fn next_token(&mut self) -> u64 {
-        self.next_random() >> 16
+        self.keys.mint()
     }
 
-    pub(super) fn branch(&self, index: u32) -> String {
-        let entry = &self.entries[index as usize];
-        format!("z9hG4bK{index:x}.{:x}.{:x}", entry.generation, entry.key)
+    /// Appends the branch of the client transaction in this slot.
+    pub(super) fn write_branch(&self, out: &mut Vec<u8>, index: u32) {
+        key::write_branch(out, index, self.entries[index as usize].key);
     }
 
-    pub(super) fn stateless_branch(&mut self) -> String {
-        format!("z9hG4bK{:x}", self.next_random())
+    /// Appends a branch that names no slot.
+    pub(super) fn write_stateless_branch(&mut self, out: &mut Vec<u8>) {
+        key::write_branch(out, u32::MAX, self.keys.mint());
     }
 
     /// The same for a request and its retransmissions.
     pub(super) fn stateless_tag(&self, call_id: &[u8]) -> String {
-        let mut hasher = self.hasher.build_hasher();
-        hasher.write(call_id);
-        format!("{:x}", hasher.finish())
+        format!("{:016x}", self.keys.derive(call_id))
     }
 
     /// The client transaction that a branch of ours names.
     pub(super) fn find_client(&self, branch: &[u8]) -> Option<u32> {
-        let text = std::str::from_utf8(branch.strip_prefix(COOKIE)?).ok()?;
-        let mut parts = text.split('.');
-        let index = u32::from_str_radix(parts.next()?, 16).ok()?;
-        let generation = u32::from_str_radix(parts.next()?, 16).ok()?;
-        let token = u64::from_str_radix(parts.next()?, 16).ok()?;
+        let (index, token) = key::read_branch(branch)?;
         let entry = self.entries.get(index as usize)?;
         let is_client = matches!(entry.kind, Some(Kind::Client(_) | Kind::InviteClient(_)));
-        (is_client && entry.generation == generation && entry.key == token).then_some(index)
+        (is_client && entry.key == token).then_some(index)
     }
 
     pub(super) fn client_tx(&self, index: u32) -> ClientTx {
