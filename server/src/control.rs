@@ -148,8 +148,8 @@ impl Control for Switchboard {
         let Some(request) = &thought.authorize else { return simulated };
         match quote(&self.ledger, &snapshot.rate_book, &self.credit, request, MINUTE) {
             Ok(quote) => {
-                simulated.decisions.extend(quote.decisions);
                 simulated.price = price(&quote);
+                simulated.decisions.extend(quote.decisions);
                 for (trunk, cost) in quote.costs {
                     simulated.trunks.push(name(trunk));
                     if let Ok(cost) = cost {

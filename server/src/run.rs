@@ -46,6 +46,9 @@ const MAILBOX_ROOM: usize = 8;
 const GATHER: Duration = Duration::from_millis(2);
 /// How long released calls may take to say goodbye at the end.
 const GOODBYE: Duration = Duration::from_secs(5);
+/// Digest nonces remembered at the same time, 4 bytes each; an older one costs its phone one more
+/// round.
+const NONCES: usize = 1 << 20;
 /// How often the end looks whether it is there.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -326,7 +329,7 @@ async fn open(config: &Config, clock: Clock) -> Result<Opened, RunError> {
     let shared = Shared {
         bindings: Arc::new(bindings),
         admission: Arc::new(Admission::default()),
-        nonces: Arc::new(NonceCounts::default()),
+        nonces: Arc::new(NonceCounts::new(NONCES)),
     };
     Ok(Opened { store, directory, snapshot, ledger, shared, secrets })
 }

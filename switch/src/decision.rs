@@ -6,7 +6,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use vocabulary::{AccountId, DecisionLine, Direction, Number, SubscriberId, TrunkId};
+use vocabulary::{AccountId, DecisionLine, Direction, Number, Refused, SubscriberId, TrunkId};
 
 use crate::admission::{Limit, NotAdmitted, Owner};
 use crate::release::Cause;
@@ -432,6 +432,18 @@ impl fmt::Display for Decision {
             Decision::Billing(line) => f.write_str(&line.sentence),
             Decision::Refused(refusal) => refusal.fmt(f),
             Decision::Ended(end) => end.fmt(f),
+        }
+    }
+}
+
+impl From<Refused> for Refusal {
+    fn from(refused: Refused) -> Refusal {
+        match refused {
+            Refused::AccountInactive(line) => Refusal::BillingAccount(line),
+            Refused::NoRateGroup(line) => Refusal::BillingNoRateGroup(line),
+            Refused::NoRate(line) => Refusal::BillingNoRate(line),
+            Refused::InsufficientCredit(line) => Refusal::BillingCredit(line),
+            Refused::NoCarrier(line) => Refusal::BillingNoCarrier(line),
         }
     }
 }

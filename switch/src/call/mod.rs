@@ -243,7 +243,7 @@ impl Call {
         let State::Authorizing(_) = &self.state else { return };
         let authorization = match result {
             Ok(authorization) => authorization,
-            Err(refused) => return self.refuse(ctx, refusal_of(refused)),
+            Err(refused) => return self.refuse(ctx, refused.into()),
         };
         let State::Authorizing(hunt) = std::mem::replace(&mut self.state, State::Releasing) else {
             unreachable!("looked at above");
@@ -566,16 +566,6 @@ fn turn_away(ctx: &mut Context<'_>, leg: &mut Leg, event: &LegEvent) {
         _ => return,
     };
     leg.send(ctx.now, ctx.endpoint, answer);
-}
-
-fn refusal_of(refused: Refused) -> Refusal {
-    match refused {
-        Refused::AccountInactive(line) => Refusal::BillingAccount(line),
-        Refused::NoRateGroup(line) => Refusal::BillingNoRateGroup(line),
-        Refused::NoRate(line) => Refusal::BillingNoRate(line),
-        Refused::InsufficientCredit(line) => Refusal::BillingCredit(line),
-        Refused::NoCarrier(line) => Refusal::BillingNoCarrier(line),
-    }
 }
 
 impl Ingress {
