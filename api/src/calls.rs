@@ -3,11 +3,11 @@
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use serde::Deserialize;
-use store::query::CdrFilter;
+use store::query::{CdrFilter, LIST_MAX};
 use vocabulary::{CallId, Utc};
 
 use crate::accounts::moment;
-use crate::wire::{self, List, Reason};
+use crate::wire::{self, List, Page, Reason};
 use crate::{Api, Problem, Shared};
 
 pub(crate) async fn live(State(api): Shared) -> Json<List<wire::Live>> {
@@ -47,12 +47,21 @@ pub(crate) struct Which {
     answered: Option<bool>,
     leg: Option<u8>,
     limit: Option<u32>,
+    after: Option<String>,
+}
+
+/// The place of a CDR in the order of the list: `STARTED.CALL.LEG`.
+fn cursor(text: &str) -> Option<(Utc, CallId, u8)> {
+    let mut parts = text.split('.');
+    let started = Utc(parts.next()?.parse().ok()?);
+    let (call, leg) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+    parts.next().is_none().then_some((started, call, leg))
 }
 
 pub(crate) async fn cdrs(
     State(api): Shared,
     Query(which): Query<Which>,
-) -> Result<Json<List<wire::Cdr>>, Problem> {
+) -> Result<Json<Page<wire::Cdr>>, Problem> {
     let account = match &which.account {
         Some(name) => Some(api.store.account(name).await?.id),
         None => None,
@@ -69,6 +78,11 @@ pub(crate) async fn cdrs(
     let span = |field, text: &Option<String>| {
         text.as_deref().map(|text| moment(field, Some(text), Utc(0))).transpose()
     };
+    let after = match which.after.as_deref().map(cursor) {
+        Some(None) => return Err(Problem::invalid("after", "write `next` of the page before")),
+        Some(Some(place)) => Some(place),
+        None => None,
+    };
     let filter = CdrFilter {
         account,
         trunk,
@@ -79,14 +93,16 @@ pub(crate) async fn cdrs(
         cause: which.cause,
         is_answered: which.answered,
         leg: which.leg,
-        after: None,
-        limit: which.limit.unwrap_or(100),
+        after,
+        limit: which.limit.unwrap_or(100).clamp(1, LIST_MAX),
     };
     api.control.catch_up().await;
     let cdrs = api.store.cdrs(&filter).await?;
     let snapshot = api.snapshot().await;
+    let last = cdrs.last().filter(|_| cdrs.len() >= filter.limit as usize);
+    let next = last.map(|cdr| format!("{}.{}.{}", cdr.started_at.0, cdr.call, cdr.leg));
     let cdrs = cdrs.into_iter().map(|cdr| wire::Cdr::new(cdr, &snapshot.directory));
-    Ok(Json(List { items: cdrs.collect() }))
+    Ok(Json(Page { items: cdrs.collect(), next }))
 }
 
 /// Our call id, or the Call-ID of the caller's INVITE.

@@ -1,6 +1,8 @@
 //! What goes over the wire. Written by hand, apart from the rows of the store, so that a change
 //! inside changes nothing outside. Money and prices are text, moments are RFC 3339 in UTC.
 
+use std::time::Duration;
+
 use billing::{AccountView, Money};
 use serde::{Deserialize, Deserializer, Serialize};
 use store::directory as rows;
@@ -17,6 +19,13 @@ use crate::control::{LedgerReport, Simulated, Status};
 #[derive(Serialize)]
 pub(crate) struct List<T> {
     pub(crate) items: Vec<T>,
+}
+
+/// One page of a list; `next` given as `after` continues it.
+#[derive(Serialize)]
+pub(crate) struct Page<T> {
+    pub(crate) items: Vec<T>,
+    pub(crate) next: Option<String>,
 }
 
 /// Tells a field that is null from one that is not there.
@@ -72,7 +81,9 @@ pub(crate) struct Account {
     credit_limit: String,
     status: &'static str,
     balance: String,
-    reserved: String,
+    /// What was taken and what is reserved, as the ledger counts it.
+    debits_posted: String,
+    debits_pending: String,
     available: String,
     rate_group: Option<String>,
     carrier_rate_group: Option<String>,
@@ -89,8 +100,8 @@ pub(crate) struct Account {
 impl Account {
     /// `money` is none until the ledger has heard of the account: then it has nothing.
     pub(crate) fn new(account: rows::Account, money: Option<AccountView>) -> Account {
-        let balance = money.map_or(Money::ZERO, |view| view.counters.balance());
-        let reserved = money.map_or(Money::ZERO, |view| view.counters.debits_pending);
+        let counters = money.map(|view| view.counters).unwrap_or_default();
+        let balance = counters.balance();
         let available = money.map_or(Money(account.credit_limit), |view| view.available());
         Account {
             id: account.id.0,
@@ -100,7 +111,8 @@ impl Account {
             credit_limit: Money(account.credit_limit).to_string(),
             status: account.status.as_str(),
             balance: balance.to_string(),
-            reserved: reserved.to_string(),
+            debits_posted: counters.debits_posted.to_string(),
+            debits_pending: counters.debits_pending.to_string(),
             available: available.to_string(),
             rate_group: account.rate_group,
             carrier_rate_group: account.carrier_rate_group,
@@ -534,8 +546,10 @@ pub(crate) struct Cdr {
     call: String,
     leg: u8,
     direction: String,
-    account: Option<String>,
-    trunk: Option<String>,
+    account: Option<u64>,
+    account_name: Option<String>,
+    trunk: Option<u64>,
+    trunk_name: Option<String>,
     subscriber: Option<u64>,
     remote: Option<String>,
     sip_call_id: String,
@@ -546,8 +560,9 @@ pub(crate) struct Cdr {
     ringing_at: Option<String>,
     answered_at: Option<String>,
     ended_at: String,
-    talked_s: f64,
-    billed_s: f64,
+    talked_s: u64,
+    talked_us: u64,
+    billed_s: u64,
     cause: String,
     q850: u8,
     sip_status: u16,
@@ -587,20 +602,17 @@ impl From<stored::StoredRate> for AppliedRate {
 
 impl Cdr {
     pub(crate) fn new(cdr: stored::StoredCdr, directory: &Directory) -> Cdr {
-        let trunk = cdr.trunk.map(|id| match directory.trunk(id) {
-            Some(trunk) => trunk.name.clone(),
-            None => id.to_string(),
-        });
-        let account = cdr.account.map(|id| match directory.account(id) {
-            Some(account) => account.name.clone(),
-            None => id.to_string(),
-        });
+        let trunk = cdr.trunk.and_then(|id| directory.trunk(id));
+        let account = cdr.account.and_then(|id| directory.account(id));
+        let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         Cdr {
             call: cdr.call.to_string(),
             leg: cdr.leg,
             direction: cdr.direction,
-            account,
-            trunk,
+            account: cdr.account.map(|id| id.0),
+            account_name: account.map(|account| account.name.clone()),
+            trunk: cdr.trunk.map(|id| id.0),
+            trunk_name: trunk.map(|trunk| trunk.name.clone()),
             subscriber: cdr.subscriber.map(|id| id.0),
             remote: cdr.remote,
             sip_call_id: cdr.sip_call_id,
@@ -611,8 +623,9 @@ impl Cdr {
             ringing_at: cdr.ringing_at.map(format_utc),
             answered_at: cdr.answered_at.map(format_utc),
             ended_at: format_utc(cdr.ended_at),
-            talked_s: cdr.talked.as_secs_f64(),
-            billed_s: cdr.billed.as_secs_f64(),
+            talked_s: micros(cdr.talked).div_ceil(1_000_000),
+            talked_us: micros(cdr.talked),
+            billed_s: cdr.billed.as_secs(),
             cause: cdr.cause,
             q850: cdr.q850,
             sip_status: cdr.sip_status,

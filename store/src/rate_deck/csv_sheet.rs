@@ -43,7 +43,7 @@ pub const COLUMNS: [&str; 13] = [
 ];
 
 /// Other names for columns, as carriers write them.
-const ALIASES: [(&str, &str); 11] = [
+const ALIASES: [(&str, &str); 13] = [
     ("code", "prefix"),
     ("dial_code", "prefix"),
     ("rate", "price"),
@@ -52,7 +52,9 @@ const ALIASES: [(&str, &str); 11] = [
     ("description", "destination"),
     ("connection_fee", "connect_fee"),
     ("initial_increment", "first_increment"),
+    ("increment_first_s", "first_increment"),
     ("increment", "next_increment"),
+    ("increment_next_s", "next_increment"),
     ("effective_date", "valid_from"),
     ("effective_from", "valid_from"),
 ];

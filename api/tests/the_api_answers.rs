@@ -1,0 +1,398 @@
+//! The API against a real SQLite file, with a switch that only books and remembers.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use api::{
+    Api, ApiConfig, Control, Later, LedgerReport, Payment, PaymentRefused, Simulated, Snapshot,
+    Status, Token,
+};
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Request, Response};
+use billing::{AccountView, Ledger, LedgerError, MemoryJournal, Overdraft, Posting};
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
+use store::directory::DirectoryStore;
+use switch::LiveCall;
+use switch::directory::Settings;
+use switch::registrar::StoredBinding;
+use tower::ServiceExt;
+use vocabulary::{AccountId, CallId, DecisionLine, SubscriberId, Utc};
+
+const NOW: Utc = Utc(1_790_000_000_000_000);
+
+/// A switch with books and no calls.
+#[derive(Default)]
+struct Quiet {
+    ledger: Ledger,
+    journal: MemoryJournal,
+    published: Mutex<Vec<Snapshot>>,
+}
+
+impl Control for Quiet {
+    fn now(&self) -> Utc {
+        NOW
+    }
+
+    fn publish(&self, snapshot: &Snapshot) {
+        for (account, terms) in &*snapshot.terms {
+            self.ledger.set_terms(*account, *terms).unwrap();
+        }
+        self.published.lock().unwrap().push(snapshot.clone());
+    }
+
+    fn balance(&self, account: AccountId) -> Option<AccountView> {
+        self.ledger.account(account)
+    }
+
+    fn pay(&self, payment: Payment) -> Later<'_, Result<(), PaymentRefused>> {
+        let currency = self.ledger.account(payment.account).unwrap().terms.currency;
+        let Payment { op, account, amount, note } = payment;
+        let posting = Posting::top_up(op, account, amount, currency, NOW, note);
+        let result = match self.ledger.post(posting, Overdraft::Refuse, &self.journal) {
+            Ok(_) => Ok(()),
+            Err(LedgerError::Differs) => Err(PaymentRefused::Differs),
+            Err(error) => Err(PaymentRefused::Amount(error.to_string())),
+        };
+        Box::pin(std::future::ready(result))
+    }
+
+    fn live_calls(&self) -> Later<'_, Vec<LiveCall>> {
+        Box::pin(std::future::ready(Vec::new()))
+    }
+
+    fn hang_up(&self, _: CallId) -> Later<'_, bool> {
+        Box::pin(std::future::ready(false))
+    }
+
+    fn bindings(&self, _: SubscriberId) -> Vec<StoredBinding> {
+        Vec::new()
+    }
+
+    fn simulate(&self, from: &str, _: &str, _: Utc) -> Simulated {
+        let line = DecisionLine { code: "unknown_user", sentence: format!("{from} is nobody.") };
+        Simulated { refusal: Some((403, line)), ..Simulated::default() }
+    }
+
+    fn check_ledger(&self) -> Later<'_, LedgerReport> {
+        let counted = vec![("accounts", 1)];
+        Box::pin(std::future::ready(LedgerReport { counted, faults: Vec::new() }))
+    }
+
+    fn catch_up(&self) -> Later<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
+
+    fn status(&self) -> Status {
+        Status { started_at: NOW, version: "0".into(), ..Status::default() }
+    }
+
+    fn metrics(&self) -> String {
+        "calls_live 0\n".into()
+    }
+}
+
+struct World {
+    _dir: tempfile::TempDir,
+    router: Router,
+    control: Arc<Quiet>,
+    token: String,
+}
+
+async fn world() -> World {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("tandem.db");
+    store::open_database(&path).await.unwrap().close().await;
+    let token = Token::read_or_create(dir.path()).unwrap();
+    let control = Arc::new(Quiet::default());
+    let config = ApiConfig {
+        store: DirectoryStore::open(&path).await.unwrap(),
+        control: control.clone(),
+        token: token.clone(),
+        settings: Settings { realm: "tandem".into(), ..Settings::default() },
+        seed: 1,
+        body_bytes_max: 10_000,
+        import_bytes_max: 100_000,
+        request_timeout: Duration::from_secs(10),
+    };
+    let router = Api::new(config).await.unwrap().router();
+    World { _dir: dir, router, control, token: token.expose().to_owned() }
+}
+
+impl World {
+    async fn send(&self, request: Request<Body>) -> (Response<()>, String) {
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (head, body) = response.into_parts();
+        let bytes = body.collect().await.unwrap().to_bytes();
+        (Response::from_parts(head, ()), String::from_utf8(bytes.to_vec()).unwrap())
+    }
+
+    async fn ask(&self, method: &str, path: &str, key: Option<&str>, body: String) -> (u16, Value) {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("/api/v1{path}"))
+            .header("authorization", format!("Bearer {}", self.token));
+        if let Some(key) = key {
+            request = request.header("idempotency-key", key);
+        }
+        let (head, text) = self.send(request.body(Body::from(body)).unwrap()).await;
+        (head.status().as_u16(), serde_json::from_str(&text).unwrap_or(Value::String(text)))
+    }
+
+    async fn get(&self, path: &str) -> Value {
+        let (status, value) = self.ask("GET", path, None, String::new()).await;
+        assert_eq!(status, 200, "{path}: {value}");
+        value
+    }
+
+    async fn post(&self, path: &str, body: Value) -> (u16, Value) {
+        self.ask("POST", path, None, body.to_string()).await
+    }
+
+    async fn made(&self, path: &str, body: Value) -> Value {
+        let (status, value) = self.post(path, body).await;
+        assert_eq!(status, 201, "{path}: {value}");
+        value
+    }
+
+    async fn fill(&self) {
+        self.made("/rate-groups", json!({"name": "retail", "currency": "EUR"})).await;
+        let account = json!({"name": "alice", "billing": "prepaid", "currency": "EUR",
+            "rate_group": "retail", "calls_in_max": 3});
+        self.made("/accounts", account).await;
+    }
+
+    /// What a request that breaks a rule is told: status, kind, field, detail.
+    #[track_caller]
+    fn told(answer: &(u16, Value)) -> (u16, &str, &str, &str) {
+        let text = |field: &str| answer.1[field].as_str().unwrap_or_default();
+        let kind = text("type").trim_start_matches("urn:tandem:problem:");
+        (answer.0, kind, text("field"), text("detail"))
+    }
+}
+
+#[tokio::test]
+async fn only_health_is_open_to_all() {
+    let world = world().await;
+    let request = |path: &str, token: &str| {
+        let builder = Request::builder().uri(path);
+        builder.header("authorization", token).body(Body::empty()).unwrap()
+    };
+    for (path, token, status) in [
+        ("/health", "", 200),
+        ("/metrics", "", 401),
+        ("/api/v1/accounts", "", 401),
+        ("/api/v1/accounts", "Bearer wrong", 401),
+        ("/api/v1/nowhere", "Bearer wrong", 401),
+        ("/api/v1/accounts", &format!("bearer {}", world.token), 200),
+        ("/api/v1/accounts", &format!("Basic {}", world.token), 401),
+        ("/metrics", &format!("Bearer {}", world.token), 200),
+        ("/api/v1/nowhere", &format!("Bearer {}", world.token), 404),
+    ] {
+        let (head, text) = world.send(request(path, token)).await;
+        assert_eq!(head.status().as_u16(), status, "{path} {token}: {text}");
+        if status == 401 {
+            assert_eq!(head.headers()["www-authenticate"], "Bearer realm=\"tandem\"");
+            assert_eq!(head.headers()["content-type"], "application/problem+json");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_change_is_live_when_it_is_answered() {
+    let world = world().await;
+    world.fill().await;
+    let phone = json!({"username": "alice", "password": "long enough 1", "account": "alice",
+        "number": "+493023125101"});
+    let answer = world.made("/subscribers", phone).await;
+    assert_eq!(answer["number"], "493023125101");
+    assert!(answer.get("password").is_none());
+    let directory = Arc::clone(&world.control.published.lock().unwrap().last().unwrap().directory);
+    assert!(directory.subscriber_by_username("alice").is_some());
+
+    let body = json!({"status": "blocked", "calls_in_max": null}).to_string();
+    let (status, account) = world.ask("PATCH", "/accounts/alice", None, body).await;
+    assert_eq!((status, &account["status"], &account["calls_in_max"]), (200, &json!("blocked"), &Value::Null));
+    let directory = Arc::clone(&world.control.published.lock().unwrap().last().unwrap().directory);
+    assert!(!directory.account(AccountId(1000)).unwrap().is_active);
+
+    world.ask("DELETE", "/subscribers/alice", None, String::new()).await;
+    assert_eq!(world.get("/subscribers").await["items"], json!([]));
+}
+
+#[tokio::test]
+async fn mistakes_name_their_field() {
+    let world = world().await;
+    world.fill().await;
+    #[rustfmt::skip]
+    let table: Vec<(&str, Value, (u16, &str, &str, &str))> = vec![
+        ("/accounts", json!({"name": "x", "billing": "prepaid", "currency": "EUR", "credit_limit": "5"}),
+            (422, "invalid_value", "credit_limit", "a prepaid account has none; make it postpaid, or leave the limit out")),
+        ("/accounts", json!({"name": "alice", "billing": "prepaid", "currency": "EUR"}),
+            (409, "taken", "name", "name: \"alice\" is taken; choose another")),
+        ("/accounts", json!({"name": "x", "billing": "credit", "currency": "EUR"}),
+            (422, "invalid_value", "billing", "\"credit\" is not one of prepaid, postpaid")),
+        ("/accounts", json!({"name": "x", "billing": "prepaid", "currency": "euro"}),
+            (422, "invalid_value", "currency", "write an ISO 4217 code such as EUR or USD")),
+        ("/accounts", json!({"name": "x", "billing": "prepaid", "currency": "EUR", "calls_in_max": -1}),
+            (422, "invalid_body", "", "invalid value: integer `-1`, expected u32")),
+        ("/accounts", json!({"name": "x", "billing": "prepaid", "currency": "EUR", "rate_group": "none such"}),
+            (422, "invalid_value", "rate_group", "there is no rate group \"none such\"; add it first")),
+        ("/subscribers", json!({"username": "bob", "password": "short", "account": "alice"}),
+            (422, "invalid_value", "password", "write at least 8 characters")),
+        ("/subscribers", json!({"username": "bob", "password": "password", "account": "alice"}),
+            (422, "invalid_value", "password", "everyone would guess it; write another")),
+        ("/subscribers", json!({"username": "bob", "password": "long enough 1", "account": "nobody"}),
+            (404, "not_found", "", "there is no account \"nobody\"")),
+        ("/subscribers", json!({"username": "b b", "password": "long enough 1", "account": "alice"}),
+            (422, "invalid_value", "username", "write 1 to 64 letters, digits or any of - _ . + ~")),
+        ("/trunks", json!({"name": "t", "account": "alice", "host": "127.0.0.1", "egress_username": "u"}),
+            (422, "invalid_value", "egress_password", "a user name needs its password in the same request")),
+        ("/routes", json!({"prefix": "4x", "trunk": "t"}), (404, "not_found", "", "there is no trunk \"t\"")),
+    ];
+    for (path, body, expected) in table {
+        let answer = world.post(path, body.clone()).await;
+        assert_eq!(World::told(&answer), expected, "{path} {body}");
+    }
+    let unknown = world.post("/accounts", json!({"name": "x", "colour": "red"})).await;
+    assert_eq!((unknown.0, unknown.1["field"].as_str()), (422, Some("colour")));
+    let bad_json = world.ask("POST", "/routes", None, "{".into()).await;
+    assert_eq!(World::told(&bad_json).1, "invalid_body");
+    let large = world.ask("POST", "/accounts", None, "x".repeat(10_001)).await;
+    assert_eq!(World::told(&large).0, 413);
+    // Nothing of all this is stored.
+    assert_eq!(world.get("/accounts").await["items"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn money_moves_once_for_one_key() {
+    let world = world().await;
+    world.fill().await;
+    let pay = async |key, amount: &str| {
+        let body = json!({"amount": amount, "note": "cash"}).to_string();
+        world.ask("POST", "/accounts/alice/topups", key, body).await
+    };
+    assert_eq!(World::told(&pay(None, "5").await).1, "idempotency_key_missing");
+    let first = pay(Some("k1"), "5").await;
+    assert_eq!((first.0, &first.1["balance"]), (201, &json!("5.000000")));
+    assert_eq!(pay(Some("k1"), "5").await, first);
+    assert_eq!(World::told(&pay(Some("k1"), "6").await).1, "idempotency_key_reused");
+    assert_eq!(pay(Some("k2"), "1").await.1["balance"], "6.000000");
+    assert_eq!(World::told(&pay(Some("k3"), "1.2345678").await).2, "amount");
+    assert_eq!(World::told(&pay(Some("k3"), "0").await).2, "amount");
+    assert_eq!(world.get("/accounts/alice").await["balance"], "6.000000");
+    assert_eq!(world.get("/accounts/1000").await["available"], "6.000000");
+}
+
+#[tokio::test]
+async fn a_payment_booked_before_a_crash_is_not_booked_again() {
+    let world = world().await;
+    world.fill().await;
+    // The books have it, the answer was never stored: as after a crash in between.
+    let hash = store::rate_deck::fingerprint(b"k1");
+    let chosen = u128::from_be_bytes(hash[..16].try_into().unwrap());
+    let payment = Payment {
+        op: billing::OpId::outside(chosen),
+        account: AccountId(1000),
+        amount: "5".parse().unwrap(),
+        note: "cash".into(),
+    };
+    world.control.pay(payment).await.unwrap();
+    let body = json!({"amount": "5", "note": "cash"}).to_string();
+    let answer = world.ask("POST", "/accounts/alice/topups", Some("k1"), body).await;
+    assert_eq!((answer.0, &answer.1["balance"]), (201, &json!("5.000000")));
+}
+
+#[tokio::test]
+async fn a_repeated_command_gets_the_same_answer_and_changes_nothing() {
+    let world = world().await;
+    let body = json!({"name": "a", "billing": "postpaid", "currency": "EUR"}).to_string();
+    let first = world.ask("POST", "/accounts", Some("k"), body.clone()).await;
+    assert_eq!(first.0, 201);
+    assert_eq!(world.ask("POST", "/accounts", Some("k"), body).await, first);
+    let other = json!({"name": "b", "billing": "postpaid", "currency": "EUR"}).to_string();
+    let refused = world.ask("POST", "/accounts", Some("k"), other).await;
+    assert_eq!(World::told(&refused).1, "idempotency_key_reused");
+    assert_eq!(world.get("/accounts").await["items"].as_array().unwrap().len(), 1);
+    assert_eq!(world.control.published.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn trunks_and_routes_keep_what_they_are_given() {
+    let world = world().await;
+    world.fill().await;
+    let trunk = json!({"name": "c1", "account": "alice", "host": "carrier.example", "port": 5070,
+        "transport": "tcp", "addresses": ["192.0.2.0/28"], "egress_username": "u",
+        "egress_password": "p", "egress_plan": {"form": "plus"}, "hunt_codes": [486],
+        "ring_timeout_s": 20, "cps_out_max": 9});
+    let made = world.made("/trunks", trunk).await;
+    assert_eq!(made["egress_plan"]["form"], "plus");
+    assert!(!made.to_string().contains("\"p\""), "a password is never shown");
+    let route = world.made("/routes", json!({"prefix": "+49", "trunk": "c1"})).await;
+    assert_eq!((&route["prefix"], &route["priority"]), (&json!("49"), &json!(1)));
+    let patch = json!({"port": null, "enabled": false}).to_string();
+    let (_, changed) = world.ask("PATCH", "/trunks/c1", None, patch).await;
+    assert_eq!((&changed["port"], &changed["enabled"]), (&Value::Null, &json!(false)));
+    assert_eq!((&changed["host"], &changed["egress_username"]), (&json!("carrier.example"), &json!("u")));
+    let no_host = world.ask("PATCH", "/trunks/c1", None, json!({"host": null}).to_string()).await;
+    assert_eq!(no_host.0, 409, "a route leads there: {}", no_host.1);
+    world.ask("DELETE", "/trunks/c1", None, String::new()).await;
+    assert_eq!(world.get("/routes").await["items"], json!([]));
+}
+
+#[tokio::test]
+async fn a_sheet_goes_in_whole_or_not_at_all() {
+    let world = world().await;
+    world.fill().await;
+    let path = "/rate-groups/retail/sheets?file=r.csv";
+    let bad = "prefix,price\n49,0.01\n4x,0.02\n".to_owned();
+    let (status, problem) = world.ask("POST", path, None, bad).await;
+    assert_eq!(status, 422);
+    assert_eq!(problem["detail"], "r.csv has 1 faults; nothing was imported");
+    assert_eq!(problem["errors"][0], json!({"row": 3, "column": "prefix",
+        "detail": "\"4x\" is not at most 31 digits"}));
+
+    let good = "prefix,destination,price\n49,Germany,0.01\n1,USA,0.02\n".to_owned();
+    let preview = format!("{path}&preview=true");
+    let (_, counts) = world.ask("POST", &preview, None, good.clone()).await;
+    assert_eq!((&counts["added"], &counts["imported"]), (&json!(2), &json!(false)));
+    assert_eq!(world.get("/rate-groups/retail/rates").await["items"], json!([]));
+
+    let (status, stored) = world.ask("POST", path, None, good).await;
+    assert_eq!((status, &stored["rows"], &stored["imported"]), (201, &json!(2), &json!(true)));
+    let rates = world.get("/rate-groups/retail/rates?prefix=4").await;
+    assert_eq!(rates["items"][0]["destination"], "Germany");
+    let book = Arc::clone(&world.control.published.lock().unwrap().last().unwrap().rate_book);
+    assert_eq!(book.group(billing::RateGroupId(1)).unwrap().len(), 2);
+    assert_eq!(world.get("/rate-sheets").await["items"].as_array().unwrap().len(), 1);
+    let large = world.ask("POST", path, None, "x".repeat(100_001)).await;
+    assert_eq!(large.0, 413);
+}
+
+#[tokio::test]
+async fn questions_about_calls_are_answered() {
+    let world = world().await;
+    assert_eq!(world.get("/calls").await["items"], json!([]));
+    assert_eq!(world.get("/cdrs?answered=true").await, json!({"items": [], "next": null}));
+    assert_eq!(world.get("/registrations").await["items"], json!([]));
+    assert_eq!(world.get("/ledger/check").await["ok"], true);
+    assert_eq!(world.get("/status").await["version"], "0");
+    let simulated = world.get("/simulate?from=bob&to=49").await;
+    assert_eq!((&simulated["would_be_placed"], &simulated["sip_status"]), (&json!(false), &json!(403)));
+    for (path, status) in [
+        ("/why/unknown", 404),
+        ("/why/00000000000000aa", 404),
+        ("/cdrs?account=nobody", 404),
+        ("/cdrs?colour=red", 400),
+        ("/cdrs?from=yesterday", 422),
+        ("/cdrs?after=1", 422),
+        ("/simulate?from=a", 400),
+        ("/simulate?from=a&to=1&at=noon", 422),
+    ] {
+        let (found, problem) = world.ask("GET", path, None, String::new()).await;
+        assert_eq!(found, status, "{path}: {problem}");
+    }
+    let (status, _) = world.ask("DELETE", "/calls/00000000000000aa", None, String::new()).await;
+    assert_eq!(status, 404);
+}
