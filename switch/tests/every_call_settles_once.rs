@@ -130,21 +130,8 @@ impl Peers {
                 }
             }
             Step::Bill { granted, secs, is_final } => self.bill(w, *granted, *secs, *is_final),
-            Step::Record => {
-                let place = w.effects.iter().position(|e| matches!(e, Effect::Answered { .. }));
-                if let Some(Effect::Answered { call, .. }) = place.and_then(|n| w.effects.remove(n))
-                {
-                    w.input(Input::Recorded { call });
-                }
-            }
-            Step::Extend { secs, is_final } => {
-                if let Some(call) = w.take_extend() {
-                    let talk_time = self.grants[&call] + Duration::from_secs(*secs);
-                    self.grants.insert(call, talk_time);
-                    let grant = Grant { talk_time, is_final: *is_final };
-                    w.input(Input::Extended(Extension { call, grant }));
-                }
-            }
+            Step::Record => record(w),
+            Step::Extend { secs, is_final } => self.extend(w, *secs, *is_final),
             Step::Reply { request, status } => {
                 if let Some((from, request)) = self.request(*request) {
                     let body = if STATUSES[*status].starts_with("200") { SDP } else { "" };
@@ -176,6 +163,15 @@ impl Peers {
         (!self.requests.is_empty()).then(|| self.requests[n % self.requests.len()].clone())
     }
 
+    fn extend(&mut self, w: &mut World, secs: u64, is_final: bool) {
+        if let Some(call) = w.take_extend() {
+            let talk_time = self.grants[&call] + Duration::from_secs(secs);
+            self.grants.insert(call, talk_time);
+            let grant = Grant { talk_time, is_final };
+            w.input(Input::Extended(Extension { call, grant }));
+        }
+    }
+
     fn bill(&mut self, w: &mut World, granted: bool, secs: u64, is_final: bool) {
         let place = w.effects.iter().position(|e| matches!(e, Effect::Authorize(_)));
         let Some(Effect::Authorize(request)) = place.and_then(|n| w.effects.remove(n)) else {
@@ -195,6 +191,13 @@ impl Peers {
             Err(Refused::InsufficientCredit(line))
         };
         w.input(Input::Authorized { call: request.call, result });
+    }
+}
+
+fn record(w: &mut World) {
+    let place = w.effects.iter().position(|e| matches!(e, Effect::Answered { .. }));
+    if let Some(Effect::Answered { call, .. }) = place.and_then(|n| w.effects.remove(n)) {
+        w.input(Input::Recorded { call });
     }
 }
 
