@@ -13,8 +13,13 @@ use sip::message::{Message, Method};
 const LIFETIME: Duration = Duration::from_secs(60);
 
 fn verifier(counts: &Arc<NonceCounts>) -> Verifier {
+    verifier_of_start(1, counts)
+}
+
+fn verifier_of_start(start: u32, counts: &Arc<NonceCounts>) -> Verifier {
     Verifier::new(VerifierConfig {
         secret: [9; 32],
+        start,
         realm: "tandem.test".into(),
         nonce_lifetime: LIFETIME,
         counts: Arc::clone(counts),
@@ -118,4 +123,103 @@ fn what_we_cannot_do_is_not_answered() {
         assert!(answer(&[value], false).is_none(), "{value}");
     }
     assert!(answer(&["Digest realm=\"r\",nonce=\"n\""], false).is_some(), "RFC 2069 still works");
+}
+
+/// The peer's answer to a challenge, with this nonce count or without qop.
+fn counted(verifier: &Verifier, challenge: &str, nc: Option<&str>) -> String {
+    let nonce = challenge.split("nonce=\"").nth(1).expect("a nonce");
+    let nonce = nonce.split('"').next().expect("its end");
+    let hash = |text: String| {
+        // H(text) with one colon in it is what an HA1 is of two parts.
+        let (user, rest) = text.split_once(':').expect("two parts at least");
+        let (realm, rest) = rest.split_once(':').unwrap_or((rest, ""));
+        let bytes = ha1_md5(user, realm, rest);
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>()
+    };
+    let realm = verifier.realm();
+    let ha1 = hash(format!("al\"ice:{realm}:secret"));
+    // MD5(INVITE:sip:b@tandem.test) has exactly two colons.
+    let ha2 = hash("INVITE:sip:b@tandem.test".to_string());
+    let (middle, more) = match nc {
+        Some(nc) => (format!("{nc}:xyz:auth:"), format!(",qop=auth,nc={nc},cnonce=\"xyz\"")),
+        None => (String::new(), String::new()),
+    };
+    let response = hash(format!("{ha1}:{nonce}:{middle}{ha2}"));
+    format!(
+        "Digest username=\"al\\\"ice\", realm=\"{realm}\", nonce=\"{nonce}\", \
+         uri=\"sip:b@tandem.test\", response=\"{response}\"{more}"
+    )
+}
+
+#[test]
+fn a_nonce_count_may_be_skipped_but_never_repeated_in_any_shard() {
+    let counts = Arc::new(NonceCounts::new(64));
+    let (one, other) = (verifier(&counts), verifier(&counts));
+    let now = Duration::from_secs(100);
+    let challenge = one.challenge(now, false).values[1].clone();
+    let check = |verifier: &Verifier, nc: &str| {
+        let header = counted(verifier, &challenge, Some(nc));
+        check_password(verifier, now, &header, "secret")
+    };
+    assert_eq!(check(&one, "00000001"), Verdict::Right);
+    assert_eq!(check(&other, "00000001"), Verdict::Replayed);
+    assert_eq!(check(&other, "00000005"), Verdict::Right);
+    assert_eq!(check(&one, "00000004"), Verdict::Replayed);
+    assert_eq!(check(&one, "0000000a"), Verdict::Right);
+    for nonsense in ["00000000", "1", "0000000g", "+0000011", "000000011"] {
+        assert_eq!(check(&one, nonsense), Verdict::Wrong, "{nonsense}");
+    }
+}
+
+#[test]
+fn without_qop_a_nonce_is_good_for_one_request() {
+    let counts = Arc::new(NonceCounts::new(64));
+    let verifier = verifier(&counts);
+    let now = Duration::from_secs(100);
+    let header = counted(&verifier, &verifier.challenge(now, false).values[1], None);
+    assert_eq!(check_password(&verifier, now, &header, "secret"), Verdict::Right);
+    assert_eq!(check_password(&verifier, now, &header, "secret"), Verdict::Replayed);
+}
+
+#[test]
+fn a_wrong_password_does_not_use_up_a_nonce_count() {
+    let counts = Arc::new(NonceCounts::new(64));
+    let verifier = verifier(&counts);
+    let now = Duration::from_secs(100);
+    let header = counted(&verifier, &verifier.challenge(now, false).values[1], Some("00000001"));
+    assert_eq!(check_password(&verifier, now, &header, "guess"), Verdict::Wrong);
+    assert_eq!(check_password(&verifier, now, &header, "secret"), Verdict::Right);
+}
+
+#[test]
+fn credentials_of_an_earlier_start_cannot_be_replayed() {
+    let now = Duration::from_secs(100);
+    let counts = Arc::new(NonceCounts::new(64));
+    let before = verifier_of_start(1, &counts);
+    let header = counted(&before, &before.challenge(now, false).values[1], Some("00000001"));
+    assert_eq!(check_password(&before, now, &header, "secret"), Verdict::Right);
+    // The same secret, the same moment after the start, and counts that know nothing.
+    let counts = Arc::new(NonceCounts::new(64));
+    let after = verifier_of_start(2, &counts);
+    after.challenge(now, false);
+    assert_eq!(check_password(&after, now, &header, "secret"), Verdict::Stale);
+}
+
+#[test]
+fn what_we_cannot_check_is_no_digest() {
+    let whole = "Digest username=\"a\",realm=\"r\",nonce=\"n\",uri=\"sip:b\",response=\"0\"";
+    assert!(DigestResponse::parse(whole.as_bytes()).is_some());
+    for more in [",qop=auth-int,nc=1,cnonce=\"c\"", ",qop=auth", ",algorithm=MD5-sess"] {
+        assert!(DigestResponse::parse(format!("{whole}{more}").as_bytes()).is_none(), "{more}");
+    }
+    assert!(DigestResponse::parse(b"Basic YTpi").is_none());
+    for missing in ["username", "realm", "nonce", "uri", "response"] {
+        let partial = whole.replace(&format!("{missing}="), "x=");
+        assert!(DigestResponse::parse(partial.as_bytes()).is_none(), "{missing}");
+    }
+}
+
+#[test]
+fn nothing_secret_is_in_debug_output() {
+    assert!(!format!("{:?}", Credentials::new("al", "secret")).contains("secret"));
 }

@@ -42,6 +42,7 @@ pub(crate) enum Authenticated {
 pub(crate) fn verifier(config: &ShardConfig, shared: &Shared, settings: &Settings) -> Verifier {
     Verifier::new(VerifierConfig {
         secret: config.nonce_secret,
+        start: config.start,
         realm: settings.realm.clone(),
         nonce_lifetime: NONCE_LIFETIME,
         counts: Arc::clone(&shared.nonces),

@@ -107,6 +107,21 @@ pub(super) fn response(
 mod tests {
     use super::*;
 
+    /// RFC 2617 section 3.5; and the same without qop, as RFC 2069 would have it.
+    #[test]
+    fn the_example_of_rfc_2617_comes_out() {
+        let ha1 = Hex::of(&ha1_md5("Mufasa", "testrealm@host.com", "Circle Of Life"));
+        assert_eq!(ha1.as_str(), "939e7578ed9e3c518a452acee763bce9");
+        let nonce = b"dcd98b7102dd2f0e8b11d0f600bfb0c093";
+        let answer = |counted| {
+            let uri = b"/dir/index.html";
+            response(Algorithm::Md5, ha1.as_bytes(), nonce, counted, b"GET", uri)
+        };
+        let counted = answer(Some((b"00000001".as_slice(), b"0a4f113b".as_slice())));
+        assert_eq!(counted.as_str(), "6629fae49393a05397450978507c4ef1");
+        assert_eq!(answer(None).as_str(), "670fd8c2df070c60b045671b8b24ff02");
+    }
+
     /// RFC 7616 section 3.9.1.
     #[test]
     fn the_examples_of_the_rfc_come_out() {

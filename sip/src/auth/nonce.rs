@@ -71,16 +71,19 @@ pub(super) enum Checked {
     Foreign,
 }
 
+/// What signs nonces: the secret and the number of this start.
+pub(super) type Key<'a> = (&'a [u8; 32], u32);
+
 /// Makes a nonce.
-pub(super) fn mint(secret: &[u8; 32], counts: &NonceCounts, now: Duration) -> String {
+pub(super) fn mint(key: Key<'_>, counts: &NonceCounts, now: Duration) -> String {
     let body = format!("{:016x}{:016x}", counts.take(), now.as_millis() as u64);
-    let mac = mac(secret, body.as_bytes());
+    let mac = mac(key, body.as_bytes());
     format!("{body}{}", Hex::of(&mac).as_str())
 }
 
 /// Reads a nonce.
 pub(super) fn check(
-    secret: &[u8; 32],
+    key: Key<'_>,
     counts: &NonceCounts,
     now: Duration,
     lifetime: Duration,
@@ -90,7 +93,7 @@ pub(super) fn check(
         return Checked::Foreign;
     }
     let (body, signature) = nonce.split_at(32);
-    if !is_equal(signature, Hex::of(&mac(secret, body)).as_bytes()) {
+    if !is_equal(signature, Hex::of(&mac(key, body)).as_bytes()) {
         return Checked::Foreign;
     }
     let number = |text: &[u8]| {
@@ -99,7 +102,7 @@ pub(super) fn check(
     let (Some(index), Some(millis)) = (number(&body[..16]), number(&body[16..])) else {
         return Checked::Foreign;
     };
-    // A time in the future is of an earlier start of the process.
+    // A clock that ran backwards is no reason to trust a nonce for longer.
     let age = (now.as_millis() as u64).checked_sub(millis);
     let is_young = age.is_some_and(|age| u128::from(age) <= lifetime.as_millis());
     if is_young && counts.is_remembered(index) { Checked::Fresh(index) } else { Checked::Stale }
@@ -110,8 +113,9 @@ pub(super) fn use_count(counts: &NonceCounts, index: u64, count: u32) -> bool {
     counts.use_count(index, count)
 }
 
-fn mac(secret: &[u8; 32], body: &[u8]) -> [u8; MAC_BYTES] {
+fn mac((secret, start): Key<'_>, body: &[u8]) -> [u8; MAC_BYTES] {
     let mut mac = <Hmac<Sha256> as Mac>::new_from_slice(secret).expect("any length is a key");
+    mac.update(&start.to_le_bytes());
     mac.update(body);
     let full = mac.finalize().into_bytes();
     let mut short = [0; MAC_BYTES];

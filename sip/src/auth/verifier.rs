@@ -14,6 +14,9 @@ use crate::message::uri::Uri;
 pub struct VerifierConfig {
     /// Signs nonces; the same in all shards.
     pub secret: [u8; 32],
+    /// The number of this start. The counts of an earlier start are forgotten, so its nonces must
+    /// not be taken again even if the secret is kept.
+    pub start: u32,
     /// The realm.
     pub realm: String,
     /// How long a nonce may be used.
@@ -28,8 +31,9 @@ pub struct Verifier {
     config: VerifierConfig,
 }
 
-/// The values of the WWW-Authenticate or Proxy-Authenticate headers, strongest first, each in a
-/// header of its own (RFC 8760 section 2.3).
+/// The values of the WWW-Authenticate or Proxy-Authenticate headers, each in a header of its own.
+/// MD5 comes first although RFC 8760 section 2.3 would have the strongest there: phones (and SIPp)
+/// that know only MD5 look at the first and give up (ADR 0007).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Challenge {
     /// The header values.
@@ -134,8 +138,8 @@ impl Verifier {
     /// A new challenge. `stale` says that only the nonce was wrong, so that the client need not ask
     /// its user again.
     pub fn challenge(&self, now: Duration, stale: bool) -> Challenge {
-        let VerifierConfig { secret, realm, counts, .. } = &self.config;
-        let nonce = nonce::mint(secret, counts, now);
+        let VerifierConfig { secret, start, realm, counts, .. } = &self.config;
+        let nonce = nonce::mint((secret, *start), counts, now);
         let stale = if stale { ",stale=true" } else { "" };
         let value = |algorithm: Algorithm| {
             let name = algorithm.name();
@@ -143,7 +147,7 @@ impl Verifier {
                 "Digest realm=\"{realm}\",nonce=\"{nonce}\",algorithm={name},qop=\"auth\"{stale}"
             )
         };
-        Challenge { values: [value(Algorithm::Sha256), value(Algorithm::Md5)] }
+        Challenge { values: [value(Algorithm::Md5), value(Algorithm::Sha256)] }
     }
 
     /// Whether `response` proves knowledge of the password for this request. The nonce count is
@@ -156,11 +160,11 @@ impl Verifier {
         request_uri: &[u8],
         ha1: Ha1<'_>,
     ) -> Verdict {
-        let VerifierConfig { secret, realm, nonce_lifetime, counts } = &self.config;
+        let VerifierConfig { secret, start, realm, nonce_lifetime, counts } = &self.config;
         if *response.realm != *realm.as_bytes() || !is_same_uri(&response.uri, request_uri) {
             return Verdict::Wrong;
         }
-        let checked = nonce::check(secret, counts, now, *nonce_lifetime, &response.nonce);
+        let checked = nonce::check((secret, *start), counts, now, *nonce_lifetime, &response.nonce);
         // A foreign nonce is most often ours from before a restart: ask again.
         let Checked::Fresh(index) = checked else { return Verdict::Stale };
         let stored = match response.algorithm {
@@ -191,12 +195,15 @@ impl Verifier {
 
 /// Eight hex digits, never zero.
 fn parse_count(text: &[u8]) -> Option<u32> {
-    let text = std::str::from_utf8(text).ok().filter(|text| text.len() == 8)?;
+    // `from_str_radix` would take a plus sign.
+    let is_hex = text.len() == 8 && text.iter().all(u8::is_ascii_hexdigit);
+    let text = std::str::from_utf8(text).ok().filter(|_| is_hex)?;
     u32::from_str_radix(text, 16).ok().filter(|count| *count > 0)
 }
 
 /// RFC 7616 section 3.4.6: the same resource. Proxies on the way may have rewritten how it is
-/// spelt, so equivalence counts, and for phones that leave out parameters user and host.
+/// spelt, and some clients (SIPp) name only the host: then there is no user to compare, and the
+/// nonce count alone keeps the response from being used again.
 fn is_same_uri(claimed: &[u8], requested: &[u8]) -> bool {
     if claimed == requested {
         return true;
@@ -205,6 +212,6 @@ fn is_same_uri(claimed: &[u8], requested: &[u8]) -> bool {
         return false;
     };
     claimed.is_equivalent(&requested)
-        || claimed.user() == requested.user()
+        || (claimed.user().is_none() || claimed.user() == requested.user())
             && claimed.host().eq_ignore_ascii_case(requested.host())
 }
