@@ -1,6 +1,6 @@
 //! A call that is only thought of: the same decisions as for a real one, for `tandem simulate`.
 
-use vocabulary::{AuthorizeRequest, CallId, Number, Utc, Origin};
+use vocabulary::{AuthorizeRequest, CallId, Number, Origin, Utc};
 
 use super::destination::{Routed, Source, destination, payer, plan};
 use crate::decision::{Decision, Refusal};
