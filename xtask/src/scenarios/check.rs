@@ -15,7 +15,7 @@ pub(crate) fn all(tandem: &Tandem, scenario: &Scenario) -> Result<(), String> {
     if live != scenario.expect.live.unwrap_or(0) {
         complaints.push(format!("{live} calls are still live"));
     }
-    let cdrs = list(&tandem.json("cdr")?, "cdrs")?;
+    let cdrs = list(&tandem.json("cdr")?, "items")?;
     compare_cdrs(&cdrs, &scenario.cdr, &mut complaints);
     let expect = &scenario.expect;
     if let Some(legs) = expect.legs
@@ -28,7 +28,7 @@ pub(crate) fn all(tandem: &Tandem, scenario: &Scenario) -> Result<(), String> {
         explain(tandem, &cdrs, code, &mut complaints)?;
     }
     if let Some(expected) = expect.registered {
-        let found = list(&tandem.json("registrations")?, "registrations")?.len() as u64;
+        let found = list(&tandem.json("registrations")?, "items")?.len() as u64;
         if found != expected {
             complaints.push(format!("{found} contacts are registered instead of {expected}"));
         }
@@ -57,7 +57,7 @@ fn ledger(tandem: &Tandem, complaints: &mut Vec<String>) {
 fn wait_until_idle(tandem: &Tandem) -> Result<u64, String> {
     let deadline = Instant::now() + Duration::from_secs(2);
     loop {
-        let live = list(&tandem.json("live")?, "calls")?.len() as u64;
+        let live = list(&tandem.json("live")?, "items")?.len() as u64;
         if live == 0 || Instant::now() > deadline {
             return Ok(live);
         }

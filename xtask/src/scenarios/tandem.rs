@@ -76,8 +76,12 @@ impl Tandem {
         let path = super::scenarios_dir().join("world.toml");
         let text = fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
         let world: World = toml::from_str(&text).map_err(|e| format!("{}: {e}", path.display()))?;
-        fs::write(self.dir.join("rates.csv"), world.rates_csv.trim_start())
-            .map_err(|e| e.to_string())?;
+        let sheets =
+            [("rates", "0.60"), ("cost-a", "0.30"), ("cost-b", "0.45"), ("cost-c", "0.60")];
+        for (name, price) in sheets {
+            let sheet = world.rates_csv.trim_start().replace("0.60", price);
+            fs::write(self.dir.join(format!("{name}.csv")), sheet).map_err(|e| e.to_string())?;
+        }
         for line in &world.commands {
             self.command(&self.filled_in(line))?;
         }
