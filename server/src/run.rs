@@ -334,8 +334,7 @@ async fn open(config: &Config, clock: Clock) -> Result<Opened, RunError> {
     Ok(Opened { store, directory, snapshot, ledger, shared, secrets })
 }
 
-type Mailboxes =
-    (Vec<crate::mailbox::Post<Letter>>, Vec<crate::mailbox::Mailbox<Letter>>);
+type Mailboxes = (Vec<crate::mailbox::Post<Letter>>, Vec<crate::mailbox::Mailbox<Letter>>);
 
 fn mailboxes(workers: u8, mark: usize) -> io::Result<Mailboxes> {
     let made = (0..workers).map(|_| mailbox(mark.saturating_mul(MAILBOX_ROOM)));
@@ -387,7 +386,8 @@ impl Make<'_> {
         let alarm = Alarm(Arc::clone(self.worker_died));
         std::thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
             let _alarm = alarm;
-            let port = |(listener, socket)| Port { listener, udp: crate::net::udp::UdpPort::new(socket) };
+            let port =
+                |(listener, socket)| Port { listener, udp: crate::net::udp::UdpPort::new(socket) };
             let ports = sockets.into_iter().map(port).collect();
             let parts =
                 Parts { settings, clock, ports, mailbox, dispatch, streams, exchange, metrics };
