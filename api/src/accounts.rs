@@ -19,14 +19,13 @@ use crate::{Api, Problem, Shared};
 
 const NOTE_BYTES_MAX: usize = 200;
 
-/// A new account: a change of the defaults, with a name.
+/// A new account; the rest of its fields are a change of the defaults. One body is read in parts,
+/// not with `flatten`, which would lose the name of a field whose value is wrong.
 #[derive(Deserialize)]
 pub(crate) struct NewAccount {
     name: String,
     billing: String,
     currency: String,
-    #[serde(flatten)]
-    change: AccountChange,
 }
 
 /// What is left out stays.
@@ -38,8 +37,6 @@ pub(crate) struct AccountChange {
     rate_group: Option<Option<String>>,
     #[serde(default, deserialize_with = "nullable")]
     carrier_rate_group: Option<Option<String>>,
-    #[serde(flatten)]
-    limits: LimitsChange,
     allow_local: Option<bool>,
     local_price: Option<String>,
     allow_loss: Option<bool>,
@@ -47,7 +44,7 @@ pub(crate) struct AccountChange {
     carrier_duration_rounding: Option<String>,
 }
 
-/// The fields of a change, for refusing others (`deny_unknown_fields` cannot go with `flatten`).
+/// The fields of a change, of all its parts.
 const FIELDS: [&str; 13] = [
     "credit_limit",
     "status",
@@ -106,7 +103,6 @@ impl AccountChange {
         if let Some(group) = self.carrier_rate_group {
             account.carrier_rate_group = group;
         }
-        self.limits.apply(&mut account.limits);
         account.allow_local = self.allow_local.unwrap_or(account.allow_local);
         if let Some(text) = self.local_price {
             account.local_price = parsed::<billing::Price>("local_price", &text)?.decimal();
@@ -146,7 +142,8 @@ pub(crate) async fn add(State(api): Shared, command: Command) -> Result<Response
     let new: NewAccount = command.json()?;
     let billing: BillingKind = parsed("billing", &new.billing)?;
     let mut account = Account::new(&new.name, billing, &new.currency, api.control.now());
-    new.change.apply(&mut account)?;
+    command.json::<AccountChange>()?.apply(&mut account)?;
+    command.json::<LimitsChange>()?.apply(&mut account.limits);
     let mut turn = api.begin(&command).await?;
     let account = turn.change.add_account(account).await?;
     let wire = api.account_on_wire(account);
@@ -159,10 +156,11 @@ pub(crate) async fn set(
     command: Command,
 ) -> Result<Response, Stop> {
     known_fields(&command.body, &[&FIELDS])?;
-    let change: AccountChange = command.json()?;
+    let (change, limits): (AccountChange, LimitsChange) = (command.json()?, command.json()?);
     let mut turn = api.begin(&command).await?;
     let mut account = turn.change.account(&name).await?;
     change.apply(&mut account)?;
+    limits.apply(&mut account.limits);
     turn.change.set_account(&account).await?;
     let wire = api.account_on_wire(account);
     api.finish(turn, Touched::Directory, 200, &wire).await

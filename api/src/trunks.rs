@@ -19,8 +19,6 @@ use crate::{Problem, Shared};
 pub(crate) struct NewTrunk {
     name: String,
     account: String,
-    #[serde(flatten)]
-    change: TrunkChange,
 }
 
 /// What is left out stays; null takes away.
@@ -44,8 +42,6 @@ pub(crate) struct TrunkChange {
     register_expires_s: Option<u32>,
     ingress_plan: Option<Plan>,
     egress_plan: Option<Plan>,
-    #[serde(flatten)]
-    limits: LimitsChange,
     hunt_codes: Option<Vec<u16>>,
     stop_codes: Option<Vec<u16>>,
     #[serde(default, deserialize_with = "nullable")]
@@ -101,7 +97,6 @@ impl TrunkChange {
         if let Some(plan) = self.egress_plan {
             trunk.egress_plan = plan.into();
         }
-        self.limits.apply(&mut trunk.limits);
         trunk.hunt_codes = self.hunt_codes.unwrap_or(std::mem::take(&mut trunk.hunt_codes));
         trunk.stop_codes = self.stop_codes.unwrap_or(std::mem::take(&mut trunk.stop_codes));
         if let Some(seconds) = self.ring_timeout_s {
@@ -170,11 +165,13 @@ pub(crate) async fn show(
 pub(crate) async fn add(State(api): Shared, command: Command) -> Result<Response, Stop> {
     known_fields(&command.body, &[&["name", "account"], &FIELDS])?;
     let new: NewTrunk = command.json()?;
+    let (change, limits): (TrunkChange, LimitsChange) = (command.json()?, command.json()?);
     let mut turn = api.begin(&command).await?;
     let account = turn.change.account(&new.account).await?;
     let mut trunk = Trunk::new(&new.name, account.id, api.control.now());
     trunk.account_name = account.name;
-    new.change.apply(&mut trunk, &api.settings.realm)?;
+    change.apply(&mut trunk, &api.settings.realm)?;
+    limits.apply(&mut trunk.limits);
     let trunk = turn.change.add_trunk(trunk).await?;
     api.finish(turn, Touched::Directory, 201, &wire::Trunk::from(trunk)).await
 }
@@ -185,10 +182,11 @@ pub(crate) async fn set(
     command: Command,
 ) -> Result<Response, Stop> {
     known_fields(&command.body, &[&FIELDS])?;
-    let change: TrunkChange = command.json()?;
+    let (change, limits): (TrunkChange, LimitsChange) = (command.json()?, command.json()?);
     let mut turn = api.begin(&command).await?;
     let mut trunk = turn.change.trunk(&name).await?;
     change.apply(&mut trunk, &api.settings.realm)?;
+    limits.apply(&mut trunk.limits);
     turn.change.set_trunk(&trunk).await?;
     api.finish(turn, Touched::Directory, 200, &wire::Trunk::from(trunk)).await
 }

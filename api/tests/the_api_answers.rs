@@ -236,7 +236,7 @@ async fn mistakes_name_their_field() {
         ("/accounts", json!({"name": "x", "billing": "prepaid", "currency": "euro"}),
             (422, "invalid_value", "currency", "write an ISO 4217 code such as EUR or USD")),
         ("/accounts", json!({"name": "x", "billing": "prepaid", "currency": "EUR", "calls_in_max": -1}),
-            (422, "invalid_body", "", "invalid value: integer `-1`, expected u32")),
+            (422, "invalid_value", "calls_in_max", "invalid value: integer `-1`, expected u32 at line 1 column 38")),
         ("/accounts", json!({"name": "x", "billing": "prepaid", "currency": "EUR", "rate_group": "none such"}),
             (422, "invalid_value", "rate_group", "there is no rate group \"none such\"; add it first")),
         ("/subscribers", json!({"username": "bob", "password": "short", "account": "alice"}),
