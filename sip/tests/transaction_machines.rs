@@ -83,9 +83,7 @@ fn check_step<S: Debug + PartialEq>(step: Step<S>, next: S, expected: Expected) 
 mod invite_client_machine {
     use super::*;
     use invite_client::Cancel::{Answered, No, Sent};
-    use invite_client::Input::{
-        Cancel, CancelResponse, Response, Timer as Fired, TransportError,
-    };
+    use invite_client::Input::{Cancel, CancelResponse, Response, Timer as Fired, TransportError};
     use invite_client::State::{self, Accepted, Calling, Completed, Proceeding, Terminated};
 
     const CALLING: State = Calling { interval: T1, cancel: false };
@@ -212,9 +210,7 @@ mod invite_client_machine {
 
     #[test]
     fn an_invite_that_rings_for_ever_is_cancelled() {
-        let cancel = send(Send::Cancel)
-            .repeat(start(Timer::E, T1))
-            .limit(start(Timer::F, TIMEOUT));
+        let cancel = send(Send::Cancel).repeat(start(Timer::E, T1)).limit(start(Timer::F, TIMEOUT));
         check(UDP, PROCEEDING, Fired(Timer::C), Proceeding { cancel: Sent(T1) }, cancel);
     }
 
@@ -366,12 +362,10 @@ mod invite_server_machine {
     #[test]
     fn timer_g_runs_on_udp_and_never_on_tcp() {
         for status in [300, 404, 487, 603] {
-            let udp = send(Send::Response)
-                .repeat(start(Timer::G, T1))
-                .limit(start(Timer::H, TIMEOUT));
+            let udp =
+                send(Send::Response).repeat(start(Timer::G, T1)).limit(start(Timer::H, TIMEOUT));
             check(UDP, RINGING, Respond(status), COMPLETED, udp);
-            let tcp =
-                send(Send::Response).repeat(Clock::Stop).limit(start(Timer::H, TIMEOUT));
+            let tcp = send(Send::Response).repeat(Clock::Stop).limit(start(Timer::H, TIMEOUT));
             check(TCP, RINGING, Respond(status), COMPLETED, tcp);
         }
     }
@@ -479,8 +473,7 @@ mod server_machine {
     fn a_final_response_waits_for_timer_j_on_udp_only() {
         for state in [Trying, Proceeding] {
             for status in [200, 302, 404, 501, 603] {
-                let udp =
-                    send(Send::Response).repeat(Clock::Stop).limit(start(Timer::J, TIMEOUT));
+                let udp = send(Send::Response).repeat(Clock::Stop).limit(start(Timer::J, TIMEOUT));
                 check(UDP, state, Respond(status), Completed, udp);
                 let tcp = over().sending(Send::Response);
                 check(TCP, state, Respond(status), Terminated, tcp);
@@ -515,8 +508,7 @@ fn a_dead_machine_does_nothing() {
             setting,
         );
         check_step(step, invite_client::State::Terminated, nothing());
-        let step =
-            client::step(client::State::Terminated, client::Input::Timer(timer), setting);
+        let step = client::step(client::State::Terminated, client::Input::Timer(timer), setting);
         check_step(step, client::State::Terminated, nothing());
         let step = invite_server::step(
             invite_server::State::Terminated,
@@ -524,8 +516,7 @@ fn a_dead_machine_does_nothing() {
             setting,
         );
         check_step(step, invite_server::State::Terminated, nothing());
-        let step =
-            server::step(server::State::Terminated, server::Input::Timer(timer), setting);
+        let step = server::step(server::State::Terminated, server::Input::Timer(timer), setting);
         check_step(step, server::State::Terminated, nothing());
     }
 }

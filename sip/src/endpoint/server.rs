@@ -164,6 +164,9 @@ impl Endpoint {
             Kind::Client(_) | Kind::InviteClient(_) => return,
         };
         if step.send == Some(Send::Response) {
+            // What is kept for half a minute should not keep the room that a draft has to spare.
+            let is_kept = matches!(step.next, Kind::Server(server::State::Completed));
+            let bytes = if is_kept { Bytes::copy_from_slice(&bytes) } else { bytes };
             self.table.entry(tx.index).bytes = bytes;
         }
         self.apply_server(now, tx.index, step);
