@@ -10,6 +10,7 @@ const LEDGER: u8 = 1;
 const BINDINGS: u8 = 2;
 
 /// One record of the journal.
+#[allow(clippy::large_enum_variant)] // made one at a time and taken apart at once
 #[derive(Clone, Debug)]
 pub(crate) enum Entry {
     /// Money and calls.
@@ -65,8 +66,18 @@ impl Entry {
         }
     }
 
-    /// A time that the record proves to have come, by our own clock.
-    pub(crate) fn at(&self) -> Option<Utc> {
+    /// The newest moment that the journal has proven, with this record. A heartbeat sets it, also
+    /// back: wall time may step, and a moment ahead of the clock would lengthen every lost call.
+    pub(crate) fn proves(&self, proven: Utc) -> Utc {
+        match (self, self.at()) {
+            (Entry::Ledger(Record::Heartbeat { at }), _) => *at,
+            (_, Some(at)) => proven.max(at),
+            (_, None) => proven,
+        }
+    }
+
+    /// When it was written, by our own clock.
+    fn at(&self) -> Option<Utc> {
         match self {
             Entry::Ledger(Record::Opened(call)) => Some(call.at),
             Entry::Ledger(

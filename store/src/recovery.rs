@@ -217,6 +217,8 @@ impl<'a> Replay<'a> {
         for step in steps {
             replay.feed(step.end, Entry::decode(step.end, &step.bytes)?);
         }
+        // Those records are older than this.
+        replay.report.last_alive = snapshot.applied.journal_at;
         Ok(replay)
     }
 
@@ -230,13 +232,13 @@ impl<'a> Replay<'a> {
     }
 
     fn feed(&mut self, position: u64, entry: Entry) {
-        if let Some(at) = entry.at() {
-            self.report.last_alive = self.report.last_alive.max(at);
-        }
+        self.report.last_alive = entry.proves(self.report.last_alive);
         if let Some(CallStep::Opens(call, _) | CallStep::Ends(call)) = entry.call_step() {
             self.start_seen = self.start_seen.max(Some(start_of(call)));
         }
         match entry {
+            // Only the last one counts, and is told to the recovery at the end.
+            Entry::Ledger(Record::Heartbeat { .. }) => {}
             Entry::Ledger(record) => self.recovery.record(Position(position), &record),
             Entry::Bindings(set) => drop(self.bindings.insert(set.subscriber, set)),
         }

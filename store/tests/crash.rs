@@ -8,6 +8,7 @@ mod world;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use billing::{Ledger, Money, Position, Record, Recovery};
 use proptest::prelude::*;
@@ -212,6 +213,38 @@ fn call_known(record: &Record) -> Option<CallId> {
         Record::Opened(call) => Some(call.call),
         Record::Ended(ended) => Some(ended.call),
         _ => None,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clock_that_was_ahead_does_not_lengthen_lost_calls() {
+    for is_applied in [true, false] {
+        let options = JournalOptions::default();
+        let mut world = World::new(options).await;
+        world.top_up(1, Money::units(100));
+        world.open(1);
+        world.answer(0);
+        for _ in 0..6 {
+            world.extend(0);
+        }
+        let answered_at = world.now;
+        world.advance(3600);
+        if is_applied {
+            world.store.flush().await;
+        }
+        world.now = answered_at;
+        world.advance(12);
+        if is_applied {
+            world.store.flush().await;
+        }
+        let dir = world.dir.clone();
+        let World { store, _temp: temp, .. } = world;
+        drop(store);
+        let (store, _) = world::open(&dir, options).await;
+        store.flush().await;
+        let cdrs = query::cdrs(store.pool(), &CdrFilter::default()).await.unwrap();
+        assert!(cdrs.iter().all(|cdr| cdr.talked == Duration::from_secs(12)), "{cdrs:#?}");
+        drop(temp);
     }
 }
 

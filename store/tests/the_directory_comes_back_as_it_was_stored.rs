@@ -1,4 +1,5 @@
 //! Accounts, subscribers, trunks, routes, rates and answers, through a real SQLite file.
+#![allow(clippy::unwrap_used)] // a test may
 
 use std::path::Path;
 use std::time::Duration;

@@ -229,7 +229,7 @@ fn trunk(row: &SqliteRow) -> Result<Trunk> {
     let transport: Option<String> = row.try_get("transport")?;
     let ingress_username: Option<String> = row.try_get("ingress_username")?;
     let egress_username: Option<String> = row.try_get("egress_username")?;
-    let seconds = |column| Ok::<_, sqlx::Error>(row.try_get::<Option<u32>, _>(column)?);
+    let seconds = |column| row.try_get::<Option<u32>, _>(column);
     let expires = seconds("register_expires_s")?.unwrap_or(3600);
     Ok(Trunk {
         id: TrunkId(unsigned(row.try_get("id")?)),

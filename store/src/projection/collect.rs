@@ -97,10 +97,7 @@ impl Collector {
 
     /// Adds one record: `start` and `end` are where the record before it and it itself end.
     pub(crate) fn feed(&mut self, start: u64, end: u64, bytes: &[u8], entry: Entry) {
-        if let Some(at) = entry.at() {
-            // Wall time may step back; what was proven stays proven.
-            self.applied.journal_at = self.applied.journal_at.max(at);
-        }
+        self.applied.journal_at = entry.proves(self.applied.journal_at);
         match entry.call_step() {
             Some(CallStep::Opens(call, opened_at)) => {
                 self.young.push_back(Young { call, start, opened_at });
