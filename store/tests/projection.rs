@@ -62,7 +62,7 @@ async fn a_priced_call_is_told_line_by_line() {
         is_answered: Some(true),
         ..CdrFilter::default()
     };
-    assert_eq!(query::cdrs(pool, &carried).await.unwrap(), [egress.clone()]);
+    assert_eq!(query::cdrs(pool, &carried).await.unwrap(), std::slice::from_ref(egress));
     let calls = query::calls_by_sip_call_id(pool, &ingress.sip_call_id).await.unwrap();
     assert_eq!(calls, [call]);
 

@@ -107,8 +107,8 @@ async fn everything_comes_back() {
     assert_eq!(store.accounts().await.unwrap(), [alice.clone(), carrier.clone()]);
     assert_eq!(store.account("alice ltd").await.unwrap(), alice);
     assert_eq!(store.account(&carrier.id.to_string()).await.unwrap(), carrier);
-    assert_eq!(store.subscribers().await.unwrap(), [phone.clone()]);
-    assert_eq!(store.trunks().await.unwrap(), [trunk.clone()]);
+    assert_eq!(store.subscribers().await.unwrap(), std::slice::from_ref(&phone));
+    assert_eq!(store.trunks().await.unwrap(), std::slice::from_ref(&trunk));
     assert_eq!(store.routes().await.unwrap(), [route]);
 
     let mut change = store.begin().await.unwrap();
