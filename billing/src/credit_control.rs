@@ -148,6 +148,10 @@ impl CreditControl {
         if let Some(state) = self.calls.get(&request.call) {
             return Ok(standing(state));
         }
+        // Nobody would ever settle it again: what it reserved would be held for good.
+        if self.settled.positions.contains_key(&request.call) {
+            return Err(over(request.call));
+        }
         let CallTerms { rate, carriers, skipped, mut decisions } =
             call_terms(&self.ledger, &self.book, &self.settings, request)?;
         let (account, id) = (request.account, ReservationId { call: request.call, leg: 0 });
@@ -349,6 +353,10 @@ fn standing(state: &CallState) -> Authorization {
         Egress::Local => Vec::new(),
     };
     Authorization { grant: state.grant(), egress, skipped: Vec::new(), decisions: Vec::new() }
+}
+
+fn over(call: CallId) -> Refused {
+    Refused::AccountInactive(crate::authorize::line("call_over", format!("Call {call} is over.")))
 }
 
 fn gone(account: AccountId) -> Refused {

@@ -322,3 +322,12 @@ fn a_quote_tells_the_same_and_touches_nothing() {
     );
     assert_eq!(quoted.decisions, authorization.decisions);
 }
+
+#[test]
+fn a_call_that_is_over_is_given_no_money() {
+    let mut world = World::prepaid(rate("0.60", 60, 60), "10");
+    world.credit.settle(at(0), ended(call(1), None, None));
+    let late = world.credit.authorize(at(1), &request(call(1), "49301234"));
+    assert!(matches!(late, Err(Refused::AccountInactive(line)) if line.code == "call_over"));
+    world.check_over();
+}
