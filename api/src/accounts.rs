@@ -254,5 +254,6 @@ pub(crate) async fn statement(
     let from = moment("from", span.from.as_deref(), Utc(0))?;
     let till = moment("till", span.till.as_deref(), Utc(i64::MAX))?;
     api.control.catch_up().await;
-    Ok(Json(api.store.statement(account.id, from, till).await?.into()))
+    let statement = api.store.statement(account.id, from, till).await?;
+    Ok(Json(wire::Statement::new(statement, &api.snapshot().await.directory)))
 }

@@ -122,7 +122,11 @@ pub(crate) async fn why(
     Ok(Json(wire::Why {
         call: call.to_string(),
         decisions: decisions.collect(),
-        postings: story.postings.into_iter().map(wire::Posting::from).collect(),
+        postings: story
+            .postings
+            .into_iter()
+            .map(|posting| wire::Posting::new(posting, &snapshot.directory))
+            .collect(),
         legs: story.cdrs.into_iter().map(|cdr| wire::Cdr::new(cdr, &snapshot.directory)).collect(),
         others: others.iter().map(CallId::to_string).collect(),
     }))

@@ -8,9 +8,12 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use store::directory::ChangeError;
 
-/// What went wrong.
+/// What went wrong. Boxed, since it is the rarer half of every result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem(Box<Details>);
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Problem {
+struct Details {
     /// A URI that names the kind of problem.
     #[serde(rename = "type")]
     kind: String,
@@ -40,24 +43,28 @@ impl Problem {
     /// `kind` is a stable word, `detail` one sentence with the remedy.
     pub fn new(status: u16, kind: &str, detail: impl Into<String>) -> Problem {
         let code = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        Problem {
+        Problem(Box::new(Details {
             kind: format!("urn:tandem:problem:{kind}"),
             title: code.canonical_reason().unwrap_or("Error").to_owned(),
             status,
             detail: detail.into(),
             field: None,
             errors: Vec::new(),
-        }
+        }))
     }
 
     /// A field's value breaks a rule.
     pub(crate) fn invalid(field: &str, detail: impl Into<String>) -> Problem {
-        let field = Some(field.to_owned());
-        Problem { field, ..Problem::new(422, "invalid_value", detail) }
+        Problem::new(422, "invalid_value", detail).about(field)
+    }
+
+    fn about(mut self, field: &str) -> Problem {
+        self.0.field = Some(field.to_owned());
+        self
     }
 
     pub(crate) fn with_rows(mut self, rows: Vec<RowProblem>) -> Problem {
-        self.errors = rows;
+        self.0.errors = rows;
         self
     }
 
@@ -75,9 +82,10 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let status =
+            StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let is_unauthorized = status == StatusCode::UNAUTHORIZED;
-        let mut response = (status, Json(self)).into_response();
+        let mut response = (status, Json(self.0)).into_response();
         let json = HeaderValue::from_static("application/problem+json");
         response.headers_mut().insert(CONTENT_TYPE, json);
         if is_unauthorized {
@@ -93,10 +101,9 @@ impl From<ChangeError> for Problem {
         match error {
             ChangeError::Invalid { field, what } => Problem::invalid(field, what),
             ChangeError::NotFound { .. } => Problem::new(404, "not_found", error.to_string()),
-            ChangeError::Taken { field, .. } => Problem {
-                field: Some(field.to_owned()),
-                ..Problem::new(409, "taken", error.to_string())
-            },
+            ChangeError::Taken { field, .. } => {
+                Problem::new(409, "taken", error.to_string()).about(field)
+            }
             ChangeError::InUse(what) => Problem::new(409, "conflict", what),
             ChangeError::Database(_) | ChangeError::Corrupt { .. } => Problem::internal(&error),
         }

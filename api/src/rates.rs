@@ -126,6 +126,8 @@ fn faulty(faults: SheetFaults) -> Problem {
         column: fault.column.clone(),
         detail: fault.what.clone(),
     });
-    let detail = format!("{} has {} faults; nothing was imported", faults.file, faults.total);
+    let what =
+        if faults.total == 1 { "a fault".to_owned() } else { format!("{} faults", faults.total) };
+    let detail = format!("{} has {what}; nothing was imported", faults.file);
     Problem::new(422, "invalid_sheet", detail).with_rows(rows.collect())
 }

@@ -1,19 +1,23 @@
 //! What goes over the wire. Written by hand, apart from the rows of the store, so that a change
 //! inside changes nothing outside. Money and prices are text, moments are RFC 3339 in UTC.
 
-use std::time::Duration;
+mod calls;
+mod plan;
+mod rates;
 
-use billing::{AccountView, Money};
+use billing::{AccountView, Money, SystemAccount, SystemKind};
 use serde::{Deserialize, Deserializer, Serialize};
 use store::directory as rows;
 use store::moment::format_utc;
 use store::query as stored;
-use store::rate_deck::{SheetCounts, SheetRow, StoredSheet};
-use switch::LiveCall;
 use switch::directory::Directory;
-use vocabulary::{DecisionLine, Utc};
+use vocabulary::{AccountId, Utc};
 
-use crate::control::{LedgerReport, Simulated, Status};
+use crate::control::{LedgerReport, Status};
+
+pub(crate) use calls::{Cdr, Live, Reason, SimulatedCall, Why};
+pub(crate) use plan::Plan;
+pub(crate) use rates::{Rate, RateGroup, Sheet};
 
 /// A list, so that more can stand beside it one day.
 #[derive(Serialize)]
@@ -145,12 +149,16 @@ impl Account {
     }
 }
 
+/// One movement of money. Our own accounts have names as well: `revenue`, `cost`, `cash`,
+/// `adjustment`.
 #[derive(Serialize)]
 pub(crate) struct Posting {
     op_id: String,
     kind: String,
     debit_account: u64,
+    debit_name: String,
     credit_account: u64,
+    credit_name: String,
     amount: String,
     currency: String,
     at: String,
@@ -159,13 +167,15 @@ pub(crate) struct Posting {
     note: String,
 }
 
-impl From<stored::StoredPosting> for Posting {
-    fn from(posting: stored::StoredPosting) -> Posting {
+impl Posting {
+    pub(crate) fn new(posting: stored::StoredPosting, directory: &Directory) -> Posting {
         Posting {
             op_id: posting.op_id.to_string(),
             kind: posting.kind,
             debit_account: posting.debit.0,
+            debit_name: name_of(posting.debit, directory),
             credit_account: posting.credit.0,
+            credit_name: name_of(posting.credit, directory),
             amount: posting.amount.to_string(),
             currency: posting.currency,
             at: format_utc(posting.at),
@@ -173,6 +183,20 @@ impl From<stored::StoredPosting> for Posting {
             leg: posting.leg,
             note: posting.note,
         }
+    }
+}
+
+fn name_of(account: AccountId, directory: &Directory) -> String {
+    let ours = SystemAccount::kind_of(account).map(|kind| match kind {
+        SystemKind::Revenue => "revenue",
+        SystemKind::Cost => "cost",
+        SystemKind::Cash => "cash",
+        SystemKind::Adjustment => "adjustment",
+    });
+    match (ours, directory.account(account)) {
+        (Some(name), _) => name.to_owned(),
+        (None, Some(row)) => row.name.clone(),
+        (None, None) => account.to_string(),
     }
 }
 
@@ -184,11 +208,12 @@ pub(crate) struct Statement {
     is_cut: bool,
 }
 
-impl From<stored::Statement> for Statement {
-    fn from(statement: stored::Statement) -> Statement {
+impl Statement {
+    pub(crate) fn new(statement: stored::Statement, directory: &Directory) -> Statement {
+        let postings = statement.postings.into_iter();
         Statement {
             opening: statement.opening.to_string(),
-            postings: statement.postings.into_iter().map(Posting::from).collect(),
+            postings: postings.map(|posting| Posting::new(posting, directory)).collect(),
             closing: statement.closing.to_string(),
             is_cut: statement.is_cut,
         }
@@ -282,107 +307,6 @@ impl From<rows::Trunk> for Trunk {
     }
 }
 
-/// A number plan; what is left out is the default.
-#[derive(Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct Plan {
-    country: String,
-    international: String,
-    national: String,
-    bare: Bare,
-    tech_prefix: String,
-    form: Form,
-    rewrites: Vec<Rewrite>,
-}
-
-#[derive(Clone, Copy, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Bare {
-    International,
-    National,
-}
-
-#[derive(Clone, Copy, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Form {
-    Bare,
-    Plus,
-    International,
-    National,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Rewrite {
-    matches: String,
-    #[serde(default)]
-    strip: u8,
-    #[serde(default)]
-    prepend: String,
-}
-
-impl Default for Plan {
-    fn default() -> Plan {
-        Plan::from(&switch::routing::NumberPlan::default())
-    }
-}
-
-impl From<&switch::routing::NumberPlan> for Plan {
-    fn from(plan: &switch::routing::NumberPlan) -> Plan {
-        use switch::routing::{BareNumber, EgressForm};
-        let rewrites = plan.rewrites.iter().map(|rule| Rewrite {
-            matches: rule.matches.clone(),
-            strip: rule.strip,
-            prepend: rule.prepend.clone(),
-        });
-        Plan {
-            country: plan.country.clone(),
-            international: plan.international.clone(),
-            national: plan.national.clone(),
-            bare: match plan.bare {
-                BareNumber::International => Bare::International,
-                BareNumber::National => Bare::National,
-            },
-            tech_prefix: plan.tech_prefix.clone(),
-            form: match plan.form {
-                EgressForm::Bare => Form::Bare,
-                EgressForm::Plus => Form::Plus,
-                EgressForm::International => Form::International,
-                EgressForm::National => Form::National,
-            },
-            rewrites: rewrites.collect(),
-        }
-    }
-}
-
-impl From<Plan> for switch::routing::NumberPlan {
-    fn from(plan: Plan) -> switch::routing::NumberPlan {
-        use switch::routing::{BareNumber, EgressForm};
-        let rewrites = plan.rewrites.into_iter().map(|rule| switch::routing::Rewrite {
-            matches: rule.matches,
-            strip: rule.strip,
-            prepend: rule.prepend,
-        });
-        switch::routing::NumberPlan {
-            country: plan.country,
-            international: plan.international,
-            national: plan.national,
-            bare: match plan.bare {
-                Bare::International => BareNumber::International,
-                Bare::National => BareNumber::National,
-            },
-            tech_prefix: plan.tech_prefix,
-            rewrites: rewrites.collect(),
-            form: match plan.form {
-                Form::Bare => EgressForm::Bare,
-                Form::Plus => EgressForm::Plus,
-                Form::International => EgressForm::International,
-                Form::National => EgressForm::National,
-            },
-        }
-    }
-}
-
 #[derive(Serialize)]
 pub(crate) struct Route {
     id: u64,
@@ -395,327 +319,6 @@ impl From<rows::Route> for Route {
     fn from(route: rows::Route) -> Route {
         let (trunk, priority) = (route.trunk_name, route.priority);
         Route { id: route.id, prefix: route.prefix, trunk, priority }
-    }
-}
-
-#[derive(Serialize)]
-pub(crate) struct RateGroup {
-    name: String,
-    currency: String,
-    rounding: &'static str,
-    decimals: u8,
-    rates: u64,
-}
-
-impl From<rows::RateGroup> for RateGroup {
-    fn from(group: rows::RateGroup) -> RateGroup {
-        RateGroup {
-            name: group.name,
-            currency: group.currency,
-            rounding: group.rounding.as_str(),
-            decimals: group.decimals,
-            rates: group.rate_count,
-        }
-    }
-}
-
-#[derive(Serialize)]
-pub(crate) struct Rate {
-    prefix: String,
-    destination: String,
-    price: String,
-    connect_fee: String,
-    first_increment: u32,
-    next_increment: u32,
-    grace_seconds: u32,
-    free_seconds: u32,
-    minimum_seconds: u32,
-    minimum_charge: String,
-    blocked: bool,
-    valid_from: Option<String>,
-    valid_till: Option<String>,
-    sheet: u32,
-}
-
-impl From<SheetRow> for Rate {
-    fn from(row: SheetRow) -> Rate {
-        let rate = row.rate.rate;
-        Rate {
-            prefix: row.rate.prefix,
-            destination: row.destination,
-            price: rate.price.to_string(),
-            connect_fee: rate.connect_fee.to_string(),
-            first_increment: rate.first_increment,
-            next_increment: rate.next_increment,
-            grace_seconds: rate.grace_seconds,
-            free_seconds: rate.free_seconds,
-            minimum_seconds: rate.minimum_seconds,
-            minimum_charge: rate.minimum_charge.to_string(),
-            blocked: rate.is_blocked,
-            valid_from: row.rate.valid_from.map(format_utc),
-            valid_till: row.rate.valid_till.map(format_utc),
-            sheet: row.rate.sheet_version,
-        }
-    }
-}
-
-/// A sheet that was imported, or with `imported` false would be.
-#[derive(Serialize)]
-pub(crate) struct Sheet {
-    id: Option<u64>,
-    rate_group: String,
-    file: String,
-    imported: bool,
-    imported_at: Option<String>,
-    rows: u64,
-    added: u64,
-    increased: u64,
-    decreased: u64,
-    changed: u64,
-    unchanged: u64,
-}
-
-impl Sheet {
-    pub(crate) fn preview(group: &str, file: &str, rows: u64, counts: SheetCounts) -> Sheet {
-        Sheet {
-            id: None,
-            rate_group: group.to_owned(),
-            file: file.to_owned(),
-            imported: false,
-            imported_at: None,
-            rows,
-            added: counts.added,
-            increased: counts.increased,
-            decreased: counts.decreased,
-            changed: counts.changed,
-            unchanged: counts.unchanged,
-        }
-    }
-}
-
-impl From<StoredSheet> for Sheet {
-    fn from(sheet: StoredSheet) -> Sheet {
-        Sheet {
-            id: Some(sheet.id),
-            imported: true,
-            imported_at: Some(format_utc(sheet.imported_at)),
-            ..Sheet::preview(&sheet.group, &sheet.file, sheet.row_count, sheet.counts)
-        }
-    }
-}
-
-#[derive(Serialize)]
-pub(crate) struct Live {
-    call: String,
-    state: &'static str,
-    account: Option<String>,
-    from: Option<String>,
-    to: Option<String>,
-    trunk_in: Option<String>,
-    trunk_out: Option<String>,
-    started_at: String,
-    answered_at: Option<String>,
-    talked_s: Option<u64>,
-    granted_s: u64,
-    sip_call_id: String,
-}
-
-impl Live {
-    pub(crate) fn new(live: LiveCall, directory: &Directory, now: Utc) -> Live {
-        let trunk = |id| directory.trunk(id).map(|trunk| trunk.name.clone());
-        let account = live.account.and_then(|id| directory.account(id));
-        Live {
-            call: live.call.to_string(),
-            state: live.state.word(),
-            account: account.map(|account| account.name.clone()),
-            from: live.cli.map(|number| number.as_str().to_owned()),
-            to: live.cld.map(|number| number.as_str().to_owned()),
-            trunk_in: live.ingress_trunk.and_then(trunk),
-            trunk_out: live.egress_trunk.and_then(trunk),
-            started_at: format_utc(live.started_at),
-            answered_at: live.answered_at.map(format_utc),
-            talked_s: live.answered_at.map(|answered| now.since(answered).as_secs()),
-            granted_s: live.granted.as_secs(),
-            sip_call_id: live.sip_call_id,
-        }
-    }
-}
-
-#[derive(Serialize)]
-pub(crate) struct Cdr {
-    call: String,
-    leg: u8,
-    direction: String,
-    account: Option<u64>,
-    account_name: Option<String>,
-    trunk: Option<u64>,
-    trunk_name: Option<String>,
-    subscriber: Option<u64>,
-    remote: Option<String>,
-    sip_call_id: String,
-    cli: String,
-    cld: String,
-    destination: Option<String>,
-    started_at: String,
-    ringing_at: Option<String>,
-    answered_at: Option<String>,
-    ended_at: String,
-    talked_s: u64,
-    talked_us: u64,
-    billed_s: u64,
-    cause: String,
-    q850: u8,
-    sip_status: u16,
-    released_by: String,
-    amount: String,
-    currency: Option<String>,
-    rate: Option<AppliedRate>,
-}
-
-/// The rate by which a leg was priced.
-#[derive(Serialize)]
-struct AppliedRate {
-    group: u32,
-    sheet: u32,
-    prefix: Option<String>,
-    price: String,
-    connect_fee: String,
-    first_increment: u32,
-    next_increment: u32,
-    terms: Option<String>,
-}
-
-impl From<stored::StoredRate> for AppliedRate {
-    fn from(rate: stored::StoredRate) -> AppliedRate {
-        AppliedRate {
-            group: rate.group,
-            sheet: rate.sheet_version,
-            prefix: rate.prefix,
-            price: rate.price,
-            connect_fee: rate.connect_fee,
-            first_increment: rate.first_increment_s,
-            next_increment: rate.next_increment_s,
-            terms: rate.terms,
-        }
-    }
-}
-
-impl Cdr {
-    pub(crate) fn new(cdr: stored::StoredCdr, directory: &Directory) -> Cdr {
-        let trunk = cdr.trunk.and_then(|id| directory.trunk(id));
-        let account = cdr.account.and_then(|id| directory.account(id));
-        let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
-        Cdr {
-            call: cdr.call.to_string(),
-            leg: cdr.leg,
-            direction: cdr.direction,
-            account: cdr.account.map(|id| id.0),
-            account_name: account.map(|account| account.name.clone()),
-            trunk: cdr.trunk.map(|id| id.0),
-            trunk_name: trunk.map(|trunk| trunk.name.clone()),
-            subscriber: cdr.subscriber.map(|id| id.0),
-            remote: cdr.remote,
-            sip_call_id: cdr.sip_call_id,
-            cli: cdr.cli,
-            cld: cdr.cld,
-            destination: cdr.destination,
-            started_at: format_utc(cdr.started_at),
-            ringing_at: cdr.ringing_at.map(format_utc),
-            answered_at: cdr.answered_at.map(format_utc),
-            ended_at: format_utc(cdr.ended_at),
-            talked_s: micros(cdr.talked).div_ceil(1_000_000),
-            talked_us: micros(cdr.talked),
-            billed_s: cdr.billed.as_secs(),
-            cause: cdr.cause,
-            q850: cdr.q850,
-            sip_status: cdr.sip_status,
-            released_by: cdr.released_by,
-            amount: cdr.amount.to_string(),
-            currency: cdr.currency,
-            rate: cdr.rate.map(AppliedRate::from),
-        }
-    }
-}
-
-#[derive(Serialize)]
-pub(crate) struct Reason {
-    pub(crate) code: String,
-    pub(crate) sentence: String,
-}
-
-impl From<DecisionLine> for Reason {
-    fn from(line: DecisionLine) -> Reason {
-        Reason { code: line.code.to_owned(), sentence: line.sentence }
-    }
-}
-
-/// Everything known about one call.
-#[derive(Serialize)]
-pub(crate) struct Why {
-    pub(crate) call: String,
-    pub(crate) decisions: Vec<Reason>,
-    pub(crate) legs: Vec<Cdr>,
-    pub(crate) postings: Vec<Posting>,
-    /// Other calls with the same SIP Call-ID.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(crate) others: Vec<String>,
-}
-
-#[derive(Serialize)]
-pub(crate) struct SimulatedCall {
-    would_be_placed: bool,
-    sip_status: Option<u16>,
-    refusal: Option<Reason>,
-    decisions: Vec<Reason>,
-    trunks: Vec<SimulatedTrunk>,
-    skipped: Vec<SkippedTrunk>,
-    price_of_a_minute: Option<String>,
-    currency: Option<String>,
-    talk_s_max: Option<u64>,
-    price: Vec<Reason>,
-}
-
-#[derive(Serialize)]
-struct SimulatedTrunk {
-    trunk: String,
-    cost_of_a_minute: Option<String>,
-}
-
-#[derive(Serialize)]
-struct SkippedTrunk {
-    trunk: String,
-    #[serde(flatten)]
-    reason: Reason,
-}
-
-impl From<Simulated> for SimulatedCall {
-    fn from(simulated: Simulated) -> SimulatedCall {
-        let cost = |name: &str| {
-            let cost = simulated.costs.iter().find(|(trunk, _)| trunk == name);
-            cost.map(|(_, cost)| cost.to_string())
-        };
-        let trunks = simulated
-            .trunks
-            .iter()
-            .map(|name| SimulatedTrunk { trunk: name.clone(), cost_of_a_minute: cost(name) });
-        let trunks = trunks.collect();
-        let (sip_status, refusal) = simulated.refusal.unzip();
-        let (minute, currency) = simulated.price.minute.unzip();
-        let skipped = simulated.skipped.into_iter();
-        SimulatedCall {
-            would_be_placed: refusal.is_none(),
-            sip_status,
-            refusal: refusal.map(Reason::from),
-            decisions: simulated.decisions.into_iter().map(Reason::from).collect(),
-            trunks,
-            skipped: skipped
-                .map(|(trunk, reason)| SkippedTrunk { trunk, reason: reason.into() })
-                .collect(),
-            price_of_a_minute: minute.map(|minute| minute.to_string()),
-            currency,
-            talk_s_max: simulated.price.talk_seconds_max,
-            price: simulated.price.lines.into_iter().map(Reason::from).collect(),
-        }
     }
 }
 

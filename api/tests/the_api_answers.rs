@@ -1,4 +1,5 @@
 //! The API against a real SQLite file, with a switch that only books and remembers.
+#![allow(clippy::unwrap_used)] // in a test it is an assertion
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -213,7 +214,10 @@ async fn a_change_is_live_when_it_is_answered() {
 
     let body = json!({"status": "blocked", "calls_in_max": null}).to_string();
     let (status, account) = world.ask("PATCH", "/accounts/alice", None, body).await;
-    assert_eq!((status, &account["status"], &account["calls_in_max"]), (200, &json!("blocked"), &Value::Null));
+    assert_eq!(
+        (status, &account["status"], &account["calls_in_max"]),
+        (200, &json!("blocked"), &Value::Null)
+    );
     let directory = Arc::clone(&world.control.published.lock().unwrap().last().unwrap().directory);
     assert!(!directory.account(AccountId(1000)).unwrap().is_active);
 
@@ -334,7 +338,10 @@ async fn trunks_and_routes_keep_what_they_are_given() {
     let patch = json!({"port": null, "enabled": false}).to_string();
     let (_, changed) = world.ask("PATCH", "/trunks/c1", None, patch).await;
     assert_eq!((&changed["port"], &changed["enabled"]), (&Value::Null, &json!(false)));
-    assert_eq!((&changed["host"], &changed["egress_username"]), (&json!("carrier.example"), &json!("u")));
+    assert_eq!(
+        (&changed["host"], &changed["egress_username"]),
+        (&json!("carrier.example"), &json!("u"))
+    );
     let no_host = world.ask("PATCH", "/trunks/c1", None, json!({"host": null}).to_string()).await;
     assert_eq!(no_host.0, 409, "a route leads there: {}", no_host.1);
     world.ask("DELETE", "/trunks/c1", None, String::new()).await;
@@ -349,9 +356,12 @@ async fn a_sheet_goes_in_whole_or_not_at_all() {
     let bad = "prefix,price\n49,0.01\n4x,0.02\n".to_owned();
     let (status, problem) = world.ask("POST", path, None, bad).await;
     assert_eq!(status, 422);
-    assert_eq!(problem["detail"], "r.csv has 1 faults; nothing was imported");
-    assert_eq!(problem["errors"][0], json!({"row": 3, "column": "prefix",
-        "detail": "\"4x\" is not at most 31 digits"}));
+    assert_eq!(problem["detail"], "r.csv has a fault; nothing was imported");
+    assert_eq!(
+        problem["errors"][0],
+        json!({"row": 3, "column": "prefix",
+        "detail": "\"4x\" is not at most 31 digits"})
+    );
 
     let good = "prefix,destination,price\n49,Germany,0.01\n1,USA,0.02\n".to_owned();
     let preview = format!("{path}&preview=true");
@@ -379,7 +389,10 @@ async fn questions_about_calls_are_answered() {
     assert_eq!(world.get("/ledger/check").await["ok"], true);
     assert_eq!(world.get("/status").await["version"], "0");
     let simulated = world.get("/simulate?from=bob&to=49").await;
-    assert_eq!((&simulated["would_be_placed"], &simulated["sip_status"]), (&json!(false), &json!(403)));
+    assert_eq!(
+        (&simulated["would_be_placed"], &simulated["sip_status"]),
+        (&json!(false), &json!(403))
+    );
     for (path, status) in [
         ("/why/unknown", 404),
         ("/why/00000000000000aa", 404),

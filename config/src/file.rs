@@ -10,8 +10,8 @@ use toml::de::DeTable;
 use crate::problem::Problems;
 use crate::section::{Section, Source};
 use crate::{
-    Api, Calls, Config, Limits, Listener, Log, LogFormat, RedirectPolicy, Registrations, Slices,
-    Timers, TlsFiles, Transport,
+    Api, BareNumber, Calls, Config, Limits, Listener, Log, LogFormat, Numbers, RedirectPolicy,
+    Registrations, Slices, TlsFiles, Transport,
 };
 
 const DAY_S: u64 = 86_400;
@@ -51,7 +51,7 @@ fn config(root: Section<'_>) -> Config {
         registrations: registrations(root.section("registrations")),
         slices: slices(root.section("slices")),
         limits: limits(root.section("limits")),
-        timers: timers(root.section("timers")),
+        numbers: numbers(root.section("numbers")),
         log: log(root.section("log")),
     };
     root.finish();
@@ -192,6 +192,11 @@ fn calls(section: Section<'_>) -> Calls {
     let seconds = Duration::from_secs;
     let calls = Calls {
         ring_timeout: section.seconds("ring_timeout_s", 1..=600).unwrap_or(seconds(60)),
+        silence_timeout: section.seconds("silence_timeout_s", 1..=60).unwrap_or(seconds(5)),
+        progress_timeout: section.seconds("progress_timeout_s", 1..=600).unwrap_or(seconds(30)),
+        attempts_max: section
+            .number("attempts_max", 1..=50)
+            .map_or(8, |attempts| u8::try_from(attempts).expect("at most 50")),
         length_max: section.seconds("length_s_max", 1..=30 * DAY_S).unwrap_or(seconds(DAY_S)),
         session_expires: section.seconds("session_expires_s", 90..=DAY_S).unwrap_or(seconds(1800)),
         session_expires_min: section
@@ -232,9 +237,6 @@ fn slices(section: Section<'_>) -> Slices {
     let slices = Slices {
         first: section.seconds("first_s", 1..=3600).unwrap_or(Duration::from_secs(10)),
         longest: section.seconds("longest_s", 1..=3600).unwrap_or(Duration::from_secs(300)),
-        extend_at_percent: section
-            .number("extend_at_percent", 10..=90)
-            .map_or(60, |percent| u8::try_from(percent).expect("at most 90")),
     };
     if slices.longest < slices.first {
         let what = "is shorter than first_s".to_owned();
@@ -262,19 +264,29 @@ fn limits(section: Section<'_>) -> Limits {
     limits
 }
 
-fn timers(section: Section<'_>) -> Timers {
-    let millis = Duration::from_millis;
-    let timers = Timers {
-        t1: section.millis("t1_ms", 50..=5_000).unwrap_or(millis(500)),
-        t2: section.millis("t2_ms", 500..=40_000).unwrap_or(millis(4_000)),
-        t4: section.millis("t4_ms", 500..=50_000).unwrap_or(millis(5_000)),
-        timer_c: section.seconds("timer_c_s", 181..=3_600).unwrap_or(Duration::from_secs(181)),
+fn numbers(section: Section<'_>) -> Numbers {
+    let digits = |key, default: &str| {
+        let text = section.text(key).unwrap_or(default);
+        if !text.bytes().all(|byte| byte.is_ascii_digit()) || text.len() > 8 {
+            let what = "is not at most 8 digits".to_owned();
+            section.report(key, what, "write digits only, or leave it empty");
+        }
+        text.to_owned()
     };
-    if timers.t2 < timers.t1 {
-        section.report("t2_ms", "is shorter than t1_ms".to_owned(), "make it at least as long");
+    let words = [("international", BareNumber::International), ("national", BareNumber::National)];
+    let numbers = Numbers {
+        country: digits("country", ""),
+        international: digits("international", "00"),
+        national: digits("national", ""),
+        bare: section.word("bare", &words).unwrap_or(BareNumber::International),
+    };
+    let needs_country = !numbers.national.is_empty() || numbers.bare == BareNumber::National;
+    if needs_country && numbers.country.is_empty() {
+        let what = "is missing".to_owned();
+        section.report("country", what, "national numbers need it, such as country = \"49\"");
     }
     section.finish();
-    timers
+    numbers
 }
 
 fn log(section: Section<'_>) -> Log {

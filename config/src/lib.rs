@@ -38,8 +38,8 @@ pub struct Config {
     pub slices: Slices,
     /// What a peer may make us hold or do.
     pub limits: Limits,
-    /// RFC 3261's timers.
-    pub timers: Timers,
+    /// How phones dial.
+    pub numbers: Numbers,
     /// What is logged, and how.
     pub log: Log,
 }
@@ -105,6 +105,12 @@ pub enum RedirectPolicy {
 pub struct Calls {
     /// How long a callee may ring, unless its trunk says otherwise.
     pub ring_timeout: Duration,
+    /// How long a target may stay silent before the next is tried.
+    pub silence_timeout: Duration,
+    /// How long a target may take until it rings.
+    pub progress_timeout: Duration,
+    /// How many targets one call tries.
+    pub attempts_max: u8,
     /// The longest call; every call ends there.
     pub length_max: Duration,
     /// RFC 4028: what we ask for.
@@ -135,8 +141,6 @@ pub struct Slices {
     pub first: Duration,
     /// The largest.
     pub longest: Duration,
-    /// The next slice is asked for when this much of the newest one is used.
-    pub extend_at_percent: u8,
 }
 
 /// What a peer may make us hold or do.
@@ -158,17 +162,26 @@ pub struct Limits {
     pub retry_after: Duration,
 }
 
-/// RFC 3261 section 17.1.1.1.
+/// What a number without a country code means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BareNumber {
+    /// It has one: `49301234`.
+    International,
+    /// It is in our country: `301234`.
+    National,
+}
+
+/// How phones dial; trunks have number plans of their own.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Timers {
-    /// Round-trip time estimate.
-    pub t1: Duration,
-    /// Longest interval of retransmissions.
-    pub t2: Duration,
-    /// How long a message may stay in the network.
-    pub t4: Duration,
-    /// Longest wait for a final response to an INVITE after a provisional one.
-    pub timer_c: Duration,
+pub struct Numbers {
+    /// Country code; empty if there is none.
+    pub country: String,
+    /// International prefix, `00` or `011`; empty if there is none.
+    pub international: String,
+    /// National prefix, `0`; empty if there is none.
+    pub national: String,
+    /// A number with neither.
+    pub bare: BareNumber,
 }
 
 /// The form of the log.

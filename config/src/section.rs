@@ -226,15 +226,6 @@ impl<'a> Section<'a> {
         self.number(key, within).map(Duration::from_secs)
     }
 
-    /// A duration; its key ends in `_ms`.
-    pub(crate) fn millis(
-        &self,
-        key: &'static str,
-        within: RangeInclusive<u64>,
-    ) -> Option<Duration> {
-        self.number(key, within).map(Duration::from_millis)
-    }
-
     /// Reports every key that nobody asked for.
     pub(crate) fn finish(self) {
         let Some(table) = self.table else { return };

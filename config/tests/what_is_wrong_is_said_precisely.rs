@@ -1,4 +1,5 @@
 //! Mistakes in a file, and the sentence each one gets.
+#![allow(clippy::unwrap_used)] // in a test it is an assertion
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -45,10 +46,8 @@ fn unknown_keys_are_refused_with_the_nearest_known_one() {
         &["t.toml:2:1: calls.ring_timeout: is not a known key; did you mean `ring_timeout_s`?"],
     );
     check(
-        "[timers]\nx = 3",
-        &[
-            "t.toml:2:1: timers.x: is not a known key; the keys here are t1_ms, t2_ms, t4_ms, timer_c_s",
-        ],
+        "[log]\nx = 3",
+        &["t.toml:2:1: log.x: is not a known key; the keys here are format, level"],
     );
 }
 
@@ -92,6 +91,21 @@ fn values_are_refused_where_they_stand() {
         "[registrations]\nexpires_s_default = 10",
         &["t.toml:2:21: registrations.expires_s_default = 10: is not between expires_s_min and \
            expires_s_max; keep min ≤ default ≤ max"],
+    );
+}
+
+#[test]
+fn national_numbers_need_a_country() {
+    check(
+        "[numbers]\nnational = \"0\"",
+        &[
+            "t.toml: numbers.country: is missing; national numbers need it, such as country = \"49\"",
+        ],
+    );
+    check(
+        "[numbers]\ncountry = \"+49\"",
+        &["t.toml:2:11: numbers.country = \"+49\": is not at most 8 digits; \
+           write digits only, or leave it empty"],
     );
 }
 

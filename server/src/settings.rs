@@ -6,6 +6,7 @@ use std::time::Duration;
 use billing::CreditSettings;
 use config::{Config, Listener, RedirectPolicy, Transport};
 use switch::directory::{RedirectPolicy as Redirects, Settings};
+use switch::routing::{BareNumber, NumberPlan};
 
 use crate::net::streams::StreamLimits;
 
@@ -21,7 +22,11 @@ pub fn switch(config: &Config) -> Settings {
         registration_min: config.registrations.expires_min,
         registration_default: config.registrations.expires_default,
         registration_max: config.registrations.expires_max,
+        plan: plan(config),
         ring_timeout: calls.ring_timeout,
+        silence_timeout: calls.silence_timeout,
+        progress_timeout: calls.progress_timeout,
+        attempts_max: calls.attempts_max,
         duration_max: calls.length_max,
         redirects: match calls.redirect {
             RedirectPolicy::Refuse => Redirects::Reject,
@@ -30,7 +35,21 @@ pub fn switch(config: &Config) -> Settings {
         retry_after_secs: seconds(config.limits.retry_after),
         session_expires: Some(calls.session_expires),
         session_min: calls.session_expires_min,
-        ..Settings::default()
+    }
+}
+
+/// How phones dial.
+fn plan(config: &Config) -> NumberPlan {
+    let numbers = &config.numbers;
+    NumberPlan {
+        country: numbers.country.clone(),
+        international: numbers.international.clone(),
+        national: numbers.national.clone(),
+        bare: match numbers.bare {
+            config::BareNumber::International => BareNumber::International,
+            config::BareNumber::National => BareNumber::National,
+        },
+        ..NumberPlan::default()
     }
 }
 

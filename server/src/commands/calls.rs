@@ -120,8 +120,8 @@ pub(super) fn why(context: &Context, call: &str) -> Outcome {
         println!("\nmovements of money");
         let columns = [
             ("KIND", "kind"),
-            ("FROM", "debit_account"),
-            ("TO", "credit_account"),
+            ("FROM", "debit_name"),
+            ("TO", "credit_name"),
             ("AMOUNT", "amount"),
             ("CURRENCY", "currency"),
             ("LEG", "leg"),

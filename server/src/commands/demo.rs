@@ -182,10 +182,9 @@ pub(super) fn show(context: &Context) -> Outcome {
 /// Where a caller on this machine finds the first UDP listener.
 fn loopback_sip(config: &Config) -> SocketAddr {
     let udp = config.listeners.iter().find(|listener| listener.transport == Transport::Udp);
-    let mut address = udp.or(config.listeners.first()).map_or_else(
-        || SocketAddr::from(([127, 0, 0, 1], 5060)),
-        |listener| listener.address,
-    );
+    let mut address = udp
+        .or(config.listeners.first())
+        .map_or_else(|| SocketAddr::from(([127, 0, 0, 1], 5060)), |listener| listener.address);
     if address.ip() == IpAddr::from([0, 0, 0, 0]) {
         address.set_ip(IpAddr::from([127, 0, 0, 1]));
     }

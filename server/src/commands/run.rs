@@ -72,7 +72,7 @@ fn start_log(config: &Config) -> Outcome {
 
 /// The data directory is for its owner: it holds credentials at carriers, and everybody's calls.
 fn make_private(directory: &Path) -> Outcome {
-    use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+    use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
     let fail = |error: std::io::Error| format!("{}: {error}", directory.display());
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(fail)?;
     let mode = std::fs::metadata(directory).map_err(fail)?.permissions().mode();
@@ -80,6 +80,10 @@ fn make_private(directory: &Path) -> Outcome {
         let private = std::fs::Permissions::from_mode(mode & 0o700);
         std::fs::set_permissions(directory, private).map_err(fail)?;
     }
+    // An empty file is an empty database; SQLite gives its other files the mode of this one.
+    let database = store::DataPaths::new(directory).database();
+    let mut options = std::fs::OpenOptions::new();
+    options.create(true).append(true).mode(0o600).open(&database).map_err(fail)?;
     Ok(())
 }
 

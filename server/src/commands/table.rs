@@ -21,6 +21,9 @@ fn is_moment(text: &str) -> bool {
     text.len() > 20 && text.ends_with('Z') && text.as_bytes()[10] == b'T' && text.is_ascii()
 }
 
+/// The fields that say what an object is.
+const FIRST: [&str; 7] = ["id", "name", "username", "password", "account", "number", "status"];
+
 /// A table of `(title, field)` columns.
 pub(crate) fn render(items: &[Value], columns: &[(&str, &str)]) -> String {
     if items.is_empty() {
@@ -50,8 +53,13 @@ pub(crate) fn render(items: &[Value], columns: &[(&str, &str)]) -> String {
 pub(crate) fn render_fields(object: &Value) -> String {
     let Some(fields) = object.as_object() else { return String::new() };
     let width = fields.keys().map(String::len).max().unwrap_or(0);
+    let mut lines: Vec<(&String, &Value)> = fields.iter().collect();
+    // The map is in the order of the alphabet; what names the object comes first.
+    lines.sort_by_key(|(name, _)| {
+        FIRST.iter().position(|first| first == name).unwrap_or(FIRST.len())
+    });
     let line = |(name, value): (&String, &Value)| format!("{name:<width$}  {}\n", cell(value));
-    fields.iter().map(line).collect()
+    lines.into_iter().map(line).collect()
 }
 
 #[cfg(test)]
@@ -73,6 +81,6 @@ mod tests {
              longer  -                     no   -\n"
         );
         assert_eq!(render(&[], &columns), "nothing\n");
-        assert_eq!(render_fields(&serde_json::json!({"a": 1, "bb": "x"})), "a   1\nbb  x\n");
+        assert_eq!(render_fields(&serde_json::json!({"a": 1, "id": "x"})), "id  x\na   1\n");
     }
 }

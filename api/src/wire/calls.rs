@@ -1,0 +1,228 @@
+//! Calls on the wire: live ones, their records, their reasons, and those only thought of.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use store::moment::format_utc;
+use store::query as stored;
+use switch::LiveCall;
+use switch::directory::Directory;
+use vocabulary::{DecisionLine, Utc};
+
+use super::Posting;
+use crate::control::Simulated;
+
+#[derive(Serialize)]
+pub(crate) struct Live {
+    call: String,
+    state: &'static str,
+    account: Option<String>,
+    from: Option<String>,
+    to: Option<String>,
+    trunk_in: Option<String>,
+    trunk_out: Option<String>,
+    started_at: String,
+    answered_at: Option<String>,
+    talked_s: Option<u64>,
+    granted_s: u64,
+    sip_call_id: String,
+}
+
+impl Live {
+    pub(crate) fn new(live: LiveCall, directory: &Directory, now: Utc) -> Live {
+        let trunk = |id| directory.trunk(id).map(|trunk| trunk.name.clone());
+        let account = live.account.and_then(|id| directory.account(id));
+        Live {
+            call: live.call.to_string(),
+            state: live.state.word(),
+            account: account.map(|account| account.name.clone()),
+            from: live.cli.map(|number| number.as_str().to_owned()),
+            to: live.cld.map(|number| number.as_str().to_owned()),
+            trunk_in: live.ingress_trunk.and_then(trunk),
+            trunk_out: live.egress_trunk.and_then(trunk),
+            started_at: format_utc(live.started_at),
+            answered_at: live.answered_at.map(format_utc),
+            talked_s: live.answered_at.map(|answered| now.since(answered).as_secs()),
+            granted_s: live.granted.as_secs(),
+            sip_call_id: live.sip_call_id,
+        }
+    }
+}
+
+#[derive(Serialize)]
+pub(crate) struct Cdr {
+    call: String,
+    leg: u8,
+    direction: String,
+    account: Option<u64>,
+    account_name: Option<String>,
+    trunk: Option<u64>,
+    trunk_name: Option<String>,
+    subscriber: Option<u64>,
+    remote: Option<String>,
+    sip_call_id: String,
+    cli: String,
+    cld: String,
+    destination: Option<String>,
+    started_at: String,
+    ringing_at: Option<String>,
+    answered_at: Option<String>,
+    ended_at: String,
+    talked_s: u64,
+    talked_us: u64,
+    billed_s: u64,
+    cause: String,
+    q850: u8,
+    sip_status: u16,
+    released_by: String,
+    amount: String,
+    currency: Option<String>,
+    rate: Option<AppliedRate>,
+}
+
+/// The rate by which a leg was priced.
+#[derive(Serialize)]
+struct AppliedRate {
+    group: u32,
+    sheet: u32,
+    prefix: Option<String>,
+    price: String,
+    connect_fee: String,
+    first_increment: u32,
+    next_increment: u32,
+    terms: Option<String>,
+}
+
+impl From<stored::StoredRate> for AppliedRate {
+    fn from(rate: stored::StoredRate) -> AppliedRate {
+        AppliedRate {
+            group: rate.group,
+            sheet: rate.sheet_version,
+            prefix: rate.prefix,
+            price: rate.price,
+            connect_fee: rate.connect_fee,
+            first_increment: rate.first_increment_s,
+            next_increment: rate.next_increment_s,
+            terms: rate.terms,
+        }
+    }
+}
+
+impl Cdr {
+    pub(crate) fn new(cdr: stored::StoredCdr, directory: &Directory) -> Cdr {
+        let trunk = cdr.trunk.and_then(|id| directory.trunk(id));
+        let account = cdr.account.and_then(|id| directory.account(id));
+        let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        Cdr {
+            call: cdr.call.to_string(),
+            leg: cdr.leg,
+            direction: cdr.direction,
+            account: cdr.account.map(|id| id.0),
+            account_name: account.map(|account| account.name.clone()),
+            trunk: cdr.trunk.map(|id| id.0),
+            trunk_name: trunk.map(|trunk| trunk.name.clone()),
+            subscriber: cdr.subscriber.map(|id| id.0),
+            remote: cdr.remote,
+            sip_call_id: cdr.sip_call_id,
+            cli: cdr.cli,
+            cld: cdr.cld,
+            destination: cdr.destination,
+            started_at: format_utc(cdr.started_at),
+            ringing_at: cdr.ringing_at.map(format_utc),
+            answered_at: cdr.answered_at.map(format_utc),
+            ended_at: format_utc(cdr.ended_at),
+            talked_s: micros(cdr.talked).div_ceil(1_000_000),
+            talked_us: micros(cdr.talked),
+            billed_s: cdr.billed.as_secs(),
+            cause: cdr.cause,
+            q850: cdr.q850,
+            sip_status: cdr.sip_status,
+            released_by: cdr.released_by,
+            amount: cdr.amount.to_string(),
+            currency: cdr.currency,
+            rate: cdr.rate.map(AppliedRate::from),
+        }
+    }
+}
+
+#[derive(Serialize)]
+pub(crate) struct Reason {
+    pub(crate) code: String,
+    pub(crate) sentence: String,
+}
+
+impl From<DecisionLine> for Reason {
+    fn from(line: DecisionLine) -> Reason {
+        Reason { code: line.code.to_owned(), sentence: line.sentence }
+    }
+}
+
+/// Everything known about one call.
+#[derive(Serialize)]
+pub(crate) struct Why {
+    pub(crate) call: String,
+    pub(crate) decisions: Vec<Reason>,
+    pub(crate) legs: Vec<Cdr>,
+    pub(crate) postings: Vec<Posting>,
+    /// Other calls with the same SIP Call-ID.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) others: Vec<String>,
+}
+
+#[derive(Serialize)]
+pub(crate) struct SimulatedCall {
+    would_be_placed: bool,
+    sip_status: Option<u16>,
+    refusal: Option<Reason>,
+    decisions: Vec<Reason>,
+    trunks: Vec<SimulatedTrunk>,
+    skipped: Vec<SkippedTrunk>,
+    price_of_a_minute: Option<String>,
+    currency: Option<String>,
+    talk_s_max: Option<u64>,
+    price: Vec<Reason>,
+}
+
+#[derive(Serialize)]
+struct SimulatedTrunk {
+    trunk: String,
+    cost_of_a_minute: Option<String>,
+}
+
+#[derive(Serialize)]
+struct SkippedTrunk {
+    trunk: String,
+    #[serde(flatten)]
+    reason: Reason,
+}
+
+impl From<Simulated> for SimulatedCall {
+    fn from(simulated: Simulated) -> SimulatedCall {
+        let cost = |name: &str| {
+            let cost = simulated.costs.iter().find(|(trunk, _)| trunk == name);
+            cost.map(|(_, cost)| cost.to_string())
+        };
+        let trunks = simulated
+            .trunks
+            .iter()
+            .map(|name| SimulatedTrunk { trunk: name.clone(), cost_of_a_minute: cost(name) });
+        let trunks = trunks.collect();
+        let (sip_status, refusal) = simulated.refusal.unzip();
+        let (minute, currency) = simulated.price.minute.unzip();
+        let skipped = simulated.skipped.into_iter();
+        SimulatedCall {
+            would_be_placed: refusal.is_none(),
+            sip_status,
+            refusal: refusal.map(Reason::from),
+            decisions: simulated.decisions.into_iter().map(Reason::from).collect(),
+            trunks,
+            skipped: skipped
+                .map(|(trunk, reason)| SkippedTrunk { trunk, reason: reason.into() })
+                .collect(),
+            price_of_a_minute: minute.map(|minute| minute.to_string()),
+            currency,
+            talk_s_max: simulated.price.talk_seconds_max,
+            price: simulated.price.lines.into_iter().map(Reason::from).collect(),
+        }
+    }
+}
