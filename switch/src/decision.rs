@@ -249,15 +249,15 @@ fn limit_code(refused: &NotAdmitted) -> &'static str {
     use Direction::{Egress, Ingress};
     match (refused.owner, refused.direction, refused.limit) {
         (Owner::Account(_), Ingress, Limit::Concurrent(_)) => "account_concurrency_exceeded",
-        (Owner::Account(_), Ingress, Limit::PerSecond(_)) => "account_rate_exceeded",
+        (Owner::Account(_), Ingress, Limit::PerSecond(_)) => "account_cps_exceeded",
         (Owner::Account(_), Egress, Limit::Concurrent(_)) => "account_egress_concurrency_exceeded",
-        (Owner::Account(_), Egress, Limit::PerSecond(_)) => "account_egress_rate_exceeded",
+        (Owner::Account(_), Egress, Limit::PerSecond(_)) => "account_egress_cps_exceeded",
         (Owner::Trunk(_), Ingress, Limit::Concurrent(_)) => "trunk_concurrency_exceeded",
-        (Owner::Trunk(_), Ingress, Limit::PerSecond(_)) => "trunk_rate_exceeded",
+        (Owner::Trunk(_), Ingress, Limit::PerSecond(_)) => "trunk_cps_exceeded",
         (Owner::Trunk(_), Egress, Limit::Concurrent(_)) => "trunk_egress_concurrency_exceeded",
-        (Owner::Trunk(_), Egress, Limit::PerSecond(_)) => "trunk_egress_rate_exceeded",
+        (Owner::Trunk(_), Egress, Limit::PerSecond(_)) => "trunk_egress_cps_exceeded",
         (Owner::Subscriber(_), _, Limit::Concurrent(_)) => "subscriber_concurrency_exceeded",
-        (Owner::Subscriber(_), _, Limit::PerSecond(_)) => "subscriber_rate_exceeded",
+        (Owner::Subscriber(_), _, Limit::PerSecond(_)) => "subscriber_cps_exceeded",
     }
 }
 

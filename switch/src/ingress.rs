@@ -59,7 +59,7 @@ impl Shard {
         let ingress = Ingress {
             leg,
             source,
-            account: None,
+            account: source.and_then(|source| routing::owner(&self.directory, source)),
             remote: path.remote,
             sip_call_id: text(message.call_id()).into(),
             cli: user_of(message.from().uri()),
@@ -188,7 +188,6 @@ fn admit(
 ) -> Result<(), Refusal> {
     let directory = ctx.directory;
     let account = routing::payer(directory, source)?;
-    call.set_account(account);
     let forwards = message.max_forwards().unwrap_or(MAX_FORWARDS).min(255);
     if loops {
         return Err(Refusal::Loop);

@@ -6,6 +6,7 @@
 mod check;
 pub(crate) mod scenario;
 pub(crate) mod tandem;
+mod tls;
 
 use std::collections::VecDeque;
 use std::fs;
@@ -198,6 +199,10 @@ fn start_sipp(
     let errors = dir.join(format!("{name}.errors"));
     let messages = dir.join(format!("{name}.messages"));
     let port = scenario::port(base, &sipp.port);
+    if sipp.transport.as_deref() == Some("tls") {
+        let listener = format!("127.0.0.1:{}", scenario::port(base, "tls"));
+        tls::bridge(scenario::port(base, "spare"), listener)?;
+    }
     let mut command = Command::new("sipp");
     command
         .arg(sipp.target_for(target, base))
@@ -215,9 +220,6 @@ fn start_sipp(
         .args(["-trace_msg", "-message_file"])
         .arg(&messages)
         .current_dir(dir);
-    if sipp.transport.as_deref() == Some("tls") {
-        command.args(["-tls_cert", "tls.crt", "-tls_key", "tls.key"]);
-    }
     command
         .stdin(Stdio::null())
         .stdout(Stdio::null())
@@ -227,7 +229,8 @@ fn start_sipp(
 }
 
 fn limit(scenario: &Scenario) -> Duration {
-    if scenario.setup.slow { SLOW_SCENARIO_LIMIT } else { SCENARIO_LIMIT }
+    let usual = if scenario.setup.slow { SLOW_SCENARIO_LIMIT } else { SCENARIO_LIMIT };
+    scenario.setup.limit_s.map_or(usual, Duration::from_secs)
 }
 
 fn finish(sipp: &Sipp, mut child: Child, scenario: &Scenario, dir: &Path) -> Result<(), String> {

@@ -176,10 +176,6 @@ impl Call {
         &mut self.decisions
     }
 
-    pub(crate) fn set_account(&mut self, account: AccountId) {
-        self.ingress.account = Some(account);
-    }
-
     /// The leg that a message is for.
     pub(crate) fn leg_mut(&mut self, leg: u8) -> Option<&mut Leg> {
         match leg.checked_sub(1) {

@@ -52,6 +52,14 @@ impl Routed {
     }
 }
 
+/// Whose calls these are, whether or not it may call.
+pub fn owner(directory: &Directory, source: Source) -> Option<AccountId> {
+    match source {
+        Source::Subscriber(id) => directory.subscriber(id).map(|row| row.account),
+        Source::Trunk(id) => directory.trunk(id).map(|row| row.account),
+    }
+}
+
 /// Whether the caller may call at all, and who pays.
 pub fn payer(directory: &Directory, source: Source) -> Result<AccountId, Refusal> {
     let account = match source {

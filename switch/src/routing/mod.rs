@@ -6,7 +6,7 @@ mod number_plan;
 mod route;
 mod simulate;
 
-pub use destination::{Destination, Routed, Source, destination, payer, plan};
+pub use destination::{Destination, Routed, Source, destination, owner, payer, plan};
 pub use hunt::{HuntCodes, Next};
 pub use number_plan::{BareNumber, EgressForm, NumberPlan, PlanError, Rewrite};
 pub use route::{RouteTable, RouteTarget};

@@ -87,6 +87,10 @@ pub(crate) struct Setup {
     pub(crate) retail_cps_out: Option<u32>,
     /// Needs more than the usual time limit.
     pub(crate) slow: bool,
+    /// A time limit of its own, in seconds: for races after which SIPp may wait for nothing.
+    pub(crate) limit_s: Option<u64>,
+    /// Responses of carrier-a that end the hunt, separated by commas.
+    pub(crate) carrier_a_stop_codes: Option<String>,
 }
 
 /// One CDR, found by its leg; only what is written here is compared.
@@ -139,16 +143,15 @@ impl Sipp {
 
     pub(crate) fn transport_flag(&self) -> &'static str {
         match self.transport.as_deref() {
-            Some("tcp") => "t1",
-            Some("tls") => "l1",
+            Some("tcp" | "tls") => "t1",
             _ => "u1",
         }
     }
 
-    /// TLS has a listener of its own.
+    /// TLS goes through a bridge of ours.
     pub(crate) fn target_for(&self, target: &str, base: u16) -> String {
         match self.transport.as_deref() {
-            Some("tls") => format!("127.0.0.1:{}", port(base, "tls")),
+            Some("tls") => format!("127.0.0.1:{}", port(base, "spare")),
             _ => target.to_string(),
         }
     }

@@ -92,6 +92,9 @@ impl Tandem {
         if let Some(transport) = &setup.carrier_a_transport {
             changes.push(format!("trunk set carrier-a --transport {transport}"));
         }
+        if let Some(codes) = &setup.carrier_a_stop_codes {
+            changes.push(format!("trunk set carrier-a --stop-codes {codes}"));
+        }
         if let Some(limit) = setup.retail_concurrent_out {
             changes.push(format!("account set retail --in-concurrent {limit}"));
         }
