@@ -124,14 +124,14 @@ impl World {
         let journal = Arc::new(MemoryJournal::default());
         let ledger = Arc::new(Ledger::new());
         let now = Now { monotonic: Duration::from_secs(1), utc: Utc(1_767_225_600_000_000) };
-        setting.fill(&ledger, &*journal, now.utc);
+        setting.fill(&ledger, &journal, now.utc);
         let credit = setting.credit(&ledger, &journal);
         let shard = setting.shard(options.seed, 1);
         let carriers = setting::CARRIERS
             .iter()
             .map(|address| {
                 let address = setting::address(address);
-                (address, Carrier::new(address, random.next()))
+                (address, Carrier::new(address, random.bits()))
             })
             .collect();
         let mut world = World {
@@ -306,7 +306,7 @@ impl World {
                     let text = String::from_utf8_lossy(&transmit.bytes).into_owned();
                     self.note(text.as_bytes());
                     let from = setting::address(setting::SWITCH);
-                    self.to_peer(from, transmit.path.remote, text);
+                    self.deliver_to_peer(from, transmit.path.remote, text);
                 }
                 Effect::Authorize(request) => {
                     let result = self.credit.authorize(self.now, &request);
@@ -349,7 +349,7 @@ impl World {
         }
     }
 
-    fn to_peer(&mut self, from: SocketAddr, to: SocketAddr, text: String) {
+    fn deliver_to_peer(&mut self, from: SocketAddr, to: SocketAddr, text: String) {
         for delay in self.deliveries() {
             self.at(delay, Event::ToPeer(to, from, text.clone()));
         }

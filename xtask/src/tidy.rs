@@ -231,7 +231,7 @@ fn sleeps(name: &str, text: &str) -> Vec<String> {
     }
     let in_tests = text.find("#[cfg(test)]").map_or("", |at| &text[at..]);
     let looked_at = if name.contains("/tests/") { text } else { in_tests };
-    if looked_at.contains(concat!("sle", "ep(")) {
+    if looked_at.contains(concat!("::sle", "ep(")) {
         return vec![format!("{name}: a test sleeps; give it time as an input instead")];
     }
     Vec::new()
