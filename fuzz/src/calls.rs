@@ -1,0 +1,622 @@
+//! A real shard under any sequence of inputs: callers, carriers and phones that say anything at any
+//! time, billing, journal and resolver that answer late, twice, or things nobody asked.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use sip::auth::{self, NonceCounts};
+use sip::endpoint::Listener;
+use sip::message::{Message, Method};
+use sip::transport::{Path, Transport};
+use switch::admission::Admission;
+use switch::directory::{
+    AccountRow, Credentials, DigestSecret, Directory, DirectoryBuilder, Limits, NumberRow,
+    RouteRow, Settings, SubscriberRow, TrunkRegistration, TrunkRow,
+};
+use switch::registrar::{Bindings, StoredBinding};
+use switch::{Effect, Input, QueryId, Shard, ShardConfig, Shared, Target};
+use vocabulary::{
+    AccountId, Authorization, AuthorizeRequest, CallId, DecisionLine, Extension, Grant, Now,
+    Refused, SubscriberId, TrunkId, Utc,
+};
+
+use crate::{Choices, peers};
+
+/// Where messages come from: the customer's trunk, three carriers, Bob's phones, Alice, a stranger.
+const PEERS: [&str; 8] = [
+    "10.0.0.1:5060",
+    "10.1.0.1:5060",
+    "10.1.0.2:5060",
+    "10.1.0.3:5060",
+    "10.2.0.1:5060",
+    "10.2.0.2:5060",
+    "10.3.0.1:5060",
+    "10.9.0.1:5060",
+];
+const NUMBERS: [&str; 6] = ["4930123456", "4930123456", "4930555", "4930555", "1", "bob"];
+const BOB: SubscriberId = SubscriberId(21);
+/// What a run remembers of each kind, so that a long one stays quick.
+const MEMORY: usize = 24;
+
+/// One run.
+pub fn run(bytes: &[u8]) {
+    let mut world = World::new();
+    let mut choices = Choices::new(bytes);
+    let is_orderly = choices.byte() & 1 == 0;
+    for _ in 0..256 {
+        let Some(op) = choices.next() else { break };
+        world.step(op, &mut choices);
+        world.read(true);
+    }
+    world.end(is_orderly);
+}
+
+/// Where a caller's call stands, as far as the caller knows.
+struct Caller {
+    from: &'static str,
+    call_id: String,
+    cld: &'static str,
+    answer: Option<Message>,
+}
+
+struct World {
+    shard: Shard,
+    shared: Shared,
+    now: Now,
+    callers: Vec<Caller>,
+    outbox: Vec<(String, Message)>,
+    /// Requests of ours, and to whom.
+    requests: Vec<(String, Message)>,
+    /// Everything that was ever said to us, to be damaged and repeated.
+    heard: Vec<(String, Vec<u8>)>,
+    asked: Vec<AuthorizeRequest>,
+    queries: Vec<QueryId>,
+    calls: BTreeMap<CallId, Facts>,
+    /// The message that is being heard cannot be read.
+    hears_nonsense: bool,
+}
+
+/// What a bystander knows of a call.
+#[derive(Default)]
+struct Facts {
+    sip_call_id: String,
+    grant: Duration,
+    asked: u32,
+    extends: u32,
+    answered: u32,
+    is_recorded: bool,
+    settled: u32,
+}
+
+fn address(text: &str) -> SocketAddr {
+    text.parse().expect("an address")
+}
+
+fn path(remote: &str) -> Path {
+    Path { transport: Transport::Udp, listener: 0, connection: 0, remote: address(remote) }
+}
+
+fn account(id: u64, ingress: Limits) -> AccountRow {
+    AccountRow {
+        id: AccountId(id),
+        name: format!("account{id}"),
+        is_active: true,
+        allows_local: true,
+        ingress,
+        egress: Limits::default(),
+    }
+}
+
+fn secret(username: &str) -> DigestSecret {
+    DigestSecret {
+        ha1_md5: auth::ha1_md5(username, "example.net", "secret"),
+        ha1_sha256: auth::ha1_sha256(username, "example.net", "secret"),
+    }
+}
+
+/// The usual directory, and one with less in it.
+fn directory(is_small: bool) -> Arc<Directory> {
+    static BOTH: OnceLock<[Arc<Directory>; 2]> = OnceLock::new();
+    BOTH.get_or_init(|| [Arc::new(build(false)), Arc::new(build(true))])[usize::from(is_small)]
+        .clone()
+}
+
+fn build(is_small: bool) -> Directory {
+    let settings = Settings {
+        realm: "example.net".into(),
+        ring_timeout: Duration::from_secs(if is_small { 20 } else { 120 }),
+        ..Settings::default()
+    };
+    let few = Limits { concurrent: Some(4), per_second: Some(20) };
+    let mut builder = DirectoryBuilder::new(settings, 7);
+    for row in [account(1, few), account(2, Limits::default()), account(3, Limits::default())] {
+        builder = builder.account(row);
+    }
+    for (id, username) in [(20, "alice"), (21, "bob")].into_iter().take(2 - usize::from(is_small)) {
+        builder = builder.subscriber(SubscriberRow {
+            id: SubscriberId(id),
+            account: AccountId(3),
+            username: username.into(),
+            secret: secret(username),
+            number: None,
+            is_active: true,
+            contacts_max: 4,
+            plan: None,
+        });
+    }
+    let mut customer = TrunkRow::new(TrunkId(10), "customer", AccountId(1));
+    customer.ingress.networks.push("10.0.0.1".parse().expect("a network"));
+    builder = builder.trunk(customer);
+    for (n, host) in (1..).zip(["10.1.0.1", "carrier.example", "10.1.0.3"]) {
+        let mut carrier = TrunkRow::new(TrunkId(n), host, AccountId(2));
+        carrier.host = host.into();
+        carrier.is_active = !is_small || n != 1;
+        carrier.egress_limits.concurrent = (n == 1).then_some(3);
+        if n == 3 {
+            let (username, password) = ("we".to_owned(), "secret".to_owned());
+            carrier.credentials = Some(Credentials { username, password });
+            let expires = Duration::from_secs(3600);
+            let username = "we".into();
+            carrier.registration =
+                Some(TrunkRegistration { username, domain: String::new(), expires });
+        }
+        let priority = n as u16;
+        let route = RouteRow { prefix: "49".into(), trunk: TrunkId(n), priority };
+        builder = builder.trunk(carrier).route(route);
+    }
+    if !is_small {
+        let number = "4930555".parse().expect("a number");
+        builder = builder.number(NumberRow { number, subscriber: BOB });
+    }
+    builder.build().expect("a directory")
+}
+
+impl World {
+    fn new() -> World {
+        let advertised = "192.0.2.1:5060".into();
+        let config = ShardConfig {
+            shard: 0,
+            shards: 1,
+            start: 1,
+            listeners: vec![Listener { id: 0, transport: Transport::Udp, advertised }],
+            calls_max: 8,
+            server_name: "tandem".into(),
+            seed: 42,
+            nonce_secret: [7; 32],
+        };
+        let shared = Shared {
+            bindings: Arc::new(Bindings::default()),
+            admission: Arc::new(Admission::default()),
+            nonces: Arc::new(NonceCounts::new(64)),
+        };
+        let now = Now { monotonic: Duration::from_secs(1), utc: Utc(1_700_000_000_000_000) };
+        let binding = |remote: &&str| StoredBinding {
+            uri: format!("sip:bob@{remote}"),
+            path: Vec::new(),
+            q: 1000,
+            expires_at: now.utc.plus(Duration::from_secs(86_400)),
+            call_id: format!("reg-{remote}"),
+            cseq: 1,
+            transport: Transport::Udp,
+            listener: 0,
+            remote: address(remote),
+            is_behind_nat: false,
+        };
+        shared.bindings.restore(BOB, PEERS[4..6].iter().map(binding).collect());
+        World {
+            shard: Shard::new(config, shared.clone(), directory(false)),
+            shared,
+            now,
+            callers: Vec::new(),
+            outbox: Vec::new(),
+            requests: Vec::new(),
+            heard: Vec::new(),
+            asked: Vec::new(),
+            queries: Vec::new(),
+            calls: BTreeMap::new(),
+            hears_nonsense: false,
+        }
+    }
+
+    // In and out.
+
+    fn input(&mut self, input: Input) {
+        if let Input::Recorded { call } = &input
+            && let Some(facts) = self.calls.get_mut(call)
+        {
+            facts.is_recorded |= facts.answered > 0;
+        }
+        self.shard.handle(self.now, input);
+        while let Some(effect) = self.shard.poll_effect() {
+            self.effect(effect);
+        }
+    }
+
+    fn effect(&mut self, effect: Effect) {
+        match effect {
+            Effect::Send(transmit) => {
+                let text = transmit.bytes.clone();
+                match Message::parse(transmit.bytes) {
+                    Ok(message) => {
+                        self.check_sent(&message);
+                        self.outbox.push((transmit.path.remote.to_string(), message));
+                    }
+                    // A refusal repeats the headers of the request as they are, and no others.
+                    Err(_) if self.hears_nonsense && !text.starts_with(b"SIP/2.0 2") => {}
+                    Err(why) => panic!("we send what can be read: {why:?} {text:?}"),
+                }
+            }
+            Effect::Authorize(request) => {
+                let facts = self.calls.entry(request.call).or_default();
+                facts.asked += 1;
+                assert_eq!((facts.asked, facts.settled), (1, 0), "billing is asked once");
+                facts.sip_call_id.clone_from(&request.origin.sip_call_id);
+                self.asked.push(request);
+            }
+            Effect::Extend(request) => {
+                let facts = self.calls.get_mut(&request.call).expect("authorised before");
+                assert_eq!(facts.settled, 0, "no time is asked for a call that is over");
+                facts.extends += 1;
+            }
+            Effect::Answered { call, .. } => {
+                let facts = self.calls.get_mut(&call).expect("authorised before");
+                facts.answered += 1;
+                assert_eq!((facts.answered, facts.settled), (1, 0), "one callee answers");
+            }
+            Effect::Settle(request) => {
+                let facts = self.calls.entry(request.facts.call).or_default();
+                facts.settled += 1;
+                assert_eq!(facts.settled, 1, "a call is settled once");
+                assert!(request.talked <= facts.grant, "nobody talks beyond the grant");
+                assert!(request.talked.is_zero() || facts.answered == 1);
+                assert!(!request.facts.decisions.is_empty());
+                let legs: BTreeSet<u8> = request.facts.legs.iter().map(|leg| leg.index).collect();
+                assert!(legs.contains(&0) && legs.len() == request.facts.legs.len());
+            }
+            Effect::Resolve { query, .. } => self.queries.push(query),
+            Effect::BindingChanged { .. } => {}
+        }
+    }
+
+    /// A caller hears an answer only when the journal has it.
+    fn check_sent(&self, message: &Message) {
+        if message.is_request() || message.cseq().1 != Method::Invite {
+            return;
+        }
+        if (200..300).contains(&message.status()) {
+            let call_id = String::from_utf8_lossy(message.call_id());
+            let mut known = self.calls.values().filter(|facts| facts.sip_call_id == call_id);
+            let is_caller = self.callers.iter().any(|caller| caller.call_id == call_id);
+            assert!(!is_caller || known.any(|facts| facts.is_recorded), "{call_id} heard early");
+        }
+    }
+
+    fn receive(&mut self, from: &str, bytes: Vec<u8>) {
+        if self.heard.len() < MEMORY {
+            self.heard.push((from.to_owned(), bytes.clone()));
+        }
+        self.deliver(from, bytes);
+    }
+
+    fn deliver(&mut self, from: &str, bytes: Vec<u8>) {
+        let bytes = Bytes::from(bytes);
+        self.hears_nonsense = Message::parse(bytes.clone()).is_err();
+        self.input(Input::Message { path: path(from), bytes });
+        self.hears_nonsense = false;
+    }
+
+    fn say(&mut self, from: &str, text: String) {
+        self.receive(from, text.into_bytes());
+    }
+
+    /// The peers read what was sent to them; most answer a BYE, a CANCEL and the like at once.
+    fn read(&mut self, is_polite: bool) {
+        for _ in 0..8 {
+            if self.outbox.is_empty() {
+                return;
+            }
+            for (to, message) in std::mem::take(&mut self.outbox) {
+                self.read_one(to, message, is_polite);
+            }
+        }
+    }
+
+    fn read_one(&mut self, to: String, message: Message, is_polite: bool) {
+        if message.is_request() {
+            let is_end = matches!(message.method(), Method::Bye | Method::Cancel);
+            if is_end && is_polite && message.call_id().len() % 4 != 0 {
+                self.say(&to, peers::ok(&to, &message));
+            } else if message.method() != Method::Ack {
+                if self.requests.len() == MEMORY {
+                    self.requests.remove(0);
+                }
+                self.requests.push((to, message));
+            }
+        } else if message.cseq().1 == Method::Invite && message.status() > 100 {
+            let call_id = String::from_utf8_lossy(message.call_id());
+            let caller = self.callers.iter_mut().rev().find(|caller| caller.call_id == call_id);
+            if let Some(caller) = caller {
+                caller.answer = Some(message);
+            }
+        }
+    }
+
+    // The steps.
+
+    fn step(&mut self, op: u8, choices: &mut Choices<'_>) {
+        match op % 32 {
+            0..3 => self.call(choices),
+            3..5 => self.authorized(choices),
+            5 => self.extended(choices),
+            6..8 => self.recorded(choices),
+            8 => self.resolved(choices),
+            9..15 => self.callee_responds(choices),
+            15..18 => self.caller_requests(choices),
+            18..20 => self.callee_requests(choices),
+            20 => self.cancel(choices),
+            21..23 => self.repeat_damaged(choices),
+            23 => self.register(choices),
+            24 => self.path_fails(choices),
+            25 => {
+                if let Some(call) = self.any_call(choices) {
+                    self.input(Input::HangUp { call });
+                }
+            }
+            26 => self.configure(choices),
+            27..31 => self.pass(Duration::from_millis(u64::from(choices.word()) / 8)),
+            _ => {
+                // Nobody said Timeout for so long.
+                let secs = choices.pick(&[1, 10, 40, 200, 1000, 20_000]);
+                self.now = self.now.plus(Duration::from_secs(secs));
+                self.input(Input::Timeout);
+            }
+        }
+    }
+
+    fn call(&mut self, choices: &mut Choices<'_>) {
+        let from = choices.pick(&[PEERS[0], PEERS[0], PEERS[0], PEERS[1], PEERS[6], PEERS[7]]);
+        let cld = choices.pick(&NUMBERS);
+        let is_repeat = choices.chance(30) && !self.callers.is_empty();
+        let number = self.callers.len() - usize::from(is_repeat);
+        let call_id = format!("call{number}");
+        let cseq = 1 + u32::from(choices.chance(20));
+        let mut text = peers::invite(from, &call_id, cld, cseq, choices);
+        if from == PEERS[6]
+            && let Some(line) = self.credentials(&call_id, cld, choices)
+        {
+            text = peers::with_line(&text, &line);
+        }
+        self.callers.push(Caller { from, call_id, cld, answer: None });
+        self.say(from, text);
+    }
+
+    /// Alice answers the newest challenge that she got, or makes something up.
+    fn credentials(&self, call_id: &str, cld: &str, choices: &mut Choices<'_>) -> Option<String> {
+        let challenge = self.callers.iter().rev().filter_map(|caller| caller.answer.as_ref());
+        let challenge = challenge.into_iter().find(|answer| answer.status() == 407)?;
+        let username = choices.pick(&["alice", "alice", "alice", "bob", "nobody"]);
+        let password = choices.pick(&["secret", "secret", "secret", "wrong"]);
+        let ours = auth::Credentials::new(username, password);
+        let uri = format!("sip:{cld}@192.0.2.1");
+        let cnonce = call_id.len() as u64;
+        let method = Method::Invite;
+        auth::answer_challenge(challenge, &ours, method, uri.as_bytes(), cnonce, false)
+            .map(|header| format!("Proxy-Authorization: {}", header.value))
+    }
+
+    fn any_call(&self, choices: &mut Choices<'_>) -> Option<CallId> {
+        let index = choices.below(self.calls.len() + 1);
+        Some(self.calls.keys().nth(index).copied().unwrap_or(CallId::new(1, 0, 999)))
+    }
+
+    fn grant(choices: &mut Choices<'_>) -> Grant {
+        let secs = u64::from(choices.byte());
+        let talk_time = Duration::from_secs(if secs > 250 { u64::from(u32::MAX) } else { secs });
+        Grant { talk_time, is_final: choices.chance(128) }
+    }
+
+    /// Billing answers a question: the newest, an older one once more, or one that nobody asked.
+    fn authorized(&mut self, choices: &mut Choices<'_>) {
+        let back = if choices.chance(60) { choices.below(8) } else { 0 };
+        let newest = self.asked.len().wrapping_sub(1 + back);
+        let request = self.asked.get(newest);
+        let Some(call) = request.map(|request| request.call).or(self.any_call(choices)) else {
+            return;
+        };
+        let mut egress: Vec<TrunkId> =
+            request.map(|r| r.candidates.iter().map(|c| c.trunk).collect()).unwrap_or_default();
+        if choices.chance(20) {
+            egress.push(TrunkId(choices.below(12) as u64));
+        }
+        let result = if choices.chance(20) {
+            Err(refused(choices))
+        } else {
+            let grant = World::grant(choices);
+            self.raise_grant(call, grant);
+            let (skipped, decisions) = (Vec::new(), Vec::new());
+            Ok(Authorization { grant, egress, skipped, decisions })
+        };
+        self.input(Input::Authorized { call, result });
+    }
+
+    fn raise_grant(&mut self, call: CallId, grant: Grant) {
+        if let Some(facts) = self.calls.get_mut(&call) {
+            facts.grant = facts.grant.max(grant.talk_time);
+        }
+    }
+
+    fn extended(&mut self, choices: &mut Choices<'_>) {
+        let wants = self.calls.iter().rev().find(|(_, facts)| facts.extends > 0);
+        let wants = wants.map(|(call, _)| *call);
+        let call = if choices.chance(200) { wants } else { self.any_call(choices) };
+        let Some(call) = call else { return };
+        let grant = World::grant(choices);
+        self.raise_grant(call, grant);
+        self.input(Input::Extended(Extension { call, grant }));
+    }
+
+    fn recorded(&mut self, choices: &mut Choices<'_>) {
+        let waits = self.calls.iter().find(|(_, facts)| facts.answered > 0 && !facts.is_recorded);
+        let waits = waits.map(|(call, _)| *call);
+        let call = if choices.chance(220) { waits } else { self.any_call(choices) };
+        if let Some(call) = call {
+            self.input(Input::Recorded { call });
+        }
+    }
+
+    fn resolved(&mut self, choices: &mut Choices<'_>) {
+        let index = choices.below(self.queries.len().max(1));
+        let made_up = QueryId(u64::from(choices.word()) << choices.pick(&[0, 16, 32, 48]));
+        let query = self.queries.get(index).copied().unwrap_or(made_up);
+        let targets = (0..choices.below(6)).map(|_| Target {
+            transport: choices.pick(&[Transport::Udp, Transport::Udp, Transport::Tls]),
+            addr: address(choices.pick(&PEERS)),
+        });
+        let targets = targets.collect();
+        self.input(Input::Resolved { query, targets });
+    }
+
+    fn callee_responds(&mut self, choices: &mut Choices<'_>) {
+        if let Some((from, request)) = self.request(choices) {
+            let text = peers::any_response(&from, &request, choices);
+            self.say(&from, text);
+        }
+    }
+
+    /// A request of ours, a new one rather than an old one.
+    fn request(&self, choices: &mut Choices<'_>) -> Option<(String, Message)> {
+        let back = choices.below(MEMORY) / 4;
+        let index = self.requests.len().checked_sub(1 + back.min(self.requests.len() / 2))?;
+        Some(self.requests[index].clone())
+    }
+
+    fn caller_requests(&mut self, choices: &mut Choices<'_>) {
+        let answered = self.callers.iter().filter(|caller| caller.answer.is_some());
+        let answered: Vec<&Caller> = answered.collect();
+        let Some(caller) = answered.get(choices.below(answered.len().max(1))) else { return };
+        let (from, answer) = (caller.from, caller.answer.clone().expect("filtered"));
+        let method = if choices.chance(80) { "ACK" } else { choices.pick(&peers::METHODS) };
+        let cseq = if method == "ACK" { answer.cseq().0 } else { choices.below(6) as u32 };
+        let text = peers::of_caller(from, &answer, method, cseq, choices);
+        self.say(from, text);
+    }
+
+    fn callee_requests(&mut self, choices: &mut Choices<'_>) {
+        let Some((from, request)) = self.request(choices) else { return };
+        let method = choices.pick(&peers::METHODS);
+        let cseq = choices.below(6) as u32;
+        let text = peers::of_callee(&from, &request, method, cseq, choices);
+        self.say(&from, text);
+    }
+
+    fn cancel(&mut self, choices: &mut Choices<'_>) {
+        let index = choices.below(self.callers.len().max(1));
+        let Some(Caller { from, call_id, cld, .. }) = self.callers.get(index) else { return };
+        let (from, text) = (*from, peers::cancel(from, call_id, cld, 1));
+        self.say(from, text);
+    }
+
+    /// An old message again: as it was, changed in a few places, cut off, from someone else.
+    fn repeat_damaged(&mut self, choices: &mut Choices<'_>) {
+        let index = choices.below(self.heard.len().max(1));
+        let Some((from, mut bytes)) = self.heard.get(index).cloned() else { return };
+        for _ in 0..choices.below(4) {
+            let at = usize::from(choices.word()) % bytes.len().max(1);
+            match choices.below(4) {
+                0 => bytes[at] = choices.byte(),
+                1 => bytes.insert(at, choices.byte()),
+                2 => drop(bytes.remove(at)),
+                _ => bytes[at] = choices.pick(b"0123456789;:,<>@\" \r\n"),
+            }
+        }
+        let from = if choices.chance(40) { choices.pick(&PEERS).to_owned() } else { from };
+        self.deliver(&from, bytes);
+    }
+
+    fn register(&mut self, choices: &mut Choices<'_>) {
+        let user = choices.pick(&["alice", "bob", "nobody"]);
+        let text = peers::register(PEERS[6], user, "reg", choices.below(4) as u32, choices);
+        self.say(PEERS[6], text);
+    }
+
+    fn path_fails(&mut self, choices: &mut Choices<'_>) {
+        let mut failed = path(choices.pick(&PEERS));
+        if choices.chance(30) {
+            failed.transport = Transport::Tcp;
+        }
+        self.input(Input::PathFailed(failed));
+    }
+
+    fn configure(&mut self, choices: &mut Choices<'_>) {
+        let input = match choices.below(32) {
+            0 => Input::Drain,
+            1 => Input::ReleaseAll,
+            n if n < 12 => Input::Overloaded(n == 2),
+            n => Input::Directory(directory(n % 2 == 0)),
+        };
+        self.input(input);
+    }
+
+    /// Lets time pass, with every timeout on the way.
+    fn pass(&mut self, duration: Duration) {
+        let end = self.now.plus(duration);
+        while let Some(at) = self.shard.poll_timeout().filter(|at| *at <= end.monotonic) {
+            self.now = self.now.plus(at.saturating_sub(self.now.monotonic));
+            self.input(Input::Timeout);
+        }
+        self.now = end;
+    }
+
+    // The end.
+
+    /// Whoever was asked answers in the end, or never does and everybody is sent away; then the
+    /// timers run out.
+    fn end(&mut self, is_orderly: bool) {
+        if is_orderly {
+            for request in std::mem::take(&mut self.asked) {
+                let result = Err(refused(&mut Choices::new(&[])));
+                self.input(Input::Authorized { call: request.call, result });
+            }
+            for call in self.calls.keys().copied().collect::<Vec<_>>() {
+                self.input(Input::Recorded { call });
+            }
+        } else {
+            self.input(Input::ReleaseAll);
+        }
+        for secs in [1, 4, 8, 16, 33, 33, 70, 130, 310, 15_000, 2000, 2000, 400, 100, 40, 40, 1] {
+            self.read(secs % 2 == 0);
+            self.now = self.now.plus(Duration::from_secs(secs));
+            self.input(Input::Timeout);
+        }
+        self.read(false);
+        self.pass(Duration::from_secs(40));
+        self.check_over();
+    }
+
+    fn check_over(&self) {
+        for (call, facts) in &self.calls {
+            assert_eq!(facts.settled, 1, "call {call} is settled once");
+        }
+        let stats = self.shard.stats();
+        assert_eq!(stats.calls_started as usize, self.calls.len());
+        assert!(self.shard.is_idle(), "{:?}", self.shard.live_calls());
+        assert_eq!(self.shard.armed_calls(), 0);
+        assert!(self.shared.admission.is_empty());
+        assert_eq!((stats.calls_panicked, stats.calls_talking, stats.calls_live), (0, 0, 0));
+    }
+}
+
+fn refused(choices: &mut Choices<'_>) -> Refused {
+    let line = DecisionLine { code: "refused", sentence: "No.".into() };
+    let reasons = [
+        Refused::AccountInactive,
+        Refused::NoRateGroup,
+        Refused::NoRate,
+        Refused::InsufficientCredit,
+        Refused::NoCarrier,
+    ];
+    choices.pick(&reasons)(line)
+}
