@@ -131,9 +131,22 @@ pub(crate) enum Touched {
 }
 
 impl Api {
-    /// Waits for the command's turn; stops it if its key was used before.
+    /// Waits for the command's turn. Before [`Api::begin_in`] the database is free for others.
+    pub(crate) async fn queue(&self) -> OwnedMutexGuard<Snapshot> {
+        Arc::clone(&self.turn).lock_owned().await
+    }
+
+    /// Waits for the command's turn and begins it.
     pub(crate) async fn begin(&self, command: &Command) -> Result<Turn, Stop> {
-        let snapshot = Arc::clone(&self.turn).lock_owned().await;
+        self.begin_in(self.queue().await, command).await
+    }
+
+    /// Begins a command whose turn it is; stops it if its key was used before.
+    pub(crate) async fn begin_in(
+        &self,
+        snapshot: OwnedMutexGuard<Snapshot>,
+        command: &Command,
+    ) -> Result<Turn, Stop> {
         let mut change = self.store.begin().await?;
         if let Some(key) = &command.key {
             match change.seen(key, &command.fingerprint).await? {

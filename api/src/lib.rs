@@ -43,6 +43,8 @@ pub struct ApiConfig {
     pub control: Arc<dyn Control>,
     /// What a request must show.
     pub token: Token,
+    /// What [`load`] read from `store`, as the switch has it.
+    pub snapshot: Snapshot,
     /// Settings of the switch, for the snapshots made here.
     pub settings: Settings,
     /// Keys the snapshots' maps.
@@ -71,11 +73,9 @@ pub struct Api {
 type Shared = State<Arc<Api>>;
 
 impl Api {
-    /// Loads the snapshots. They are in [`Api::snapshot`] before the first call, and every command
-    /// hands new ones to [`Control::publish`].
-    pub async fn new(config: ApiConfig) -> Result<Api, ChangeError> {
-        let snapshot = load(&config.store, config.settings.clone(), config.seed).await?;
-        Ok(Api {
+    /// Every command hands new snapshots to [`Control::publish`].
+    pub fn new(config: ApiConfig) -> Api {
+        Api {
             store: config.store,
             control: config.control,
             token: config.token,
@@ -83,8 +83,8 @@ impl Api {
             seed: config.seed,
             request_timeout: config.request_timeout,
             limits: (config.body_bytes_max, config.import_bytes_max),
-            turn: Arc::new(Mutex::new(snapshot)),
-        })
+            turn: Arc::new(Mutex::new(config.snapshot)),
+        }
     }
 
     /// The snapshots as the last command left them.
@@ -140,7 +140,7 @@ pub async fn load(
     settings: Settings,
     seed: u64,
 ) -> Result<Snapshot, ChangeError> {
-    let mut change = store.begin().await?;
+    let mut change = store.begin_read().await?;
     Ok(Snapshot {
         directory: Arc::new(change.directory(settings, seed).await?),
         rate_book: Arc::new(change.rate_book(None, None).await?),

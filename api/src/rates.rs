@@ -103,9 +103,9 @@ pub(crate) async fn import(
     let read = tokio::task::spawn_blocking(move || read_sheet(&body, &file, valid_from));
     let sheet = read.await.expect("reading a sheet does not panic").map_err(faulty)?;
 
-    let mut turn = api.begin(&command).await?;
+    let snapshot = api.queue().await;
     let id = RateGroupId(u32::try_from(group.id).unwrap_or(u32::MAX));
-    let before = turn.snapshot.rate_book.group(id).cloned();
+    let before = snapshot.rate_book.group(id).cloned();
     let counted = tokio::task::spawn_blocking(move || {
         let counts = sheet.counts(before.as_deref());
         (sheet, counts)
@@ -116,6 +116,7 @@ pub(crate) async fn import(
         let wire = wire::Sheet::preview(&group.name, &sheet.file, rows, counts);
         return Ok(axum::response::IntoResponse::into_response(Json(wire)));
     }
+    let mut turn = api.begin_in(snapshot, &command).await?;
     let stored = turn.change.add_sheet(&group, &sheet, counts, now).await?;
     api.finish(turn, Touched::Rates(group.id), 201, &wire::Sheet::from(stored)).await
 }

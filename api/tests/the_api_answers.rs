@@ -94,6 +94,9 @@ impl Control for Quiet {
     }
 }
 
+/// Status, kind, field, detail.
+type Told<'a> = (u16, &'a str, &'a str, &'a str);
+
 struct World {
     _dir: tempfile::TempDir,
     router: Router,
@@ -107,17 +110,20 @@ async fn world() -> World {
     store::open_database(&path).await.unwrap().close().await;
     let token = Token::read_or_create(dir.path()).unwrap();
     let control = Arc::new(Quiet::default());
+    let store = DirectoryStore::open(&path).await.unwrap();
+    let settings = Settings { realm: "tandem".into(), ..Settings::default() };
     let config = ApiConfig {
-        store: DirectoryStore::open(&path).await.unwrap(),
+        snapshot: api::load(&store, settings.clone(), 1).await.unwrap(),
+        store,
         control: control.clone(),
         token: token.clone(),
-        settings: Settings { realm: "tandem".into(), ..Settings::default() },
+        settings,
         seed: 1,
         body_bytes_max: 10_000,
         import_bytes_max: 100_000,
         request_timeout: Duration::from_secs(10),
     };
-    let router = Api::new(config).await.unwrap().router();
+    let router = Api::new(config).router();
     World { _dir: dir, router, control, token: token.expose().to_owned() }
 }
 
@@ -164,9 +170,9 @@ impl World {
         self.made("/accounts", account).await;
     }
 
-    /// What a request that breaks a rule is told: status, kind, field, detail.
+    /// What a request that breaks a rule is told.
     #[track_caller]
-    fn told(answer: &(u16, Value)) -> (u16, &str, &str, &str) {
+    fn told(answer: &(u16, Value)) -> Told<'_> {
         let text = |field: &str| answer.1[field].as_str().unwrap_or_default();
         let kind = text("type").trim_start_matches("urn:tandem:problem:");
         (answer.0, kind, text("field"), text("detail"))
@@ -230,7 +236,7 @@ async fn mistakes_name_their_field() {
     let world = world().await;
     world.fill().await;
     #[rustfmt::skip]
-    let table: Vec<(&str, Value, (u16, &str, &str, &str))> = vec![
+    let table: Vec<(&str, Value, Told<'_>)> = vec![
         ("/accounts", json!({"name": "x", "billing": "prepaid", "currency": "EUR", "credit_limit": "5"}),
             (422, "invalid_value", "credit_limit", "a prepaid account has none; make it postpaid, or leave the limit out")),
         ("/accounts", json!({"name": "alice", "billing": "prepaid", "currency": "EUR"}),

@@ -449,14 +449,14 @@ async fn serve_api(
     let api = Api::new(ApiConfig {
         store: directory,
         control,
+        snapshot: (*switchboard.snapshot.load_full()).clone(),
         token: Token::read_or_create(&config.data_directory)?,
         settings: settings::switch(config),
         seed: secrets::fresh_seed()?,
         body_bytes_max: config.api.body_bytes_max,
         import_bytes_max: config.api.import_bytes_max,
         request_timeout: config.api.request_timeout,
-    })
-    .await?;
+    });
     let serving = axum::serve(listener, api.router()).with_graceful_shutdown(async {
         let _ = stopped.await;
     });

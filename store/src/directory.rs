@@ -114,6 +114,11 @@ impl DirectoryStore {
         Ok(Change { tx })
     }
 
+    /// The same for reading only: nobody waits for it, and it is never committed.
+    pub async fn begin_read(&self) -> Result<Change> {
+        Ok(Change { tx: self.pool.begin().await? })
+    }
+
     /// A setting of the data directory, such as the realm its password hashes are made over.
     pub async fn setting(&self, name: &str) -> Result<Option<String>> {
         let row = sqlx::query("SELECT value FROM setting WHERE name = ?").bind(name);

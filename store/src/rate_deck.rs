@@ -5,6 +5,9 @@ mod chunk;
 mod csv_sheet;
 mod load;
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
 use billing::{RateGroup, RateRow};
 use sha2::{Digest as _, Sha256};
 use sqlx::Row;
@@ -184,20 +187,25 @@ impl DirectoryStore {
         prefix: &str,
         limit: usize,
     ) -> Result<Vec<SheetRow>, ChangeError> {
-        let mut found = Vec::new();
+        // Only the first `limit` are held, of however many millions there are.
+        let mut found = BTreeMap::new();
         for (sheet, bytes) in load::chunks(&self.pool, group.id).await? {
             chunk::each(&bytes, sheet, |row| {
-                if row.rate.prefix.starts_with(prefix) {
-                    found.push(row.clone());
+                if !row.rate.prefix.starts_with(prefix) {
+                    return Ok(());
                 }
+                let newest_first = Reverse((row.rate.valid_from, row.rate.sheet_version));
+                if found.len() >= limit {
+                    let last = found.last_key_value().map(|((prefix, newest), _)| (prefix, newest));
+                    if last.is_none_or(|last| last <= (&row.rate.prefix, &newest_first)) {
+                        return Ok(());
+                    }
+                    found.pop_last();
+                }
+                found.insert((row.rate.prefix.clone(), newest_first), row.clone());
                 Ok(())
             })?;
         }
-        found.sort_by(|a, b| {
-            let key = |row: &SheetRow| (row.rate.valid_from, row.rate.sheet_version);
-            a.rate.prefix.cmp(&b.rate.prefix).then_with(|| key(b).cmp(&key(a)))
-        });
-        found.truncate(limit);
-        Ok(found)
+        Ok(found.into_values().collect())
     }
 }

@@ -47,18 +47,21 @@ impl Change {
         let groups = all_groups(&mut *self.tx).await?;
         let mut builder = RateBook::builder();
         let mut ids = Vec::with_capacity(groups.len());
+        let mut building = Vec::new();
         for row in groups {
             let id = RateGroupId(narrow(row.id)?);
             ids.push((row.name.clone(), id));
             let known = before.and_then(|book| book.group(id)).filter(|_| changed != Some(row.id));
-            let group = match known {
-                Some(group) => Arc::clone(group),
-                None => {
-                    let chunks = chunks(&mut *self.tx, row.id).await?;
-                    let built = tokio::task::spawn_blocking(move || build(&row, id, &chunks));
-                    Arc::new(built.await.expect("building a rate group does not panic")?)
-                }
-            };
+            if let Some(group) = known {
+                builder = builder.group(Arc::clone(group));
+                continue;
+            }
+            // Built on other cores while the next one is read.
+            let chunks = chunks(&mut *self.tx, row.id).await?;
+            building.push(tokio::task::spawn_blocking(move || build(&row, id, &chunks)));
+        }
+        for built in building {
+            let group = built.await.expect("building a rate group does not panic")?;
             builder = builder.group(group);
         }
         let accounts = all_accounts(&mut *self.tx).await?;
