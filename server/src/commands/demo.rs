@@ -197,6 +197,12 @@ fn text(config: &Config, demo: &Value) -> String {
     let (alice, bob) = (password("alice"), password("bob"));
     let files = config.data_directory.join("demo.json");
     let files = files.display();
+    let is_open = config.listeners.iter().any(|listener| !listener.address.ip().is_loopback());
+    let elsewhere = if is_open {
+        "\nOn another machine, put this machine's address in place of 127.0.0.1."
+    } else {
+        ""
+    };
     format!(
         "
 Tandem takes calls on {sip}. This demo is in it ({files} holds the passwords;
@@ -206,7 +212,7 @@ Tandem takes calls on {sip}. This demo is in it ({files} holds the passwords;
           alice     {alice}  {ALICE}   (prepaid, 10 EUR)
           bob       {bob}  {BOB}   (prepaid, 10 EUR)
 
-Call with softphones. Register both with server {sip}, then dial {BOB} from alice's.
+Call with softphones. Register both with server {sip}, then dial {BOB} from alice's.{elsewhere}
 With baresip, one line in ~/.baresip/accounts is a phone:
 
   <sip:alice@{sip};transport=udp>;auth_user=alice;auth_pass={alice}
