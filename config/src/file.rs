@@ -10,8 +10,8 @@ use toml::de::DeTable;
 use crate::problem::Problems;
 use crate::section::{Section, Source};
 use crate::{
-    Api, BareNumber, Calls, Config, Limits, Listener, Log, LogFormat, Numbers, RedirectPolicy,
-    Registrations, Slices, TlsFiles, Transport,
+    Api, BareNumber, Calls, Config, Digest, Limits, Listener, Log, LogFormat, Numbers,
+    RedirectPolicy, Registrations, Slices, TlsFiles, Transport,
 };
 
 const DAY_S: u64 = 86_400;
@@ -37,12 +37,16 @@ pub(crate) fn parse(text: &str, path: &Path) -> Result<Config, Problems> {
     }
 }
 
+const DIGESTS: [(&str, Digest); 3] =
+    [("md5", Digest::Md5), ("sha-256", Digest::Sha256), ("both", Digest::Both)];
+
 fn config(root: Section<'_>) -> Config {
     let base = root.source().path.parent().map_or_else(PathBuf::new, Path::to_path_buf);
     let data_directory = root.path("data_directory").unwrap_or_else(|| "tandem-data".into());
     let config = Config {
         data_directory: base.join(data_directory),
         realm: realm(&root),
+        digest: root.word("digest", &DIGESTS).unwrap_or(Digest::Md5),
         domains: root.texts("domains").unwrap_or_default(),
         workers: root.count("workers", 0..=255).unwrap_or(0),
         listeners: listeners(&root, &base),

@@ -22,6 +22,8 @@ pub struct Config {
     pub data_directory: PathBuf,
     /// The digest realm; also the name in the `Server` header's place of authority.
     pub realm: String,
+    /// What digest challenges ask for.
+    pub digest: Digest,
     /// Host names that mean this switch in a request URI, besides its own addresses.
     pub domains: Vec<String>,
     /// Threads that switch calls; 0 is one a core.
@@ -42,6 +44,17 @@ pub struct Config {
     pub numbers: Numbers,
     /// What is logged, and how.
     pub log: Log,
+}
+
+/// With which hash a phone must prove its password (RFC 8760).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Digest {
+    /// MD5 alone: every phone can.
+    Md5,
+    /// SHA-256 alone.
+    Sha256,
+    /// Either; SHA-256 is asked for first.
+    Both,
 }
 
 /// A SIP transport.
@@ -96,7 +109,7 @@ pub struct Api {
 pub enum RedirectPolicy {
     /// It counts as a failure of that carrier; the next is tried.
     Refuse,
-    /// Its contacts are routed like any dialled number, and charged to the caller.
+    /// Another address of the same number, or another phone of the same account, is tried first.
     Follow,
 }
 

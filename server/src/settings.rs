@@ -4,7 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use billing::CreditSettings;
-use config::{Config, Listener, RedirectPolicy, Transport};
+use config::{Config, Digest, Listener, RedirectPolicy, Transport};
+use sip::auth::Algorithm;
 use switch::directory::{RedirectPolicy as Redirects, Settings};
 use switch::routing::{BareNumber, NumberPlan};
 
@@ -18,6 +19,11 @@ pub fn switch(config: &Config) -> Settings {
     let calls = &config.calls;
     Settings {
         realm: config.realm.clone(),
+        algorithms: match config.digest {
+            Digest::Md5 => vec![Algorithm::Md5],
+            Digest::Sha256 => vec![Algorithm::Sha256],
+            Digest::Both => vec![Algorithm::Sha256, Algorithm::Md5],
+        },
         domains: config.domains.clone(),
         registration_min: config.registrations.expires_min,
         registration_default: config.registrations.expires_default,

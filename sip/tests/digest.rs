@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sip::auth::{
-    Credentials, DigestResponse, Ha1, NonceCounts, Verdict, Verifier, VerifierConfig,
+    Algorithm, Credentials, DigestResponse, Ha1, NonceCounts, Verdict, Verifier, VerifierConfig,
     answer_challenge, ha1_md5, ha1_sha256,
 };
 use sip::message::{Message, Method};
@@ -17,10 +17,15 @@ fn verifier(counts: &Arc<NonceCounts>) -> Verifier {
 }
 
 fn verifier_of_start(start: u32, counts: &Arc<NonceCounts>) -> Verifier {
+    verifier_of(&[Algorithm::Md5, Algorithm::Sha256], start, counts)
+}
+
+fn verifier_of(algorithms: &[Algorithm], start: u32, counts: &Arc<NonceCounts>) -> Verifier {
     Verifier::new(VerifierConfig {
         secret: [9; 32],
         start,
         realm: "tandem.test".into(),
+        algorithms: algorithms.to_vec(),
         nonce_lifetime: LIFETIME,
         counts: Arc::clone(counts),
     })
@@ -68,6 +73,18 @@ fn what_we_ask_we_can_answer_with_either_hash() {
     let both = verifier.challenge(now, false);
     let header = answer(&[&both.values[1], &both.values[0]], false).expect("answerable");
     assert!(header.contains("algorithm=SHA-256"), "the strongest is chosen");
+}
+
+#[test]
+fn only_the_algorithms_asked_for_are_taken() {
+    let counts = Arc::new(NonceCounts::new(64));
+    let (md5, both) = (verifier_of(&[Algorithm::Md5], 1, &counts), verifier(&counts));
+    let now = Duration::from_secs(100);
+    let values = md5.challenge(now, false).values;
+    assert!(values.len() == 1 && values[0].contains("algorithm=MD5"), "{values:?}");
+    let by_sha256 = answer(&[&both.challenge(now, false).values[1]], false).expect("answerable");
+    assert_eq!(check_password(&md5, now, &by_sha256, "secret"), Verdict::Wrong);
+    assert_eq!(check_password(&both, now, &by_sha256, "secret"), Verdict::Right);
 }
 
 #[test]

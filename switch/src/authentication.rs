@@ -44,6 +44,7 @@ pub(crate) fn verifier(config: &ShardConfig, shared: &Shared, settings: &Setting
         secret: config.nonce_secret,
         start: config.start,
         realm: settings.realm.clone(),
+        algorithms: settings.algorithms.clone(),
         nonce_lifetime: NONCE_LIFETIME,
         counts: Arc::clone(&shared.nonces),
     })

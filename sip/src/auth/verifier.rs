@@ -19,6 +19,9 @@ pub struct VerifierConfig {
     pub start: u32,
     /// The realm.
     pub realm: String,
+    /// What is asked for and taken, in the order of the challenges. Old phones give up when they see
+    /// any but MD5, wherever it stands (ADR 0007).
+    pub algorithms: Vec<Algorithm>,
     /// How long a nonce may be used.
     pub nonce_lifetime: Duration,
     /// Shared by all shards.
@@ -32,12 +35,10 @@ pub struct Verifier {
 }
 
 /// The values of the WWW-Authenticate or Proxy-Authenticate headers, each in a header of its own.
-/// MD5 comes first although RFC 8760 section 2.3 would have the strongest there: phones (and SIPp)
-/// that know only MD5 look at the first and give up (ADR 0007).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Challenge {
     /// The header values.
-    pub values: [String; 2],
+    pub values: Vec<String>,
 }
 
 /// H(username:realm:password) by both hashes.
@@ -138,16 +139,16 @@ impl Verifier {
     /// A new challenge. `stale` says that only the nonce was wrong, so that the client need not ask
     /// its user again.
     pub fn challenge(&self, now: Duration, stale: bool) -> Challenge {
-        let VerifierConfig { secret, start, realm, counts, .. } = &self.config;
+        let VerifierConfig { secret, start, realm, algorithms, counts, .. } = &self.config;
         let nonce = nonce::mint((secret, *start), counts, now);
         let stale = if stale { ",stale=true" } else { "" };
-        let value = |algorithm: Algorithm| {
+        let value = |algorithm: &Algorithm| {
             let name = algorithm.name();
             format!(
                 "Digest realm=\"{realm}\",nonce=\"{nonce}\",algorithm={name},qop=\"auth\"{stale}"
             )
         };
-        Challenge { values: [value(Algorithm::Md5), value(Algorithm::Sha256)] }
+        Challenge { values: algorithms.iter().map(value).collect() }
     }
 
     /// Whether `response` proves knowledge of the password for this request. The nonce count is
@@ -160,8 +161,12 @@ impl Verifier {
         request_uri: &[u8],
         ha1: Ha1<'_>,
     ) -> Verdict {
-        let VerifierConfig { secret, start, realm, nonce_lifetime, counts } = &self.config;
-        if *response.realm != *realm.as_bytes() || !is_same_uri(&response.uri, request_uri) {
+        let VerifierConfig { secret, start, realm, algorithms, nonce_lifetime, counts } =
+            &self.config;
+        if *response.realm != *realm.as_bytes()
+            || !algorithms.contains(&response.algorithm)
+            || !is_same_uri(&response.uri, request_uri)
+        {
             return Verdict::Wrong;
         }
         let checked = nonce::check((secret, *start), counts, now, *nonce_lifetime, &response.nonce);

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use sip::auth::Algorithm;
 use sip::transport::Transport;
 use vocabulary::{AccountId, Number, SubscriberId, TrunkId};
 
@@ -212,6 +213,8 @@ pub enum RedirectPolicy {
 pub struct Settings {
     /// The digest realm; also the host in our own addresses of record.
     pub realm: String,
+    /// The digest algorithms asked for and taken, in the order of the challenges.
+    pub algorithms: Vec<Algorithm>,
     /// Further hosts served; if empty, the host of a Request-URI is not looked at.
     pub domains: Vec<String>,
     /// How subscribers dial.
@@ -246,6 +249,7 @@ impl Default for Settings {
     fn default() -> Settings {
         Settings {
             realm: "tandem.invalid".into(),
+            algorithms: vec![Algorithm::Md5],
             domains: Vec::new(),
             plan: NumberPlan::default(),
             registration_min: Duration::from_secs(60),
