@@ -56,6 +56,13 @@ struct Caller {
     call_id: String,
     cld: &'static str,
     answer: Option<Message>,
+    has_acked: bool,
+}
+
+impl Caller {
+    fn must_ack(&self) -> bool {
+        !self.has_acked && self.answer.as_ref().is_some_and(|answer| answer.status() >= 200)
+    }
 }
 
 struct World {
@@ -66,6 +73,8 @@ struct World {
     outbox: Vec<(String, Message)>,
     /// Requests of ours, and to whom.
     requests: Vec<(String, Message)>,
+    /// INVITEs of ours that got no final answer yet.
+    ringing: Vec<(String, Message)>,
     /// Everything that was ever said to us, to be damaged and repeated.
     heard: Vec<(String, Vec<u8>)>,
     asked: Vec<AuthorizeRequest>,
@@ -81,6 +90,7 @@ struct Facts {
     sip_call_id: String,
     grant: Duration,
     asked: u32,
+    is_authorized: bool,
     extends: u32,
     answered: u32,
     is_recorded: bool,
@@ -134,6 +144,7 @@ impl World {
             callers: Vec::new(),
             outbox: Vec::new(),
             requests: Vec::new(),
+            ringing: Vec::new(),
             heard: Vec::new(),
             asked: Vec::new(),
             queries: Vec::new(),
@@ -249,10 +260,13 @@ impl World {
         if message.is_request() {
             let is_end = matches!(message.method(), Method::Bye | Method::Cancel);
             if is_end && is_polite && message.call_id().len() % 4 != 0 {
-                self.say(&to, peers::ok(&to, &message));
+                self.say(&to, peers::plain(&to, &message, 200));
             } else if message.method() != Method::Ack {
                 if self.requests.len() == MEMORY {
                     self.requests.remove(0);
+                }
+                if message.method() == Method::Invite {
+                    self.ringing.push((to.clone(), message.clone()));
                 }
                 self.requests.push((to, message));
             }
@@ -270,29 +284,81 @@ impl World {
     fn step(&mut self, op: u8, choices: &mut Choices<'_>) {
         match op % 32 {
             0..3 => self.call(choices),
-            3..5 => self.authorized(choices),
-            5 => self.extended(choices),
-            6..8 => self.recorded(choices),
-            8 => self.resolved(choices),
-            9..15 => self.callee_responds(choices),
-            15..18 => self.caller_requests(choices),
-            18..20 => self.callee_requests(choices),
-            20 => self.cancel(choices),
-            21..23 => self.repeat_damaged(choices),
-            23 => self.register(choices),
-            24 => self.path_fails(choices),
-            25 => {
+            3..14 => self.go_on(choices),
+            14 => self.authorized(choices),
+            15 => self.extended(choices),
+            16 => self.recorded(choices),
+            17 => self.resolved(choices),
+            18..21 => self.callee_responds(choices),
+            21..23 => self.caller_requests(choices),
+            23..25 => self.callee_requests(choices),
+            25 => self.cancel(choices),
+            26 => self.repeat_damaged(choices),
+            27 => self.outside(choices),
+            28..31 => self.pass(Duration::from_millis(u64::from(choices.word()) / 4)),
+            _ => {
+                // Nobody said Timeout for so long.
+                let secs = choices.pick(&[1, 2, 5, 10, 40, 200, 1000, 20_000]);
+                self.now = self.now.plus(Duration::from_secs(secs));
+                self.input(Input::Timeout);
+            }
+        }
+    }
+
+    /// What is not about one call's signalling.
+    fn outside(&mut self, choices: &mut Choices<'_>) {
+        match choices.below(8) {
+            0..3 => self.register(choices),
+            3..5 => self.path_fails(choices),
+            5 => {
                 if let Some(call) = self.any_call(choices) {
                     self.input(Input::HangUp { call });
                 }
             }
-            26 => self.configure(choices),
-            27..31 => self.pass(Duration::from_millis(u64::from(choices.word()) / 8)),
-            _ => {
-                // Nobody said Timeout for so long.
-                let secs = choices.pick(&[1, 10, 40, 200, 1000, 20_000]);
-                self.now = self.now.plus(Duration::from_secs(secs));
-                self.input(Input::Timeout);
+            _ => self.configure(choices),
+        }
+    }
+
+    /// The next thing that happens when nothing goes wrong.
+    fn go_on(&mut self, choices: &mut Choices<'_>) {
+        let find = |is: fn(&Facts) -> bool| {
+            let mut live = self.calls.iter().filter(|(_, facts)| facts.settled == 0);
+            live.find(|(_, facts)| is(facts)).map(|(call, _)| *call)
+        };
+        let secs = 5 + u64::from(choices.byte());
+        let grant = Grant { talk_time: Duration::from_secs(secs), is_final: secs % 4 == 0 };
+        if let Some(call) = find(|facts| facts.answered > 0 && !facts.is_recorded) {
+            self.input(Input::Recorded { call });
+        } else if let Some(call) = find(|facts| facts.asked > 0 && !facts.is_authorized) {
+            let request = self.asked.iter().find(|request| request.call == call);
+            let candidates = &request.expect("asked").candidates;
+            let egress = candidates.iter().map(|candidate| candidate.trunk).collect();
+            self.authorize(call, grant, egress);
+        } else if let Some(query) = self.queries.pop() {
+            let target = Target { transport: Transport::Udp, addr: address(PEERS[2]) };
+            self.input(Input::Resolved { query, targets: vec![target] });
+        } else if let Some(caller) = self.callers.iter_mut().find(|caller| caller.must_ack()) {
+            caller.has_acked = true;
+            let (from, answer) = (caller.from, caller.answer.clone().expect("just looked"));
+            let text = peers::of_caller(from, &answer, "ACK", answer.cseq().0, choices);
+            self.say(from, text);
+        } else if let Some((from, invite)) = self.ringing.pop() {
+            let status = choices.pick(&[200, 200, 200, 180, 183, 486]);
+            if status < 200 {
+                self.ringing.push((from.clone(), invite.clone()));
+            }
+            self.say(&from, peers::plain(&from, &invite, status));
+        } else if let Some(call) = find(|facts| facts.extends > 0) {
+            let extends = self.calls.get_mut(&call).map(|facts| &mut facts.extends);
+            *extends.expect("just found") -= 1;
+            let talk_time = self.calls[&call].grant + grant.talk_time;
+            self.extend(call, Grant { talk_time, ..grant });
+        } else {
+            match choices.below(4) {
+                0 => self.call(choices),
+                1 => self.caller_requests(choices),
+                2 => self.callee_requests(choices),
+                _ => self.pass(Duration::from_secs(1 + secs / 2)),
             }
         }
     }
@@ -310,7 +376,7 @@ impl World {
         {
             text = peers::with_line(&text, &line);
         }
-        self.callers.push(Caller { from, call_id, cld, answer: None });
+        self.callers.push(Caller { from, call_id, cld, answer: None, has_acked: false });
         self.say(from, text);
     }
 
@@ -352,15 +418,26 @@ impl World {
         if choices.chance(20) {
             egress.push(TrunkId(choices.below(12) as u64));
         }
-        let result = if choices.chance(20) {
-            Err(refused(choices))
-        } else {
-            let grant = World::grant(choices);
-            self.raise_grant(call, grant);
-            let (skipped, decisions) = (Vec::new(), Vec::new());
-            Ok(Authorization { grant, egress, skipped, decisions })
-        };
+        if choices.chance(30) {
+            let result = Err(refused(choices));
+            return self.input(Input::Authorized { call, result });
+        }
+        self.authorize(call, World::grant(choices), egress);
+    }
+
+    fn authorize(&mut self, call: CallId, grant: Grant, egress: Vec<TrunkId>) {
+        self.raise_grant(call, grant);
+        if let Some(facts) = self.calls.get_mut(&call) {
+            facts.is_authorized = true;
+        }
+        let (skipped, decisions) = (Vec::new(), Vec::new());
+        let result = Ok(Authorization { grant, egress, skipped, decisions });
         self.input(Input::Authorized { call, result });
+    }
+
+    fn extend(&mut self, call: CallId, grant: Grant) {
+        self.raise_grant(call, grant);
+        self.input(Input::Extended(Extension { call, grant }));
     }
 
     fn raise_grant(&mut self, call: CallId, grant: Grant) {
@@ -374,9 +451,7 @@ impl World {
         let wants = wants.map(|(call, _)| *call);
         let call = if choices.chance(200) { wants } else { self.any_call(choices) };
         let Some(call) = call else { return };
-        let grant = World::grant(choices);
-        self.raise_grant(call, grant);
-        self.input(Input::Extended(Extension { call, grant }));
+        self.extend(call, World::grant(choices));
     }
 
     fn recorded(&mut self, choices: &mut Choices<'_>) {
@@ -475,7 +550,7 @@ impl World {
         let input = match choices.below(32) {
             0 => Input::Drain,
             1 => Input::ReleaseAll,
-            n if n < 12 => Input::Overloaded(n == 2),
+            n if n < 8 => Input::Overloaded(n == 2),
             n => Input::Directory(directory(n % 2 == 0)),
         };
         self.input(input);

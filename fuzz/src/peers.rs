@@ -1,6 +1,6 @@
 //! What callers and carriers write: simple text templates, with parts that a run varies.
 
-use sip::message::{HeaderName, Message};
+use sip::message::{HeaderName, Message, Method};
 
 use crate::Choices;
 
@@ -158,9 +158,15 @@ pub fn any_response(from: &str, request: &Message, choices: &mut Choices<'_>) ->
     response(from, request, status, tag, extra, &body(choices))
 }
 
-/// The answer of a peer that is polite.
-pub fn ok(from: &str, request: &Message) -> String {
-    response(from, request, 200, "callee", "", "Content-Length: 0\r\n\r\n")
+/// The answer of a peer that does what one expects.
+pub fn plain(from: &str, request: &Message, status: u16) -> String {
+    let is_invite = request.cseq().1 == Method::Invite;
+    let (kind, body) = match is_invite && status > 180 && status < 300 {
+        true => ("Content-Type: application/sdp\r\n", SDP),
+        false => ("", ""),
+    };
+    let body = format!("{kind}Content-Length: {}\r\n\r\n{body}", body.len());
+    response(from, request, status, "callee", "", &body)
 }
 
 fn response(
