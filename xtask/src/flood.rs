@@ -1,94 +1,112 @@
 //! Random bytes, mutilated SIP and half-open TCP connections from one source while another places
-//! ordinary calls: none of those may be lost.
+//! ordinary calls: none of those may be lost. For a third of the time, at most 20 seconds, the
+//! database is locked too: calls go on, and afterwards every one of them has its CDR.
 
 use std::fs;
 use std::io::Write;
 use std::net::{TcpStream, UdpSocket};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::scenarios::scenario::{self, Setup};
-use crate::scenarios::tandem::{self, Tandem};
+use crate::load::{self, DatabaseLock, Killed, Options};
+use crate::scenarios::scenario::Setup;
+use crate::scenarios::tandem::Tandem;
 
 const BASE_PORT: u16 = 20_600;
 const CALLS_PER_SECOND: u32 = 20;
 /// Datagrams of rubbish a second; far above what a phone sends, below what fills the loopback.
 const RUBBISH_PER_SECOND: u64 = 4_000;
+/// The database is locked no longer than this.
+const LOCK_MAX_SECONDS: u32 = 20;
+/// How long the tables may take to catch up after the last call.
+const PROJECTION_LIMIT: Duration = Duration::from_secs(10);
 
 /// Floods for as long as asked for.
 pub(crate) fn run(args: &[&str]) -> Result<(), String> {
-    let seconds: u32 = match args.first() {
-        Some(text) => text.parse().map_err(|_| format!("{text} is not a number of seconds"))?,
-        None => 20,
-    };
-    let dir = std::env::temp_dir().join(format!("tandem-flood-{}", std::process::id()));
-    fs::create_dir_all(&dir).map_err(|e| format!("{}: {e}", dir.display()))?;
-    let outcome = flood(&dir, seconds);
-    let _ = fs::remove_dir_all(&dir);
-    outcome
+    let options = Options::read(args, "seconds", 30)?;
+    options.in_folder("flood", |dir| flood(&options, dir))
 }
 
-fn flood(dir: &Path, seconds: u32) -> Result<(), String> {
-    let target = std::env::var("CARGO_TARGET_DIR").unwrap_or_else(|_| "target".to_string());
-    let binary = PathBuf::from(target).join("release/tandem");
-    let mut tandem = Tandem::start(&binary, dir, BASE_PORT)?;
+fn flood(options: &Options, dir: &Path) -> Result<(), String> {
+    let seconds = options.count;
+    let mut tandem = Tandem::start(&options.binary, dir, BASE_PORT)?;
     tandem.provision(&Setup::default())?;
     tandem.command("topup retail 1000000 --key flood-test")?;
     let done = AtomicBool::new(false);
     let sent = AtomicU64::new(0);
     let opened = AtomicU64::new(0);
-    let lost = std::thread::scope(|scope| {
+    let (outcome, locked) = std::thread::scope(|scope| {
         scope.spawn(|| rubbish(&done, &sent));
         scope.spawn(|| half_open(&done, &opened));
-        let lost = calls(dir, seconds);
+        let locked = scope.spawn(|| lock_database(dir, seconds));
+        let outcome = calls(dir, seconds);
         done.store(true, Ordering::Relaxed);
-        lost
-    })?;
-    let calls = seconds * CALLS_PER_SECOND;
+        (outcome, locked.join().expect("it does not panic"))
+    });
+    let (succeeded, missing_in_lock) = (outcome?, locked?);
+    let cdrs = cdrs_of(dir, succeeded)?;
     tandem.stop()?;
     tandem.command("ledger check")?;
+    let calls = seconds * CALLS_PER_SECOND;
+    let lost = calls - succeeded.min(calls);
     println!(
-        "flood: {} datagrams of rubbish, {} half-open connections, {calls} calls, {lost} lost",
+        "flood: {} datagrams of rubbish, {} half-open connections; {calls} calls, {lost} lost; \
+         {cdrs} CDRs, {missing_in_lock} of them waited for the locked database",
         sent.load(Ordering::Relaxed),
         opened.load(Ordering::Relaxed)
     );
-    if lost == 0 { Ok(()) } else { Err(format!("{lost} of {calls} calls were lost")) }
+    if lost > 0 {
+        return Err(format!("{lost} of {calls} calls were lost\n{}", tandem.log_tail()));
+    }
+    if cdrs == u64::from(calls) { Ok(()) } else { Err(format!("{cdrs} CDRs for {calls} calls")) }
 }
 
-/// How many of the ordinary calls failed.
+/// Locks the database for a while in the midst of the calls; how many CDRs came after it from then.
+fn lock_database(dir: &Path, seconds: u32) -> Result<u64, String> {
+    let third = Duration::from_secs((seconds / 3).into());
+    std::thread::sleep(third);
+    let lock = DatabaseLock::take(dir)?;
+    let before = answered(dir)?;
+    std::thread::sleep(third.min(Duration::from_secs(LOCK_MAX_SECONDS.into())));
+    if answered(dir)? != before {
+        return Err("the locked database was written to".to_string());
+    }
+    lock.release()?;
+    std::thread::sleep(Duration::from_secs(3).min(third));
+    Ok(answered(dir)? - before)
+}
+
+/// Answered calls by their CDRs.
+fn answered(dir: &Path) -> Result<u64, String> {
+    let sql = "SELECT count(*) FROM cdr WHERE leg = 0 AND answered_at IS NOT NULL";
+    let rows = load::query(dir, sql)?;
+    rows.first().and_then(|count| count.parse().ok()).ok_or_else(|| "no count of CDRs".to_string())
+}
+
+/// The same when all are there, or after the tables have had time enough.
+fn cdrs_of(dir: &Path, calls: u32) -> Result<u64, String> {
+    let deadline = Instant::now() + PROJECTION_LIMIT;
+    loop {
+        let count = answered(dir)?;
+        if count >= u64::from(calls) || Instant::now() > deadline {
+            return Ok(count);
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// How many of the ordinary calls succeeded.
 fn calls(dir: &Path, seconds: u32) -> Result<u32, String> {
-    let load = Path::new(env!("CARGO_MANIFEST_DIR")).join("../bench/load.d");
-    let line = format!(
-        "SEQUENTIAL\n1001;[authentication username=1001 password={}]\n",
-        tandem::password("1001")
-    );
-    fs::write(dir.join("users.csv"), line).map_err(|e| e.to_string())?;
-    let sipp = |script: &str, port: &str| {
-        let mut command = Command::new("sipp");
-        command
-            .arg(format!("127.0.0.1:{BASE_PORT}"))
-            .args(["-i", "127.0.0.1", "-nostdin", "-s", scenario::CLD, "-inf", "users.csv", "-sf"])
-            .arg(load.join(script))
-            .args(["-p", &scenario::port(BASE_PORT, port).to_string()])
-            .current_dir(dir)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
-        command
-    };
-    let started = |e| format!("cannot start sipp (Debian package sip-tester): {e}");
-    let mut carrier = sipp("uas.xml", "carrier-a").spawn().map_err(started)?;
+    let mut carrier = load::sipp(dir, BASE_PORT, "uas.xml", "carrier-a")?;
+    let _carrier = Killed(carrier.spawn().map_err(load::no_sipp)?);
     let total = seconds * CALLS_PER_SECOND;
-    let status = sipp("uac.xml", "caller")
+    let status = load::sipp(dir, BASE_PORT, "uac.xml", "caller")?
         .args(["-m", &total.to_string(), "-r", &CALLS_PER_SECOND.to_string(), "-d", "1000"])
-        .args(["-trace_stat", "-stf", "stat.csv", "-fd", "1"])
-        .args(["-timeout", &format!("{}s", seconds + 60)])
+        .args(["-trace_stat", "-stf", "stat.csv", "-fd", "1", "-trace_err"])
+        .args(["-error_file", "caller.errors", "-timeout", &format!("{}s", seconds + 60)])
         .status()
-        .map_err(started)?;
-    let _ = carrier.kill();
-    let _ = carrier.wait();
+        .map_err(load::no_sipp)?;
     let text = fs::read_to_string(dir.join("stat.csv")).unwrap_or_default();
     let header: Vec<&str> = text.lines().next().unwrap_or("").split(';').collect();
     let last: Vec<&str> = text.lines().last().unwrap_or("").split(';').collect();
@@ -97,7 +115,7 @@ fn calls(dir: &Path, seconds: u32) -> Result<u32, String> {
     if succeeded == 0 {
         return Err(format!("no call succeeded at all; sipp ended with {status}"));
     }
-    Ok(total - succeeded.min(total))
+    Ok(succeeded)
 }
 
 fn rubbish(done: &AtomicBool, sent: &AtomicU64) {

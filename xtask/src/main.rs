@@ -2,6 +2,7 @@
 
 mod crash;
 mod flood;
+mod load;
 mod scenarios;
 mod tidy;
 
@@ -14,7 +15,11 @@ usage: cargo xtask NAME
   tidy --ratchet       rewrite xtask/tidy.toml after sizes have shrunk
   scenarios [NAME …]   SIPp scenarios against a fresh Tandem (--help)
   crash [KILLS]        kill -9 under 200 calls/s, restart, check the ledger; default 5 kills
-  flood [SECONDS]      random bytes and half-open TCP while calls run; default 20 seconds";
+  flood [SECONDS]      random bytes, half-open TCP and a locked database while calls run;
+                       default 30 seconds
+
+crash and flood need sipp and sqlite3 and take --binary PATH (default: target/release/tandem) and
+--keep (the temporary folder with logs and data)";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
