@@ -15,7 +15,7 @@ pub(crate) fn all(tandem: &Tandem, scenario: &Scenario) -> Result<(), String> {
     if live != scenario.expect.live.unwrap_or(0) {
         complaints.push(format!("{live} calls are still live"));
     }
-    let cdrs = list(&tandem.json("cdr")?, "items")?;
+    let cdrs = list(&tandem.json("cdr --limit 10000")?, "items")?;
     compare_cdrs(&cdrs, &scenario.cdr, &mut complaints);
     let expect = &scenario.expect;
     if let Some(legs) = expect.legs
@@ -130,8 +130,27 @@ fn compare_money(
             complaints.push(format!("{what} is {is} micro-units, not {want}"));
         }
     }
+    let answered: Vec<&Value> = cdrs
+        .iter()
+        .filter(|c| c["direction"] == "ingress" && !c["answered_at"].is_null())
+        .collect();
+    if let Some(want) = expect.answered
+        && want != answered.len() as u64
+    {
+        complaints.push(format!("{} calls were answered, not {want}", answered.len()));
+    }
+    let name = expect.charged_account.as_deref().unwrap_or("retail");
+    if let Some(want) = &expect.balance {
+        let account = tandem.json(&format!("account show {name}"))?;
+        let balance = &account["balance"];
+        if balance != want || micros(balance) < 0 {
+            complaints.push(format!("{name} has a balance of {balance}, not {want}"));
+        }
+        for cdr in answered.iter().filter(|c| c["billed_s"].as_u64() < c["talked_s"].as_u64()) {
+            complaints.push(format!("{} talked without paying: {cdr}", cdr["call"]));
+        }
+    }
     if let Some(charged) = &expect.charged {
-        let name = expect.charged_account.as_deref().unwrap_or("retail");
         let account = tandem.json(&format!("account show {name}"))?;
         let debits = micros(&account["debits_posted"]);
         if debits != micros(&Value::from(charged.as_str())) {

@@ -91,6 +91,8 @@ pub(crate) struct Setup {
     pub(crate) limit_s: Option<u64>,
     /// Responses of carrier-a that end the hunt, separated by commas.
     pub(crate) carrier_a_stop_codes: Option<String>,
+    /// More `tandem` command lines, after those of the world.
+    pub(crate) commands: Vec<String>,
 }
 
 /// One CDR, found by its leg; only what is written here is compared.
@@ -114,6 +116,10 @@ pub(crate) struct Expect {
     pub(crate) charged: Option<String>,
     /// Whose balance fell by that; `retail` if not said.
     pub(crate) charged_account: Option<String>,
+    /// What that account has in the end; never negative, and every second talked is billed.
+    pub(crate) balance: Option<String>,
+    /// Calls that were answered, of however many.
+    pub(crate) answered: Option<u64>,
     /// Sum of all costs.
     pub(crate) cost: Option<String>,
     /// Contacts registered at the end.

@@ -101,6 +101,7 @@ impl Tandem {
         if let Some(limit) = setup.retail_cps_out {
             changes.push(format!("account set retail --in-cps {limit}"));
         }
+        changes.extend(setup.commands.iter().map(|line| self.filled_in(line)));
         for change in changes {
             self.command(&change)?;
         }
