@@ -79,6 +79,8 @@ pub enum End {
     DurationLimit(Duration),
     /// A leg was lost: session timer, no ACK, transport.
     LegLost(Direction, Cause),
+    /// The answer could not be journaled in time, so nobody was connected.
+    AnswerNotRecorded,
     /// An operator.
     Operator,
     /// The switch is shutting down.
@@ -307,6 +309,7 @@ impl End {
             End::CreditUsedUp(_) => "credit_used_up",
             End::DurationLimit(_) => "duration_limit",
             End::LegLost(..) => "leg_lost",
+            End::AnswerNotRecorded => "answer_not_recorded",
             End::Operator => "ended_by_operator",
             End::Shutdown => "ended_by_shutdown",
             End::Fault => "internal_fault",
@@ -329,6 +332,10 @@ impl fmt::Display for End {
             End::LegLost(side, cause) => {
                 write!(f, "The {} was lost ({}).", party(*side), cause.word())
             }
+            End::AnswerNotRecorded => write!(
+                f,
+                "The callee answered, but the journal could not be written in time; nobody was connected."
+            ),
             End::Operator => write!(f, "An operator ended the call."),
             End::Shutdown => write!(f, "The switch was shut down and the call was ended."),
             End::Fault => write!(f, "A fault inside the switch ended this one call."),

@@ -39,7 +39,7 @@ impl Shard {
         if self.is_draining || self.is_overloaded {
             return self.turn_away(now, tx, message);
         }
-        let merge_key = merge_key(message);
+        let merge_key = merge_key(message, self.config.seed);
         if self.is_merged(merge_key) {
             let merged = ResponseDraft::to(message, 482, "Loop Detected");
             return self.endpoint.respond(now.monotonic, tx, merged);
@@ -159,9 +159,10 @@ fn split_port(advertised: &str) -> (&str, Option<u16>) {
 }
 
 /// RFC 3261 section 8.2.2.2: the same From tag, Call-ID and CSeq.
-fn merge_key(message: &Message) -> u64 {
+fn merge_key(message: &Message, seed: u64) -> u64 {
     use std::hash::{BuildHasher, Hasher};
-    let mut hasher = foldhash::quality::FixedState::with_seed(0x6d65_7267).build_hasher();
+    // Peers choose what is hashed, so the seed is secret.
+    let mut hasher = foldhash::quality::FixedState::with_seed(seed).build_hasher();
     hasher.write(message.call_id());
     hasher.write_u8(0);
     hasher.write(message.from_tag().unwrap_or_default());

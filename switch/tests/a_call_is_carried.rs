@@ -141,6 +141,38 @@ fn a_grant_that_comes_after_the_cancel_starts_nothing() {
 }
 
 #[test]
+fn a_disk_that_needs_too_long_connects_nobody_and_charges_nobody() {
+    let mut w = World::new();
+    w.call("4930123456");
+    w.grant(60, false);
+    let invite = w.expect(CARRIERS[0], "INVITE");
+    w.reply_with_sdp(CARRIERS[0], &invite, "200 OK");
+    w.pass_secs(5);
+    w.expect_soon(CUSTOMER, "SIP/2.0 500");
+    w.expect_soon(CARRIERS[0], "BYE");
+    let settled = w.settlement();
+    assert_eq!((settled.talked, settled.answered_by), (Duration::ZERO, None));
+    assert!(codes(&settled).contains(&"answer_not_recorded"));
+    w.record();
+}
+
+#[test]
+fn talk_begins_when_the_caller_hears_the_answer() {
+    let mut w = World::new();
+    w.call("4930123456");
+    w.grant(60, false);
+    let invite = w.expect(CARRIERS[0], "INVITE");
+    w.reply_with_sdp(CARRIERS[0], &invite, "200 OK");
+    w.pass_secs(3);
+    w.record();
+    let answer = w.expect_soon(CUSTOMER, "SIP/2.0 200");
+    w.receive(CUSTOMER, &ack(CUSTOMER, "c1", &answer));
+    w.pass_secs(2);
+    w.receive(CUSTOMER, &in_dialog(CUSTOMER, "c1", &answer, "BYE", 2));
+    assert_eq!(w.settlement().talked, Duration::from_secs(2));
+}
+
+#[test]
 fn a_cancel_that_crosses_the_journal_is_not_charged() {
     let mut w = World::new();
     w.call("4930123456");

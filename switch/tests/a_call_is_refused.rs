@@ -57,7 +57,7 @@ fn each_reason_has_its_status() {
         |r| r.account(CUSTOMER_ACCOUNT).ingress = per_second(0),
         "4930",
         503,
-        "account_rate_exceeded",
+        "account_cps_exceeded",
     );
     check(
         |r| r.trunk(10).ingress_limits = concurrent(0),
@@ -65,7 +65,7 @@ fn each_reason_has_its_status() {
         503,
         "trunk_concurrency_exceeded",
     );
-    check(|r| r.trunk(10).ingress_limits = per_second(0), "4930", 503, "trunk_rate_exceeded");
+    check(|r| r.trunk(10).ingress_limits = per_second(0), "4930", 503, "trunk_cps_exceeded");
 }
 
 #[test]

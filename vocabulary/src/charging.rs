@@ -4,7 +4,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::{AccountId, CallFacts, CallId, DecisionLine, Grant, Number, SubscriberId, TrunkId, Utc};
+use crate::{
+    AccountId, CallFacts, CallId, DecisionLine, Grant, Number, SubscriberId, TrunkId, Utc,
+};
 
 /// How the call leaves us, as far as its price is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,8 +11,8 @@ mod now;
 mod number;
 
 pub use charging::{
-    Authorization, AuthorizeRequest, CallKind, Candidate, ExtendRequest, Extension, Origin, Refused,
-    SettleRequest, Skipped,
+    Authorization, AuthorizeRequest, CallKind, Candidate, ExtendRequest, Extension, Origin,
+    Refused, SettleRequest, Skipped,
 };
 pub use facts::{CallFacts, DecisionLine, Direction, LegFacts, Party, ReleaseFacts};
 pub use grant::Grant;

@@ -40,6 +40,9 @@ use crate::token::{LegKey, Randomness, Tag};
 pub(crate) use egress::{Caller, path_to};
 pub(crate) use hunting::Hunt;
 
+/// How long the callee's answer may wait for the journal. A disk that needs longer connects nobody.
+const RECORD_LIMIT: Duration = Duration::from_secs(5);
+
 /// What a call borrows from its shard while it handles an input.
 pub(crate) struct Context<'a> {
     pub(crate) now: Now,
@@ -275,8 +278,10 @@ impl Call {
         else {
             unreachable!("looked at above");
         };
-        let Answering { winner, at, headers, body } = *answering;
-        let mut talking = Talking { winner, answered: at, extend_at: None, cut_at: Duration::MAX };
+        let Answering { winner, headers, body, .. } = *answering;
+        // Talk begins when the caller hears the answer: nobody pays for a slow disk.
+        let answered = ctx.now;
+        let mut talking = Talking { winner, answered, extend_at: None, cut_at: Duration::MAX };
         let duration_max = ctx.directory.settings().duration_max;
         talking.set_grant(Duration::ZERO, self.grant, duration_max);
         self.state = State::Talking(talking);
@@ -309,9 +314,8 @@ impl Call {
             State::Talking(talking) => {
                 Some(talking.extend_at.unwrap_or(talking.cut_at).min(talking.cut_at))
             }
-            State::Arriving | State::Authorizing(_) | State::Answering(_) | State::Releasing => {
-                None
-            }
+            State::Answering(answering) => Some(answering.at.monotonic + RECORD_LIMIT),
+            State::Arriving | State::Authorizing(_) | State::Releasing => None,
         }
     }
 
@@ -330,6 +334,9 @@ impl Call {
         if self.own_timeout().is_some_and(|at| at <= now) {
             match &mut self.state {
                 State::Hunting(_) => self.hunting_timed_out(ctx),
+                State::Answering(_) => {
+                    self.hang_up(ctx, Cause::TemporaryFailure, End::AnswerNotRecorded);
+                }
                 State::Talking(talking) if talking.cut_at <= now => self.cut(ctx),
                 State::Talking(talking) => {
                     talking.extend_at = None;
