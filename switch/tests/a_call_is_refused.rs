@@ -168,7 +168,7 @@ fn a_stranger_is_challenged_and_leaves_no_cdr() {
     let mut w = World::new();
     w.receive(ALICE, &invite(ALICE, "a1", "4930123456", 1, ""));
     let challenge = w.expect_soon(ALICE, "SIP/2.0 407");
-    assert!(challenge.headers(HeaderName::ProxyAuthenticate).count() >= 2);
+    assert!(challenge.headers(HeaderName::ProxyAuthenticate).count() >= 1);
     assert!(w.settled.is_empty());
     assert_eq!(w.shard.stats().calls_started, 0);
     assert_eq!(w.shard.stats().challenges, 1);
