@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use billing::CreditControl;
 use sip::transport::Transmit;
-use store::journal::JournalFiles;
+use store::journal::{JournalFiles, JournalState};
 use switch::registrar::StoredBinding;
 use switch::{Effect, HostToResolve, Input, LiveCall, QueryId, Shard, Stats};
 use vocabulary::{CallId, Now, SubscriberId};
@@ -132,6 +132,11 @@ impl<O: Outside> Exchange<O> {
     /// Whether an answer could be let out now; asked before sleeping.
     pub fn has_recorded(&self) -> bool {
         self.answered.front().is_some_and(|(position, _)| *position <= self.journal.durable())
+    }
+
+    /// Whether the journal can keep what new calls would give it.
+    pub fn journal_state(&self) -> JournalState {
+        self.journal.state()
     }
 
     /// New prices for calls that come from now on.

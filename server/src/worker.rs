@@ -10,6 +10,7 @@ use bytes::Bytes;
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
 use sip::transport::{Path, Transport};
+use store::journal::JournalState;
 use switch::Input;
 
 use crate::clock::Clock;
@@ -68,9 +69,28 @@ pub struct Worker<O> {
     /// When it came, and what it is.
     inbox: VecDeque<(Duration, Input)>,
     letters: Vec<Letter>,
-    is_behind: bool,
+    load: Load,
     is_stopping: bool,
     traffic: Traffic,
+}
+
+/// Whether new work is refused: while inputs wait too long, and while the journal cannot keep what
+/// new calls would give it. A call that rings while nothing can be recorded could not be answered.
+#[derive(Default)]
+struct Load {
+    is_behind: bool,
+    is_refusing: bool,
+}
+
+impl Load {
+    /// With how long the oldest input has waited and the journal's state: what to tell the shard,
+    /// if that changes.
+    fn observe(&mut self, delay: Duration, journal: JournalState) -> Option<bool> {
+        self.is_behind = delay > if self.is_behind { CAUGHT_UP_AT } else { BEHIND_AT };
+        let is_refusing = self.is_behind || journal != JournalState::Ready;
+        let was_refusing = std::mem::replace(&mut self.is_refusing, is_refusing);
+        (is_refusing != was_refusing).then_some(is_refusing)
+    }
 }
 
 /// How much has arrived lately, to decide whether gathering pays.
@@ -140,7 +160,7 @@ impl<O: Outside> Worker<O> {
             metrics,
             inbox: VecDeque::new(),
             letters: Vec::new(),
-            is_behind: false,
+            load: Load::default(),
             is_stopping: false,
             traffic: Traffic::default(),
         }
@@ -267,7 +287,7 @@ impl<O: Outside> Worker<O> {
     /// Handles a batch of the inbox, the timers that are due and the answers that are on disk.
     fn work(&mut self) {
         let mut now = self.clock.now();
-        self.watch_delay(now);
+        self.watch_load(now);
         for turn in 0..WORK_BATCH {
             let Some((_, input)) = self.inbox.pop_front() else { break };
             // One reading of the clock serves a few inputs: they are microseconds apart.
@@ -283,15 +303,16 @@ impl<O: Outside> Worker<O> {
         self.exchange.release_recorded(now);
     }
 
-    /// Tells the shard when its inputs have waited too long, and when they no longer do.
-    fn watch_delay(&mut self, now: vocabulary::Now) {
+    /// Tells the shard when to refuse new work, and when no longer. Looked at before every batch, so
+    /// that no new call gets in unseen.
+    fn watch_load(&mut self, now: vocabulary::Now) {
         let oldest = self.inbox.front().map_or(now.monotonic, |(came, _)| *came);
         let delay = now.monotonic.saturating_sub(oldest);
-        let was_behind = self.is_behind;
-        self.is_behind = delay > if was_behind { CAUGHT_UP_AT } else { BEHIND_AT };
-        if self.is_behind != was_behind {
-            tracing::info!(worker = self.settings.number, behind = self.is_behind, ?delay, "load");
-            self.exchange.take(now, Input::Overloaded(self.is_behind));
+        let journal = self.exchange.journal_state();
+        if let Some(is_refusing) = self.load.observe(delay, journal) {
+            let worker = self.settings.number;
+            tracing::info!(worker, is_refusing, ?delay, ?journal, "load");
+            self.exchange.take(now, Input::Overloaded(is_refusing));
         }
     }
 
@@ -390,6 +411,31 @@ mod tests {
         check(140, Some(2000));
         check(400, Some(1000));
         check(1000, Some(400));
+    }
+
+    #[test]
+    fn new_work_is_refused_while_it_waits_or_the_journal_cannot_keep_it() {
+        use JournalState::{Behind, Failed, Ready};
+        let mut load = Load::default();
+        let steps = [
+            (0, Ready, None),
+            (101, Ready, Some(true)),
+            (21, Ready, None),
+            (20, Ready, Some(false)),
+            (21, Ready, None),
+            (0, Behind, Some(true)),
+            (0, Failed, None),
+            (101, Failed, None),
+            (101, Ready, None),
+            (0, Behind, None),
+            (0, Ready, Some(false)),
+            (0, Failed, Some(true)),
+            (0, Ready, Some(false)),
+        ];
+        for (step, (delay_ms, journal, expected)) in steps.into_iter().enumerate() {
+            let told = load.observe(Duration::from_millis(delay_ms), journal);
+            assert_eq!(told, expected, "step {step}");
+        }
     }
 
     #[test]

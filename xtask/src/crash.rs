@@ -74,7 +74,8 @@ impl Crash<'_> {
     fn kill_once(&mut self, kill: u32) -> Result<(), String> {
         let caller = self.caller(kill)?;
         std::thread::sleep(Duration::from_millis(300));
-        let lock = (kill % LOCKED_EVERY == 0).then(|| DatabaseLock::take(self.dir)).transpose()?;
+        let lock =
+            kill.is_multiple_of(LOCKED_EVERY).then(|| DatabaseLock::take(self.dir)).transpose()?;
         let more = self.next_random() % 2700;
         std::thread::sleep(Duration::from_millis(more));
         self.tandem.kill();

@@ -46,6 +46,10 @@ fn flood(options: &Options, dir: &Path) -> Result<(), String> {
     });
     let (succeeded, missing_in_lock) = (outcome?, locked?);
     let cdrs = cdrs_of(dir, succeeded)?;
+    let live = tandem.json("live")?;
+    if live.as_array().or_else(|| live["items"].as_array()).is_none_or(|l| !l.is_empty()) {
+        return Err(format!("calls are live that nobody placed: {live}\n{}", tandem.log_tail()));
+    }
     tandem.stop()?;
     tandem.command("ledger check")?;
     let calls = seconds * CALLS_PER_SECOND;
