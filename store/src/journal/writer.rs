@@ -76,11 +76,13 @@ impl Writer {
         }
     }
 
-    /// Sleeps until there is something to do; takes the buffer.
+    /// Sleeps until there is something to do; takes the buffer. After each round it rests for one
+    /// write delay even if nothing has come yet: in steady traffic the records then gather without
+    /// waking it. Only if nothing came in all that time must the next record do so.
     fn next_work(&mut self, taken: &mut Vec<u8>) -> (Work, u64) {
         let shared = Arc::clone(&self.shared);
         let mut buffer = shared.lock();
-        let mut gathering_since = None;
+        let mut resting_since = Instant::now();
         loop {
             let now = Instant::now();
             self.heartbeat(&mut buffer, now);
@@ -98,18 +100,17 @@ impl Writer {
                 }
                 wake_at = min_some(wake_at, earliest);
             }
-            if !buffer.bytes.is_empty() {
-                let since = *gathering_since.get_or_insert(now);
-                let due = since + shared.options.write_delay;
-                if due <= now || buffer.bytes.len() > shared.options.buffer_bytes_max {
-                    std::mem::swap(&mut buffer.bytes, taken);
-                    return (Work::Write, buffer.end);
-                }
+            let due = resting_since + shared.options.write_delay;
+            let is_rested = due <= now;
+            let is_empty = buffer.bytes.is_empty();
+            if !is_empty && (is_rested || buffer.bytes.len() > shared.options.buffer_bytes_max) {
+                std::mem::swap(&mut buffer.bytes, taken);
+                return (Work::Write, buffer.end);
+            }
+            if !is_rested {
                 wake_at = min_some(wake_at, due);
             }
-            // While records gather, the next ones need not wake us: we wake by ourselves. Only the
-            // first request to sync must.
-            buffer.is_writer_idle = buffer.bytes.is_empty();
+            buffer.is_writer_idle = is_rested;
             buffer.is_writer_asleep = true;
             buffer = match wake_at {
                 Some(at) => {
@@ -121,6 +122,9 @@ impl Writer {
             };
             buffer.is_writer_asleep = false;
             buffer.is_writer_idle = false;
+            if is_rested {
+                resting_since = Instant::now();
+            }
         }
     }
 
