@@ -4,6 +4,7 @@ mod crash;
 mod flood;
 mod load;
 mod scenarios;
+mod softphones;
 mod tidy;
 
 use std::process::ExitCode;
@@ -14,6 +15,7 @@ usage: cargo xtask NAME
   tidy                 check walls between crates, file and function sizes, file headers
   tidy --ratchet       rewrite xtask/tidy.toml after sizes have shrunk
   scenarios [NAME …]   SIPp scenarios against a fresh Tandem (--help)
+  softphones           baresip and linphone against a fresh Tandem [--binary PATH] [--keep]
   crash [KILLS]        kill -9 under 200 calls/s, restart, check the ledger; default 5 kills
   flood [SECONDS]      random bytes, half-open TCP and a locked database while calls run;
                        default 30 seconds
@@ -28,6 +30,7 @@ fn main() -> ExitCode {
         ["tidy"] => tidy::check(),
         ["tidy", "--ratchet"] => tidy::ratchet(),
         ["scenarios", rest @ ..] => scenarios::run(rest),
+        ["softphones", rest @ ..] => softphones::run(rest),
         ["crash", rest @ ..] => crash::run(rest),
         ["flood", rest @ ..] => flood::run(rest),
         _ => Err(USAGE.to_string()),
