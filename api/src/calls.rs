@@ -7,6 +7,7 @@ use store::query::{CdrFilter, LIST_MAX};
 use vocabulary::{CallId, Utc};
 
 use crate::accounts::moment;
+use crate::names::Names;
 use crate::wire::{self, List, Page, Reason};
 use crate::{Api, Problem, Shared};
 
@@ -115,9 +116,10 @@ pub(crate) async fn why(
     let story = api.store.call_story(call).await?.ok_or_else(|| no_call(&id))?;
     let snapshot = api.snapshot().await;
     let decisions = story.cdrs.iter().flat_map(|cdr| &cdr.decisions);
+    let names = Names::new(&snapshot.directory, api.store.rate_groups().await?);
     let decisions = decisions.map(|decision| Reason {
         code: decision.code.clone(),
-        sentence: decision.sentence.clone(),
+        sentence: names.put_into(&decision.sentence),
     });
     Ok(Json(wire::Why {
         call: call.to_string(),
@@ -160,5 +162,13 @@ pub(crate) async fn simulate(
     Query(thought): Query<Thought>,
 ) -> Result<Json<wire::SimulatedCall>, Problem> {
     let at = moment("at", thought.at.as_deref(), api.control.now())?;
-    Ok(Json(api.control.simulate(&thought.from, &thought.to, at).into()))
+    let mut simulated = api.control.simulate(&thought.from, &thought.to, at);
+    let snapshot = api.snapshot().await;
+    let names = Names::new(&snapshot.directory, api.store.rate_groups().await?);
+    let refusal = simulated.refusal.iter_mut().map(|(_, line)| line);
+    let skipped = simulated.skipped.iter_mut().map(|(_, line)| line);
+    for line in simulated.decisions.iter_mut().chain(refusal).chain(skipped) {
+        line.sentence = names.put_into(&line.sentence);
+    }
+    Ok(Json(simulated.into()))
 }

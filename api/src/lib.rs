@@ -6,6 +6,7 @@ mod accounts;
 mod calls;
 mod command;
 mod control;
+mod names;
 mod problem;
 mod rates;
 mod routes;
