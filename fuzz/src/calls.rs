@@ -2,37 +2,21 @@
 //! time, billing, journal and resolver that answer late, twice, or things nobody asked.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use sip::auth::{self, NonceCounts};
-use sip::endpoint::Listener;
+use sip::auth;
 use sip::message::{Message, Method};
 use sip::transport::{Path, Transport};
-use switch::admission::Admission;
-use switch::registrar::{Bindings, StoredBinding};
-use switch::{Effect, Input, QueryId, Shard, ShardConfig, Shared, Target};
+use switch::{Effect, Input, QueryId, Shard, Shared, Target};
 use vocabulary::{
     Authorization, AuthorizeRequest, CallId, DecisionLine, Extension, Grant, Now, Refused, TrunkId,
     Utc,
 };
 
-use crate::setting::{BOB, directory};
-use crate::{Choices, peers};
+use crate::setting::{PEERS, address, directory};
+use crate::{Choices, peers, setting};
 
-/// Where messages come from: the customer's trunk, three carriers, Bob's phones, Alice, a stranger.
-const PEERS: [&str; 8] = [
-    "10.0.0.1:5060",
-    "10.1.0.1:5060",
-    "10.1.0.2:5060",
-    "10.1.0.3:5060",
-    "10.2.0.1:5060",
-    "10.2.0.2:5060",
-    "10.3.0.1:5060",
-    "10.9.0.1:5060",
-];
 const NUMBERS: [&str; 6] = ["4930123456", "4930123456", "4930555", "4930555", "1", "bob"];
 /// What a run remembers of each kind, so that a long one stays quick.
 const MEMORY: usize = 24;
@@ -97,48 +81,16 @@ struct Facts {
     settled: u32,
 }
 
-fn address(text: &str) -> SocketAddr {
-    text.parse().expect("an address")
-}
-
 fn path(remote: &str) -> Path {
     Path { transport: Transport::Udp, listener: 0, connection: 0, remote: address(remote) }
 }
 
 impl World {
     fn new() -> World {
-        let advertised = "192.0.2.1:5060".into();
-        let config = ShardConfig {
-            shard: 0,
-            shards: 1,
-            start: 1,
-            listeners: vec![Listener { id: 0, transport: Transport::Udp, advertised }],
-            calls_max: 8,
-            server_name: "tandem".into(),
-            seed: 42,
-            nonce_secret: [7; 32],
-        };
-        let shared = Shared {
-            bindings: Arc::new(Bindings::default()),
-            admission: Arc::new(Admission::default()),
-            nonces: Arc::new(NonceCounts::new(64)),
-        };
         let now = Now { monotonic: Duration::from_secs(1), utc: Utc(1_700_000_000_000_000) };
-        let binding = |remote: &&str| StoredBinding {
-            uri: format!("sip:bob@{remote}"),
-            path: Vec::new(),
-            q: 1000,
-            expires_at: now.utc.plus(Duration::from_secs(86_400)),
-            call_id: format!("reg-{remote}"),
-            cseq: 1,
-            transport: Transport::Udp,
-            listener: 0,
-            remote: address(remote),
-            is_behind_nat: false,
-        };
-        shared.bindings.restore(BOB, PEERS[4..6].iter().map(binding).collect());
+        let (shard, shared) = setting::shard(now);
         World {
-            shard: Shard::new(config, shared.clone(), directory(false)),
+            shard,
             shared,
             now,
             callers: Vec::new(),

@@ -1,17 +1,73 @@
-//! The directory that the calls of a run are decided by.
+//! What the calls of a run meet: a shard, who is where, and the directory.
 
+use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use sip::auth;
+use sip::auth::{self, NonceCounts};
+use sip::endpoint::Listener;
+use sip::transport::Transport;
+use switch::admission::Admission;
 use switch::directory::{
     AccountRow, Credentials, DigestSecret, Directory, DirectoryBuilder, Limits, NumberRow,
     RouteRow, Settings, SubscriberRow, TrunkRegistration, TrunkRow,
 };
-use vocabulary::{AccountId, SubscriberId, TrunkId};
+use switch::registrar::{Bindings, StoredBinding};
+use switch::{Shard, ShardConfig, Shared};
+use vocabulary::{AccountId, Now, SubscriberId, TrunkId};
 
+/// Where messages come from: the customer's trunk, three carriers, Bob's phones, Alice, a stranger.
+pub const PEERS: [&str; 8] = [
+    "10.0.0.1:5060",
+    "10.1.0.1:5060",
+    "10.1.0.2:5060",
+    "10.1.0.3:5060",
+    "10.2.0.1:5060",
+    "10.2.0.2:5060",
+    "10.3.0.1:5060",
+    "10.9.0.1:5060",
+];
 /// The subscriber with a number and two phones.
-pub const BOB: SubscriberId = SubscriberId(21);
+const BOB: SubscriberId = SubscriberId(21);
+
+/// An address as it is written.
+pub fn address(text: &str) -> SocketAddr {
+    text.parse().expect("an address")
+}
+
+/// A shard without calls, and Bob's two phones registered.
+pub fn shard(now: Now) -> (Shard, Shared) {
+    let advertised = "192.0.2.1:5060".into();
+    let config = ShardConfig {
+        shard: 0,
+        shards: 1,
+        start: 1,
+        listeners: vec![Listener { id: 0, transport: Transport::Udp, advertised }],
+        calls_max: 8,
+        server_name: "tandem".into(),
+        seed: 42,
+        nonce_secret: [7; 32],
+    };
+    let shared = Shared {
+        bindings: Arc::new(Bindings::default()),
+        admission: Arc::new(Admission::default()),
+        nonces: Arc::new(NonceCounts::new(64)),
+    };
+    let binding = |remote: &&str| StoredBinding {
+        uri: format!("sip:bob@{remote}"),
+        path: Vec::new(),
+        q: 1000,
+        expires_at: now.utc.plus(Duration::from_secs(86_400)),
+        call_id: format!("reg-{remote}"),
+        cseq: 1,
+        transport: Transport::Udp,
+        listener: 0,
+        remote: address(remote),
+        is_behind_nat: false,
+    };
+    shared.bindings.restore(BOB, PEERS[4..6].iter().map(binding).collect());
+    (Shard::new(config, shared.clone(), directory(false)), shared)
+}
 
 fn account(id: u64, ingress: Limits) -> AccountRow {
     AccountRow {

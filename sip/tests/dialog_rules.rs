@@ -181,6 +181,10 @@ fn what_makes_no_dialog_is_said() {
     assert_eq!(no_contact.err(), Some(NoDialog::NoContact));
     let star = Dialog::from_request(&invite(&["Contact: *"]), b"ours");
     assert_eq!(star.err(), Some(NoDialog::NoContact));
+    for contact in ["Contact: <http://a.example>", "Contact: <sip:a@192.0.2.9?subject=b>"] {
+        let unreachable = Dialog::from_request(&invite(&[contact]), b"ours");
+        assert_eq!(unreachable.err(), Some(NoDialog::NoContact));
+    }
     let long = format!("Record-Route: <sip:{}.example;lr>", "p".repeat(4096));
     let lines = [&long[..], "Contact: <sip:a@192.0.2.9>"];
     assert_eq!(Dialog::from_request(&invite(&lines), b"ours").err(), Some(NoDialog::RouteTooLong));

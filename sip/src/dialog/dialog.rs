@@ -3,6 +3,7 @@
 //! call and there are many of them, so it holds a few short byte strings.
 
 use crate::message::header::NameAddr;
+use crate::message::uri::Scheme;
 use crate::message::{HeaderName, Message, Method, RequestDraft};
 
 use super::route_set::{RouteSet, TooLong};
@@ -68,8 +69,7 @@ impl Dialog {
     /// The request cannot make a dialog; answer 400.
     pub fn from_request(request: &Message, local_tag: &[u8]) -> Result<Dialog, NoDialog> {
         request.from_tag().ok_or(NoDialog::NoTag)?;
-        let contact = request.contact().filter(|c| c.parsed_uri().is_some());
-        let target = contact.ok_or(NoDialog::NoContact)?.uri();
+        let target = target_of(request).ok_or(NoDialog::NoContact)?;
         let to = request.header(HeaderName::To).unwrap_or_default();
         let from = request.header(HeaderName::From).unwrap_or_default();
         let mut names = Vec::with_capacity(request.call_id().len() + to.len() + from.len() + 32);
@@ -101,8 +101,7 @@ impl Dialog {
     pub fn from_response(identity: Identity<'_>, response: &Message) -> Result<Dialog, NoDialog> {
         response.to_tag().ok_or(NoDialog::NoTag)?;
         let to = response.header(HeaderName::To).unwrap_or_default();
-        let contact = response.contact().filter(|c| c.parsed_uri().is_some());
-        let target = contact.map_or(identity.target, |c| c.uri());
+        let target = target_of(response).unwrap_or(identity.target);
         Ok(Dialog {
             call_id_len: length(identity.call_id.len()),
             local_len: length(identity.from.len()),
@@ -194,9 +193,8 @@ impl Dialog {
     /// Takes the Contact of a target refresh request (INVITE, UPDATE) or of a 2xx to one
     /// (sections 12.2.1.2 and 12.2.2).
     pub fn refresh_target(&mut self, message: &Message) {
-        let contact = message.contact().filter(|c| c.parsed_uri().is_some());
-        if let Some(contact) = contact.filter(|c| c.uri() != &*self.remote_target) {
-            self.remote_target = contact.uri().into();
+        if let Some(target) = target_of(message).filter(|uri| *uri != &*self.remote_target) {
+            self.remote_target = target.into();
         }
     }
 
@@ -243,6 +241,15 @@ impl Dialog {
             + self.remote_target.len()
             + self.routes.iter().map(|value| value.len() + 1).sum::<usize>()
     }
+}
+
+/// The Contact, if requests can be sent to it: in a dialog it is a SIP or SIPS URI without headers
+/// (sections 8.1.1.8 and 19.1.1).
+fn target_of(message: &Message) -> Option<&[u8]> {
+    let contact = message.contact()?;
+    let uri = contact.parsed_uri()?;
+    let is_sip = matches!(uri.scheme(), Scheme::Sip | Scheme::Sips);
+    (is_sip && uri.headers().is_none()).then_some(contact.uri())
 }
 
 fn tag_of(value: &[u8]) -> &[u8] {
