@@ -83,7 +83,10 @@ mod tests {
     fn ids_get_their_names() {
         check("Account 3 is blocked.", "Account retail (3) is blocked.");
         check("The callee's account 3.", "The callee's account retail (3).");
-        check("Trunk 9 of carrier 3 is not active.", "Trunk 9 of carrier retail (3) is not active.");
+        check(
+            "Trunk 9 of carrier 3 is not active.",
+            "Trunk 9 of carrier retail (3) is not active.",
+        );
         check("Rate group 1, prefix \"44\".", "Rate group standard (1), prefix \"44\".");
         check("in group 1: 3 of 3", "in group standard (1): 3 of 3");
         check("Account 3 (retail) called account 3rd.", "Account 3 (retail) called account 3rd.");

@@ -2,7 +2,13 @@
 
 use std::path::PathBuf;
 
+use clap::builder::BoolishValueParser;
 use clap::{Args as ClapArgs, Parser, Subcommand};
+
+/// Takes what `show` prints, `yes` and `no`, and what JSON has.
+fn yes_or_no() -> BoolishValueParser {
+    BoolishValueParser::new()
+}
 
 /// A SIP softswitch that bills as it switches.
 #[derive(Parser)]
@@ -162,13 +168,13 @@ pub(crate) struct AccountChange {
     #[command(flatten)]
     pub(crate) limits: Limits,
     /// Whether it may call other subscribers
-    #[arg(long)]
+    #[arg(long, value_name = "YES|NO", value_parser = yes_or_no())]
     pub(crate) allow_local: Option<bool>,
     /// What a minute to another subscriber costs
     #[arg(long)]
     pub(crate) local_price: Option<String>,
     /// Whether its calls may go out at a loss
-    #[arg(long)]
+    #[arg(long, value_name = "YES|NO", value_parser = yes_or_no())]
     pub(crate) allow_loss: Option<bool>,
     /// up, down or nearest
     #[arg(long)]
@@ -274,7 +280,7 @@ pub(crate) enum TrunkCommand {
 #[derive(ClapArgs)]
 pub(crate) struct TrunkChange {
     /// Whether it is used at all
-    #[arg(long)]
+    #[arg(long, value_name = "YES|NO", value_parser = yes_or_no())]
     pub(crate) enabled: Option<bool>,
     /// Where we send calls: host, or host:port
     #[arg(long)]
@@ -301,7 +307,7 @@ pub(crate) struct TrunkChange {
     #[arg(long)]
     pub(crate) egress_password: Option<String>,
     /// Whether we register there
-    #[arg(long)]
+    #[arg(long, value_name = "YES|NO", value_parser = yes_or_no())]
     pub(crate) registers: Option<bool>,
     /// The numbers it sends us, as JSON: {"country":"49","national":"0"}
     #[arg(long)]
@@ -321,7 +327,7 @@ pub(crate) struct TrunkChange {
     #[arg(long)]
     pub(crate) ring_timeout: Option<u32>,
     /// Whether asserted identities pass
-    #[arg(long)]
+    #[arg(long, value_name = "YES|NO", value_parser = yes_or_no())]
     pub(crate) trusted: Option<bool>,
 }
 
@@ -406,7 +412,7 @@ pub(crate) struct CdrArgs {
     #[arg(long)]
     pub(crate) cause: Option<String>,
     /// Only answered legs, or with false only others
-    #[arg(long)]
+    #[arg(long, value_name = "YES|NO", value_parser = yes_or_no())]
     pub(crate) answered: Option<bool>,
     /// At most so many
     #[arg(long, default_value_t = 100)]

@@ -56,7 +56,8 @@ pub(super) fn random_password() -> String {
 
 /// Fills an empty directory, and says how to call. Does nothing to one that has accounts of its
 /// own.
-pub(super) fn seed(config: &Config) -> Outcome {
+pub(super) fn seed(context: &Context) -> Outcome {
+    let config = &context.config;
     let client = Client::of(config)?;
     let file = path(config);
     let demo = if file.exists() {
@@ -79,7 +80,7 @@ pub(super) fn seed(config: &Config) -> Outcome {
     let mut demo = demo;
     demo["complete"] = true.into();
     write(&file, &demo)?;
-    print!("{}", text(config, &demo));
+    print!("{}", text(config, &demo, &context.called_as));
     Ok(())
 }
 
@@ -174,7 +175,7 @@ pub(super) fn show(context: &Context) -> Outcome {
             "dial": DIALLED,
         }));
     } else {
-        print!("{}", text(&context.config, &demo));
+        print!("{}", text(&context.config, &demo, &context.called_as));
     }
     Ok(())
 }
@@ -191,7 +192,7 @@ fn loopback_sip(config: &Config) -> SocketAddr {
     address
 }
 
-fn text(config: &Config, demo: &Value) -> String {
+fn text(config: &Config, demo: &Value, tandem: &str) -> String {
     let sip = loopback_sip(config);
     let password = |name: &str| demo[name].as_str().unwrap_or_default().to_owned();
     let (alice, bob) = (password("alice"), password("bob"));
@@ -206,7 +207,7 @@ fn text(config: &Config, demo: &Value) -> String {
     format!(
         "
 Tandem takes calls on {sip}. This demo is in it ({files} holds the passwords;
-`tandem demo` shows all this again):
+`{tandem} demo` shows all this again):
 
   phone   username  password              number
           alice     {alice}  {ALICE}   (prepaid, 10 EUR)
@@ -227,11 +228,11 @@ then a customer's switch, known by its address, that calls through it for five s
 
 See what it cost, and why:
 
-  tandem live
-  tandem cdr
-  tandem why CALL-ID
-  tandem account show wholesale
-  tandem simulate --from alice --to {DIALLED}
+  {tandem} live
+  {tandem} cdr
+  {tandem} why CALL-ID
+  {tandem} account show wholesale
+  {tandem} simulate --from alice --to {DIALLED}
 
 "
     )
@@ -253,9 +254,10 @@ mod tests {
     fn the_demo_says_how_to_call() {
         let config = Config::default();
         let demo = json!({ "alice": "A", "bob": "B" });
-        let text = text(&config, &demo);
+        let text = text(&config, &demo, "target/release/tandem");
         assert!(text.contains("sipp -sn uas -i 127.0.0.1 -p 5080"));
         assert!(text.contains("sipp -sn uac 127.0.0.1:5060 -i 127.0.0.1 -p 5090 -s 442079460123"));
         assert!(text.contains("auth_user=alice;auth_pass=A"));
+        assert!(text.contains("\n  target/release/tandem cdr\n"));
     }
 }

@@ -30,6 +30,9 @@ pub(crate) type Outcome = Result<(), String>;
 pub(crate) struct Context {
     config: Config,
     json: bool,
+    /// How this program was called, with the options that say which configuration is meant: what
+    /// it prints can be typed.
+    called_as: String,
 }
 
 impl Context {
@@ -44,7 +47,7 @@ impl Context {
         if let Some(data) = &args.data {
             config.data_directory = PathBuf::from(data);
         }
-        Ok(Context { config, json: args.json })
+        Ok(Context { config, json: args.json, called_as: called_as(args) })
     }
 
     fn client(&self) -> Result<Client, String> {
@@ -65,6 +68,22 @@ impl Context {
             print!("{}", table::render(items.as_array().map_or(&[], Vec::as_slice), columns));
         }
     }
+}
+
+fn called_as(args: &Args) -> String {
+    let program = std::env::args().next().unwrap_or_else(|| "tandem".into());
+    let here = std::env::current_dir().unwrap_or_default();
+    let mut words = match Path::new(&program).strip_prefix(&here) {
+        Ok(below) => below.display().to_string(),
+        Err(_) => program,
+    };
+    if let Some(config) = &args.config {
+        words += &format!(" --config {}", config.display());
+    }
+    if let Some(data) = &args.data {
+        words += &format!(" --data {}", Path::new(data).display());
+    }
+    words
 }
 
 const DEFAULT_FILE: &str = "tandem.toml";

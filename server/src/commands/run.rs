@@ -1,5 +1,6 @@
 //! `run` and `check`.
 
+use std::io::IsTerminal as _;
 use std::path::Path;
 
 use config::{Config, LogFormat};
@@ -22,7 +23,7 @@ pub(super) fn run(context: &Context, no_demo: bool) -> Outcome {
     let mut failed = None;
     let ran = server::run_and_tell(config.clone(), |_| {
         if !no_demo {
-            failed = demo::seed(config).err();
+            failed = demo::seed(context).err();
         }
     });
     if let Some(failed) = failed {
@@ -62,7 +63,10 @@ fn start_log(config: &Config) -> Outcome {
     let level = std::env::var("RUST_LOG").unwrap_or_else(|_| config.log.level.clone());
     let filter = EnvFilter::try_new(&level)
         .map_err(|error| format!("log.level = {level:?}: {error}; write info, or a filter"))?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
     match config.log.format {
         LogFormat::Text => log.init(),
         LogFormat::Json => log.json().init(),
