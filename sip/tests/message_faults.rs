@@ -270,6 +270,25 @@ fn a_response_copies_what_the_rfc_wants() {
 }
 
 #[test]
+fn every_response_but_100_has_a_tag_and_the_same_one_each_time() {
+    let request = parse(request("OPTIONS", "", ""));
+    let tag = |status: u16| {
+        let response = parse(ResponseDraft::to(&request, status, "").finish());
+        response.to_tag().map(<[u8]>::to_vec)
+    };
+    assert_eq!(tag(100), None);
+    assert_eq!(tag(401).map(|tag| tag.len()), Some(16));
+    assert_eq!(tag(401), tag(200));
+    let within = parse(
+        b"BYE sip:b SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=z9hG4bKa\r\nFrom: <sip:a@b>;tag=1\r\n\
+        To: <sip:b>;tag=theirs\r\nCall-ID: x\r\nCSeq: 1 BYE\r\n\r\n"
+            .to_vec(),
+    );
+    let response = parse(ResponseDraft::to(&within, 481, "").finish());
+    assert_eq!(response.to_tag(), Some(&b"theirs"[..]));
+}
+
+#[test]
 fn received_is_added_only_when_it_says_something() {
     let via = |line: &str, source: &str| {
         let text = format!(

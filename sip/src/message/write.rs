@@ -225,10 +225,16 @@ pub struct ResponseDraft {
 
 impl ResponseDraft {
     /// Begins a response: all Vias (with `received` and `rport` if the request knows its source),
-    /// From, To as it is, Call-ID and CSeq are copied byte for byte, and Timestamp into a 100. An
-    /// empty reason becomes the usual phrase.
+    /// From, To, Call-ID and CSeq are copied byte for byte, and Timestamp into a 100. Any but a 100
+    /// gets a tag in To if there is none yet (RFC 3261 section 8.2.6.2): always the same one for
+    /// the same request, and of no use to anybody, for no dialog comes of it. An empty reason
+    /// becomes the usual phrase.
     pub fn to(request: &Message, status: u16, reason: &str) -> ResponseDraft {
-        ResponseDraft::begin(request, status, reason, None)
+        if status == 100 {
+            return ResponseDraft::begin(request, status, reason, None);
+        }
+        let tag = tag_of_none(request.call_id(), request.from().tag().unwrap_or_default());
+        ResponseDraft::begin(request, status, reason, Some(&tag))
     }
 
     /// The same, with this tag in To if it has none yet.
@@ -319,6 +325,16 @@ impl fmt::Debug for ResponseDraft {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ResponseDraft({})", self.status)
     }
+}
+
+/// The To tag of a response that begins no dialog: FNV-1a over what names the request, in hex.
+fn tag_of_none(call_id: &[u8], from_tag: &[u8]) -> [u8; 16] {
+    const OFFSET: u64 = 0xCBF2_9CE4_8422_2325;
+    const PRIME: u64 = 0x0000_0100_0000_01B3;
+    let mix = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(PRIME);
+    let hash = call_id.iter().chain(b"/").chain(from_tag).fold(OFFSET, mix);
+    let digit = |at: u32| b"0123456789abcdef"[(hash >> (60 - 4 * at) & 15) as usize];
+    std::array::from_fn(|at| digit(at as u32))
 }
 
 /// Adds the tag behind To. Not to one that cannot be read: it might land inside an open quote.
