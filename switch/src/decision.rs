@@ -375,6 +375,9 @@ impl fmt::Display for NotAdmitted {
             Direction::Egress => "receiving",
         };
         match self.limit {
+            Limit::Concurrent(0) | Limit::PerSecond(0) => {
+                write!(f, "{} has 0 as its limit on {way} calls", self.owner)
+            }
             Limit::Concurrent(limit) => {
                 write!(f, "{} is {way} {limit} calls already, as many as it may", self.owner)
             }
@@ -399,6 +402,9 @@ impl fmt::Display for Decision {
             Decision::FromTrunkByDigest(id, name) => {
                 write!(f, "The caller is trunk {id}, by digest as {name}.")
             }
+            Decision::NumberTranslated(dialled, number) if **dialled == *number.as_str() => {
+                write!(f, "Dialled {dialled}.")
+            }
             Decision::NumberTranslated(dialled, number) => {
                 write!(f, "Dialled {dialled}, which is {}.", number.as_str())
             }
@@ -422,7 +428,11 @@ impl fmt::Display for Decision {
             Decision::TriedTrunk(id, to) => write!(f, "Tried trunk {id} at {to}."),
             Decision::TriedContact(id, to) => write!(f, "Rang subscriber {id} at {to}."),
             Decision::Hunted(leg, status, cause) => {
-                write!(f, "Attempt {leg} failed with {status} ({}); hunting on.", cause.word())
+                write!(
+                    f,
+                    "Attempt {leg} failed with {status} ({}); another may follow.",
+                    cause.word()
+                )
             }
             Decision::HuntStopped(leg, status, cause) => write!(
                 f,
@@ -499,6 +509,12 @@ impl fmt::Display for Refusal {
             }
             Refusal::TooManyHops => write!(f, "Max-Forwards was used up."),
             Refusal::Loop => write!(f, "The call has passed here before."),
+            Refusal::BadInvite(420) => {
+                write!(f, "The INVITE requires an extension that is not supported here.")
+            }
+            Refusal::BadInvite(422) => {
+                write!(f, "The INVITE asks for a session interval that is too small.")
+            }
             Refusal::BadInvite(status) => {
                 write!(f, "The INVITE was answered with {status} because of what it asks for.")
             }
@@ -515,6 +531,15 @@ impl fmt::Display for Refusal {
                 "{attempts} attempt(s) failed, the decisive one with {status} ({}).",
                 cause.word()
             ),
+            Refusal::CalleeRefused(leg, _, Cause::NoResponse) => {
+                write!(
+                    f,
+                    "Attempt {leg} got no answer at all: nobody listens there, or it is lost."
+                )
+            }
+            Refusal::CalleeRefused(leg, _, Cause::DestinationOutOfOrder) => {
+                write!(f, "Attempt {leg} could not be delivered: the callee cannot be reached.")
+            }
             Refusal::CalleeRefused(leg, status, cause) => {
                 write!(f, "The callee refused attempt {leg} with {status} ({}).", cause.word())
             }
@@ -617,6 +642,15 @@ mod tests {
             "Trunk 9 is receiving more than the 5 calls per second that it may.",
         );
         check(Refusal::NoRoute("34600".parse().unwrap()), "No route covers 34600.");
+        check(
+            limit(account, Direction::Ingress, Limit::Concurrent(0)),
+            "Account 7 has 0 as its limit on placing calls.",
+        );
+        check(
+            Refusal::CalleeRefused(1, 503, Cause::DestinationOutOfOrder),
+            "Attempt 1 could not be delivered: the callee cannot be reached.",
+        );
+        check(Refusal::BadInvite(422), "The INVITE asks for a session interval that is too small.");
     }
 
     #[test]
