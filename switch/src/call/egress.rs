@@ -204,7 +204,9 @@ fn from(caller: &Caller, cli: &str, domain: &str) -> (Bytes, Box<str>) {
         text.extend_from_slice(&caller.display);
         text.push(b' ');
     }
-    text.extend_from_slice(format!("<sip:{}@{domain}>", escaped(cli)).as_bytes());
+    // A caller without a user part: an empty one before the @ is no URI.
+    let at = if cli.is_empty() { "" } else { "@" };
+    text.extend_from_slice(format!("<sip:{}{at}{domain}>", escaped(cli)).as_bytes());
     (text.into(), cli.into())
 }
 
