@@ -509,20 +509,30 @@ impl fmt::Display for Refusal {
             }
             Refusal::TooManyHops => write!(f, "Max-Forwards was used up."),
             Refusal::Loop => write!(f, "The call has passed here before."),
-            Refusal::BadInvite(420) => {
-                write!(f, "The INVITE requires an extension that is not supported here.")
-            }
-            Refusal::BadInvite(422) => {
-                write!(f, "The INVITE asks for a session interval that is too small.")
-            }
-            Refusal::BadInvite(status) => {
-                write!(f, "The INVITE was answered with {status} because of what it asks for.")
-            }
             Refusal::BillingAccount(line)
             | Refusal::BillingNoRateGroup(line)
             | Refusal::BillingNoRate(line)
             | Refusal::BillingCredit(line)
             | Refusal::BillingNoCarrier(line) => f.write_str(&line.sentence),
+            Refusal::Unresolved => write!(f, "No way to the callee has an address."),
+            Refusal::BadInvite(status) => fmt_bad_invite(f, *status),
+            other => other.fmt_attempts(f),
+        }
+    }
+}
+
+fn fmt_bad_invite(f: &mut fmt::Formatter<'_>, status: u16) -> fmt::Result {
+    match status {
+        420 => write!(f, "The INVITE requires an extension that is not supported here."),
+        422 => write!(f, "The INVITE asks for a session interval that is too small."),
+        _ => write!(f, "The INVITE was answered with {status} because of what it asks for."),
+    }
+}
+
+impl Refusal {
+    /// What came of the attempts.
+    fn fmt_attempts(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
             Refusal::RingTimeout(limit) => {
                 write!(f, "It rang for {} s and nobody answered.", secs(*limit))
             }
@@ -546,7 +556,7 @@ impl fmt::Display for Refusal {
             Refusal::RedirectRefused(status) => {
                 write!(f, "The callee sent the call elsewhere with {status}; that is not followed.")
             }
-            Refusal::Unresolved => write!(f, "No way to the callee has an address."),
+            _ => f.write_str(self.code()),
         }
     }
 }
@@ -622,7 +632,9 @@ mod tests {
         for (refusal, status, q850) in &all {
             assert_eq!(refusal.sip_status(), *status, "{refusal:?}");
             assert_eq!(refusal.cause().q850(), *q850, "{refusal:?}");
-            assert!(refusal.to_string().ends_with('.'), "{refusal}");
+            let sentence = refusal.to_string();
+            let is_one = sentence.ends_with('.') && !sentence.contains(". ");
+            assert!(is_one && sentence.starts_with(char::is_uppercase), "{sentence}");
         }
         let codes: BTreeSet<_> = all.iter().map(|(refusal, ..)| refusal.code()).collect();
         assert_eq!(codes.len(), all.len());
