@@ -181,8 +181,11 @@ impl Writer {
         self.shared.durable.store(self.durable, Ordering::Release);
         {
             // Taking the lock orders this store before a blocked caller's next look.
-            let _guard = self.shared.blocked.0.lock().unwrap_or_else(PoisonError::into_inner);
-            self.shared.blocked.1.notify_all();
+            let blocked = self.shared.blocked.0.lock().unwrap_or_else(PoisonError::into_inner);
+            // Telling nobody would still be a system call.
+            if *blocked > 0 {
+                self.shared.blocked.1.notify_all();
+            }
         }
         self.shared.progress.send_replace(self.durable);
         let wakers = self.shared.wakers.lock().unwrap_or_else(PoisonError::into_inner).clone();

@@ -101,8 +101,9 @@ impl Collector {
         match entry.call_step() {
             Some(CallStep::Opens(call, opened_at)) => {
                 self.young.push_back(Young { call, start, opened_at });
-                let state = OpenState { steps: Vec::new(), is_stored: false, held: None };
-                self.open.insert(call, state);
+                // Most calls have these two: opened, answered. Room for more would cost each held call.
+                let steps = Vec::with_capacity(2);
+                self.open.insert(call, OpenState { steps, is_stored: false, held: None });
                 self.step(call, start, end, bytes, &entry);
             }
             Some(CallStep::Continues(call)) => self.step(call, start, end, bytes, &entry),
