@@ -36,6 +36,10 @@ impl Default for Ledger {
     }
 }
 
+/// The most that one posting from outside may move: a billion units. Thousands of them fit into the
+/// sums of our own accounts, where no single account would notice an overflow.
+const POSTING_MAX: Money = Money(1_000_000_000_000_000);
+
 impl Ledger {
     /// Empty books.
     pub fn new() -> Ledger {
@@ -137,6 +141,9 @@ impl Ledger {
             if !SystemAccount::is_system(side) && locked.account(side).is_none() {
                 return Err(LedgerError::NoAccount(side));
             }
+        }
+        if posting.amount > POSTING_MAX {
+            return Err(LedgerError::Amount);
         }
         locked.validate(&posting)?;
         if overdraft == Overdraft::Refuse

@@ -89,7 +89,7 @@ pub enum LedgerError {
         /// The amount's.
         asked: Currency,
     },
-    /// Negative amounts, or sums beyond 64 bits.
-    #[error("the amount is out of bounds")]
+    /// Negative amounts, single ones above a billion units, or sums beyond 64 bits.
+    #[error("the amount is negative, above 1,000,000,000, or more than the account can hold")]
     Amount,
 }
