@@ -22,6 +22,9 @@ const LOCK_MAX_SECONDS: u32 = 20;
 /// How long the tables may take to catch up after the last call.
 const PROJECTION_LIMIT: Duration = Duration::from_secs(10);
 
+/// How long calls may take to be gone after the last one.
+const RELEASE_LIMIT: Duration = Duration::from_secs(5);
+
 /// Floods for as long as asked for.
 pub(crate) fn run(args: &[&str]) -> Result<(), String> {
     let options = Options::read(args, "seconds", 30)?;
@@ -33,6 +36,8 @@ fn flood(options: &Options, dir: &Path) -> Result<(), String> {
     let mut tandem = Tandem::start(&options.binary, dir, BASE_PORT)?;
     tandem.provision(&Setup::default())?;
     tandem.command("topup retail 1000000 --key flood-test")?;
+    let mut carrier = load::sipp(dir, BASE_PORT, "uas.xml", "carrier-a")?;
+    let _carrier = Killed(carrier.spawn().map_err(load::no_sipp)?);
     let done = AtomicBool::new(false);
     let sent = AtomicU64::new(0);
     let opened = AtomicU64::new(0);
@@ -46,10 +51,7 @@ fn flood(options: &Options, dir: &Path) -> Result<(), String> {
     });
     let (succeeded, missing_in_lock) = (outcome?, locked?);
     let cdrs = cdrs_of(dir, succeeded)?;
-    let live = tandem.json("live")?;
-    if live.as_array().or_else(|| live["items"].as_array()).is_none_or(|l| !l.is_empty()) {
-        return Err(format!("calls are live that nobody placed: {live}\n{}", tandem.log_tail()));
-    }
+    nothing_lives(&tandem)?;
     tandem.stop()?;
     tandem.command("ledger check")?;
     let calls = seconds * CALLS_PER_SECOND;
@@ -100,10 +102,23 @@ fn cdrs_of(dir: &Path, calls: u32) -> Result<u64, String> {
     }
 }
 
+/// The last call ends a moment after its caller has gone; nothing else may be live.
+fn nothing_lives(tandem: &Tandem) -> Result<(), String> {
+    let deadline = Instant::now() + RELEASE_LIMIT;
+    loop {
+        let live = tandem.json("live")?;
+        if live.as_array().or_else(|| live["items"].as_array()).is_some_and(Vec::is_empty) {
+            return Ok(());
+        }
+        if Instant::now() > deadline {
+            return Err(format!("calls are live without a caller: {live}\n{}", tandem.log_tail()));
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
 /// How many of the ordinary calls succeeded.
 fn calls(dir: &Path, seconds: u32) -> Result<u32, String> {
-    let mut carrier = load::sipp(dir, BASE_PORT, "uas.xml", "carrier-a")?;
-    let _carrier = Killed(carrier.spawn().map_err(load::no_sipp)?);
     let total = seconds * CALLS_PER_SECOND;
     let status = load::sipp(dir, BASE_PORT, "uac.xml", "caller")?
         .args(["-m", &total.to_string(), "-r", &CALLS_PER_SECOND.to_string(), "-d", "1000"])
