@@ -81,20 +81,43 @@ fn measured(options: &Options, dir: &Path) -> Result<Value, String> {
     let ceiling = generator_ceiling(options, dir)?;
     report(options, &format!("SIPp against itself: {ceiling} calls/s without a retransmission"));
 
-    let mut tandem = servers::tandem(dir)?;
-    let ours = figures(options, dir, &mut tandem, servers::TANDEM_PORT, ceiling)?;
-    drop(tandem);
-    tell(options, "Tandem", &ours);
+    let mut servers = vec![("Tandem", servers::tandem(dir)?, servers::TANDEM_PORT)];
+    if options.with_kamailio {
+        servers.push(("Kamailio", servers::kamailio()?, servers::KAMAILIO_PORT));
+    }
+    // Warm-up: page in code, grow tables, fill caches.
+    for (_, _, port) in &servers {
+        sipp::call(dir, *port, &Run { calls: 500, rate: 250, talk: TALK })?;
+    }
+    let at_200 = at_200(options, dir, &servers)?;
+    let mut all = Vec::new();
+    for ((name, server, port), cpu_at_200) in servers.iter().zip(at_200) {
+        let figures = Figures { cpu_at_200, ..figures(options, dir, server, *port, ceiling)? };
+        tell(options, name, &figures);
+        all.push(figures);
+    }
+    Ok(as_json(&all[0], all.get(1), ceiling))
+}
 
-    let kamailio = if options.with_kamailio {
-        let mut kamailio = servers::kamailio()?;
-        let theirs = figures(options, dir, &mut kamailio, servers::KAMAILIO_PORT, ceiling)?;
-        tell(options, "Kamailio", &theirs);
-        Some(theirs)
-    } else {
-        None
+/// CPU seconds per 1,000 calls at 200 calls/s, where waking up is most of it and everything else on
+/// the machine has its say. The servers take turns, and the median of each one's turns counts.
+fn at_200(
+    options: &Options,
+    dir: &Path,
+    servers: &[(&str, Server, u16)],
+) -> Result<Vec<f64>, String> {
+    let (turns, seconds) = if options.quick { (3, 3) } else { (5, 6) };
+    let mut measured = vec![Vec::new(); servers.len()];
+    for _ in 0..turns {
+        for ((_, server, port), all) in servers.iter().zip(&mut measured) {
+            all.push(phase(dir, server, *port, 200, seconds)?.1);
+        }
+    }
+    let median = |mut all: Vec<f64>| {
+        all.sort_by(f64::total_cmp);
+        all[all.len() / 2]
     };
-    Ok(as_json(&ours, kamailio.as_ref(), ceiling))
+    Ok(measured.into_iter().map(median).collect())
 }
 
 fn as_json(ours: &Figures, kamailio: Option<&Figures>, ceiling: u32) -> Value {
@@ -118,26 +141,23 @@ fn as_json(ours: &Figures, kamailio: Option<&Figures>, ceiling: u32) -> Value {
     })
 }
 
-/// All phases against one server.
+/// All phases against one server but the one at 200 calls/s.
 fn figures(
     options: &Options,
     dir: &Path,
-    server: &mut Server,
+    server: &Server,
     port: u16,
     ceiling: u32,
 ) -> Result<Figures, String> {
-    // Warm-up: page in code, grow tables, fill caches.
-    sipp::call(dir, port, &Run { calls: 500, rate: 250, talk: TALK })?;
     let bytes_per_held_call = held_call_bytes(options, dir, server, port)?;
 
     let seconds = if options.quick { 4 } else { 15 };
-    let (_, cpu_at_200) = phase(dir, server, port, 200, seconds)?;
     let (clean_cps, at_best, cpu_at_saturation) = saturate(options, dir, server, port, ceiling)?;
     let (half, _) = phase(dir, server, port, (clean_cps / 2).max(1), seconds / 2)?;
     Ok(Figures {
         clean_cps,
         cpu_at_saturation,
-        cpu_at_200,
+        cpu_at_200: 0.0,
         failed: at_best.failed,
         retransmissions: at_best.retransmissions,
         pdd_ms_p99: half.pdd_ms_p99,
@@ -207,7 +227,8 @@ fn generator_ceiling(options: &Options, dir: &Path) -> Result<u32, String> {
     let mut best = 0;
     for rate in [2000, 4000, 6000, 8000, 10000, 12000, 16000] {
         let run = Run { calls: rate * seconds, rate, talk: TALK };
-        if !is_clean(&sipp::direct(dir, &run)?) {
+        // Two tries, as in the search.
+        if !is_clean(&sipp::direct(dir, &run)?) && !is_clean(&sipp::direct(dir, &run)?) {
             break;
         }
         best = rate;

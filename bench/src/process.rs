@@ -25,8 +25,8 @@ impl Server {
         self.family().iter().map(|pid| cpu_seconds(*pid)).sum()
     }
 
-    /// Resident memory in bytes of the process and its children, shared pages counted once a
-    /// process (so this overstates forking servers a little and Tandem not at all).
+    /// Resident memory in bytes of the process and its children, each shared page counted once
+    /// (proportional set size), so that forking servers are not overstated.
     pub(crate) fn resident_bytes(&self) -> u64 {
         self.family().iter().map(|pid| resident_bytes(*pid)).sum()
     }
@@ -87,7 +87,7 @@ fn cpu_seconds(pid: u32) -> f64 {
 }
 
 fn resident_bytes(pid: u32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).unwrap_or("0");
+    let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
+    let line = rollup.lines().find_map(|l| l.strip_prefix("Pss:")).unwrap_or("0");
     line.split_whitespace().next().and_then(|n| n.parse::<u64>().ok()).unwrap_or(0) * 1024
 }

@@ -11,6 +11,13 @@ use crate::sipp::{CLD, PASSWORD, UAS_PORT, USER};
 pub(crate) const TANDEM_PORT: u16 = 5060;
 pub(crate) const KAMAILIO_PORT: u16 = 5070;
 const API_PORT: u16 = 8095;
+const REALM: &str = "load.test";
+/// What customers pay and what the carrier takes.
+const RATES: &str = "\
+prefix,destination,price,first_increment,next_increment
+44,United Kingdom,0.60,1,1
+49,Germany,0.60,60,60
+";
 
 /// Tandem with one worker, one prepaid account that will not run dry, one rate and one carrier.
 pub(crate) fn tandem(dir: &Path) -> Result<Server, String> {
@@ -23,7 +30,7 @@ pub(crate) fn tandem(dir: &Path) -> Result<Server, String> {
         .arg(crate::binary("tandem"))
         .arg("--config")
         .arg(&config)
-        .arg("run")
+        .args(["run", "--no-demo"])
         .stdout(Stdio::null())
         .stderr(log);
     let mut server = Server::start("tandem", &mut command)?;
@@ -32,12 +39,55 @@ pub(crate) fn tandem(dir: &Path) -> Result<Server, String> {
     Ok(server)
 }
 
-fn tandem_config(_dir: &Path) -> String {
-    String::new()
+fn tandem_config(dir: &Path) -> String {
+    let data = dir.join("data");
+    format!(
+        r#"data_directory = "{}"
+realm = "{REALM}"
+workers = 1
+
+[[listener]]
+transport = "udp"
+address = "127.0.0.1:{TANDEM_PORT}"
+
+[api]
+address = "127.0.0.1:{API_PORT}"
+
+[log]
+level = "warn"
+"#,
+        data.display()
+    )
 }
 
-fn provision(_dir: &Path, _config: &Path) -> Result<(), String> {
-    let _ = (CLD, PASSWORD, UAS_PORT, USER);
+/// Filled through its command line, as an operator would.
+fn provision(dir: &Path, config: &Path) -> Result<(), String> {
+    let rates = dir.join("rates.csv");
+    fs::write(&rates, RATES).map_err(|e| format!("{}: {e}", rates.display()))?;
+    let prefix = &CLD[..2];
+    for line in [
+        format!("rates import {} --group standard", rates.display()),
+        "account add load --prepaid --rate-group standard".to_owned(),
+        "account add carrier --postpaid --carrier-rate-group standard".to_owned(),
+        "topup load 100000000".to_owned(),
+        format!("subscriber add {USER} --account load --password {PASSWORD}"),
+        format!(
+            "trunk add carrier --account carrier --host 127.0.0.1 --port {UAS_PORT} --transport udp"
+        ),
+        format!("route add {prefix} --trunk carrier"),
+    ] {
+        let output = Command::new(crate::binary("tandem"))
+            .arg("--config")
+            .arg(config)
+            .args(line.split_whitespace())
+            .stdin(Stdio::null())
+            .output()
+            .map_err(|e| e.to_string())?;
+        if !output.status.success() {
+            let error = String::from_utf8_lossy(&output.stderr).into_owned();
+            return Err(format!("`tandem {line}` failed: {error}"));
+        }
+    }
     Ok(())
 }
 

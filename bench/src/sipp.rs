@@ -89,7 +89,7 @@ fn generator(dir: &Path, scenario: &str, port: u16, run: &Run) -> Result<Caller,
         .args(["-l", &(run.rate * 4 + run.calls).to_string()])
         .args(["-d", &run.talk.as_millis().to_string()])
         .args(["-trace_stat", "-stf", "stat.csv", "-fd", "1"])
-        .args(["-trace_rtt", "-rtt_freq", "1000000"])
+        .args(["-trace_rtt", "-rtt_freq", "100"])
         .args(["-timeout", &format!("{seconds}s")])
         .arg(format!("127.0.0.1:{port}"))
         .current_dir(dir)
