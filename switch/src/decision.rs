@@ -538,7 +538,7 @@ impl Refusal {
             }
             Refusal::AttemptsExhausted(attempts, status, cause) => write!(
                 f,
-                "{attempts} attempt(s) failed, the decisive one with {status} ({}).",
+                "None of {attempts} attempts got through; the decisive one ended with {status} ({}).",
                 cause.word()
             ),
             Refusal::CalleeRefused(leg, _, Cause::NoResponse) => {
