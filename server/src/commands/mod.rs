@@ -13,6 +13,7 @@ mod system;
 mod table;
 mod trunk;
 
+use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -65,7 +66,7 @@ impl Context {
         if self.json {
             print_json(items);
         } else {
-            print!("{}", table::render(items.as_array().map_or(&[], Vec::as_slice), columns));
+            print_all(&table::render(items.as_array().map_or(&[], Vec::as_slice), columns));
         }
     }
 }
@@ -89,7 +90,18 @@ fn called_as(args: &Args) -> String {
 const DEFAULT_FILE: &str = "tandem.toml";
 
 fn print_json(value: &Value) {
-    println!("{}", serde_json::to_string_pretty(value).expect("a value is always JSON"));
+    print_all(&(serde_json::to_string_pretty(value).expect("a value is always JSON") + "\n"));
+}
+
+/// Prints what may be long. Who reads it may have seen enough (`tandem cdr | head`): then the rest
+/// is for nobody, and that is no mistake.
+fn print_all(text: &str) {
+    let mut out = std::io::stdout().lock();
+    if let Err(failed) = out.write_all(text.as_bytes()).and_then(|()| out.flush())
+        && failed.kind() != ErrorKind::BrokenPipe
+    {
+        eprintln!("tandem: cannot print: {failed}");
+    }
 }
 
 /// Reads the arguments and does what they say.
