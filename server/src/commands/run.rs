@@ -38,9 +38,7 @@ pub(super) fn check(context: &Context, file: Option<&Path>) -> Outcome {
     EnvFilter::try_new(&config.log.level)
         .map_err(|error| format!("log.level = {:?}: {error}", config.log.level))?;
     for tls in config.listeners.iter().filter_map(|listener| listener.tls.as_ref()) {
-        for path in [&tls.certificate, &tls.key] {
-            std::fs::File::open(path).map_err(|error| format!("{}: {error}", path.display()))?;
-        }
+        server::net::tls::acceptor(&tls.certificate, &tls.key).map_err(|e| e.to_string())?;
     }
     let file = file.unwrap_or(Path::new(super::DEFAULT_FILE));
     if file.exists() {

@@ -59,6 +59,7 @@ pub fn bind(listeners: &[Listener], workers: u8) -> Result<Bound, RunError> {
 
 /// One socket a worker, all on the same port, also if any port will do.
 fn bind_udp(bound: &mut Bound, number: u16, wanted: SocketAddr) -> std::io::Result<SocketAddr> {
+    udp::probe(wanted)?;
     let mut address = wanted;
     for sockets in &mut bound.udp {
         let socket = udp::bind(address)?;
@@ -70,4 +71,20 @@ fn bind_udp(bound: &mut Bound, number: u16, wanted: SocketAddr) -> std::io::Resu
         sockets.push((number, socket));
     }
     Ok(address)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn workers_share_a_udp_port_and_a_second_process_does_not() {
+        let listener =
+            |address| Listener { transport: Transport::Udp, address, advertised: None, tls: None };
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let first = bind(&[listener(any)], 2).expect("any port will do");
+        assert_eq!(first.udp.len(), 2);
+        let taken = bind(&[listener(first.addresses[0])], 2);
+        assert!(matches!(taken, Err(RunError::Socket { .. })));
+    }
 }

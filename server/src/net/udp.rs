@@ -24,6 +24,16 @@ const RECEIVE_BUFFER: usize = 8 * 1024 * 1024;
 /// a retransmission each.
 const BACKLOG_MAX: usize = 16_384;
 
+/// Fails if anybody has this port, also one who shares it as our workers do: a second Tandem would
+/// silently get half of the first one's calls.
+pub fn probe(address: SocketAddr) -> io::Result<()> {
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.bind(&address.into())
+}
+
 /// Opens and binds a socket; several workers may bind the same address. The kernel spreads senders
 /// over them.
 pub fn bind(address: SocketAddr) -> io::Result<Socket> {
