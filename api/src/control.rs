@@ -101,6 +101,8 @@ pub struct Status {
     pub workers: usize,
     /// Shutting down: new calls are refused.
     pub is_draining: bool,
+    /// The disk does not take the journal: new calls are refused until it does.
+    pub is_journal_stuck: bool,
     /// Counters and gauges by name.
     pub counters: Vec<(&'static str, u64)>,
 }

@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use store::moment::format_utc;
@@ -40,9 +41,11 @@ pub(crate) async fn metrics(State(api): Shared) -> impl IntoResponse {
 
 /// For load balancers and supervisors: 200 while new calls are taken.
 pub(crate) async fn health(State(api): Shared) -> impl IntoResponse {
-    let is_draining = api.control.status().is_draining;
-    let status = if is_draining { "draining" } else { "ok" };
-    let code = if is_draining { 503 } else { 200 };
-    let code = axum::http::StatusCode::from_u16(code).expect("a known status");
+    let process = api.control.status();
+    let (code, status) = match (process.is_draining, process.is_journal_stuck) {
+        (true, _) => (StatusCode::SERVICE_UNAVAILABLE, "draining"),
+        (false, true) => (StatusCode::SERVICE_UNAVAILABLE, "journal_stuck"),
+        (false, false) => (StatusCode::OK, "ok"),
+    };
     (code, Json(serde_json::json!({ "status": status })))
 }

@@ -348,6 +348,7 @@ pub(crate) struct Process {
     listeners: Vec<String>,
     workers: usize,
     draining: bool,
+    journal_stuck: bool,
     counters: serde_json::Map<String, serde_json::Value>,
 }
 
@@ -361,6 +362,7 @@ impl Process {
             listeners: status.listeners,
             workers: status.workers,
             draining: status.is_draining,
+            journal_stuck: status.is_journal_stuck,
             counters: counters.map(|(name, count)| (name.to_owned(), count.into())).collect(),
         }
     }

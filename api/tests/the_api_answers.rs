@@ -1,6 +1,8 @@
 //! The API against a real SQLite file, with a switch that only books and remembers.
 #![allow(clippy::unwrap_used)] // in a test it is an assertion
 
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -29,6 +31,8 @@ struct Quiet {
     ledger: Ledger,
     journal: MemoryJournal,
     published: Mutex<Vec<Snapshot>>,
+    is_draining: AtomicBool,
+    is_journal_stuck: AtomicBool,
 }
 
 impl Control for Quiet {
@@ -86,7 +90,13 @@ impl Control for Quiet {
     }
 
     fn status(&self) -> Status {
-        Status { started_at: NOW, version: "0".into(), ..Status::default() }
+        Status {
+            started_at: NOW,
+            version: "0".into(),
+            is_draining: self.is_draining.load(Relaxed),
+            is_journal_stuck: self.is_journal_stuck.load(Relaxed),
+            ..Status::default()
+        }
     }
 
     fn metrics(&self) -> String {
@@ -176,6 +186,24 @@ impl World {
         let text = |field: &str| answer.1[field].as_str().unwrap_or_default();
         let kind = text("type").trim_start_matches("urn:tandem:problem:");
         (answer.0, kind, text("field"), text("detail"))
+    }
+}
+
+#[tokio::test]
+async fn health_is_503_while_new_calls_are_refused() {
+    let world = world().await;
+    for (is_draining, is_journal_stuck, code, status) in [
+        (false, false, 200, "ok"),
+        (false, true, 503, "journal_stuck"),
+        (true, false, 503, "draining"),
+        (true, true, 503, "draining"),
+    ] {
+        world.control.is_draining.store(is_draining, Relaxed);
+        world.control.is_journal_stuck.store(is_journal_stuck, Relaxed);
+        let request = Request::builder().uri("/health").body(Body::empty()).unwrap();
+        let (head, text) = world.send(request).await;
+        assert_eq!(head.status().as_u16(), code);
+        assert_eq!(text, json!({ "status": status }).to_string());
     }
 }
 

@@ -15,6 +15,7 @@ use billing::{
 };
 use metrics_exporter_prometheus::PrometheusHandle;
 use store::Store;
+use store::journal::JournalState;
 use switch::decision::{Decision, Refusal};
 use switch::registrar::StoredBinding;
 use switch::{LiveCall, Shared, Stats};
@@ -217,6 +218,7 @@ impl Control for Switchboard {
             listeners: self.listeners.clone(),
             workers: self.workers,
             is_draining: self.is_draining.load(Ordering::Relaxed),
+            is_journal_stuck: journal.state() != JournalState::Ready,
             counters,
         }
     }
