@@ -145,14 +145,9 @@ pub struct Endpoint {
     wheel: TimerWheel<Alarm>,
     outbox: Outbox,
     stats: EndpointStats,
-    failed_scan_at: Duration,
 }
 
 const VIA_ROOM: usize = 96;
-
-/// Scans for transactions on a failed datagram path are at least this far apart, so that a peer
-/// who provokes ICMP errors cannot make us scan all the time.
-const SCAN_INTERVAL: Duration = Duration::from_millis(50);
 
 impl Endpoint {
     /// `seed` must be secret: it keys the hash of what strangers choose, and our branches.
@@ -163,7 +158,6 @@ impl Endpoint {
             wheel: TimerWheel::new(Duration::ZERO),
             outbox: Outbox::default(),
             stats: EndpointStats::default(),
-            failed_scan_at: Duration::ZERO,
             config,
         }
     }
@@ -230,11 +224,8 @@ impl Endpoint {
 
     /// Nothing can be sent there.
     pub fn transport_failed(&mut self, now: Duration, path: Path) {
-        if path.transport == Transport::Udp {
-            if now < self.failed_scan_at + SCAN_INTERVAL && self.failed_scan_at != Duration::ZERO {
-                return;
-            }
-            self.failed_scan_at = now;
+        if path.transport == Transport::Udp && !self.table.is_scan_due(now, path) {
+            return;
         }
         for index in self.table.on_path(path) {
             match self.table.kind(index) {

@@ -3,6 +3,7 @@
 //! mint names the slot.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use bytes::Bytes;
 use foldhash::quality::FixedState;
@@ -86,7 +87,21 @@ pub(super) struct Table {
     /// How many transactions use a stream to this peer, so that the end of a connection that none
     /// uses costs nothing.
     streams: HashMap<SocketAddr, u32, FixedState>,
+    /// The same for datagrams; clients only, because nothing else hears of such a failure, and
+    /// because strangers cannot make any.
+    receivers: HashMap<SocketAddr, Receiver, FixedState>,
 }
+
+/// A peer to whom our requests are on the way as datagrams.
+#[derive(Default)]
+struct Receiver {
+    count: u32,
+    scanned_at: Option<Duration>,
+}
+
+/// Scans for the transactions to one peer are at least this far apart: each datagram of ours can
+/// provoke an ICMP error of its own.
+const SCAN_INTERVAL: Duration = Duration::from_millis(50);
 
 impl Table {
     pub(super) fn new(seed: u64) -> Table {
@@ -96,6 +111,7 @@ impl Table {
             servers: HashTable::new(),
             keys: Keys::new(seed),
             streams: HashMap::with_hasher(FixedState::with_seed(seed)),
+            receivers: HashMap::with_hasher(FixedState::with_seed(seed)),
         }
     }
 
@@ -170,7 +186,7 @@ impl Table {
             let entries = &self.entries;
             self.servers.insert_unique(key, index, |&index| entries[index as usize].key);
         }
-        self.count_stream(path);
+        self.count_peer(is_client(kind), path);
         index
     }
 
@@ -182,37 +198,57 @@ impl Table {
         {
             found.remove();
         }
-        let path = entry.path;
+        let (path, is_client) = (entry.path, entry.kind.is_some_and(is_client));
         entry.kind = None;
         entry.bytes = Bytes::new();
         entry.cancel = Bytes::new();
         entry.generation = entry.generation.wrapping_add(1);
         self.free.push(index);
-        self.uncount_stream(path);
+        self.uncount_peer(is_client, path);
     }
 
-    fn count_stream(&mut self, path: Path) {
+    fn count_peer(&mut self, is_client: bool, path: Path) {
         if path.transport.is_reliable() {
             *self.streams.entry(path.remote).or_insert(0) += 1;
+        } else if is_client {
+            self.receivers.entry(path.remote).or_default().count += 1;
         }
     }
 
-    fn uncount_stream(&mut self, path: Path) {
-        if path.transport.is_reliable()
-            && let Some(count) = self.streams.get_mut(&path.remote)
-        {
-            *count -= 1;
-            if *count == 0 {
-                self.streams.remove(&path.remote);
+    fn uncount_peer(&mut self, is_client: bool, path: Path) {
+        if path.transport.is_reliable() {
+            if let Some(count) = self.streams.get_mut(&path.remote) {
+                *count -= 1;
+                if *count == 0 {
+                    self.streams.remove(&path.remote);
+                }
+            }
+        } else if is_client && let Some(receiver) = self.receivers.get_mut(&path.remote) {
+            receiver.count -= 1;
+            if receiver.count == 0 {
+                self.receivers.remove(&path.remote);
             }
         }
     }
 
+    /// Whether to look for transactions on a failed datagram path: only if there are any, and not
+    /// too often.
+    pub(super) fn is_scan_due(&mut self, now: Duration, path: Path) -> bool {
+        let Some(receiver) = self.receivers.get_mut(&path.remote) else { return false };
+        let is_due = receiver.scanned_at.is_none_or(|at| now >= at + SCAN_INTERVAL);
+        if is_due {
+            receiver.scanned_at = Some(now);
+        }
+        is_due
+    }
+
     /// From now on the messages of this transaction take another way.
     pub(super) fn redirect(&mut self, index: u32, path: Path) {
-        let old = std::mem::replace(&mut self.entries[index as usize].path, path);
-        self.uncount_stream(old);
-        self.count_stream(path);
+        let entry = &mut self.entries[index as usize];
+        let old = std::mem::replace(&mut entry.path, path);
+        let is_client = entry.kind.is_some_and(is_client);
+        self.uncount_peer(is_client, old);
+        self.count_peer(is_client, path);
     }
 
     pub(super) fn find_server(&self, key: u64) -> Option<u32> {
@@ -276,4 +312,8 @@ impl Table {
     pub(super) fn server_tx(&self, index: u32) -> ServerTx {
         ServerTx { index, generation: self.entries[index as usize].generation }
     }
+}
+
+fn is_client(kind: Kind) -> bool {
+    matches!(kind, Kind::Client(_) | Kind::InviteClient(_))
 }

@@ -236,6 +236,20 @@ fn a_transport_failure_ends_what_waits_for_it_and_nothing_else() {
 }
 
 #[test]
+fn icmp_errors_that_strangers_provoke_do_not_hide_those_of_a_peer() {
+    let mut world = World::new();
+    world.send(udp(), Method::Bye);
+    world.names();
+    for port in 9..20 {
+        let stranger = Path { remote: ([192, 0, 2, 9], port).into(), ..udp() };
+        world.endpoint.transport_failed(world.now, stranger);
+    }
+    world.endpoint.transport_failed(world.now, udp());
+    assert!(matches!(world.event(), Some(Event::Failed { why: Failure::Transport, .. })));
+    assert_eq!(world.endpoint.transactions(), 0);
+}
+
+#[test]
 fn a_failed_connection_ends_what_left_it_to_the_transport_which_one() {
     let mut world = World::new();
     world.send(Path { connection: 0, ..tcp() }, Method::Bye);
