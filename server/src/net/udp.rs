@@ -20,6 +20,8 @@ pub const BATCH: usize = 64;
 const DATAGRAM_MAX: usize = 65_536;
 /// What we ask the kernel to hold for us while a worker is busy.
 const RECEIVE_BUFFER: usize = 8 * 1024 * 1024;
+/// How often a datagram is tried while errors that belong to others come.
+const TRIES_MAX: u32 = 64;
 /// Unsent datagrams kept while the socket cannot take more; beyond it the oldest go, which costs
 /// a retransmission each.
 const BACKLOG_MAX: usize = 16_384;
@@ -221,20 +223,26 @@ impl UdpPort {
     }
 
     /// The error may belong to this datagram or be the ICMP answer to an earlier one, which the
-    /// kernel reports once at the next call: a second try tells. Returns how far to move on.
+    /// kernel reports once at the next call: a second try tells. `ECONNREFUSED` is never this
+    /// datagram's own, and while many of them come (answers to rubbish from closed ports, sent by
+    /// another worker on this address) each try may meet the next. Returns how far to move on.
     fn retry_one(&mut self, first: usize) -> usize {
         self.has_errors = true;
-        match self.send_some(first) {
-            Ok(sent) => {
-                self.counts.sent += sent as u64;
-                self.counts.send_batches += 1;
-                sent
-            }
-            Err(Errno::EAGAIN | Errno::ENOBUFS | Errno::EINTR) => 0,
-            Err(error) => {
-                tracing::debug!(%error, "a datagram was refused by the kernel");
-                self.counts.dropped += 1;
-                1
+        let mut tries = 1;
+        loop {
+            match self.send_some(first) {
+                Ok(sent) => {
+                    self.counts.sent += sent as u64;
+                    self.counts.send_batches += 1;
+                    return sent;
+                }
+                Err(Errno::EAGAIN | Errno::ENOBUFS | Errno::EINTR) => return 0,
+                Err(Errno::ECONNREFUSED) if tries < TRIES_MAX => tries += 1,
+                Err(error) => {
+                    tracing::debug!(%error, "a datagram was refused by the kernel");
+                    self.counts.dropped += 1;
+                    return 1;
+                }
             }
         }
     }
