@@ -40,8 +40,10 @@ struct Figures {
     cpu_at_200: f64,
     failed: u64,
     retransmissions: u64,
-    /// At half the clean rate.
+    /// At half the clean rate, SIPp's own share in it.
     pdd_ms_p99: f64,
+    /// The same between SIPp and SIPp at that rate: what the generator itself needs.
+    pdd_ms_p99_direct: f64,
     bytes_per_held_call: f64,
     generator_is_limit: bool,
 }
@@ -129,6 +131,8 @@ fn as_json(ours: &Figures, kamailio: Option<&Figures>, ceiling: u32) -> Value {
         "failed": ours.failed,
         "retransmissions": ours.retransmissions,
         "pdd_ms_p99": round(ours.pdd_ms_p99),
+        "pdd_ms_p99_direct": round(ours.pdd_ms_p99_direct),
+        "kamailio_pdd_ms_p99": theirs(|k| k.pdd_ms_p99),
         "bytes_per_held_call": ours.bytes_per_held_call.round(),
         "generator_cps": ceiling,
         "generator_is_limit": ours.generator_is_limit,
@@ -153,7 +157,9 @@ fn figures(
 
     let seconds = if options.quick { 4 } else { 15 };
     let (clean_cps, at_best, cpu_at_saturation) = saturate(options, dir, server, port, ceiling)?;
-    let (half, _) = phase(dir, server, port, (clean_cps / 2).max(1), seconds / 2)?;
+    let rate = (clean_cps / 2).max(1);
+    let (half, _) = phase(dir, server, port, rate, seconds)?;
+    let direct = sipp::direct(dir, &Run { calls: rate * seconds, rate, talk: TALK })?;
     Ok(Figures {
         clean_cps,
         cpu_at_saturation,
@@ -161,6 +167,7 @@ fn figures(
         failed: at_best.failed,
         retransmissions: at_best.retransmissions,
         pdd_ms_p99: half.pdd_ms_p99,
+        pdd_ms_p99_direct: direct.pdd_ms_p99,
         bytes_per_held_call,
         generator_is_limit: f64::from(clean_cps) >= f64::from(ceiling) * 0.9,
     })
@@ -264,11 +271,12 @@ fn tell(options: &Options, name: &str, figures: &Figures) {
         options,
         &format!(
             "{name}: {} clean calls/s; CPU s per 1,000 calls {:.3} there, {:.3} at 200/s; \
-             PDD p99 {:.1} ms at half load; {:.0} bytes a held call",
+             PDD p99 {:.1} ms at half load (SIPp alone {:.1}); {:.0} bytes a held call",
             figures.clean_cps,
             figures.cpu_at_saturation,
             figures.cpu_at_200,
             figures.pdd_ms_p99,
+            figures.pdd_ms_p99_direct,
             figures.bytes_per_held_call
         ),
     );
