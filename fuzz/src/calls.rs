@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sip::auth;
+use sip::message::uri::{Scheme, Uri};
 use sip::message::{Message, Method};
 use sip::transport::{Path, Transport};
-use switch::{Effect, Input, QueryId, Shard, Shared, Target};
+use switch::{AnswerId, Effect, Input, QueryId, Shard, Shared, Target};
 use vocabulary::{
     Authorization, AuthorizeRequest, CallId, DecisionLine, Extension, Grant, Now, Refused, TrunkId,
     Utc,
@@ -63,6 +64,7 @@ struct World {
     heard: Vec<(String, Vec<u8>)>,
     asked: Vec<AuthorizeRequest>,
     queries: Vec<QueryId>,
+    kept: Vec<AnswerId>,
     calls: BTreeMap<CallId, Facts>,
     /// The message that is being heard cannot be read.
     hears_nonsense: bool,
@@ -100,6 +102,7 @@ impl World {
             heard: Vec::new(),
             asked: Vec::new(),
             queries: Vec::new(),
+            kept: Vec::new(),
             calls: BTreeMap::new(),
             hears_nonsense: false,
         }
@@ -116,6 +119,9 @@ impl World {
         self.shard.handle(self.now, input);
         while let Some(effect) = self.shard.poll_effect() {
             self.effect(effect);
+        }
+        if let Some(answer) = self.kept.pop() {
+            self.input(Input::BindingKept { answer });
         }
     }
 
@@ -161,12 +167,16 @@ impl World {
                 assert!(legs.contains(&0) && legs.len() == request.facts.legs.len());
             }
             Effect::Resolve { query, .. } => self.queries.push(query),
-            Effect::BindingChanged { .. } => {}
+            Effect::BindingChanged { answer, .. } => self.kept.extend(answer),
         }
     }
 
     /// A caller hears an answer only when the journal has it.
     fn check_sent(&self, message: &Message) {
+        if message.is_request() {
+            let uri = Uri::parse(message.request_uri()).expect("we send to a URI");
+            assert!(!matches!(uri.scheme(), Scheme::Other(_)), "nobody serves {message:?}");
+        }
         if message.is_request() || message.cseq().1 != Method::Invite {
             return;
         }

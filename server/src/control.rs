@@ -140,7 +140,9 @@ impl Control for Switchboard {
             let row = snapshot.directory.trunk(trunk);
             row.map_or_else(|| trunk.to_string(), |row| row.name.clone())
         };
-        let thought = switch::routing::simulate(&snapshot.directory, from, to, at);
+        let (directory, bindings) = (&snapshot.directory, &self.shared.bindings);
+        let now = self.clock.now().utc;
+        let thought = switch::routing::simulate(directory, bindings, from, to, at, now);
         let decisions = thought.decisions.iter().map(|decision| decision.line()).collect();
         let mut simulated = Simulated { decisions, ..Simulated::default() };
         if let Err(refusal) = &thought.outcome {

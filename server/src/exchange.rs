@@ -10,7 +10,7 @@ use billing::CreditControl;
 use sip::transport::Transmit;
 use store::journal::{JournalFiles, JournalState};
 use switch::registrar::StoredBinding;
-use switch::{Effect, HostToResolve, Input, LiveCall, QueryId, Shard, Stats};
+use switch::{AnswerId, Effect, HostToResolve, Input, LiveCall, QueryId, Shard, Stats};
 use vocabulary::{CallId, Now, SubscriberId};
 
 use crate::metrics::Tally;
@@ -19,8 +19,18 @@ use crate::metrics::Tally;
 pub trait Outside {
     /// Look up a SIP host and answer with `Input::Resolved`.
     fn resolve(&self, query: QueryId, host: HostToResolve);
-    /// Keep the bindings of a subscriber over a restart, in place of those before.
-    fn keep_bindings(&self, subscriber: SubscriberId, bindings: Vec<StoredBinding>);
+    /// Keep the bindings of a subscriber over a restart, in place of those before. The position in
+    /// the journal from which on they are kept.
+    fn keep_bindings(&self, subscriber: SubscriberId, bindings: Vec<StoredBinding>) -> u64;
+}
+
+/// What waits for the journal.
+#[derive(Clone, Copy)]
+enum Waiting {
+    /// The answer to a caller.
+    Call(CallId),
+    /// The answer to a phone that registers.
+    Phone(AnswerId),
 }
 
 /// A shard that is being served.
@@ -31,11 +41,11 @@ pub struct Exchange<O> {
     outside: O,
     /// Inputs that follow from effects, in order; empty between two calls of `take`.
     follow_up: VecDeque<Input>,
-    /// Answered calls whose record is not on disk yet; positions only grow.
-    answered: VecDeque<(u64, CallId)>,
+    /// Answers whose record is not on disk yet; positions only grow.
+    waiting: VecDeque<(u64, Waiting)>,
     /// The journal was told to hurry up to here.
     requested: u64,
-    /// `answered` is not empty; the journal's thread looks at it before it wakes the worker.
+    /// `waiting` is not empty; the journal's thread looks at it before it wakes the worker.
     is_waiting: Arc<AtomicBool>,
     /// Messages to send, in order.
     pub outbox: Vec<Transmit>,
@@ -57,7 +67,7 @@ impl<O: Outside> Exchange<O> {
             journal,
             outside,
             follow_up: VecDeque::new(),
-            answered: VecDeque::new(),
+            waiting: VecDeque::new(),
             requested: 0,
             is_waiting: Arc::default(),
             outbox: Vec::new(),
@@ -90,15 +100,18 @@ impl<O: Outside> Exchange<O> {
             }
             Effect::Answered { call, trunk, at } => {
                 let position = self.credit.answered(now, call, trunk, at);
-                self.answered.push_back((position.0, call));
+                self.waiting.push_back((position.0, Waiting::Call(call)));
             }
             Effect::Settle(request) => {
                 self.tally.settled(&request.facts);
                 self.credit.settle(now, *request);
             }
             Effect::Resolve { query, host } => self.outside.resolve(query, host),
-            Effect::BindingChanged { subscriber, bindings } => {
-                self.outside.keep_bindings(subscriber, bindings);
+            Effect::BindingChanged { subscriber, bindings, answer } => {
+                let position = self.outside.keep_bindings(subscriber, bindings);
+                if let Some(answer) = answer {
+                    self.waiting.push_back((position, Waiting::Phone(answer)));
+                }
             }
         }
     }
@@ -106,22 +119,26 @@ impl<O: Outside> Exchange<O> {
     /// Lets those answers out whose records are on disk, and asks the journal to hurry for the
     /// others. Call it once per round: one request serves all answers of the round.
     pub fn release_recorded(&mut self, now: Now) {
-        if self.answered.is_empty() {
+        if self.waiting.is_empty() {
             return;
         }
         let durable = self.journal.durable();
-        while let Some((_, call)) = self.answered.pop_front_if(|(position, _)| *position <= durable)
+        while let Some((_, kept)) = self.waiting.pop_front_if(|(position, _)| *position <= durable)
         {
-            self.take(now, Input::Recorded { call });
+            let input = match kept {
+                Waiting::Call(call) => Input::Recorded { call },
+                Waiting::Phone(answer) => Input::BindingKept { answer },
+            };
+            self.take(now, input);
         }
-        if let Some((newest, _)) = self.answered.back()
+        if let Some((newest, _)) = self.waiting.back()
             && *newest > self.requested
         {
             self.requested = *newest;
             self.is_waiting.store(true, Ordering::SeqCst);
             self.journal.request_durable(*newest);
         }
-        self.is_waiting.store(!self.answered.is_empty(), Ordering::SeqCst);
+        self.is_waiting.store(!self.waiting.is_empty(), Ordering::SeqCst);
     }
 
     /// True while answers wait for the journal: only then is it worth waking the worker.
@@ -131,7 +148,7 @@ impl<O: Outside> Exchange<O> {
 
     /// Whether an answer could be let out now; asked before sleeping.
     pub fn has_recorded(&self) -> bool {
-        self.answered.front().is_some_and(|(position, _)| *position <= self.journal.durable())
+        self.waiting.front().is_some_and(|(position, _)| *position <= self.journal.durable())
     }
 
     /// Whether the journal can keep what new calls would give it.

@@ -145,8 +145,8 @@ impl Outside for Desk {
         &self,
         subscriber: vocabulary::SubscriberId,
         bindings: Vec<switch::registrar::StoredBinding>,
-    ) {
-        self.store.journal().append_bindings(&store::BindingSet { subscriber, bindings });
+    ) -> u64 {
+        self.store.journal().append_bindings(&store::BindingSet { subscriber, bindings })
     }
 }
 

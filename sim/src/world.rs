@@ -328,7 +328,11 @@ impl World {
                 Effect::Resolve { query, .. } => {
                     self.shard.handle(self.now, Input::Resolved { query, targets: Vec::new() });
                 }
-                Effect::BindingChanged { .. } => {}
+                Effect::BindingChanged { answer, .. } => {
+                    if let Some(answer) = answer {
+                        self.shard.handle(self.now, Input::BindingKept { answer });
+                    }
+                }
             }
         }
     }

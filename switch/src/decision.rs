@@ -154,8 +154,14 @@ pub enum Refusal {
     CalleeRefused(u8, u16, Cause),
     /// The callee sent the call elsewhere and that is not followed.
     RedirectRefused(u16),
+    /// Nothing came back from the callee, or nothing could be sent there.
+    CalleeUnreachable(u8, u16, Cause),
+    /// The callee's side took the call and then neither rang nor refused in this time.
+    NoProgress(u8, Duration),
     /// The name of every trunk or contact led nowhere.
     Unresolved,
+    /// The switch is going down.
+    Draining,
 }
 
 impl Refusal {
@@ -187,7 +193,11 @@ impl Refusal {
             Refusal::BadInvite(status) => Cause::from_sip_status(*status),
             Refusal::BillingCredit(_) => Cause::NoCredit,
             Refusal::RingTimeout(_) => Cause::NoAnswer,
-            Refusal::AttemptsExhausted(_, _, cause) | Refusal::CalleeRefused(_, _, cause) => *cause,
+            Refusal::AttemptsExhausted(_, _, cause)
+            | Refusal::CalleeRefused(_, _, cause)
+            | Refusal::CalleeUnreachable(_, _, cause) => *cause,
+            Refusal::NoProgress(..) => Cause::NoResponse,
+            Refusal::Draining => Cause::Shutdown,
             Refusal::RedirectRefused(_) => Cause::Redirected,
             Refusal::Unresolved => Cause::DestinationOutOfOrder,
         }
@@ -204,7 +214,8 @@ impl Refusal {
             Refusal::AttemptsExhausted(_, 401 | 407, cause)
             | Refusal::CalleeRefused(_, 401 | 407, cause) => cause.sip_status(),
             Refusal::AttemptsExhausted(_, status @ 400.., _)
-            | Refusal::CalleeRefused(_, status @ 400.., _) => *status,
+            | Refusal::CalleeRefused(_, status @ 400.., _)
+            | Refusal::CalleeUnreachable(_, status @ 400.., _) => *status,
             other => other.cause().sip_status(),
         }
     }
@@ -241,6 +252,9 @@ impl Refusal {
             Refusal::RingTimeout(_) => "ring_timeout",
             Refusal::AttemptsExhausted(..) => "attempts_exhausted",
             Refusal::CalleeRefused(..) => "callee_refused",
+            Refusal::CalleeUnreachable(..) => "callee_unreachable",
+            Refusal::NoProgress(..) => "no_progress",
+            Refusal::Draining => "draining",
             Refusal::RedirectRefused(_) => "redirect_refused",
             Refusal::Unresolved => "unresolved",
         }
@@ -516,6 +530,7 @@ impl fmt::Display for Refusal {
             | Refusal::BillingNoCarrier(line) => f.write_str(&line.sentence),
             Refusal::Unresolved => write!(f, "No way to the callee has an address."),
             Refusal::BadInvite(status) => fmt_bad_invite(f, *status),
+            Refusal::Draining => write!(f, "The switch is going down and takes no new calls."),
             other => other.fmt_attempts(f),
         }
     }
@@ -541,15 +556,20 @@ impl Refusal {
                 "None of {attempts} attempts got through; the decisive one ended with {status} ({}).",
                 cause.word()
             ),
-            Refusal::CalleeRefused(leg, _, Cause::NoResponse) => {
+            Refusal::CalleeUnreachable(leg, _, Cause::NoResponse) => {
                 write!(
                     f,
                     "Attempt {leg} got no answer at all: nobody listens there, or it is lost."
                 )
             }
-            Refusal::CalleeRefused(leg, _, Cause::DestinationOutOfOrder) => {
+            Refusal::CalleeUnreachable(leg, ..) => {
                 write!(f, "Attempt {leg} could not be delivered: the callee cannot be reached.")
             }
+            Refusal::NoProgress(leg, limit) => write!(
+                f,
+                "Attempt {leg} was taken and then neither rang nor was refused for {} s.",
+                secs(*limit)
+            ),
             Refusal::CalleeRefused(leg, status, cause) => {
                 write!(f, "The callee refused attempt {leg} with {status} ({}).", cause.word())
             }
@@ -621,6 +641,9 @@ mod tests {
             (Refusal::RingTimeout(Duration::from_secs(60)), 480, 19),
             (Refusal::AttemptsExhausted(3, 503, Cause::Congestion), 503, 42),
             (Refusal::CalleeRefused(1, 486, Cause::Busy), 486, 17),
+            (Refusal::CalleeUnreachable(1, 408, Cause::NoResponse), 408, 18),
+            (Refusal::NoProgress(1, Duration::from_secs(20)), 408, 18),
+            (Refusal::Draining, 503, 41),
             (Refusal::RedirectRefused(302), 480, 23),
             (Refusal::Unresolved, 502, 27),
         ]
@@ -659,7 +682,7 @@ mod tests {
             "Account 7 has 0 as its limit on placing calls.",
         );
         check(
-            Refusal::CalleeRefused(1, 503, Cause::DestinationOutOfOrder),
+            Refusal::CalleeUnreachable(1, 503, Cause::DestinationOutOfOrder),
             "Attempt 1 could not be delivered: the callee cannot be reached.",
         );
         check(Refusal::BadInvite(422), "The INVITE asks for a session interval that is too small.");

@@ -18,6 +18,10 @@ use crate::registrar::StoredBinding;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct QueryId(pub u64);
 
+/// Names an answer that waits until the journal has what it confirms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AnswerId(pub u64);
+
 /// One address where a host can be reached, in the order in which they are to be tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Target {
@@ -54,6 +58,11 @@ pub enum Input {
     Recorded {
         /// The call; it may have ended meanwhile.
         call: CallId,
+    },
+    /// The journal has [`Effect::BindingChanged`] on disk: the phone may hear that it is registered.
+    BindingKept {
+        /// As the effect gave it.
+        answer: AnswerId,
     },
     /// The resolver's answer to [`Effect::Resolve`]; no targets means that it failed.
     Resolved {
@@ -110,6 +119,9 @@ pub enum Effect {
         subscriber: SubscriberId,
         /// All that are valid now.
         bindings: Vec<StoredBinding>,
+        /// The answer to a REGISTER waits for this: say [`Input::BindingKept`] once the set is on
+        /// disk. `None` if nobody waits, as when bindings expire.
+        answer: Option<AnswerId>,
     },
 }
 
@@ -244,6 +256,12 @@ stats! {
     overload_refusals,
     /// Messages of a dialog that we do not know.
     strays,
+    /// Messages that we sent again, because nothing came back in time.
+    retransmissions_sent,
+    /// Messages that came again and were absorbed.
+    retransmissions_received,
+    /// Messages that could not be read.
+    messages_malformed,
     /// Gauge: trunks where we are registered.
     upstream_registered,
     /// Registrations towards trunks that failed.

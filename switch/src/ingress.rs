@@ -36,7 +36,9 @@ enum Sender {
 impl Shard {
     /// An INVITE without To tag.
     pub(crate) fn invite(&mut self, now: Now, tx: ServerTx, message: &Message, path: Path) {
-        if self.is_draining || self.is_overloaded {
+        // Refused before it costs anything, a record included: that is what keeps us alive in a
+        // flood. It is counted (`overload_refusals`).
+        if self.is_overloaded {
             return self.turn_away(now, tx, message);
         }
         let merge_key = merge_key(message, self.config.seed);
@@ -69,14 +71,18 @@ impl Shard {
         };
         let call = Call::new(id, key, ingress);
         let loops = self.is_own_via(message);
+        let is_draining = self.is_draining;
         self.begin(now, key, merge_key, call, |call, ctx| {
+            let known = verdict.map(|decision| call.decide(decision));
             call.drain(ctx);
             // The leg may have answered already: an extension or interval that it cannot serve.
             if call.is_settled() {
                 return;
             }
-            let outcome = verdict.and_then(|decision| {
-                call.decide(decision);
+            let outcome = known.and_then(|()| {
+                if is_draining {
+                    return Err(Refusal::Draining);
+                }
                 let source = source.expect("a known sender is a source");
                 admit(call, ctx, source, message, loops)
             });

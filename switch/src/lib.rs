@@ -20,5 +20,7 @@ mod out_of_dialog;
 mod register;
 mod upstream;
 
-pub use effect::{Effect, HostToResolve, Input, LiveCall, LiveState, QueryId, Stats, Target};
+pub use effect::{
+    AnswerId, Effect, HostToResolve, Input, LiveCall, LiveState, QueryId, Stats, Target,
+};
 pub use shard::{Shard, ShardConfig, Shared};

@@ -32,6 +32,13 @@ impl Shard {
         if self.is_overloaded || self.is_draining {
             return self.turn_away(now, tx, message);
         }
+        // Before anything else is looked at (RFC 3261 section 8.2.2.3).
+        if let Some(unknown) = unknown_extensions(message) {
+            self.stats.registrations_refused += 1;
+            let response = ResponseDraft::to(message, 420, "Bad Extension")
+                .header(HeaderName::Unsupported, unknown);
+            return self.endpoint.respond(now.monotonic, tx, response);
+        }
         let owner = match self.authenticate(now, tx, message, Kind::Registrar) {
             Authenticated::Challenged => return,
             // The same answer for both: nobody learns which names there are.
@@ -45,11 +52,12 @@ impl Shard {
         match registered {
             Ok((bindings, has_changed, subscriber)) => {
                 self.stats.registrations += 1;
-                if has_changed {
-                    self.binding_changed(subscriber, &bindings);
-                }
                 let response = accepted(now, message, &bindings);
-                self.endpoint.respond(now.monotonic, tx, response);
+                if has_changed {
+                    self.binding_changed(subscriber, &bindings, tx, response.finish());
+                } else {
+                    self.endpoint.respond(now.monotonic, tx, response);
+                }
             }
             Err(fault) => self.refuse_registration(now, tx, message, &fault),
         }
@@ -90,6 +98,14 @@ impl Shard {
                 NotRegistered::TooManyContacts(_) => fault(403, "Too Many Contacts"),
             })
     }
+}
+
+/// What the REGISTER requires and we lack. `path` (RFC 3327) is all that a registrar offers here.
+fn unknown_extensions(message: &Message) -> Option<Vec<u8>> {
+    let required = message.tokens(HeaderName::Require);
+    let unknown: Vec<&[u8]> =
+        required.filter(|option| !option.eq_ignore_ascii_case(b"path")).collect();
+    (!unknown.is_empty()).then(|| unknown.join(&b", "[..]))
 }
 
 /// Whose bindings the REGISTER is about: the address of record in To, which must be its own.

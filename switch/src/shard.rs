@@ -1,11 +1,12 @@
 //! All calls of one worker: finds the call for every message, answer and timeout, and keeps a
 //! panic in one call from the others.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use sip::auth::{NonceCounts, Verifier};
@@ -20,7 +21,7 @@ use crate::authentication::verifier;
 use crate::call::{Call, Context};
 use crate::decision::End;
 use crate::directory::{Directory, Settings};
-use crate::effect::{Effect, Input, LiveCall, QueryId, Stats, Target};
+use crate::effect::{AnswerId, Effect, Input, LiveCall, QueryId, Stats, Target};
 use crate::leg::{self, LegConfig};
 use crate::registrar::{Binding, Bindings};
 use crate::release::Cause;
@@ -107,6 +108,10 @@ pub struct Shard {
     upstream_timer: (TimerKey, Option<Duration>),
     sweep_part: usize,
     sequence: u64,
+    /// Answers to REGISTERs whose bindings the journal does not have yet. New ones are refused
+    /// while it cannot write, so that they stay few.
+    unanswered: BTreeMap<AnswerId, (ServerTx, Bytes)>,
+    answers: u64,
 }
 
 impl Shard {
@@ -137,6 +142,8 @@ impl Shard {
             upstream_timer: (TimerKey::NONE, None),
             sweep_part: 0,
             sequence: 0,
+            unanswered: BTreeMap::new(),
+            answers: 0,
             endpoint,
             random,
             config,
@@ -162,6 +169,7 @@ impl Shard {
                 self.with_id(now, id, |call, ctx| call.extended(ctx, &extension));
             }
             Input::Recorded { call } => self.with_id(now, call, Call::recorded),
+            Input::BindingKept { answer } => self.binding_kept(now, answer),
             Input::Resolved { query, targets } => self.resolved(now, query, &targets),
             Input::Directory(directory) => self.swap_directory(now, directory),
             Input::HangUp { call } => self.with_id(now, call, |call, ctx| {
@@ -199,8 +207,15 @@ impl Shard {
 
     /// Counters and gauges.
     pub fn stats(&self) -> Stats {
-        let upstream_registered = self.upstreams.registered();
-        Stats { calls_live: self.by_id.len() as u64, upstream_registered, ..self.stats }
+        let endpoint = self.endpoint.stats();
+        Stats {
+            calls_live: self.by_id.len() as u64,
+            upstream_registered: self.upstreams.registered(),
+            retransmissions_sent: endpoint.repeats_sent,
+            retransmissions_received: endpoint.repeats_received,
+            messages_malformed: endpoint.malformed,
+            ..self.stats
+        }
     }
 
     /// The endpoint's counters: messages, retransmissions, malformed ones.
@@ -241,7 +256,7 @@ impl Shard {
         let changed = self.shared.bindings.expire(now.utc, self.sweep_part);
         self.sweep_part = self.sweep_part.wrapping_add(1);
         for (subscriber, bindings) in changed {
-            self.effects.push_back(Effect::BindingChanged { subscriber, bindings });
+            self.effects.push_back(Effect::BindingChanged { subscriber, bindings, answer: None });
         }
         self.wheel.arm(now.monotonic + SWEEP_INTERVAL, Alarm::Sweep);
     }
@@ -267,8 +282,9 @@ impl Shard {
             let directory = &self.directory;
             let is_active = |id| directory.subscriber(id).is_some_and(|row| row.is_active);
             for subscriber in self.shared.bindings.retain(is_active) {
-                let bindings = Vec::new();
-                self.effects.push_back(Effect::BindingChanged { subscriber, bindings });
+                let changed =
+                    Effect::BindingChanged { subscriber, bindings: Vec::new(), answer: None };
+                self.effects.push_back(changed);
             }
         }
         self.reconcile_upstreams();
@@ -530,14 +546,27 @@ impl Shard {
         self.free.push(index);
     }
 
-    /// The stored form of a subscriber's bindings, as an effect.
+    /// The stored form of a subscriber's bindings, as an effect. `response` leaves when the journal
+    /// has it: what a phone was told survives a crash.
     pub(crate) fn binding_changed(
         &mut self,
         subscriber: vocabulary::SubscriberId,
         bindings: &[Binding],
+        tx: ServerTx,
+        response: Bytes,
     ) {
+        let answer = AnswerId(self.answers);
+        self.answers += 1;
+        self.unanswered.insert(answer, (tx, response));
         let bindings = bindings.iter().map(Binding::stored).collect();
-        self.effects.push_back(Effect::BindingChanged { subscriber, bindings });
+        let answer = Some(answer);
+        self.effects.push_back(Effect::BindingChanged { subscriber, bindings, answer });
+    }
+
+    fn binding_kept(&mut self, now: Now, answer: AnswerId) {
+        if let Some((tx, response)) = self.unanswered.remove(&answer) {
+            self.endpoint.respond(now.monotonic, tx, response);
+        }
     }
 }
 
@@ -548,6 +577,7 @@ fn leg_config(config: &ShardConfig, settings: &Settings) -> LegConfig {
     );
     legs.session_timer.interval = settings.session_expires.map(secs);
     legs.session_timer.min_se = secs(settings.session_min);
+    legs.retry_after_secs = settings.retry_after_secs;
     legs
 }
 
@@ -563,7 +593,6 @@ impl std::fmt::Debug for Shard {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
     use sip::transport::Transport;
     use vocabulary::{AccountId, TrunkId, Utc};
 

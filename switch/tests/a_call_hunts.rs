@@ -260,6 +260,41 @@ fn a_phone_may_send_its_calls_to_another_of_its_account() {
 }
 
 #[test]
+fn who_cannot_be_reached_has_not_refused() {
+    let lone = || {
+        let mut rows = Rows::default();
+        rows.routes.truncate(1);
+        hunting(rows)
+    };
+    // Nothing comes back at all; INVITE is repeated after T1, 3 T1, 7 T1.
+    let mut w = lone();
+    w.expect(CARRIERS[0], "INVITE");
+    w.pass_secs(5);
+    assert_eq!(w.shard.stats().retransmissions_sent, 3);
+    w.expect_soon(CUSTOMER, "SIP/2.0 408");
+    let settled = w.settlement();
+    assert_eq!(codes(&settled).last(), Some(&"callee_unreachable"));
+    assert_eq!(settled.facts.legs[0].release.by, Party::Switch);
+    // Nothing can be sent there.
+    let mut w = lone();
+    w.expect(CARRIERS[0], "INVITE");
+    w.input(Input::PathFailed(path(CARRIERS[0])));
+    assert_eq!(codes(&w.settlement()).last(), Some(&"callee_unreachable"));
+    // 100, and then nothing.
+    let mut w = lone();
+    let invite = w.expect(CARRIERS[0], "INVITE");
+    w.reply(CARRIERS[0], &invite, "100 Trying", "");
+    w.pass_secs(100);
+    w.expect_soon(CUSTOMER, "SIP/2.0 408");
+    assert_eq!(codes(&w.settlement()).last(), Some(&"no_progress"));
+    // The callee says so itself.
+    let mut w = lone();
+    let invite = w.expect(CARRIERS[0], "INVITE");
+    w.reply(CARRIERS[0], &invite, "408 Request Timeout", "");
+    assert_eq!(codes(&w.settlement()).last(), Some(&"callee_refused"));
+}
+
+#[test]
 fn a_lost_path_fails_over() {
     let mut w = hunting(Rows::default());
     w.expect(CARRIERS[0], "INVITE");

@@ -226,7 +226,9 @@ fn draining_takes_no_new_call_and_ends_the_old_ones_at_the_limit() {
     w.receive(CUSTOMER, &invite(CUSTOMER, "c2", "4930123456", 1, ""));
     let refused = w.expect_soon(CUSTOMER, "SIP/2.0 503");
     assert_eq!(header(&refused, HeaderName::RetryAfter), "5");
-    assert!(w.settled.is_empty());
+    let settled = w.settlement();
+    assert_eq!(codes(&settled), ["from_trunk", "draining"]);
+    assert_eq!(outcomes(&settled), [("shutdown", 503)]);
     w.input(Input::ReleaseAll);
     w.expect_soon(CUSTOMER, "BYE");
     w.expect_soon(CARRIERS[0], "BYE");

@@ -69,6 +69,33 @@ fn each_reason_has_its_status() {
 }
 
 #[test]
+fn what_the_leg_itself_refuses_leaves_a_record_with_its_source() {
+    for (extra, status) in
+        [("Require: gruu\n", 420), ("Supported: timer\nSession-Expires: 20\n", 422)]
+    {
+        let mut w = World::new();
+        w.receive(CUSTOMER, &invite(CUSTOMER, "c1", "4930", 1, extra));
+        w.expect_soon(CUSTOMER, &format!("SIP/2.0 {status}"));
+        let settled = w.settlement();
+        assert_eq!(codes(&settled), ["from_trunk", "bad_invite"]);
+        assert_eq!(settled.facts.legs[0].trunk, Some(CUSTOMER_TRUNK));
+        w.check_empty();
+    }
+}
+
+#[test]
+fn a_foreign_uri_scheme_leaves_a_record() {
+    let mut w = World::new();
+    let text = invite(CUSTOMER, "c1", "x", 1, "").replace("INVITE sip:x@", "INVITE soap.beep://");
+    w.receive(CUSTOMER, &text);
+    let refused = w.expect_soon(CUSTOMER, "SIP/2.0 416");
+    let settled = w.settlement();
+    assert_eq!(codes(&settled), ["from_trunk", "unsupported_uri"]);
+    w.receive(CUSTOMER, &ack(CUSTOMER, "c1", &refused).replace("ACK sip:", "ACK soap.beep://"));
+    w.check_empty();
+}
+
+#[test]
 fn a_callees_account_is_limited_too() {
     let mut rows = Rows::default();
     rows.account(LOCAL_ACCOUNT).egress = concurrent(0);

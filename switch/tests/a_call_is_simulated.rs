@@ -4,19 +4,26 @@ mod support;
 
 use support::*;
 use switch::decision::{Decision, Refusal};
-use switch::routing::{Destination, simulate};
+use switch::registrar::Bindings;
+use switch::routing::{Destination, Simulation, simulate};
 use vocabulary::{CallKind, SubscriberId, Utc};
+
+const NOW: Utc = Utc(1_700_000_000_000_000);
+
+fn thought(rows: &Rows, bindings: &Bindings, from: &str, to: &str) -> Simulation {
+    simulate(&rows.build(), bindings, from, to, Utc(7), NOW)
+}
 
 #[track_caller]
 fn refused(rows: &Rows, from: &str, to: &str) -> Refusal {
-    simulate(&rows.build(), from, to, Utc(0)).outcome.expect_err("a refusal")
+    thought(rows, &Bindings::default(), from, to).outcome.expect_err("a refusal")
 }
 
 #[test]
 fn a_call_out_lists_its_candidates_and_what_billing_is_asked() {
     let mut rows = Rows::default();
     rows.trunk(2).is_active = false;
-    let simulation = simulate(&rows.build(), "customer", "4930123456", Utc(7));
+    let simulation = thought(&rows, &Bindings::default(), "customer", "4930123456");
     let request = simulation.authorize.unwrap();
     assert_eq!((request.kind, request.at), (CallKind::Egress, Utc(7)));
     let trunks: Vec<u64> = request.candidates.iter().map(|c| c.trunk.0).collect();
@@ -27,7 +34,11 @@ fn a_call_out_lists_its_candidates_and_what_billing_is_asked() {
 
 #[test]
 fn a_local_call_names_the_subscriber() {
-    let simulation = simulate(&Rows::default().build(), "alice", "4930555", Utc(0));
+    let mut w = World::new();
+    w.bob_at(&PHONES);
+    let simulation = thought(&Rows::default(), &w.shared.bindings, "alice", "4930555");
+    let codes: Vec<_> = simulation.decisions.iter().map(Decision::code).collect();
+    assert_eq!(codes, ["number_translated", "to_subscriber"]);
     let routed = simulation.outcome.unwrap();
     assert_eq!(routed.destination, Destination::Subscriber(BOB));
     assert_eq!(routed.kind(), CallKind::Local);
@@ -38,6 +49,7 @@ fn refusals_are_those_of_a_real_call() {
     let mut rows = Rows::default();
     assert_eq!(refused(&rows, "nobody", "4930"), Refusal::UnknownUser("nobody".into()));
     assert_eq!(refused(&rows, "alice", "34600"), Refusal::NoRoute(number("34600")));
+    assert_eq!(refused(&rows, "alice", "bob"), Refusal::NotRegistered(BOB));
     rows.account(LOCAL_ACCOUNT).allows_local = false;
     assert_eq!(refused(&rows, "alice", "bob"), Refusal::LocalNotAllowed(LOCAL_ACCOUNT));
     rows.subscribers[0].is_active = false;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use sip::auth;
 use sip::message::{HeaderName, Message, Method};
 use support::*;
-use switch::Effect;
+use switch::{Effect, Input};
 use vocabulary::SubscriberId;
 
 const ALICE_ID: SubscriberId = SubscriberId(20);
@@ -57,14 +57,28 @@ impl Phone {
         let line = format!("{}: {}\n{lines}", answer.name, answer.value);
         let text = self.text(user, &line);
         w.receive(self.from, &text);
+        keep(w);
         w.expect_soon(self.from, "SIP/2.0")
+    }
+}
+
+/// The journal has all bindings so far.
+fn keep(w: &mut World) {
+    let mut answers = Vec::new();
+    for effect in &mut w.effects {
+        if let Effect::BindingChanged { answer, .. } = effect {
+            answers.extend(answer.take());
+        }
+    }
+    for answer in answers {
+        w.input(Input::BindingKept { answer });
     }
 }
 
 fn changed(w: &mut World) -> Option<usize> {
     let place = w.effects.iter().position(|e| matches!(e, Effect::BindingChanged { .. }))?;
     match w.effects.remove(place) {
-        Some(Effect::BindingChanged { subscriber: ALICE_ID, bindings }) => Some(bindings.len()),
+        Some(Effect::BindingChanged { subscriber: ALICE_ID, bindings, .. }) => Some(bindings.len()),
         _ => None,
     }
 }
@@ -86,6 +100,49 @@ fn a_contact_is_bound_refreshed_and_removed() {
     assert_eq!(gone.contacts().count(), 0);
     assert_eq!(changed(&mut w), Some(0));
     assert!(w.shared.bindings.is_empty());
+}
+
+/// A kill within 0.1 s of the 200 once lost a registration.
+#[test]
+fn a_phone_hears_200_only_when_the_journal_has_its_binding() {
+    let mut w = World::new();
+    for (cseq, lines) in [
+        (10, "Contact: <sip:a@10.3.0.1>;expires=600\n"),
+        (20, "Contact: <sip:a@10.3.0.1>;expires=0\n"),
+    ] {
+        let mut phone = Phone::new(ALICE);
+        phone.cseq = cseq;
+        let text = phone.text("alice", lines);
+        w.receive(ALICE, &text);
+        let challenge = w.expect_soon(ALICE, "SIP/2.0 401");
+        let ours = auth::Credentials::new("alice", "secret");
+        let uri = b"sip:example.net";
+        let answer = auth::answer_challenge(&challenge, &ours, Method::Register, uri, 1, false);
+        let answer = answer.unwrap();
+        let text = phone.text("alice", &format!("{}: {}\n{lines}", answer.name, answer.value));
+        w.receive(ALICE, &text);
+        w.expect_nothing(ALICE);
+        // A repetition is absorbed meanwhile.
+        w.receive(ALICE, &text);
+        w.expect_nothing(ALICE);
+        keep(&mut w);
+        w.expect(ALICE, "SIP/2.0 200");
+        w.expect_nothing(ALICE);
+    }
+    assert!(w.shared.bindings.is_empty());
+}
+
+#[test]
+fn an_extension_that_a_registrar_lacks_is_named() {
+    let mut w = World::new();
+    let mut phone = Phone::new(ALICE);
+    let text = phone.text("alice", "Require: path, gruu\nRequire: outbound\n");
+    w.receive(ALICE, &text);
+    let refused = w.expect_soon(ALICE, "SIP/2.0 420");
+    assert_eq!(header(&refused, HeaderName::Unsupported), "gruu, outbound");
+    let text = phone.text("alice", "Require: path\n");
+    w.receive(ALICE, &text);
+    w.expect_soon(ALICE, "SIP/2.0 401");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use crate::message::header::NameAddr;
 use crate::message::uri::Scheme;
 use crate::message::{HeaderName, Message, Method, RequestDraft};
 
-use super::route_set::{RouteSet, TooLong};
+use super::route_set::{BadRoutes, RouteSet};
 
 /// A dialog, early or confirmed. Which of the two is the business of its user.
 #[derive(Clone, Debug)]
@@ -45,11 +45,16 @@ pub enum NoDialog {
     NoTag,
     /// Too many Record-Routes.
     RouteTooLong,
+    /// The first Record-Route leads to no SIP proxy.
+    RouteNotSip,
 }
 
-impl From<TooLong> for NoDialog {
-    fn from(_: TooLong) -> NoDialog {
-        NoDialog::RouteTooLong
+impl From<BadRoutes> for NoDialog {
+    fn from(bad: BadRoutes) -> NoDialog {
+        match bad {
+            BadRoutes::TooLong => NoDialog::RouteTooLong,
+            BadRoutes::NotSip => NoDialog::RouteNotSip,
+        }
     }
 }
 
@@ -118,7 +123,7 @@ impl Dialog {
     /// had: it is computed again (section 13.2.2.4).
     ///
     /// # Errors
-    /// The route set is too long; the old one stays.
+    /// The route set is too long or leads nowhere; the old one stays.
     pub fn confirm(&mut self, response: &Message) -> Result<(), NoDialog> {
         self.routes = RouteSet::from_response(response)?;
         self.refresh_target(response);

@@ -8,4 +8,4 @@ mod route_set;
 pub mod session_timer;
 
 pub use dialog::{CSeqOrder, Dialog, Identity, NoDialog};
-pub use route_set::{Addressing, ROUTES_MAX, RouteSet, TooLong};
+pub use route_set::{Addressing, BadRoutes, ROUTES_MAX, RouteSet};

@@ -2,7 +2,7 @@
 //! path, and how a request is addressed to go through them.
 
 use crate::message::header::NameAddr;
-use crate::message::uri::Uri;
+use crate::message::uri::{Scheme, Uri};
 use crate::message::{HeaderName, Message};
 
 /// The largest route set that is kept, bytes. A longer one would cost every request of the dialog
@@ -26,38 +26,49 @@ pub struct Addressing {
     pub route: Option<Vec<u8>>,
 }
 
-/// The route set is longer than `ROUTES_MAX`.
+/// Why Record-Routes make no route set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TooLong;
+pub enum BadRoutes {
+    /// Longer than `ROUTES_MAX`.
+    TooLong,
+    /// The first proxy, to which every request goes, has no SIP URI.
+    NotSip,
+}
 
 impl RouteSet {
     /// The side that received the request keeps the order (section 12.1.1).
     ///
     /// # Errors
-    /// It is too long.
-    pub fn from_request(request: &Message) -> Result<RouteSet, TooLong> {
+    /// It is too long, or leads to no SIP proxy.
+    pub fn from_request(request: &Message) -> Result<RouteSet, BadRoutes> {
         RouteSet::join(request.headers(HeaderName::RecordRoute))
     }
 
     /// The side that sent the request reverses it (section 12.1.2).
     ///
     /// # Errors
-    /// It is too long.
-    pub fn from_response(response: &Message) -> Result<RouteSet, TooLong> {
+    /// It is too long, or leads to no SIP proxy.
+    pub fn from_response(response: &Message) -> Result<RouteSet, BadRoutes> {
         let values: Vec<&[u8]> = response.headers(HeaderName::RecordRoute).collect();
         RouteSet::join(values.into_iter().rev())
     }
 
-    fn join<'a>(list: impl Iterator<Item = &'a [u8]>) -> Result<RouteSet, TooLong> {
+    fn join<'a>(list: impl Iterator<Item = &'a [u8]>) -> Result<RouteSet, BadRoutes> {
         let mut values = Vec::new();
         for value in list {
             values.extend_from_slice(value);
             values.push(0);
             if values.len() > ROUTES_MAX {
-                return Err(TooLong);
+                return Err(BadRoutes::TooLong);
             }
         }
-        Ok(RouteSet { values: values.into_boxed_slice() })
+        let set = RouteSet { values: values.into_boxed_slice() };
+        // A strict router's URI becomes our Request-URI, and a loose one's says where we send.
+        if set.is_empty() || set.first_uri().is_some_and(is_sip) {
+            Ok(set)
+        } else {
+            Err(BadRoutes::NotSip)
+        }
     }
 
     /// Whether there are no proxies.
@@ -97,6 +108,10 @@ impl RouteSet {
         route.push(b'>');
         Addressing { request_uri: as_request_uri(first), route: Some(route) }
     }
+}
+
+fn is_sip(uri: &[u8]) -> bool {
+    Uri::parse(uri).is_some_and(|uri| matches!(uri.scheme(), Scheme::Sip | Scheme::Sips))
 }
 
 fn is_loose(uri: &[u8]) -> bool {
@@ -150,7 +165,20 @@ mod tests {
     #[test]
     fn an_endless_route_set_is_refused() {
         let long = vec![b'x'; ROUTES_MAX];
-        assert_eq!(RouteSet::join([&long[..]].into_iter()), Err(TooLong));
+        assert_eq!(RouteSet::join([&long[..]].into_iter()), Err(BadRoutes::TooLong));
         assert_eq!(RouteSet::join(std::iter::empty()).map(|set| set.iter().count()), Ok(0));
+    }
+
+    /// Found by the fuzz target `call_inputs`: our BYE had `ip:10.9.9.9;lr` as its Request-URI.
+    #[test]
+    fn a_proxy_without_a_sip_uri_is_refused() {
+        let check = |first: &str, expected| {
+            let routes = [first.as_bytes(), b"<sip:p2;lr>"];
+            assert_eq!(RouteSet::join(routes.into_iter()).err(), expected, "{first}");
+        };
+        check("<ip:10.9.9.9;lr>", Some(BadRoutes::NotSip));
+        check("<tel:+4930>", Some(BadRoutes::NotSip));
+        check("<>", Some(BadRoutes::NotSip));
+        check("<sips:p1.example;lr>", None);
     }
 }

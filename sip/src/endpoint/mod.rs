@@ -215,6 +215,13 @@ impl Endpoint {
         self.cancel_client(now, tx, lines);
     }
 
+    /// Sends a response again that the transaction does not repeat by itself: a 2xx without ACK
+    /// (RFC 3261 section 13.3.1.4), a reliable provisional one without PRACK.
+    pub fn respond_again(&mut self, now: Duration, tx: ServerTx, response: Bytes) {
+        self.stats.repeats_sent += 1;
+        self.respond_server(now, tx, response);
+    }
+
     /// Sets what later events of the transaction carry.
     pub fn set_user(&mut self, tx: ServerTx, user: u64) {
         if let Some(entry) = self.table.server_mut(tx) {

@@ -170,9 +170,10 @@ impl<'a> Scan<'a> {
         let version = &line[version_at..];
         let uri = method_len + 1..version_at.saturating_sub(1).max(method_len + 1);
         self.check_version(version);
-        self.check_request_uri(&line[uri.clone()]);
+        let known = Method::from_bytes(method).known();
+        self.check_request_uri(&line[uri.clone()], Method::from_bytes(method));
         Some(StartLine::Request {
-            known: Method::from_bytes(method).known(),
+            known,
             method: offsets(start..start + method_len),
             uri: offsets(start + uri.start..start + uri.end),
         })
@@ -192,10 +193,13 @@ impl<'a> Scan<'a> {
         }
     }
 
-    fn check_request_uri(&mut self, uri: &[u8]) {
+    fn check_request_uri(&mut self, uri: &[u8], method: Method<'_>) {
+        let is_call = matches!(method, Method::Invite | Method::Ack | Method::Cancel);
         match Uri::parse(uri) {
             None => self.fault("the Request-URI is not one"),
-            Some(uri) if matches!(uri.scheme(), Scheme::Other(_)) => {
+            // An attempt to call leaves a record: the switch refuses that one (and then the ACK and
+            // a CANCEL must find it).
+            Some(uri) if matches!(uri.scheme(), Scheme::Other(_)) && !is_call => {
                 self.fault_with(416, "the scheme of the Request-URI is not served");
             }
             // RFC 3261 section 19.1.1: headers may not occur in a Request-URI.

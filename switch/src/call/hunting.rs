@@ -10,6 +10,7 @@ use sip::transport::Path;
 use vocabulary::{AccountId, Direction, Number, Party, SubscriberId, TrunkId};
 
 use super::egress::{Caller, host_of, path_to};
+use super::failure::{Failure, FailureKind};
 use super::{Answering, Call, Context, Released, State, turn_away};
 use crate::admission::{Gate, NotAdmitted, Owner};
 use crate::decision::{Decision, Refusal};
@@ -61,22 +62,6 @@ struct Pending {
     until: Duration,
 }
 
-/// The failure that the caller will hear if nothing better comes (RFC 3261 section 16.7, step 6).
-#[derive(Clone, Copy)]
-struct Failure {
-    leg: u8,
-    status: u16,
-    cause: Cause,
-    kind: FailureKind,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum FailureKind {
-    Answered,
-    RangOut(Duration),
-    Redirected,
-}
-
 /// What is known while someone is sought.
 pub(crate) struct Hunt {
     pub(super) caller: Caller,
@@ -119,24 +104,9 @@ impl Hunt {
     }
 
     fn note(&mut self, failure: Failure) {
-        if self.best.is_none_or(|best| rank(&failure) < rank(&best)) {
+        if self.best.is_none_or(|best| failure.rank() < best.rank()) {
             self.best = Some(failure);
         }
-    }
-}
-
-/// Lower is what the caller should hear: 6xx, then what the callee said, then what we or a carrier
-/// could not do.
-fn rank(failure: &Failure) -> u8 {
-    match failure.status {
-        600.. => 0,
-        486 | 480 => 1,
-        401 | 407 => 6,
-        408 => 4,
-        400..=499 => 2,
-        300..=399 => 3,
-        503 => 7,
-        _ => 5,
     }
 }
 
@@ -321,8 +291,14 @@ impl Call {
             LegEvent::Redirect { status, contacts } => self.redirected(ctx, n, status, &contacts),
             LegEvent::Release { cause, reason_header, sip_status } => {
                 let reason = reason_header.and_then(|r| Cause::from_reason_header(&r));
-                let failure =
-                    Failure { leg: n + 1, status: sip_status, cause, kind: FailureKind::Answered };
+                // What a peer says never means this cause.
+                let is_lost = cause == Cause::DestinationOutOfOrder;
+                let kind = if is_lost || !self.attempts[index].has_heard {
+                    FailureKind::Unreachable
+                } else {
+                    FailureKind::Refused
+                };
+                let failure = Failure { leg: n + 1, status: sip_status, cause, kind };
                 self.failed(ctx, n, failure, reason);
             }
             event => {
@@ -380,9 +356,10 @@ impl Call {
             return;
         }
         let by = match failure.kind {
-            FailureKind::Answered if attempt.has_heard => Party::Callee,
-            FailureKind::Redirected => Party::Callee,
-            FailureKind::Answered | FailureKind::RangOut(_) => Party::Switch,
+            FailureKind::Refused | FailureKind::Redirected => Party::Callee,
+            FailureKind::Unreachable | FailureKind::NoProgress(_) | FailureKind::RangOut(_) => {
+                Party::Switch
+            }
         };
         let Failure { cause, status, .. } = failure;
         attempt.released = Some(Released { at: ctx.now.utc, cause, status, by });
@@ -410,7 +387,7 @@ impl Call {
         };
         if next == Next::Stop {
             self.decide(Decision::HuntStopped(n + 1, status, cause));
-            let refusal = refusal_of(&failure, None);
+            let refusal = failure.refusal(None);
             self.release_others(ctx, None, Cause::AnsweredElsewhere, None);
             return self.refuse(ctx, refusal);
         }
@@ -449,7 +426,7 @@ impl Call {
         let Some(hunt) = self.hunt_mut() else { return };
         let refusal = match (hunt.best, hunt.full) {
             (Some(best), _) => {
-                refusal_of(&best, u8::try_from(attempts).ok().filter(|attempts| *attempts > 1))
+                best.refusal(u8::try_from(attempts).ok().filter(|attempts| *attempts > 1))
             }
             (None, Some(full)) => Refusal::Limit(full),
             (None, None) => match (&hunt.destination, cld) {
@@ -538,7 +515,11 @@ impl Call {
             }
             let (cause, status, kind) = match attempt.ringing {
                 Some(_) => (Cause::NoAnswer, 480, FailureKind::RangOut(attempt.ring_timeout)),
-                None => (Cause::NoResponse, 408, FailureKind::Answered),
+                None if attempt.has_heard => {
+                    let limit = hunt.progress_timeout;
+                    (Cause::NoResponse, 408, FailureKind::NoProgress(limit))
+                }
+                None => (Cause::NoResponse, 408, FailureKind::Unreachable),
             };
             let event = LegEvent::Release { cause, reason_header: None, sip_status: status };
             if let Some(leg) = self.attempts[n].leg.as_deref_mut() {
@@ -569,15 +550,6 @@ impl super::Attempt {
 
 fn egress_gate(owner: Owner, limits: Limits) -> Gate {
     Gate { owner, direction: Direction::Egress, limits }
-}
-
-fn refusal_of(failure: &Failure, attempts: Option<u8>) -> Refusal {
-    match (failure.kind, attempts) {
-        (FailureKind::RangOut(limit), _) => Refusal::RingTimeout(limit),
-        (FailureKind::Redirected, None) => Refusal::RedirectRefused(failure.status),
-        (_, Some(attempts)) => Refusal::AttemptsExhausted(attempts, failure.status, failure.cause),
-        (_, None) => Refusal::CalleeRefused(failure.leg, failure.status, failure.cause),
-    }
 }
 
 /// The subscriber a phone sends its calls on to, if it is one of the same account.

@@ -12,6 +12,7 @@
 
 mod egress;
 mod facts;
+mod failure;
 mod hunting;
 
 use std::collections::VecDeque;
@@ -469,6 +470,7 @@ impl Call {
         let by = match &refusal {
             Refusal::CalleeRefused(..) | Refusal::AttemptsExhausted(..) => Party::Callee,
             Refusal::BadInvite(_) | Refusal::RedirectRefused(_) => Party::Callee,
+            // Unreachable, silent or ringing without end: we gave up.
             _ => Party::Switch,
         };
         let by = if self.attempts.is_empty() { Party::Switch } else { by };

@@ -20,6 +20,8 @@ pub struct LegConfig {
     pub t1: Duration,
     /// The longest interval between repetitions of a 2xx.
     pub t2: Duration,
+    /// Seconds in the Retry-After of a 503 that says that we are going down.
+    pub retry_after_secs: u32,
     /// What we want of session timers.
     pub session_timer: SessionTimerPolicy,
     /// Early media goes out in a reliable response if the caller supports that; callers that
@@ -49,6 +51,7 @@ impl LegConfig {
             contacts,
             t1: Duration::from_millis(500),
             t2: Duration::from_secs(4),
+            retry_after_secs: 5,
             session_timer: SessionTimerPolicy::default(),
             is_early_media_reliable: true,
             passed_headers: Vec::new(),

@@ -453,7 +453,7 @@ impl Leg {
             Due::Nothing => {}
             Due::Resend => {
                 let (tx, bytes) = (answer.tx, answer.repeated.bytes.clone());
-                at.endpoint.respond(at.now, tx, bytes);
+                at.endpoint.respond_again(at.now, tx, bytes);
             }
             Due::GiveUp if matches!(self.phase, Phase::Up) => self.give_up(at, Cause::NoAck),
             Due::GiveUp => {

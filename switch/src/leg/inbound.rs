@@ -121,7 +121,9 @@ impl Leg {
         })?;
         match Dialog::from_request(invite, self.tag.as_bytes()) {
             Ok(dialog) => self.dialog = Some(dialog),
-            Err(NoDialog::NoContact | NoDialog::NoTag) => return Err((400, None)),
+            Err(NoDialog::NoContact | NoDialog::NoTag | NoDialog::RouteNotSip) => {
+                return Err((400, None));
+            }
             Err(NoDialog::RouteTooLong) => return Err((513, None)),
         }
         Ok(agreed)
@@ -252,10 +254,10 @@ impl Leg {
             Due::Nothing => {}
             Due::Resend => {
                 let bytes = one.repeated.bytes.clone();
-                at.endpoint.respond(at.now, invited.tx, bytes);
+                at.endpoint.respond_again(at.now, invited.tx, bytes);
             }
             Due::GiveUp => {
-                self.refuse_invite(at, 504, None);
+                self.refuse_invite(at, 504, None, None);
                 self.emit_release(Cause::TimerExpired, None, 504);
             }
         }
@@ -276,14 +278,14 @@ impl Leg {
             _ if is_elsewhere => Cause::AnsweredElsewhere,
             _ => Cause::Cancelled,
         };
-        self.refuse_invite(at, 487, None);
+        self.refuse_invite(at, 487, None, None);
         self.emit_release(cause, reason_header, 487);
     }
 
     /// BYE of an early dialog ends the INVITE like a CANCEL (section 15.1.2).
     pub(super) fn bye_received_early(&mut self, at: &mut At<'_>, tx: ServerTx, bye: &Message) {
         self.respond(at, tx, bye, 200);
-        self.refuse_invite(at, 487, None);
+        self.refuse_invite(at, 487, None, None);
         self.emit_release(Cause::Cancelled, reason_of(bye).1, 487);
     }
 
@@ -299,7 +301,7 @@ impl Leg {
             Failure::Timeout => (Cause::TimerExpired, 408),
             Failure::Transport => (Cause::DestinationOutOfOrder, 500),
         };
-        self.refuse_invite(at, status, None);
+        self.refuse_invite(at, status, None, None);
         self.emit_release(cause, None, status);
     }
 
@@ -317,11 +319,20 @@ impl Leg {
     }
 
     /// The final response of an INVITE that does not succeed.
-    pub(super) fn refuse_invite(&mut self, at: &mut At<'_>, status: u16, reason: Option<Bytes>) {
+    pub(super) fn refuse_invite(
+        &mut self,
+        at: &mut At<'_>,
+        status: u16,
+        reason: Option<Bytes>,
+        retry_after: Option<u32>,
+    ) {
         let Phase::Invited(invited) = &self.phase else { return };
         let mut response = self.response_to(&invited.invite, status);
         if let Some(reason) = reason {
             response = response.header(HeaderName::Reason, reason);
+        }
+        if let Some(seconds) = retry_after {
+            response = response.header_fmt(HeaderName::RetryAfter, format_args!("{seconds}"));
         }
         at.endpoint.respond(at.now, invited.tx, response);
         self.answer_what_is_pending(at, 487);

@@ -41,7 +41,10 @@ impl Leg {
                     300..=699 => sip_status,
                     _ => Some(cause.sip_status()).filter(|status| *status >= 300).unwrap_or(480),
                 };
-                self.refuse_invite(at, status, Some(reason));
+                // New calls should come back, or go elsewhere meanwhile.
+                let is_going_down = status == 503 && cause == Cause::Shutdown;
+                let retry_after = is_going_down.then_some(self.config.retry_after_secs);
+                self.refuse_invite(at, status, Some(reason), retry_after);
             }
             Phase::Inviting(inviting) => {
                 inviting.cancel(at, &reason);

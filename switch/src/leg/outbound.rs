@@ -264,7 +264,7 @@ impl Leg {
         }
         self.note_peer(response);
         if let Some(dialog) = &mut self.dialog {
-            // A route set that is too long leaves the one of the early dialog.
+            // A route set that cannot be used leaves the one of the early dialog.
             let _ = dialog.confirm(response);
         }
         let Phase::Inviting(inviting) = std::mem::replace(&mut self.phase, Phase::Up) else {

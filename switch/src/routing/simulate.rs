@@ -2,9 +2,10 @@
 
 use vocabulary::{AuthorizeRequest, CallId, Number, Origin, Utc};
 
-use super::destination::{Routed, Source, destination, payer, plan};
+use super::destination::{Destination, Routed, Source, destination, payer, plan};
 use crate::decision::{Decision, Refusal};
 use crate::directory::Directory;
+use crate::registrar::Bindings;
 
 /// What would happen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,8 +21,16 @@ pub struct Simulation {
 }
 
 /// Decides as if `from` called `to` at `at`. `from` is a subscriber's name or number, or a trunk's
-/// name.
-pub fn simulate(directory: &Directory, from: &str, to: &str, at: Utc) -> Simulation {
+/// name. Whether a called subscriber is registered is looked up as of `now`: a later `at` asks for
+/// the prices of then, and nobody knows where phones will be.
+pub fn simulate(
+    directory: &Directory,
+    bindings: &Bindings,
+    from: &str,
+    to: &str,
+    at: Utc,
+    now: Utc,
+) -> Simulation {
     let mut decisions = Vec::new();
     let Some((source, cli)) = find_source(directory, from) else {
         let outcome = Err(Refusal::UnknownUser(from.into()));
@@ -34,7 +43,8 @@ pub fn simulate(directory: &Directory, from: &str, to: &str, at: Utc) -> Simulat
             return Simulation { source: Some(source), decisions, outcome, authorize: None };
         }
     };
-    let outcome = destination(directory, source, account, to, &mut decisions);
+    let outcome = destination(directory, source, account, to, &mut decisions)
+        .and_then(|routed| reached(bindings, routed, now, &mut decisions));
     let authorize = outcome.as_ref().ok().map(|routed| AuthorizeRequest {
         call: CallId(0),
         account,
@@ -46,6 +56,23 @@ pub fn simulate(directory: &Directory, from: &str, to: &str, at: Utc) -> Simulat
         origin: Origin::default(),
     });
     Simulation { source: Some(source), decisions, outcome, authorize }
+}
+
+/// The callee must be there.
+fn reached(
+    bindings: &Bindings,
+    routed: Routed,
+    now: Utc,
+    decisions: &mut Vec<Decision>,
+) -> Result<Routed, Refusal> {
+    if let Destination::Subscriber(callee) = routed.destination {
+        let contacts = bindings.contacts(callee, now).len();
+        if contacts == 0 {
+            return Err(Refusal::NotRegistered(callee));
+        }
+        decisions.push(Decision::ToSubscriber(callee, u8::try_from(contacts).unwrap_or(u8::MAX)));
+    }
+    Ok(routed)
 }
 
 fn find_source(directory: &Directory, from: &str) -> Option<(Source, Option<Number>)> {
