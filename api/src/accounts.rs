@@ -201,6 +201,10 @@ pub(crate) async fn top_up(
         return Err(Problem::invalid("note", "write at most 200 bytes").into());
     }
     let mut turn = api.begin(&command).await?;
+    // It would be booked in memory and wait for the disk, and nobody could say whether it counts.
+    if api.control.status().is_journal_stuck {
+        return Err(Problem::journal_stuck().into());
+    }
     let account = turn.change.account(&name).await?;
     if account.status == AccountStatus::Closed {
         return Err(Problem::new(409, "account_closed", "the account is closed").into());

@@ -36,6 +36,10 @@ pub use control::{
 pub use problem::Problem;
 pub use token::{Token, TokenError};
 
+/// Also what a payment gets whose record the disk does not take.
+const TOOK_TOO_LONG: &str = "the request took too long; look at the log and the disk, then send it \
+                             again with the same Idempotency-Key: it is carried out once";
+
 /// What the API needs.
 pub struct ApiConfig {
     /// The directory's tables.
@@ -164,9 +168,7 @@ async fn authenticate(State(api): Shared, request: Request, next: Next) -> Respo
 async fn limit_time(State(api): Shared, request: Request, next: Next) -> Response {
     match tokio::time::timeout(api.request_timeout, next.run(request)).await {
         Ok(response) => response,
-        Err(_) => {
-            Problem::new(503, "timeout", "the request took too long; try again").into_response()
-        }
+        Err(_) => Problem::new(503, "timeout", TOOK_TOO_LONG).into_response(),
     }
 }
 

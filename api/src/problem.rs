@@ -6,7 +6,7 @@ use axum::http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
-use store::directory::ChangeError;
+use store::directory::{ChangeError, DatabaseTrouble};
 
 /// What went wrong. Boxed, since it is the rarer half of every result.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,6 +74,37 @@ impl Problem {
         Problem::new(401, "unauthorized", detail)
     }
 
+    /// The database cannot take it now. What was carried out before is known by its key.
+    fn trouble(trouble: DatabaseTrouble, error: &ChangeError) -> Problem {
+        tracing::error!(%error, "a request failed");
+        let (status, kind, what) = match trouble {
+            DatabaseTrouble::Locked => (
+                503,
+                "database_locked",
+                "another program holds the lock of the database (a person with sqlite3, a copy \
+                 being made); end it",
+            ),
+            DatabaseTrouble::DiskFull => {
+                (507, "disk_full", "the disk with the data directory is full; make room on it")
+            }
+            DatabaseTrouble::NotWritable => (
+                503,
+                "database_not_writable",
+                "the database cannot be read or written; look at the disk and at who may write \
+                 the data directory",
+            ),
+        };
+        let again = "then send this again with the same Idempotency-Key: it is carried out once";
+        Problem::new(status, kind, format!("{what}, {again}"))
+    }
+
+    /// The journal does not take anything now, so nothing was begun.
+    pub(crate) fn journal_stuck() -> Problem {
+        let detail = "the journal cannot be written, so no money moves: nothing was booked; make \
+                      room on the disk with the data directory or replace it, then send this again";
+        Problem::new(503, "journal_stuck", detail)
+    }
+
     fn internal(error: &dyn std::fmt::Display) -> Problem {
         tracing::error!(%error, "a request failed");
         Problem::new(500, "internal", "the server failed; its log says why")
@@ -105,7 +136,10 @@ impl From<ChangeError> for Problem {
                 Problem::new(409, "taken", error.to_string()).about(field)
             }
             ChangeError::InUse(what) => Problem::new(409, "conflict", what),
-            ChangeError::Database(_) | ChangeError::Corrupt { .. } => Problem::internal(&error),
+            ChangeError::Database(_) | ChangeError::Corrupt { .. } => match error.trouble() {
+                Some(trouble) => Problem::trouble(trouble, &error),
+                None => Problem::internal(&error),
+            },
         }
     }
 }

@@ -108,7 +108,7 @@ impl Control for Quiet {
 type Told<'a> = (u16, &'a str, &'a str, &'a str);
 
 struct World {
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
     router: Router,
     control: Arc<Quiet>,
     token: String,
@@ -134,7 +134,7 @@ async fn world() -> World {
         request_timeout: Duration::from_secs(10),
     };
     let router = Api::new(config).router();
-    World { _dir: dir, router, control, token: token.expose().to_owned() }
+    World { dir, router, control, token: token.expose().to_owned() }
 }
 
 impl World {
@@ -321,6 +321,29 @@ async fn money_moves_once_for_one_key() {
     assert_eq!(World::told(&pay(Some("k3"), "0").await).2, "amount");
     assert_eq!(world.get("/accounts/alice").await["balance"], "6.000000");
     assert_eq!(world.get("/accounts/1000").await["available"], "6.000000");
+}
+
+#[tokio::test]
+async fn what_keeps_a_payment_from_being_booked_is_named_with_its_cure() {
+    let world = world().await;
+    world.fill().await;
+    let pay = async |key: &str| {
+        let body = json!({ "amount": "1" }).to_string();
+        world.ask("POST", "/accounts/alice/topups", Some(key), body).await
+    };
+    world.control.is_journal_stuck.store(true, Relaxed);
+    let (status, problem) = pay("k1").await;
+    assert_eq!((status, &problem["type"]), (503, &json!("urn:tandem:problem:journal_stuck")));
+    world.control.is_journal_stuck.store(false, Relaxed);
+    // Somebody works on the database with another program.
+    let other = DirectoryStore::open(&world.dir.path().join("tandem.db")).await.unwrap();
+    let held = other.begin().await.unwrap();
+    let (status, problem) = pay("k1").await;
+    assert_eq!((status, &problem["type"]), (503, &json!("urn:tandem:problem:database_locked")));
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(detail.contains("end it") && detail.contains("same Idempotency-Key"), "{detail}");
+    drop(held);
+    assert_eq!(pay("k1").await.0, 201);
 }
 
 #[tokio::test]

@@ -79,7 +79,34 @@ pub enum ChangeError {
     },
 }
 
+/// What keeps a database from doing its work, as far as an operator can mend it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DatabaseTrouble {
+    /// Another program holds its lock.
+    Locked,
+    /// The disk is full.
+    DiskFull,
+    /// It may not be written, or the disk fails.
+    NotWritable,
+}
+
 impl ChangeError {
+    /// Whether this is something that an operator can mend.
+    pub fn trouble(&self) -> Option<DatabaseTrouble> {
+        let ChangeError::Database(error) = self else { return None };
+        if let sqlx::Error::PoolTimedOut = error {
+            return Some(DatabaseTrouble::Locked);
+        }
+        // The primary result code (sqlite.org/rescode.html) is the low byte of the extended one.
+        let code: u32 = error.as_database_error()?.code()?.parse().ok()?;
+        match code & 0xff {
+            5 | 6 => Some(DatabaseTrouble::Locked),
+            13 => Some(DatabaseTrouble::DiskFull),
+            8 | 10 | 14 => Some(DatabaseTrouble::NotWritable),
+            _ => None,
+        }
+    }
+
     pub(crate) fn invalid(field: &'static str, what: impl Into<String>) -> ChangeError {
         ChangeError::Invalid { field, what: what.into() }
     }
@@ -104,6 +131,11 @@ impl DirectoryStore {
         let options = crate::database::options(path).synchronous(SqliteSynchronous::Full);
         let pool = SqlitePoolOptions::new().max_connections(3).connect_with(options).await?;
         Ok(DirectoryStore { pool })
+    }
+
+    /// The same for reading only, also while a server runs: nothing is created, migrated or written.
+    pub async fn open_read_only(path: &Path) -> Result<DirectoryStore> {
+        Ok(DirectoryStore { pool: crate::database::open_read_only(path).await? })
     }
 
     /// Starts one command. Dropped without [`Change::commit`], nothing of it remains.

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::args::{AccountChange, AccountCommand, Limits, TopUp};
-use super::client::{Failure, escape, fresh_key};
+use super::client::escape;
 use super::{Context, Outcome, table};
 
 const COLUMNS: [(&str, &str); 8] = [
@@ -95,14 +95,7 @@ pub(super) fn top_up(context: &Context, top_up: &TopUp) -> Outcome {
     let client = context.client()?;
     let path = format!("/accounts/{}/topups", escape(&top_up.account));
     let body = json!({ "amount": top_up.amount, "note": top_up.note });
-    let key = top_up.key.clone().unwrap_or_else(fresh_key);
-    let answer =
-        client.command_as("POST", &path, &body, &key).map_err(|failure| match failure {
-            Failure::Broken(what) => {
-                format!("{what}; repeat it with --key {key}, which cannot book it twice")
-            }
-            other => other.into(),
-        })?;
+    let answer = client.command("POST", &path, &body)?;
     context.show(&answer, |answer| {
         let text = |field: &str| answer[field].as_str().unwrap_or_default().to_owned();
         let (amount, currency) = (text("amount"), text("currency"));

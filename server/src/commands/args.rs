@@ -23,6 +23,9 @@ pub(crate) struct Args {
     /// Print JSON
     #[arg(long, global = true)]
     pub(crate) json: bool,
+    /// Names a command that changes something: sent again with the same key, it is done once
+    #[arg(long, global = true, value_name = "TEXT")]
+    pub(crate) key: Option<String>,
     /// What to do; `run` if nothing is said
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
@@ -211,9 +214,6 @@ pub(crate) struct TopUp {
     /// For the statement
     #[arg(long, default_value = "")]
     pub(crate) note: String,
-    /// Names this payment: sent again with the same key, it moves nothing again
-    #[arg(long)]
-    pub(crate) key: Option<String>,
 }
 
 #[derive(Subcommand)]

@@ -25,6 +25,20 @@ pub(crate) enum Failure {
     Refused(u16, String),
 }
 
+impl Failure {
+    /// Says how to go on where it is not known what was carried out.
+    fn with_key(self, key: &str) -> Failure {
+        let again = |what: String| {
+            format!("{what}\nrepeat the command with --key {key}: it is carried out once")
+        };
+        match self {
+            Failure::Broken(what) => Failure::Broken(again(what)),
+            Failure::Refused(status @ 500.., what) => Failure::Refused(status, again(what)),
+            other => other,
+        }
+    }
+}
+
 impl From<Failure> for String {
     fn from(failure: Failure) -> String {
         match failure {
@@ -38,6 +52,8 @@ pub(crate) struct Client {
     address: SocketAddr,
     token: Token,
     data_directory: PathBuf,
+    /// As the caller named the command.
+    key: Option<String>,
 }
 
 impl Client {
@@ -56,16 +72,25 @@ impl Client {
                 IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::LOCALHOST),
             });
         }
-        Ok(Client { address, token, data_directory: config.data_directory.clone() })
+        Ok(Client { address, token, data_directory: config.data_directory.clone(), key: None })
+    }
+
+    /// The key of the next command, so that one that failed can be sent again.
+    pub(crate) fn with_key(self, key: Option<String>) -> Client {
+        Client { key, ..self }
+    }
+
+    fn key(&self) -> String {
+        self.key.clone().unwrap_or_else(fresh_key)
     }
 
     pub(crate) fn get(&self, path: &str) -> Result<Value, Failure> {
         self.send("GET", path, None, "", b"")
     }
 
-    /// A command under a key of its own.
+    /// A command under the caller's key, or one of its own.
     pub(crate) fn command(&self, method: &str, path: &str, body: &Value) -> Result<Value, Failure> {
-        self.command_as(method, path, body, &fresh_key())
+        self.command_as(method, path, body, &self.key())
     }
 
     /// A command under a key, sent again once if the connection breaks: the key makes that safe.
@@ -82,14 +107,15 @@ impl Client {
             Err(Failure::Broken(_)) => send(),
             answer => answer,
         }
+        .map_err(|failure| failure.with_key(key))
     }
 
     pub(crate) fn upload(&self, path: &str, csv: &[u8]) -> Result<Value, Failure> {
-        self.upload_as(path, csv, &fresh_key())
+        self.upload_as(path, csv, &self.key())
     }
 
     pub(crate) fn upload_as(&self, path: &str, csv: &[u8], key: &str) -> Result<Value, Failure> {
-        self.send("POST", path, Some(key), "text/csv", csv)
+        self.send("POST", path, Some(key), "text/csv", csv).map_err(|failure| failure.with_key(key))
     }
 
     fn send(

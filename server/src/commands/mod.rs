@@ -31,6 +31,7 @@ pub(crate) type Outcome = Result<(), String>;
 pub(crate) struct Context {
     config: Config,
     json: bool,
+    key: Option<String>,
     /// How this program was called, with the options that say which configuration is meant: what
     /// it prints can be typed.
     called_as: String,
@@ -48,11 +49,11 @@ impl Context {
         if let Some(data) = &args.data {
             config.data_directory = PathBuf::from(data);
         }
-        Ok(Context { config, json: args.json, called_as: called_as(args) })
+        Ok(Context { config, json: args.json, key: args.key.clone(), called_as: called_as(args) })
     }
 
     fn client(&self) -> Result<Client, String> {
-        Client::of(&self.config)
+        Ok(Client::of(&self.config)?.with_key(self.key.clone()))
     }
 
     /// Prints an answer: as it came, or in a form for people.

@@ -1,10 +1,12 @@
 //! `run` and `check`.
 
+use std::future::Future;
 use std::io::IsTerminal as _;
 use std::path::Path;
 
 use config::{Config, LogFormat};
-use store::directory::{DirectoryStore, digest_secret};
+use store::DataDir;
+use store::directory::{ChangeError, DirectoryStore, digest_secret};
 use tracing_subscriber::EnvFilter;
 
 use super::{Context, Outcome, demo};
@@ -54,7 +56,7 @@ pub(super) fn check(context: &Context, file: Option<&Path>) -> Outcome {
         println!("{transport:<15} {}{}", listener.address, advertised.unwrap_or_default());
     }
     println!("api             {}", config.api.address);
-    look_before_start(config)
+    look_without_starting(config)
 }
 
 fn start_log(config: &Config) -> Outcome {
@@ -90,58 +92,179 @@ fn make_private(directory: &Path) -> Outcome {
 }
 
 /// Refuses what would be a mistake to run: hashes over another realm, guessable passwords that
-/// others can reach.
+/// others can reach. Nothing is touched before the data directory is ours alone.
 fn look_before_start(config: &Config) -> Outcome {
-    let database = store::DataPaths::new(&config.data_directory).database();
-    if !database.exists() {
-        return Ok(());
-    }
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| error.to_string())?;
-    runtime.block_on(async {
+    let data = DataDir::open(&config.data_directory).map_err(|error| error.to_string())?;
+    let database = data.paths().database();
+    block_on(async {
         let fail = |error: &dyn std::fmt::Display| format!("{}: {error}", database.display());
         let pool = store::open_database(&database).await.map_err(|error| fail(&error))?;
         pool.close().await;
         let store = DirectoryStore::open(&database).await.map_err(|error| fail(&error))?;
-        let subscribers = store.subscribers().await.map_err(|error| fail(&error))?;
-        check_realm(&store, &config.realm, subscribers.is_empty()).await?;
-        if config.is_loopback_only() {
-            return Ok(());
-        }
-        for subscriber in &subscribers {
-            let username = subscriber.username.as_str();
-            let guesses = GUESSES.iter().copied().chain([username]);
-            for guess in guesses {
-                if digest_secret(username, &config.realm, guess) == subscriber.secret {
-                    return Err(format!(
-                        "subscriber {username} has a password that everyone would guess, and a \
-                         listener is not on loopback; remove the subscriber and add it again, or \
-                         listen on 127.0.0.1 only"
-                    ));
-                }
-            }
+        if look(&store, config).await? {
+            let write = async {
+                let mut change = store.begin().await?;
+                change.set_setting(REALM, &config.realm).await?;
+                change.commit().await
+            };
+            write.await.map_err(|error| fail(&error))?;
         }
         Ok(())
     })
 }
 
-async fn check_realm(store: &DirectoryStore, realm: &str, has_no_subscribers: bool) -> Outcome {
-    let known = store.setting(REALM).await.map_err(|error| error.to_string())?;
-    match known {
-        Some(known) if known == realm => Ok(()),
-        Some(known) if !has_no_subscribers => Err(format!(
+/// The same for `check`: it reads what there is, also while a switch runs, and changes nothing.
+fn look_without_starting(config: &Config) -> Outcome {
+    check_writable(&config.data_directory)?;
+    let database = store::DataPaths::new(&config.data_directory).database();
+    // Before the first start there is none, or an empty one.
+    if std::fs::metadata(&database).map_or(0, |file| file.len()) == 0 {
+        return Ok(());
+    }
+    block_on(async {
+        let store = DirectoryStore::open_read_only(&database).await;
+        let store = store.map_err(|error| format!("{}: {error}", database.display()))?;
+        look(&store, config).await.map(|_| ())
+    })
+}
+
+/// Whether the data directory is there and can be written, or can be made.
+fn check_writable(directory: &Path) -> Outcome {
+    use nix::unistd::{AccessFlags, access};
+    let absolute = std::path::absolute(directory).map_err(|error| error.to_string())?;
+    let there = absolute.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
+    if !there.is_dir() {
+        return Err(format!(
+            "data_directory = {}: {} is a file; name a directory",
+            directory.display(),
+            there.display()
+        ));
+    }
+    access(there, AccessFlags::W_OK | AccessFlags::X_OK).map_err(|error| {
+        let directory = directory.display();
+        let there = there.display();
+        format!(
+            "data_directory = {directory}: {there} cannot be written ({}); let this user write it, \
+             or name another",
+            error.desc()
+        )
+    })
+}
+
+fn block_on(look: impl Future<Output = Outcome>) -> Outcome {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| error.to_string())?
+        .block_on(look)
+}
+
+/// Whether the realm is still to be written down.
+async fn look(store: &DirectoryStore, config: &Config) -> Result<bool, String> {
+    let fail = |error: ChangeError| error.to_string();
+    let subscribers = store.subscribers().await.map_err(fail)?;
+    let trunks = store.trunks().await.map_err(fail)?;
+    let ours = subscribers.iter().map(|s| ("subscriber", s.username.as_str(), &s.secret));
+    let theirs = trunks.iter().filter_map(|t| t.ingress.as_ref());
+    let theirs = theirs.map(|(username, secret)| ("trunk user", username.as_str(), secret));
+    let secrets: Vec<_> = ours.chain(theirs).collect();
+    let realm = &config.realm;
+    let known = store.setting(REALM).await.map_err(fail)?;
+    let is_new = known.as_ref() != Some(realm);
+    if let Some(known) = known.filter(|_| is_new && !secrets.is_empty()) {
+        return Err(format!(
             "realm = {realm:?}: the passwords in the data directory are hashed over the realm \
-             {known:?}; set it back, or remove all subscribers"
-        )),
-        _ => {
-            let write = async {
-                let mut change = store.begin().await?;
-                change.set_setting(REALM, realm).await?;
-                change.commit().await
-            };
-            write.await.map_err(|error| error.to_string())
+             {known:?}; set it back, or remove all subscribers and the trunks' ingress passwords"
+        ));
+    }
+    if !config.is_loopback_only() {
+        for (kind, username, secret) in secrets {
+            let mut guesses = GUESSES.iter().copied().chain([username]);
+            if guesses.any(|guess| digest_secret(username, realm, guess) == *secret) {
+                return Err(format!(
+                    "{kind} {username} has a password that everyone would guess, and a listener \
+                     is not on loopback; start it with listeners on 127.0.0.1 only, give it \
+                     another password (a subscriber is removed and added again), and start anew"
+                ));
+            }
         }
+    }
+    Ok(is_new)
+}
+
+#[cfg(test)]
+mod tests {
+    use store::directory::{Account, BillingKind, Trunk};
+    use vocabulary::Utc;
+
+    use super::*;
+
+    fn config(directory: &Path) -> Config {
+        let data_directory = directory.to_owned();
+        let mut config = Config { data_directory, ..Config::default() };
+        for listener in &mut config.listeners {
+            listener.address.set_ip([0, 0, 0, 0].into());
+        }
+        config
+    }
+
+    /// A trunk that proves itself with this password.
+    fn with_trunk(config: &Config, username: &str, password: &str) {
+        let database = store::DataPaths::new(&config.data_directory).database();
+        let secret = digest_secret(username, &config.realm, password);
+        block_on(async {
+            store::open_database(&database).await.unwrap().close().await;
+            let store = DirectoryStore::open(&database).await.unwrap();
+            let mut change = store.begin().await.unwrap();
+            let account = Account::new("acme", BillingKind::Postpaid, "EUR", Utc(0));
+            let account = change.add_account(account).await.unwrap();
+            let mut trunk = Trunk::new("acme", account.id, Utc(0));
+            trunk.ingress = Some((username.to_owned(), secret));
+            change.add_trunk(trunk).await.unwrap();
+            change.commit().await.unwrap();
+            Ok(())
+        })
+        .unwrap();
+    }
+
+    #[test]
+    fn a_trunks_guessable_password_is_refused_like_a_phones() {
+        let directory = tempfile::tempdir().unwrap();
+        let config = config(directory.path());
+        with_trunk(&config, "acme", "acme");
+        for look in [look_before_start, look_without_starting] {
+            let refused = look(&config).unwrap_err();
+            assert!(refused.starts_with("trunk user acme has a password"), "{refused}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_touched_while_another_process_has_the_directory() {
+        let directory = tempfile::tempdir().unwrap();
+        let config = config(directory.path());
+        let held = DataDir::open(directory.path()).unwrap();
+        let refused = look_before_start(&config).unwrap_err();
+        assert!(refused.contains("in use by another process"), "{refused}");
+        assert!(!held.paths().database().exists());
+        drop(held);
+        look_before_start(&config).unwrap();
+        // Another realm is written down by `run` alone, and only while there are no passwords.
+        let other = Config { realm: "elsewhere.example".into(), ..config.clone() };
+        look_without_starting(&other).unwrap();
+        with_trunk(&config, "acme", "9f8e7d6c5b");
+        look_without_starting(&config).unwrap();
+        let refused = look_without_starting(&other).unwrap_err();
+        assert!(refused.contains("over the realm \"tandem\""), "{refused}");
+    }
+
+    #[test]
+    fn a_data_directory_that_cannot_be_made_is_said() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        let refused = look_without_starting(&config(&file.join("below"))).unwrap_err();
+        assert!(refused.ends_with("is a file; name a directory"), "{refused}");
+        look_without_starting(&config(&directory.path().join("new/below"))).unwrap();
+        assert!(!directory.path().join("new").exists());
     }
 }
