@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use vocabulary::{
-    AccountId, AuthorizeRequest, CallKind, Candidate, DecisionLine, Refused, Skipped,
+    AccountId, AuthorizeRequest, CallKind, Candidate, DecisionLine, Refused, Skipped, Utc,
 };
 
 use crate::call_state::CarrierRate;
@@ -68,7 +68,8 @@ pub(crate) fn call_terms(
         if carriers.is_empty() {
             return Err(Refused::NoCarrier(no_carrier(&skipped)));
         }
-        decisions.extend(carriers.iter().map(|carrier| carrier_line(settings, carrier)));
+        decisions
+            .extend(carriers.iter().map(|carrier| carrier_line(settings, carrier, request.at)));
     }
     Ok(CallTerms { rate, carriers, skipped, decisions })
 }
@@ -119,13 +120,14 @@ fn rate_sentence(request: &AuthorizeRequest, applied: &AppliedRate) -> String {
     format!("{found}: {} {} a minute, {first}/{next}{fee}.", rate.price, applied.currency)
 }
 
-fn cost_at_typical_talk(settings: &CreditSettings, carrier: &CarrierRate) -> Money {
+/// As if it were answered as it comes in.
+fn cost_at_typical_talk(settings: &CreditSettings, carrier: &CarrierRate, at: Utc) -> Money {
     let talk = Duration::from_secs(settings.typical_talk_seconds.into());
-    price(&carrier.rate, Talk::Answered(talk)).unwrap_or(Money(i64::MAX))
+    price(&carrier.rate, &Talk::answered(at, talk)).unwrap_or(Money(i64::MAX))
 }
 
-fn carrier_line(settings: &CreditSettings, carrier: &CarrierRate) -> DecisionLine {
-    let cost = cost_at_typical_talk(settings, carrier);
+fn carrier_line(settings: &CreditSettings, carrier: &CarrierRate, at: Utc) -> DecisionLine {
+    let cost = cost_at_typical_talk(settings, carrier, at);
     let sentence = format!(
         "Trunk {} of carrier {} costs {cost} {} for {} s.",
         carrier.trunk, carrier.account, carrier.rate.currency, settings.typical_talk_seconds
@@ -161,7 +163,7 @@ fn order_carriers(
         match carrier_rate(ledger, book, request, candidate) {
             Ok(carrier) => {
                 let is_foreign = carrier.rate.currency.code() != currency.code();
-                let cost = cost_at_typical_talk(settings, &carrier);
+                let cost = cost_at_typical_talk(settings, &carrier, request.at);
                 found.push(((candidate.priority, is_foreign, cost), carrier));
             }
             Err((code, why)) => {
@@ -209,8 +211,9 @@ fn carrier_rate(
 }
 
 /// The purse of a call that is about to open.
-pub(crate) fn opening_purse(view: &AccountView) -> Purse {
+pub(crate) fn opening_purse(view: &AccountView, at: Utc) -> Purse {
     Purse {
+        at,
         reserved: Money::ZERO,
         available: view.available(),
         calls: view.open_reservations.saturating_add(1),
@@ -218,9 +221,14 @@ pub(crate) fn opening_purse(view: &AccountView) -> Purse {
 }
 
 /// The refusal of a call whose first slice does not fit.
-pub(crate) fn insufficient(rate: &AppliedRate, account: AccountId, view: &AccountView) -> Refused {
-    let floor = Talk::Answered(Duration::from_secs(floor_seconds(rate).into()));
-    let needed = price(rate, floor).unwrap_or(Money(i64::MAX));
+pub(crate) fn insufficient(
+    rate: &AppliedRate,
+    at: Utc,
+    account: AccountId,
+    view: &AccountView,
+) -> Refused {
+    let floor = Talk::answered(at, Duration::from_secs(floor_seconds(rate, at).into()));
+    let needed = price(rate, &floor).unwrap_or(Money(i64::MAX));
     let sentence = format!(
         "Account {account} has {} {} available; connect fee and first increment cost {needed}.",
         view.available(),

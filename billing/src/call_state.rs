@@ -10,7 +10,7 @@ use crate::ledger::{ReservationId, ReservationState};
 use crate::rating::AppliedRate;
 
 /// What a carrier takes for the call, fixed when the call came in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CarrierRate {
     /// The trunk.
     pub trunk: TrunkId,

@@ -66,7 +66,7 @@ pub struct Cdr {
 }
 
 /// The money of one leg: a charge on an ingress leg, a cost on an egress leg.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CdrCharge {
     /// How much.
     pub amount: Money,

@@ -47,6 +47,8 @@ enum Egress {
 #[derive(Debug)]
 struct CallState {
     account: AccountId,
+    /// When the call was answered; while it rings, when it came in.
+    at: Utc,
     rate: AppliedRate,
     egress: Egress,
     reserved: Money,
@@ -157,12 +159,12 @@ impl CreditControl {
         let (account, id) = (request.account, ReservationId { call: request.call, leg: 0 });
         let mut locked = self.ledger.lock(&[account]);
         let view = locked.account(account).ok_or_else(|| gone(account))?;
-        let slice = slices::first(&self.settings, &rate, opening_purse(&view))
-            .ok_or_else(|| insufficient(&rate, account, &view))?;
+        let slice = slices::first(&self.settings, &rate, opening_purse(&view, request.at))
+            .ok_or_else(|| insufficient(&rate, request.at, account, &view))?;
         match locked.reserve(id, 0, account, slice.amount, NEVER) {
             Ok(_) => {}
             Err(LedgerError::ExceedsAvailable { .. }) => {
-                return Err(insufficient(&rate, account, &view));
+                return Err(insufficient(&rate, request.at, account, &view));
             }
             Err(why) => return Err(refused_by_ledger(account, why)),
         }
@@ -173,6 +175,7 @@ impl CreditControl {
         let egress = carriers.iter().map(|carrier| carrier.trunk).collect();
         let state = CallState {
             account,
+            at: request.at,
             rate,
             egress: match request.kind {
                 CallKind::Local => Egress::Local,
@@ -236,9 +239,10 @@ impl CreditControl {
         let Some(state) = self.calls.get_mut(&call) else {
             return self.journal.append(&Record::Answered { call, at, trunk, carrier: None });
         };
-        let carrier = trunk.and_then(|trunk| state.carrier(trunk)).copied();
-        if let Some(carrier) = carrier {
-            state.egress = Egress::Carrier(carrier);
+        state.at = at;
+        let carrier = trunk.and_then(|trunk| state.carrier(trunk)).cloned();
+        if let Some(carrier) = &carrier {
+            state.egress = Egress::Carrier(carrier.clone());
         }
         let _locked = self.ledger.lock(&[state.account]);
         self.journal.append(&Record::Answered { call, at, trunk, carrier })
@@ -271,7 +275,12 @@ impl CreditControl {
         let ingress = facts.legs.iter().find(|leg| leg.direction == Direction::Ingress);
         // Talk beyond the grant is never counted: a timer may fire late.
         let is_answered = !talked.is_zero() || ingress.is_some_and(|leg| leg.answered_at.is_some());
-        let talk = if is_answered { Talk::Answered(talked.min(granted)) } else { Talk::Unanswered };
+        // What was reserved was priced from this moment, so the charge is too.
+        let answered_at = state.at;
+        let talk = match is_answered {
+            true => Talk::answered(answered_at, talked.min(granted)),
+            false => Talk::Unanswered,
+        };
         let payer = Payer { account: state.account, rate: &state.rate, talk };
         let paid_leg = answered_by.and_then(|trunk| {
             let is_it = |leg: &&vocabulary::LegFacts| {
@@ -283,14 +292,16 @@ impl CreditControl {
         });
         let paid = paid_leg.and_then(|leg| {
             let carrier = state.carrier(leg.trunk?)?;
-            Some(Paid { leg: leg.index, carrier, talk: Talk::Answered(leg.talked.min(granted)) })
+            let talk = Talk::answered(answered_at, leg.talked.min(granted));
+            Some(Paid { leg: leg.index, carrier, talk })
         });
         let settled = settle(call, now.utc, Some(&payer), paid.as_ref());
         let charge = settled.charge_posting.clone();
         let cost = settled.cost_posting.clone();
         let cost_leg = paid.as_ref().map(|paid| paid.leg);
         let carrier = paid.as_ref().map_or(state.account, |paid| paid.carrier.account);
-        let cdrs = cdrs(facts, settled, cost_leg, Some(granted));
+        let priced = Some((granted, answered_at));
+        let cdrs = cdrs(facts, settled, cost_leg, priced);
         let postings = charge.into_iter().chain(cost).collect::<Vec<_>>();
 
         let mut locked = self.ledger.lock(&[state.account, carrier]);
@@ -308,9 +319,9 @@ impl CreditControl {
 /// One CDR a leg; the decisions and the price line by line on the first.
 fn cdrs(
     mut facts: CallFacts,
-    settled: Settled,
+    mut settled: Settled,
     cost_leg: Option<u8>,
-    granted: Option<Duration>,
+    priced: Option<(Duration, Utc)>,
 ) -> Vec<Cdr> {
     let decisions = std::mem::take(&mut facts.decisions);
     let mut lines: Vec<CdrLine> = decisions.into_iter().map(CdrLine::from).collect();
@@ -318,12 +329,14 @@ fn cdrs(
     let legs = std::mem::take(&mut facts.legs);
     let mut cdrs: Vec<Cdr> = legs.into_iter().map(|leg| Cdr::of_leg(&facts, leg)).collect();
     for cdr in &mut cdrs {
-        if let Some(granted) = granted {
+        if let Some((granted, answered_at)) = priced {
             cdr.talked = cdr.talked.min(granted);
+            // The moment that was priced from, so that the CDR is priced the same again.
+            cdr.answered_at = cdr.answered_at.map(|_| answered_at);
         }
         match cdr.direction {
-            Direction::Ingress => cdr.charge = settled.charge,
-            Direction::Egress if Some(cdr.leg) == cost_leg => cdr.charge = settled.cost,
+            Direction::Ingress => cdr.charge = settled.charge.take(),
+            Direction::Egress if Some(cdr.leg) == cost_leg => cdr.charge = settled.cost.take(),
             Direction::Egress => {}
         }
     }
@@ -339,6 +352,7 @@ fn next_slice(settings: &CreditSettings, state: &CallState, view: &AccountView) 
         return None;
     }
     let purse = Purse {
+        at: state.at,
         reserved: state.reserved,
         available: view.available(),
         calls: view.open_reservations,
@@ -376,7 +390,7 @@ fn opened(request: &AuthorizeRequest, rate: &AppliedRate, slice: &Slice) -> Open
         cld: request.cld,
         cli: request.cli,
         at: request.at,
-        rate: *rate,
+        rate: rate.clone(),
         granted: Duration::from_secs(slice.total_seconds.into()),
         is_final: slice.is_final,
         reserved: slice.amount,

@@ -35,10 +35,10 @@ pub use money::{Currency, Money, MoneyError};
 pub use op_id::OpId;
 pub use quote::{Quote, quote};
 pub use rating::{
-    AccountTariff, AppliedRate, Charge, ChargeLine, DurationRounding, GroupTerms, MoneyMode,
-    MoneyRounding, Price, PriceError, RATE_GROUP_NONE, Rate, RateBook, RateBookBuilder,
+    AccountTariff, Answered, AppliedRate, Charge, ChargeLine, DurationRounding, GroupTerms,
+    MoneyMode, MoneyRounding, Price, PriceError, RATE_GROUP_NONE, Rate, RateBook, RateBookBuilder,
     RateBookError, RateError, RateGroup, RateGroupBuilder, RateGroupId, RateRow, RateVersion,
-    RowError, Talk, explain, max_talk, price,
+    RowError, Talk, explain, max_talk, price, whole_seconds,
 };
 pub use recovery::Recovery;
 pub use slices::CreditSettings;

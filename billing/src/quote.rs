@@ -44,20 +44,21 @@ pub fn quote(
     let CallTerms { rate, carriers, skipped, mut decisions } =
         call_terms(ledger, book, settings, request)?;
     let view = crate::authorize::active(ledger, request.account)?;
-    let slice = slices::first(settings, &rate, opening_purse(&view))
-        .ok_or_else(|| insufficient(&rate, request.account, &view))?;
+    let slice = slices::first(settings, &rate, opening_purse(&view, request.at))
+        .ok_or_else(|| insufficient(&rate, request.at, request.account, &view))?;
     decisions.push(reserved_line(request.account, &slice, rate.currency));
-    let longest = max_talk(&rate, view.available(), LONGEST_TALK_SECONDS).unwrap_or(0);
-    let talk = Talk::Answered(talk);
+    let longest =
+        max_talk(&rate, request.at, view.available(), 0, LONGEST_TALK_SECONDS).unwrap_or(0);
+    let talk = Talk::answered(request.at, talk);
     Ok(Quote {
+        charge: explain(&rate, &talk),
         rate,
         grant: Grant {
             talk_time: Duration::from_secs(slice.total_seconds.into()),
             is_final: slice.is_final,
         },
         longest_talk: Duration::from_secs(longest.into()),
-        charge: explain(&rate, talk),
-        costs: carriers.iter().map(|c| (c.trunk, explain(&c.rate, talk))).collect(),
+        costs: carriers.iter().map(|c| (c.trunk, explain(&c.rate, &talk))).collect(),
         skipped,
         decisions,
     })

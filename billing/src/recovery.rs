@@ -75,7 +75,7 @@ impl<'a> Recovery<'a> {
                 {
                     open.answered_at = Some(*at);
                     open.answered_by = *trunk;
-                    open.carrier = *carrier;
+                    open.carrier = carrier.clone();
                 }
             }
             Record::Ended(ended) => self.ended(ended, is_new),
@@ -139,7 +139,7 @@ impl<'a> Recovery<'a> {
         let began = call.answered_at.unwrap_or(call.at);
         let ended_at = self.alive_at.unwrap_or(began).max(began);
         let talked = call.answered_at.map(|at| ended_at.since(at).min(call.granted));
-        let talk = talked.map_or(Talk::Unanswered, Talk::Answered);
+        let talk = talked.map_or(Talk::Unanswered, |talked| Talk::answered(began, talked));
         let payer = Payer { account: call.account, rate: &call.rate, talk };
         let paid = match (&call.carrier, talked) {
             (Some(carrier), Some(_)) => Some(Paid { leg: 1, carrier, talk }),
@@ -183,7 +183,7 @@ fn lost_leg(call: &OpenCall, direction: Direction, ended_at: Utc, talked: Durati
     let is_ingress = direction == Direction::Ingress;
     let account = match direction {
         Direction::Ingress => Some(call.account),
-        Direction::Egress => call.carrier.map(|carrier| carrier.account),
+        Direction::Egress => call.carrier.as_ref().map(|carrier| carrier.account),
     };
     let origin = is_ingress.then_some(&call.origin);
     let cli = || call.cli.map(|cli| cli.as_str().to_owned()).unwrap_or_default();

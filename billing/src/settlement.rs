@@ -42,13 +42,13 @@ pub(crate) fn settle(
 ) -> Settled {
     let mut settled = Settled::default();
     if let Some(payer) = payer
-        && let Some(charge) = priced("charge", payer.rate, payer.talk, &mut settled.lines)
+        && let Some(charge) = priced("charge", payer.rate, &payer.talk, &mut settled.lines)
     {
         settled.charge_posting = posting(call, at, &charge, Side::Charge(payer.account));
         settled.charge = Some(charge);
     }
     if let Some(Paid { leg, carrier, talk }) = paid
-        && let Some(cost) = priced("cost", &carrier.rate, *talk, &mut settled.lines)
+        && let Some(cost) = priced("cost", &carrier.rate, talk, &mut settled.lines)
     {
         settled.cost_posting = posting(call, at, &cost, Side::Cost(*leg, carrier.account));
         settled.cost = Some(cost);
@@ -59,7 +59,7 @@ pub(crate) fn settle(
 fn priced(
     side: &'static str,
     rate: &AppliedRate,
-    talk: Talk,
+    talk: &Talk,
     lines: &mut Vec<CdrLine>,
 ) -> Option<CdrCharge> {
     let is_charge = side == "charge";
@@ -73,7 +73,7 @@ fn priced(
             }));
             let Talk::Answered(_) = talk else { return None };
             let (amount, billed_seconds) = (charge.amount, charge.billed_seconds);
-            Some(CdrCharge { amount, billed_seconds, applied: *rate })
+            Some(CdrCharge { amount, billed_seconds, applied: rate.clone() })
         }
         Err(why) => {
             let code = if is_charge { "charge_failed" } else { "cost_failed" };

@@ -7,8 +7,10 @@
 
 use std::time::Duration;
 
+use vocabulary::Utc;
+
 use crate::Money;
-use crate::rating::{AppliedRate, Talk, max_talk, price};
+use crate::rating::{AppliedRate, Talk, max_talk, price, whole_seconds};
 
 /// How credit control reserves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +50,8 @@ pub(crate) struct Slice {
 /// The money there is for a slice.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Purse {
+    /// When the call was answered; while it rings, when it came in.
+    pub(crate) at: Utc,
     /// Held for this call already.
     pub(crate) reserved: Money,
     /// What the account may still spend.
@@ -61,15 +65,15 @@ const SECONDS_MAX: u32 = i32::MAX as u32;
 
 /// The least grant that a call may start with: past grace and free seconds, so that there is money
 /// for the connect fee and the first increment.
-pub(crate) fn floor_seconds(rate: &AppliedRate) -> u32 {
-    whole(rate, rate.rate.grace_seconds.max(rate.rate.free_seconds) + 1)
+pub(crate) fn floor_seconds(rate: &AppliedRate, at: Utc) -> u32 {
+    whole(rate, at, rate.rate.grace_seconds.max(rate.rate.free_seconds) + 1)
 }
 
 /// The first slice, or `None` if the connect fee and the first increment cannot be paid.
 pub(crate) fn first(settings: &CreditSettings, rate: &AppliedRate, purse: Purse) -> Option<Slice> {
-    let floor = floor_seconds(rate);
-    let wanted = whole(rate, settings.first_slice_seconds.max(floor));
-    let least = whole(rate, settings.shortest_slice_seconds.max(floor)).min(wanted);
+    let floor = floor_seconds(rate, purse.at);
+    let wanted = whole(rate, purse.at, settings.first_slice_seconds.max(floor));
+    let least = whole(rate, purse.at, settings.shortest_slice_seconds.max(floor)).min(wanted);
     choose(rate, purse, wanted, least).filter(|slice| slice.total_seconds >= floor)
 }
 
@@ -83,26 +87,26 @@ pub(crate) fn next(
 ) -> Option<Slice> {
     let doubled = u64::from(settings.first_slice_seconds) << u32::from(slice + 1).min(31);
     let length = doubled.clamp(1, settings.longest_slice_seconds.max(1).into()) as u32;
-    let wanted = whole(rate, granted_seconds.saturating_add(length).min(SECONDS_MAX));
+    let wanted = whole(rate, purse.at, granted_seconds.saturating_add(length).min(SECONDS_MAX));
     let shortest = settings.shortest_slice_seconds.clamp(1, length);
-    let least = whole(rate, granted_seconds.saturating_add(shortest).min(SECONDS_MAX));
+    let least = whole(rate, purse.at, granted_seconds.saturating_add(shortest).min(SECONDS_MAX));
     choose(rate, purse, wanted, least).filter(|slice| slice.total_seconds > granted_seconds)
 }
 
 fn choose(rate: &AppliedRate, purse: Purse, wanted: u32, least: u32) -> Option<Slice> {
-    let Purse { reserved, available, calls } = purse;
+    let Purse { at, reserved, available, calls } = purse;
     if available.is_negative() {
         return None;
     }
     let share = Money(available.0 / i64::from(calls.max(1)));
     let cost = |seconds: u32| {
-        let total = price(rate, Talk::Answered(Duration::from_secs(seconds.into()))).ok()?;
+        let total = price(rate, &Talk::answered(at, Duration::from_secs(seconds.into()))).ok()?;
         total.checked_sub(reserved).ok()
     };
     let affordable = |seconds: u32, money: Money| cost(seconds).is_some_and(|cost| cost <= money);
     let within = |money: Money, limit: u32| {
         let budget = reserved.checked_add(money).unwrap_or(Money(i64::MAX));
-        max_talk(rate, budget, limit).unwrap_or(0)
+        max_talk(rate, at, budget, 0, limit).unwrap_or(0)
     };
     let total_seconds = if affordable(wanted, share) {
         wanted
@@ -117,7 +121,7 @@ fn choose(rate: &AppliedRate, purse: Purse, wanted: u32, least: u32) -> Option<S
         }
     };
     let amount = cost(total_seconds)?;
-    let one_more = whole(rate, total_seconds.saturating_add(1));
+    let one_more = whole(rate, at, total_seconds.saturating_add(1));
     let left = available.checked_sub(amount).ok()?;
     let is_final = match cost(one_more) {
         Some(cost) => Money(cost.0 - amount.0) > left,
@@ -126,17 +130,8 @@ fn choose(rate: &AppliedRate, purse: Purse, wanted: u32, least: u32) -> Option<S
     (!left.is_negative()).then_some(Slice { total_seconds, amount, is_final })
 }
 
-/// The end of the increment that `seconds` is in.
-fn whole(rate: &AppliedRate, seconds: u32) -> u32 {
-    let rate = &rate.rate;
-    let billable = seconds.saturating_sub(rate.free_seconds);
-    if billable == 0 {
-        return seconds;
-    }
-    let billable = billable.max(rate.minimum_seconds);
-    let beyond = billable.saturating_sub(rate.first_increment);
-    let next = beyond.div_ceil(rate.next_increment).saturating_mul(rate.next_increment);
-    rate.free_seconds.saturating_add(rate.first_increment).saturating_add(next).min(SECONDS_MAX)
+fn whole(rate: &AppliedRate, at: Utc, seconds: u32) -> u32 {
+    whole_seconds(rate, at, seconds, 0)
 }
 
 #[cfg(test)]
@@ -146,7 +141,7 @@ mod tests {
     use crate::testing::applied;
 
     fn purse(reserved: i64, available: i64, calls: u32) -> Purse {
-        Purse { reserved: Money(reserved), available: Money(available), calls }
+        Purse { at: Utc(0), reserved: Money(reserved), available: Money(available), calls }
     }
 
     /// At 0.60 a minute, 0.01 a second.

@@ -80,7 +80,7 @@ fn any_open_call() -> impl Strategy<Value = OpenCall> {
             slice: grant.3,
             newest: Money(grant.4),
             answered_at: answer.0,
-            answered_by: answer.1.map(|carrier| carrier.trunk),
+            answered_by: answer.1.as_ref().map(|carrier| carrier.trunk),
             carrier: answer.1,
             origin: vocabulary::Origin {
                 subscriber: Some(SubscriberId(ids.0)),

@@ -143,7 +143,7 @@ fn counters(ledger: &Ledger) -> Vec<Counters> {
 
 /// The money of each leg.
 fn charges(ended: &Ended) -> Vec<Option<CdrCharge>> {
-    ended.cdrs.iter().map(|cdr| cdr.charge).collect()
+    ended.cdrs.iter().map(|cdr| cdr.charge.clone()).collect()
 }
 
 fn amounts(ended: &Ended) -> Vec<(OpId, AccountId, AccountId, Money)> {
@@ -283,11 +283,11 @@ fn a_lost_call_ends_at_the_last_heartbeat() {
     let cdr = &ended[0].cdrs[0];
     assert_eq!((cdr.cause.as_ref(), cdr.talked), ("node_lost", Duration::from_secs(7)));
     // The fee and twelve seconds.
-    assert_eq!(cdr.charge.unwrap().amount.to_string(), "0.220000");
+    assert_eq!(cdr.charge.as_ref().unwrap().amount.to_string(), "0.220000");
     assert_eq!(
         (ended[0].cdrs[1].trunk, ended[0].cdrs[1].account),
         (Some(CHEAP_TRUNK), Some(CHEAP))
     );
-    assert_eq!((ended[1].cdrs.len(), ended[1].cdrs[0].charge), (1, None));
+    assert_eq!((ended[1].cdrs.len(), ended[1].cdrs[0].charge.clone()), (1, None));
     assert_eq!(ended[1].cdrs[0].sip_status, 503);
 }

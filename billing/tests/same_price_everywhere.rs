@@ -51,11 +51,15 @@ fn play(
     assert!(!world.ledger.account(CUSTOMER).unwrap().available().is_negative());
     let (_, record) = world.journal.records().pop().unwrap();
     let Record::Ended(end) = record else { panic!("{record:?} is no end") };
-    let charge = end.cdrs[0].charge.unwrap();
+    let charge = end.cdrs[0].charge.clone().unwrap();
     let posted: i64 = end.postings.iter().filter(|p| p.debit == CUSTOMER).map(|p| p.amount.0).sum();
     assert_eq!(charge.amount.0, posted);
     // Priced again from its CDR.
-    let again = price(&charge.applied, Talk::Answered(end.cdrs[0].talked)).unwrap();
+    let again = price(
+        &charge.applied,
+        &Talk::answered(end.cdrs[0].answered_at.unwrap(), end.cdrs[0].talked),
+    )
+    .unwrap();
     assert_eq!(again, charge.amount);
     Some((charge.amount, counted))
 }

@@ -58,7 +58,7 @@ fn records(world: &World, debited: Money, found: &mut Vec<String>) {
         for cdr in &ended.cdrs {
             *legs.entry((cdr.call, cdr.leg)).or_default() += 1;
             if cdr.leg == 0 {
-                charges += cdr.charge.map_or(0, |charge| charge.amount.0);
+                charges += cdr.charge.as_ref().map_or(0, |charge| charge.amount.0);
                 if cdr.answered_at.is_some() {
                     *answered.entry(cdr.sip_call_id.clone()).or_default() += 1;
                 }

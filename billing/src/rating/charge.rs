@@ -7,6 +7,8 @@
 
 use std::time::Duration;
 
+use vocabulary::Utc;
+
 use super::{AppliedRate, DurationRounding, MoneyMode, MoneyRounding, Rate};
 use crate::{Money, MoneyError};
 
@@ -15,8 +17,27 @@ use crate::{Money, MoneyError};
 pub enum Talk {
     /// The call never got a 200.
     Unanswered,
-    /// It did, and lasted this long.
-    Answered(Duration),
+    /// It did.
+    Answered(Answered),
+}
+
+/// The talk of an answered call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answered {
+    /// The moment of the answer: periods of the day are looked up from here.
+    pub at: Utc,
+    /// How long it lasted.
+    pub lasted: Duration,
+    /// The seconds of bundles that the call may use, fixed when they were reserved: whole
+    /// increments of their bundles. Usually 0.
+    pub bundle_seconds: u32,
+}
+
+impl Talk {
+    /// An answered call without bundles.
+    pub fn answered(at: Utc, lasted: Duration) -> Talk {
+        Talk::Answered(Answered { at, lasted, bundle_seconds: 0 })
+    }
 }
 
 /// A price with its explanation.
@@ -24,8 +45,10 @@ pub enum Talk {
 pub struct Charge {
     /// What is to be paid.
     pub amount: Money,
-    /// The seconds that were billed, whole increments.
+    /// The seconds that were paid for with money, whole increments.
     pub billed_seconds: u32,
+    /// The seconds that bundles paid for, not more than the call had.
+    pub bundle_seconds: u32,
     /// One line a step that mattered, in order; the last is the total.
     pub lines: Vec<ChargeLine>,
 }
@@ -45,26 +68,33 @@ const SIXTIETH_NANOS_PER_MICRO: i128 = 60 * 1_000;
 const SECONDS_MAX: u64 = i32::MAX as u64;
 
 /// What this talk costs. Never decreases as the talk gets longer.
-pub fn price(applied: &AppliedRate, talk: Talk) -> Result<Money, MoneyError> {
+pub fn price(applied: &AppliedRate, talk: &Talk) -> Result<Money, MoneyError> {
     walk(applied, talk, &mut |_, _| {}).map(|(amount, _)| amount)
 }
 
 /// The price with each step as a sentence.
-pub fn explain(applied: &AppliedRate, talk: Talk) -> Result<Charge, MoneyError> {
+pub fn explain(applied: &AppliedRate, talk: &Talk) -> Result<Charge, MoneyError> {
     let mut lines = Vec::with_capacity(4);
     let mut note = |code, sentence: &dyn Fn() -> String| {
         lines.push(ChargeLine { code, sentence: sentence() });
     };
-    let (amount, billed_seconds) = walk(applied, talk, &mut note)?;
-    Ok(Charge { amount, billed_seconds, lines })
+    let (amount, Seconds { billed, from_bundles }) = walk(applied, talk, &mut note)?;
+    Ok(Charge { amount, billed_seconds: billed, bundle_seconds: from_bundles, lines })
 }
 
 /// The longest talk, in whole seconds up to `limit_seconds`, that costs no more than `balance`;
-/// `None` if not even an answer can be paid for. Exact: one increment more costs more.
-pub fn max_talk(applied: &AppliedRate, balance: Money, limit_seconds: u32) -> Option<u32> {
+/// `None` if not even an answer, at `at`, can be paid for. Exact: one increment more costs more.
+pub fn max_talk(
+    applied: &AppliedRate,
+    at: Utc,
+    balance: Money,
+    bundle_seconds: u32,
+    limit_seconds: u32,
+) -> Option<u32> {
     let fits = |seconds: u32| {
-        price(applied, Talk::Answered(Duration::from_secs(seconds.into())))
-            .is_ok_and(|amount| amount <= balance)
+        let lasted = Duration::from_secs(seconds.into());
+        let talk = Talk::Answered(Answered { at, lasted, bundle_seconds });
+        price(applied, &talk).is_ok_and(|amount| amount <= balance)
     };
     if !fits(0) {
         return None;
@@ -80,6 +110,21 @@ pub fn max_talk(applied: &AppliedRate, balance: Money, limit_seconds: u32) -> Op
         }
     }
     Some(known)
+}
+
+/// The end of the increment that this second of talk, counted from the answer, is in.
+pub fn whole_seconds(applied: &AppliedRate, _at: Utc, seconds: u32, bundle_seconds: u32) -> u32 {
+    let rate = &applied.rate;
+    let unpaid = rate.free_seconds.saturating_add(bundle_seconds);
+    let billable = seconds.saturating_sub(rate.free_seconds);
+    if billable == 0 {
+        return seconds;
+    }
+    let paid = billable.max(rate.minimum_seconds).saturating_sub(bundle_seconds);
+    if paid == 0 {
+        return seconds;
+    }
+    unpaid.saturating_add(whole_increments(rate, paid)).min(SECONDS_MAX as u32)
 }
 
 /// Whole seconds of a duration.
@@ -105,25 +150,33 @@ fn whole_increments(rate: &Rate, seconds: u32) -> u32 {
     rate.first_increment.saturating_add(next)
 }
 
+/// How the seconds of a call were paid for.
+#[derive(Clone, Copy, Default)]
+struct Seconds {
+    billed: u32,
+    from_bundles: u32,
+}
+
 type Note<'a> = dyn FnMut(&'static str, &dyn Fn() -> String) + 'a;
 
 fn walk(
     applied: &AppliedRate,
-    talk: Talk,
+    talk: &Talk,
     note: &mut Note<'_>,
-) -> Result<(Money, u32), MoneyError> {
+) -> Result<(Money, Seconds), MoneyError> {
     let rate = &applied.rate;
-    let Talk::Answered(duration) = talk else {
+    let Talk::Answered(talk) = talk else {
         note("unanswered", &|| "Not answered: nothing to pay.".to_owned());
-        return Ok((Money::ZERO, 0));
+        return Ok((Money::ZERO, Seconds::default()));
     };
-    let seconds = duration_seconds(duration, applied.duration_rounding);
+    let seconds = duration_seconds(talk.lasted, applied.duration_rounding);
     if rate.grace_seconds > 0 && seconds <= rate.grace_seconds {
         let limit = rate.grace_seconds;
         note("grace", &|| format!("{seconds} s is within the grace of {limit} s: free."));
-        return Ok((Money::ZERO, 0));
+        return Ok((Money::ZERO, Seconds::default()));
     }
-    let billed = billed_seconds(rate, seconds, note);
+    let paid_by = billed_seconds(rate, seconds, talk.bundle_seconds, note);
+    let billed = paid_by.billed;
     let fee = i128::from(rate.connect_fee.nanos()) * 60;
     if fee > 0 {
         note("connect_fee", &|| format!("Connect fee {}.", rate.connect_fee));
@@ -151,11 +204,11 @@ fn walk(
         };
         format!("Rounded {way} once to {decimals} decimals: {amount} {}.", applied.currency)
     });
-    Ok((amount, billed))
+    Ok((amount, paid_by))
 }
 
-/// Free seconds, minimum duration, increments.
-fn billed_seconds(rate: &Rate, seconds: u32, note: &mut Note<'_>) -> u32 {
+/// Free seconds, minimum duration, bundles, increments.
+fn billed_seconds(rate: &Rate, seconds: u32, bundles: u32, note: &mut Note<'_>) -> Seconds {
     let mut billable = seconds.saturating_sub(rate.free_seconds);
     if rate.free_seconds > 0 {
         let free = rate.free_seconds;
@@ -165,7 +218,11 @@ fn billed_seconds(rate: &Rate, seconds: u32, note: &mut Note<'_>) -> u32 {
         billable = rate.minimum_seconds;
         note("minimum_duration", &|| format!("At least {billable} s are billed."));
     }
-    whole_increments(rate, billable)
+    let from_bundles = billable.min(bundles);
+    if from_bundles > 0 {
+        note("bundle", &|| format!("{from_bundles} s are taken from bundles."));
+    }
+    Seconds { billed: whole_increments(rate, billable - from_bundles), from_bundles }
 }
 
 /// The only place where money is rounded.
@@ -196,17 +253,17 @@ mod tests {
     }
 
     fn seconds(seconds: u64) -> Talk {
-        Talk::Answered(Duration::from_secs(seconds))
+        Talk::answered(Utc(0), Duration::from_secs(seconds))
     }
 
     /// The rate, and for each talk time in seconds the seconds billed and the amount.
     #[track_caller]
     fn check(applied: &AppliedRate, expected: &[(u64, u32, &str)]) {
         for (talk, billed, amount) in expected {
-            let charge = explain(applied, seconds(*talk)).unwrap();
+            let charge = explain(applied, &seconds(*talk)).unwrap();
             let got = (charge.billed_seconds, charge.amount.to_string());
             assert_eq!(got, (*billed, (*amount).to_owned()), "{talk} s");
-            assert_eq!(price(applied, seconds(*talk)), Ok(charge.amount));
+            assert_eq!(price(applied, &seconds(*talk)), Ok(charge.amount));
         }
     }
 
@@ -250,9 +307,9 @@ mod tests {
         let mut rate = increments("0.012", 60, 60);
         rate.rate.connect_fee = price_of("0.05");
         check(&rate, &[(0, 0, "0.050000"), (1, 60, "0.062000"), (3600, 3600, "0.770000")]);
-        assert_eq!(price(&rate, Talk::Unanswered), Ok(Money::ZERO));
+        assert_eq!(price(&rate, &Talk::Unanswered), Ok(Money::ZERO));
         let codes: Vec<_> =
-            explain(&rate, seconds(61)).unwrap().lines.iter().map(|line| line.code).collect();
+            explain(&rate, &seconds(61)).unwrap().lines.iter().map(|line| line.code).collect();
         assert_eq!(codes, ["connect_fee", "time", "total"]);
     }
 
@@ -313,7 +370,7 @@ mod tests {
         for (mode, expected) in modes.into_iter().zip(expected) {
             let mut rate = increments(price, 1, 1);
             rate.money_rounding = MoneyRounding { mode, decimals };
-            let amount = super::price(&rate, seconds(talk)).unwrap();
+            let amount = super::price(&rate, &seconds(talk)).unwrap();
             assert_eq!(Ok(amount), expected.parse(), "{mode:?}");
         }
     }
@@ -333,14 +390,14 @@ mod tests {
     #[test]
     fn an_amount_that_cannot_be_held_is_an_error() {
         let rate = increments("1000000000", 1, 1);
-        let week = Talk::Answered(Duration::from_secs(604_800));
-        assert_eq!(price(&rate, week), Err(MoneyError::TooLarge));
+        let week = seconds(604_800);
+        assert_eq!(price(&rate, &week), Err(MoneyError::TooLarge));
     }
 
     #[test]
     fn the_longest_talk_is_what_the_balance_pays_for() {
         let longest = |price, balance: &str| {
-            max_talk(&increments(price, 1, 1), balance.parse().unwrap(), 86_400)
+            max_talk(&increments(price, 1, 1), Utc(0), balance.parse().unwrap(), 0, 86_400)
         };
         // Sippy's example (R15): 10 s at 6 a minute, 15 s at 4.
         assert_eq!(longest("6", "1"), Some(10));
@@ -349,14 +406,14 @@ mod tests {
         assert_eq!(longest("4", "-0.000001"), None);
         assert_eq!(longest("0", "0"), Some(86_400));
         assert_eq!(
-            max_talk(&increments("4", 1, 1), Money::units(1_000_000), u32::MAX),
+            max_talk(&increments("4", 1, 1), Utc(0), Money::units(1_000_000), 0, u32::MAX),
             Some(15_000_000)
         );
         let mut fee = increments("6", 60, 60);
         fee.rate.connect_fee = price_of("1");
-        assert_eq!(max_talk(&fee, Money(999_999), 86_400), None);
-        assert_eq!(max_talk(&fee, Money(6_999_999), 86_400), Some(0));
-        assert_eq!(max_talk(&fee, Money(7_000_000), 86_400), Some(60));
+        assert_eq!(max_talk(&fee, Utc(0), Money(999_999), 0, 86_400), None);
+        assert_eq!(max_talk(&fee, Utc(0), Money(6_999_999), 0, 86_400), Some(0));
+        assert_eq!(max_talk(&fee, Utc(0), Money(7_000_000), 0, 86_400), Some(60));
     }
 
     pub(crate) fn any_rate() -> impl Strategy<Value = AppliedRate> {
@@ -395,13 +452,13 @@ mod tests {
         ) {
             let balance = Money(balance);
             let limit = 10_000;
-            match max_talk(&rate, balance, limit) {
-                None => prop_assert!(price(&rate, seconds(0)).unwrap() > balance),
+            match max_talk(&rate, Utc(0), balance, 0, limit) {
+                None => prop_assert!(price(&rate, &seconds(0)).unwrap() > balance),
                 Some(longest) => {
-                    prop_assert!(price(&rate, seconds(longest.into())).unwrap() <= balance);
+                    prop_assert!(price(&rate, &seconds(longest.into())).unwrap() <= balance);
                     if longest < limit {
                         let one_more = longest + rate.rate.next_increment;
-                        prop_assert!(price(&rate, seconds(one_more.into())).unwrap() > balance);
+                        prop_assert!(price(&rate, &seconds(one_more.into())).unwrap() > balance);
                     }
                 }
             }
@@ -409,21 +466,21 @@ mod tests {
 
         #[test]
         fn a_longer_talk_never_costs_less(rate in any_rate(), a in 0..7_200_000_u64, b in 0..7_200_000_u64) {
-            let cost = |millis| price(&rate, Talk::Answered(Duration::from_millis(millis))).unwrap();
+            let cost = |millis| price(&rate, &Talk::answered(Utc(0), Duration::from_millis(millis))).unwrap();
             prop_assert!(cost(a.min(b)) <= cost(a.max(b)));
         }
 
         #[test]
         fn the_amount_is_off_by_less_than_one_step(rate in any_rate(), talk in 0..100_000_u64) {
             let exact = |rate: &AppliedRate| {
-                let billed = explain(rate, seconds(talk)).unwrap().billed_seconds;
+                let billed = explain(rate, &seconds(talk)).unwrap().billed_seconds;
                 i128::from(rate.rate.connect_fee.nanos()) * 60
                     + i128::from(rate.rate.price.nanos()) * i128::from(billed)
             };
             let mut rate = rate;
             rate.rate.minimum_charge = Price::ZERO;
             rate.rate.grace_seconds = 0;
-            let amount = i128::from(price(&rate, seconds(talk)).unwrap().0) * 60_000;
+            let amount = i128::from(price(&rate, &seconds(talk)).unwrap().0) * 60_000;
             let step = 60_000 * 10_i128.pow(6 - u32::from(rate.money_rounding.decimals));
             prop_assert!((amount - exact(&rate)).abs() < step);
             prop_assert_eq!(amount % step, 0);

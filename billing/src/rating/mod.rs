@@ -7,7 +7,7 @@ mod rate;
 mod rate_book;
 mod rate_group;
 
-pub use charge::{Charge, ChargeLine, Talk, explain, max_talk, price};
+pub use charge::{Answered, Charge, ChargeLine, Talk, explain, max_talk, price, whole_seconds};
 pub use price::{Price, PriceError};
 pub use rate::{
     AppliedRate, DurationRounding, MoneyMode, MoneyRounding, RATE_GROUP_NONE, Rate, RateError,

@@ -5,9 +5,10 @@ use std::str::FromStr;
 
 use rust_decimal::Decimal;
 
-/// A non-negative price in units of the rate group's currency: per minute, or per call for a fee.
+/// A non-negative price in units of the rate group's currency: per unit of time (a minute unless
+/// the rate says otherwise), or per call for a fee. Held in billionths.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct Price(Decimal);
+pub struct Price(i64);
 
 const DECIMALS_MAX: u32 = 9;
 const UNITS_MAX: i64 = 1_000_000_000;
@@ -32,7 +33,7 @@ pub enum PriceError {
 
 impl Price {
     /// Free.
-    pub const ZERO: Price = Price(Decimal::ZERO);
+    pub const ZERO: Price = Price(0);
 
     /// Checks the limits; trailing zeros do not count as decimals.
     pub fn new(decimal: Decimal) -> Result<Price, PriceError> {
@@ -46,30 +47,29 @@ impl Price {
         if decimal > Decimal::from(UNITS_MAX) {
             return Err(PriceError::TooLarge(decimal.to_string()));
         }
-        Ok(Price(decimal))
+        let factor = 10_i128.pow(DECIMALS_MAX - decimal.scale());
+        let nanos = decimal.mantissa() * factor;
+        Ok(Price(i64::try_from(nanos).expect("bounded by UNITS_MAX")))
     }
 
     /// From billionths of a unit; the journal's and the database's form.
     pub fn from_nanos(nanos: i64) -> Option<Price> {
-        (0..=UNITS_MAX * NANOS_PER_UNIT)
-            .contains(&nanos)
-            .then(|| Price(Decimal::new(nanos, DECIMALS_MAX).normalize()))
+        (0..=UNITS_MAX * NANOS_PER_UNIT).contains(&nanos).then_some(Price(nanos))
     }
 
-    /// The price in billionths, exactly: at most nine decimals are held.
+    /// The price in billionths, exactly.
     pub fn nanos(self) -> i64 {
-        let factor = 10_i128.pow(DECIMALS_MAX - self.0.scale());
-        i64::try_from(self.0.mantissa() * factor).expect("bounded by UNITS_MAX")
+        self.0
     }
 
     /// The decimal number.
     pub fn decimal(self) -> Decimal {
-        self.0
+        Decimal::new(self.0, DECIMALS_MAX).normalize()
     }
 
     /// Free?
     pub fn is_zero(self) -> bool {
-        self.0.is_zero()
+        self.0 == 0
     }
 }
 
@@ -93,13 +93,13 @@ impl FromStr for Price {
 
 impl fmt::Display for Price {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0, f)
+        fmt::Display::fmt(&self.decimal(), f)
     }
 }
 
 impl fmt::Debug for Price {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0, f)
+        fmt::Display::fmt(&self.decimal(), f)
     }
 }
 

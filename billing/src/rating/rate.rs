@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use vocabulary::Utc;
+
 use super::Price;
 use crate::{Currency, Money};
 
@@ -132,8 +134,8 @@ impl Rate {
 }
 
 /// A rate as it applies to one call, fixed when the call came in: everything that its price needs,
-/// so that a call can be priced again from its journal records alone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// so that a call can be priced again from its journal records alone. Cheap to clone.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AppliedRate {
     /// The terms.
     pub rate: Rate,
@@ -152,8 +154,8 @@ pub struct AppliedRate {
 }
 
 impl AppliedRate {
-    /// The least that an answered call can cost: what must be there before it may start.
-    pub fn first_second(&self) -> Result<Money, crate::MoneyError> {
-        super::price(self, super::Talk::Answered(std::time::Duration::from_secs(1)))
+    /// The least that a call answered at `at` can cost: what must be there before it may start.
+    pub fn first_second(&self, at: Utc) -> Result<Money, crate::MoneyError> {
+        super::price(self, &super::Talk::answered(at, std::time::Duration::from_secs(1)))
     }
 }

@@ -70,7 +70,7 @@ impl Row for CdrRow<'_> {
         row.put(cdr.answered_at.map(|at: Utc| at.0));
         row.put(cdr.ended_at.0);
         row.put(micros(cdr.talked));
-        let billed_seconds = cdr.charge.map_or(0, |charge| charge.billed_seconds);
+        let billed_seconds = cdr.charge.as_ref().map_or(0, |charge| charge.billed_seconds);
         row.put(i64::from(billed_seconds) * 1_000_000);
         row.put(cdr.cause.clone().into_owned());
         row.put(cdr.q850);
@@ -80,7 +80,7 @@ impl Row for CdrRow<'_> {
             Party::Callee => "callee",
             Party::Switch => "switch",
         });
-        row.put(cdr.charge.map_or(0, |charge| charge.amount.0));
+        row.put(cdr.charge.as_ref().map_or(0, |charge| charge.amount.0));
         bind_rate(cdr, row);
         row.put(decisions(&cdr.decisions));
         row.put(cdr.post_dial_delay().map(micros));
@@ -88,7 +88,7 @@ impl Row for CdrRow<'_> {
 }
 
 fn bind_rate(cdr: &Cdr, row: &mut Values<'_>) {
-    let applied = cdr.charge.map(|charge| charge.applied);
+    let applied = cdr.charge.as_ref().map(|charge| &charge.applied);
     let rate = applied.map(|applied| applied.rate);
     row.put(applied.map(|applied| applied.currency.code().to_owned()));
     row.put(applied.map(|applied| applied.group.0));
@@ -98,7 +98,7 @@ fn bind_rate(cdr: &Cdr, row: &mut Values<'_>) {
     row.put(rate.map(|rate| rate.connect_fee.to_string()));
     row.put(rate.map(|rate| rate.first_increment));
     row.put(rate.map(|rate| rate.next_increment));
-    row.put(applied.as_ref().and_then(terms));
+    row.put(applied.and_then(terms));
 }
 
 /// What of the rate differs from the usual; `None` for most.
