@@ -390,7 +390,9 @@ code_enum!(MoneyMode { Up = 0, Down = 1, HalfUp = 2, HalfEven = 3 });
 code_enum!(CallKind { Local = 0, Egress = 1 });
 code_enum!(Direction { Ingress = 0, Egress = 1 });
 code_enum!(Party { Caller = 0, Callee = 1, Switch = 2 });
-code_enum!(PostingKind { Charge = 0, Cost = 1, TopUp = 2, Adjustment = 3 });
+code_enum!(PostingKind { Charge = 0, Cost = 1, TopUp = 2, Adjustment = 3,
+    ChargeRaised = 4, ChargeLowered = 5, CostRaised = 6, CostLowered = 7,
+});
 code_struct!(MoneyRounding { mode, decimals });
 code_struct!(AppliedRate {
     rate,

@@ -11,6 +11,7 @@ use crate::call_state::{CarrierRate, OpenCall};
 use crate::cdr::Cdr;
 use crate::codec::{Code, DecodeError, Reader, code_struct, put_list, take_list};
 use crate::ledger::Posting;
+use crate::rerate::Rerated;
 
 /// Where in the journal a record is: later ones are greater. 0 is before the first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -62,6 +63,8 @@ pub enum Record {
     Ended(Ended),
     /// A posting from outside: a top-up, an adjustment.
     Posted(Posting),
+    /// A call that is over was priced again.
+    Rerated(Rerated),
     /// Calls that were live are still live at this moment.
     Heartbeat {
         /// The moment.
@@ -149,6 +152,10 @@ impl Record {
                 binding.put(out);
                 expires_at.put(out);
             }
+            Record::Rerated(rerated) => {
+                out.push(9);
+                rerated.put(out);
+            }
         }
     }
 
@@ -182,6 +189,7 @@ impl Record {
                 binding: Code::take(from)?,
                 expires_at: Code::take(from)?,
             },
+            9 => Record::Rerated(Code::take(from)?),
             _ => return Err(DecodeError::Value("record kind")),
         };
         from.end()?;

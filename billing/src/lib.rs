@@ -16,6 +16,7 @@ mod op_id;
 mod quote;
 mod rating;
 mod recovery;
+mod rerate;
 mod settlement;
 mod slices;
 #[cfg(test)]
@@ -41,4 +42,8 @@ pub use rating::{
     RowError, Talk, explain, max_talk, price, whole_seconds,
 };
 pub use recovery::Recovery;
+pub use rerate::{
+    RatedCall, RatedLeg, RatedSide, RepricedSide, Rerated, ReratedSide, Role, Sides, Unpriced,
+    reprice,
+};
 pub use slices::CreditSettings;

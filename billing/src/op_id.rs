@@ -27,6 +27,12 @@ impl OpId {
         OpId(COST | u128::from(call.0) << 8 | u128::from(leg))
     }
 
+    /// The same movement priced again (J-26): 0 is the id itself, each later pricing has its own.
+    #[must_use]
+    pub fn of_generation(self, generation: u32) -> OpId {
+        OpId(self.0 | u128::from(generation) << 72)
+    }
+
     /// A command from outside (top-up, adjustment): 120 bits of the caller's own choosing, e.g. of
     /// a hash of its idempotency key.
     pub fn outside(chosen: u128) -> OpId {
@@ -65,6 +71,9 @@ mod tests {
         let outside = OpId::outside(ids[0].0);
         assert!(!ids.contains(&outside));
         assert!(ids[0] != ids[1] && ids[1] != ids[2]);
+        let again = ids.map(|id| id.of_generation(u32::MAX));
+        assert!(!ids.iter().any(|id| again.contains(id)));
+        assert_eq!(ids.map(|id| id.of_generation(0)), ids);
         assert_eq!(outside.to_string().parse(), Ok(outside));
     }
 }

@@ -80,6 +80,8 @@ impl<'a> Recovery<'a> {
             }
             Record::Ended(ended) => self.ended(ended, is_new),
             Record::Posted(posting) => self.ledger.replay(posting, position, is_new),
+            Record::Rerated(rerated) if is_new => self.ledger.replay_rerated(rerated),
+            Record::Rerated(_) => {}
             Record::Heartbeat { at } => self.alive_at(*at),
             Record::Binding { .. } => {}
         }

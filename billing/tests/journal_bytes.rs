@@ -9,7 +9,7 @@ use std::time::Duration;
 use billing::{
     AppliedRate, CarrierRate, Cdr, CdrCharge, CdrLine, Currency, DecodeError, DurationRounding,
     Ended, Money, MoneyMode, MoneyRounding, OpId, OpenCall, Posting, Price, Rate, RateGroupId,
-    Record,
+    Record, Rerated, ReratedSide, Role,
 };
 use common::{CARRIER, CUSTOMER, START, TRUNK, call};
 use proptest::prelude::*;
@@ -139,6 +139,32 @@ fn any_posting() -> impl Strategy<Value = Posting> {
     })
 }
 
+fn any_rerated() -> impl Strategy<Value = Rerated> {
+    let side = (any_cdr(), any_cdr(), any::<u8>(), any::<bool>()).prop_map(
+        |(before, after, place, is_payer)| ReratedSide {
+            role: if is_payer { Role::Payer(place) } else { Role::Carrier(place) },
+            account: CUSTOMER,
+            error: after.charge.is_none().then_some("no_rate".into()),
+            before: before.charge,
+            after: after.charge,
+        },
+    );
+    let sides = proptest::collection::vec(side, 0..3);
+    let postings = proptest::collection::vec(any_posting(), 0..3);
+    let numbers = (any::<u64>(), any::<u64>(), any::<u32>());
+    (numbers, any_time(), any_cdr(), sides, postings).prop_map(
+        |((run, call, generation), at, cdr, sides, postings)| Rerated {
+            run,
+            call: CallId(call),
+            generation,
+            at,
+            sides,
+            lines: cdr.decisions,
+            postings,
+        },
+    )
+}
+
 fn any_record() -> impl Strategy<Value = Record> {
     let bytes = || proptest::collection::vec(any::<u8>(), 0..20);
     prop_oneof![
@@ -165,6 +191,7 @@ fn any_record() -> impl Strategy<Value = Record> {
                 Record::Ended(Ended { call: call(1), at, payer: Some(CUSTOMER), cdrs, postings })
             }),
         any_posting().prop_map(Record::Posted),
+        any_rerated().prop_map(Record::Rerated),
         any_time().prop_map(|at| Record::Heartbeat { at }),
         (bytes(), proptest::option::of(bytes()), any_time()).prop_map(
             |(key, binding, expires_at)| Record::Binding {

@@ -353,6 +353,7 @@ fn load(records: &[(Position, Record)], applied: Position) -> Ledger {
         let postings = match record {
             Record::Ended(ended) => ended.postings.as_slice(),
             Record::Posted(posting) => std::slice::from_ref(posting),
+            Record::Rerated(rerated) => rerated.postings.as_slice(),
             _ => continue,
         };
         for posting in postings {

@@ -13,7 +13,7 @@ use super::{
     AccountState, AccountView, Counters, LedgerError, Locked, Outcome, Overdraft, Posting,
     ReservationId, SystemAccount, Terms,
 };
-use crate::{Journal, Money, Position, Record};
+use crate::{Journal, Money, Position, Record, Rerated};
 
 const SHARDS: usize = 64;
 
@@ -159,6 +159,28 @@ impl Ledger {
         locked.apply(posting);
         outside.push(posting.memo(position));
         Ok((Outcome::Done, position))
+    }
+
+    /// Books a call that was priced again: the record and all of its postings, or nothing. What it
+    /// takes may leave an account below its limit: the talk has been had. The caller makes sure
+    /// that a generation is booked once: it reads the call's last one, and no other run does so
+    /// before this record can be read back.
+    pub fn rerate(&self, rerated: Rerated, journal: &dyn Journal) -> Result<Position, LedgerError> {
+        let mut locked = self.lock(&rerated.accounts());
+        for posting in &rerated.postings {
+            locked.validate(posting)?;
+        }
+        let record = Record::Rerated(rerated);
+        let position = journal.append(&record);
+        let Record::Rerated(rerated) = &record else { unreachable!("made two lines above") };
+        rerated.postings.iter().for_each(|posting| locked.apply(posting));
+        Ok(position)
+    }
+
+    /// Replays such a record.
+    pub(crate) fn replay_rerated(&self, rerated: &Rerated) {
+        let mut locked = self.lock(&rerated.accounts());
+        rerated.postings.iter().for_each(|posting| locked.apply(posting));
     }
 
     /// Replays a posting from outside.

@@ -20,6 +20,14 @@ pub enum PostingKind {
     TopUp,
     /// A correction by an operator.
     Adjustment,
+    /// A call was priced again, higher: a payer gives the difference.
+    ChargeRaised,
+    /// A call was priced again, lower: a payer gets the difference back.
+    ChargeLowered,
+    /// A call was priced again, higher: the carrier gets the difference.
+    CostRaised,
+    /// A call was priced again, lower: the carrier gives the difference back.
+    CostLowered,
 }
 
 /// An amount moved from one account to another, for ever. A mistake is mended by another posting.

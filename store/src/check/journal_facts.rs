@@ -71,6 +71,9 @@ impl JournalFacts {
                 postings.iter().for_each(|posting| self.take_posting(is_applied, posting));
             }
             Entry::Ledger(Record::Posted(posting)) => self.take_posting(is_applied, &posting),
+            Entry::Ledger(Record::Rerated(rerated)) => {
+                rerated.postings.iter().for_each(|posting| self.take_posting(is_applied, posting));
+            }
             _ => {}
         }
     }

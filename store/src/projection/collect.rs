@@ -116,6 +116,9 @@ impl Collector {
                 postings.into_iter().for_each(|posting| self.post(posting));
             }
             Entry::Ledger(Record::Posted(posting)) => self.post(posting),
+            Entry::Ledger(Record::Rerated(rerated)) => {
+                rerated.postings.into_iter().for_each(|posting| self.post(posting));
+            }
             Entry::Ledger(_) => {}
             Entry::Bindings(set) => drop(self.batch.bindings.insert(set.subscriber, set)),
         }

@@ -201,6 +201,10 @@ impl Row for PostingRow<'_> {
             PostingKind::Cost => "cost",
             PostingKind::TopUp => "topup",
             PostingKind::Adjustment => "adjustment",
+            PostingKind::ChargeRaised => "charge_raised",
+            PostingKind::ChargeLowered => "charge_lowered",
+            PostingKind::CostRaised => "cost_raised",
+            PostingKind::CostLowered => "cost_lowered",
         });
         row.put(posting.debit.0.cast_signed());
         row.put(posting.credit.0.cast_signed());
