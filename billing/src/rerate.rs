@@ -8,8 +8,6 @@
 //!                                          └─ at generation n + 1 ──▶ Rerated ──▶ journal
 //! ```
 
-#![allow(clippy::clone_on_copy)]
-
 use std::borrow::Cow;
 use std::time::Duration;
 
@@ -294,18 +292,18 @@ fn price_side(
         return Err(Unpriced::CurrencyDiffers);
     }
     let (amount, billed_seconds) =
-        priced(&applied, talk(side)).map_err(|_: MoneyError| Unpriced::TooLarge)?;
+        priced(&applied, &talk(side)).map_err(|_: MoneyError| Unpriced::TooLarge)?;
     Ok(CdrCharge { amount, billed_seconds, applied })
 }
 
 fn talk(side: &RatedSide) -> Talk {
     match side.answered_at {
-        Some(_) => Talk::Answered(side.talked),
+        Some(at) => Talk::answered(at, side.talked),
         None => Talk::Unanswered,
     }
 }
 
-fn priced(applied: &AppliedRate, talk: Talk) -> Result<(Money, u32), MoneyError> {
+fn priced(applied: &AppliedRate, talk: &Talk) -> Result<(Money, u32), MoneyError> {
     explain(applied, talk).map(|charge| (charge.amount, charge.billed_seconds))
 }
 
@@ -406,7 +404,7 @@ fn lines(call: &RatedCall, repriced: &RepricedSide) -> Vec<CdrLine> {
         }
     };
     let side = call.sides.iter().find(|side| side.role == repriced.role);
-    let explained = side.and_then(|side| explain(&charge.applied, talk(side)).ok());
+    let explained = side.and_then(|side| explain(&charge.applied, &talk(side)).ok());
     let (before, after) = (repriced.stood(), charge.amount);
     let summary = format!("{what} was {before} {0}, is {after} {0}.", charge.applied.currency);
     let mut lines = vec![line("rerated", summary)];

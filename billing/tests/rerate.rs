@@ -1,6 +1,6 @@
 //! A call priced again replaces its price: the balances are those of a call that was priced so at
 //! first, doing it twice changes nothing, and what cannot be priced says why (R16, J-26, J-28).
-#![allow(clippy::unwrap_used, clippy::clone_on_copy, reason = "tests")]
+#![allow(clippy::unwrap_used, reason = "tests")]
 
 mod common;
 
