@@ -1,0 +1,155 @@
+//! Rates packed: equal terms and equal names are held once, so that a million rows take some 50 MB.
+
+use billing::Rate;
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use vocabulary::Utc;
+
+use crate::prefix::Prefix;
+use crate::words::Claim;
+
+/// Instead of terms: from this row's start its prefix has no rate.
+pub const WITHDRAWN: u32 = u32::MAX;
+/// Instead of an end: none.
+pub const OPEN: u32 = u32::MAX;
+
+/// One dated rate of one prefix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeckRow {
+    /// Whom it covers.
+    pub prefix: Prefix,
+    /// In force from this second since 1970.
+    pub from: u32,
+    /// And until before this one; [`OPEN`] if it has no end.
+    pub till: u32,
+    /// Its terms in [`Deck::terms`], or [`WITHDRAWN`].
+    pub terms: u32,
+    /// Its destination in [`Deck::names`].
+    pub name: u32,
+    /// Of a sheet that was read: the row of the table that it is from. Of a book: the sheet's version.
+    pub source: u32,
+    /// Of a sheet that was read: the table.
+    pub table: u16,
+    /// What the row says about itself.
+    pub claim: Claim,
+}
+
+/// Rates with what they share.
+#[derive(Clone, Debug, Default)]
+pub struct Deck {
+    /// Each once.
+    pub terms: Vec<Rate>,
+    /// Each once; the first is empty.
+    pub names: Vec<Box<str>>,
+    /// All rates.
+    pub rows: Vec<DeckRow>,
+}
+
+impl Deck {
+    /// The terms of a row; nothing if it withdraws its prefix.
+    pub fn rate(&self, row: &DeckRow) -> Option<&Rate> {
+        self.terms.get(row.terms as usize)
+    }
+
+    /// The destination's name of a row.
+    pub fn name(&self, row: &DeckRow) -> &str {
+        self.names.get(row.name as usize).map_or("", |name| name)
+    }
+
+    /// By prefix, and within it the newest start first, and of equal starts the newest sheet.
+    pub fn sort(&mut self) {
+        self.rows.sort_unstable_by(|a, b| {
+            (a.prefix, b.from, b.source).cmp(&(b.prefix, a.from, a.source))
+        });
+    }
+}
+
+/// A moment to the second, as rows hold it.
+pub fn second(at: Utc) -> u32 {
+    u32::try_from(at.seconds().max(0)).unwrap_or(OPEN - 1).min(OPEN - 1)
+}
+
+/// The moment of a second that rows hold.
+pub fn moment(second: u32) -> Utc {
+    Utc(i64::from(second) * 1_000_000)
+}
+
+/// Fills a deck and finds what is there already.
+#[derive(Debug)]
+pub struct DeckBuilder {
+    deck: Deck,
+    terms: HashMap<Rate, u32, FixedState>,
+    names: HashMap<Box<str>, u32, FixedState>,
+    last_terms: Option<(Rate, u32)>,
+    last_name: u32,
+}
+
+impl Default for DeckBuilder {
+    fn default() -> DeckBuilder {
+        let deck = Deck { names: vec!["".into()], ..Deck::default() };
+        DeckBuilder {
+            deck,
+            terms: HashMap::with_hasher(FixedState::default()),
+            names: HashMap::with_hasher(FixedState::default()),
+            last_terms: None,
+            last_name: 0,
+        }
+    }
+}
+
+impl DeckBuilder {
+    /// The number of these terms.
+    pub fn terms(&mut self, rate: &Rate) -> u32 {
+        if let Some((last, number)) = &self.last_terms
+            && last == rate
+        {
+            return *number;
+        }
+        let number = match self.terms.get(rate) {
+            Some(number) => *number,
+            None => {
+                let number = self.deck.terms.len() as u32;
+                self.deck.terms.push(*rate);
+                self.terms.insert(*rate, number);
+                number
+            }
+        };
+        self.last_terms = Some((*rate, number));
+        number
+    }
+
+    /// The number of this name.
+    pub fn name(&mut self, name: &str) -> u32 {
+        if name.is_empty() {
+            return 0;
+        }
+        if &*self.deck.names[self.last_name as usize] == name {
+            return self.last_name;
+        }
+        self.last_name = match self.names.get(name) {
+            Some(number) => *number,
+            None => {
+                let number = self.deck.names.len() as u32;
+                self.deck.names.push(name.into());
+                self.names.insert(name.into(), number);
+                number
+            }
+        };
+        self.last_name
+    }
+
+    /// Adds a row whose terms and name are this deck's.
+    pub fn row(&mut self, row: DeckRow) {
+        self.deck.rows.push(row);
+    }
+
+    /// What is there by now.
+    pub fn deck(&self) -> &Deck {
+        &self.deck
+    }
+
+    /// The deck.
+    pub fn build(self) -> Deck {
+        self.deck
+    }
+}
