@@ -8,6 +8,7 @@ pub mod moment;
 pub mod query;
 pub mod rate_deck;
 
+mod backup;
 mod bindings;
 mod check;
 mod data_dir;
@@ -17,6 +18,7 @@ mod projection;
 mod recovery;
 mod snapshot;
 
+pub use backup::{Backup, BackupError, backup, restore};
 pub use bindings::BindingSet;
 pub use check::{Check, CheckReport, ledger_check};
 pub use data_dir::{DataDir, DataDirError, DataPaths, start_of};

@@ -100,6 +100,16 @@ pub(crate) enum Command {
     },
     /// Show who is registered, and where
     Registrations,
+    /// Copy the data directory, while the switch runs or not
+    Backup {
+        /// The copy; a directory that does not exist yet
+        to: PathBuf,
+    },
+    /// Make the data directory from a backup
+    Restore {
+        /// The backup
+        from: PathBuf,
+    },
     /// The books
     Ledger {
         #[command(subcommand)]

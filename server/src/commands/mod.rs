@@ -3,6 +3,7 @@
 
 mod account;
 mod args;
+mod backup;
 mod calls;
 mod client;
 mod demo;
@@ -136,6 +137,8 @@ fn dispatch(args: Args) -> Outcome {
         Command::Why { call } => calls::why(&context, &call),
         Command::Simulate { from, to, at } => calls::simulate(&context, &from, &to, at.as_deref()),
         Command::Registrations => system::registrations(&context),
+        Command::Backup { to } => backup::backup(&context, &to),
+        Command::Restore { from } => backup::restore(&context, &from),
         Command::Ledger { command: args::LedgerCommand::Check } => system::check_ledger(&context),
     }
 }

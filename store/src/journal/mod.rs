@@ -16,8 +16,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 pub use frame::PAYLOAD_MAX;
+pub(crate) use segment::{Segment, first_position, list as segments, sync_directory};
 pub use segment::{Tail, TornTail};
-pub(crate) use segment::{first_position, sync_directory};
 
 use billing::{Position, Record};
 use vocabulary::Utc;

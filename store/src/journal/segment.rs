@@ -36,6 +36,11 @@ impl Segment {
         Segment { base, path: directory.join(format!("{base:020}.segment")) }
     }
 
+    /// How long its file is if the next segment begins at `next`.
+    pub(crate) fn length(base: u64, next: u64) -> u64 {
+        offset(base, next)
+    }
+
     /// Makes the file with its header, both on disk when this returns.
     pub(crate) fn create(&self) -> io::Result<File> {
         let file = OpenOptions::new()

@@ -40,6 +40,13 @@ impl Journal for Recorder {
     }
 }
 
+impl Recorder {
+    /// Where the journal ends now.
+    pub fn append_end(&self) -> u64 {
+        self.journal.end()
+    }
+}
+
 pub struct Live {
     pub call: CallId,
     pub account: AccountId,
