@@ -11,7 +11,7 @@ use crate::problem::Problems;
 use crate::section::{Section, Source};
 use crate::{
     Api, BareNumber, Calls, Config, Digest, Limits, Listener, Log, LogFormat, Numbers,
-    RedirectPolicy, Registrations, Slices, TlsFiles, Transport,
+    RedirectPolicy, Registrations, Sip, Slices, TlsFiles, Transport,
 };
 
 const DAY_S: u64 = 86_400;
@@ -54,6 +54,7 @@ fn config(root: Section<'_>) -> Config {
         calls: calls(root.section("calls")),
         registrations: registrations(root.section("registrations")),
         slices: slices(root.section("slices")),
+        sip: sip(root.section("sip"), &base),
         limits: limits(root.section("limits")),
         numbers: numbers(root.section("numbers")),
         log: log(root.section("log")),
@@ -248,6 +249,25 @@ fn slices(section: Section<'_>) -> Slices {
     }
     section.finish();
     slices
+}
+
+fn sip(section: Section<'_>, base: &Path) -> Sip {
+    let millis = |key, within, default: u64| {
+        Duration::from_millis(section.number(key, within).unwrap_or(default))
+    };
+    let trust = section.texts("tls_trust").unwrap_or_default();
+    let sip = Sip {
+        t1: millis("t1_ms", 50..=10_000, 500),
+        t2: millis("t2_ms", 50..=60_000, 4_000),
+        t4: millis("t4_ms", 50..=60_000, 5_000),
+        tls_trust: trust.iter().map(|file| base.join(file)).collect(),
+    };
+    if sip.t2 < sip.t1 {
+        let what = "is shorter than t1_ms".to_owned();
+        section.report("t2_ms", what, "make it at least as long; RFC 3261 has 500 and 4000");
+    }
+    section.finish();
+    sip
 }
 
 fn limits(section: Section<'_>) -> Limits {

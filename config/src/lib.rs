@@ -38,6 +38,8 @@ pub struct Config {
     pub registrations: Registrations,
     /// How much talk is reserved at a time.
     pub slices: Slices,
+    /// The protocol's own timers, and whom we trust.
+    pub sip: Sip,
     /// What a peer may make us hold or do.
     pub limits: Limits,
     /// How phones dial.
@@ -154,6 +156,19 @@ pub struct Slices {
     pub first: Duration,
     /// The largest.
     pub longest: Duration,
+}
+
+/// The protocol's own timers (RFC 3261 section 17.1.1.1 and appendix A), and whom we trust.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sip {
+    /// Round-trip estimate: the first retransmission comes after it, the end after 64 times.
+    pub t1: Duration,
+    /// The longest interval between retransmissions; at least T1.
+    pub t2: Duration,
+    /// How long a message may stay in the network.
+    pub t4: Duration,
+    /// PEM files of certificate authorities that vouch for TLS peers, besides the system's.
+    pub tls_trust: Vec<PathBuf>,
 }
 
 /// What a peer may make us hold or do.

@@ -125,6 +125,16 @@ impl Dispatch {
         }
     }
 
+    /// Nothing can be sent there; all shards may have business with it. Peers cause these, so a full
+    /// mailbox refuses them: the timers of the shard's transactions then find out.
+    pub fn tell_path_failed(&self, path: Path) {
+        for post in &*self.posts {
+            if post.send(Letter::PathFailed(path)).is_err() {
+                self.count_lost();
+            }
+        }
+    }
+
     /// The posts, to wake workers or to look at their length.
     pub fn posts(&self) -> &[Post<Letter>] {
         &self.posts
@@ -137,6 +147,27 @@ impl Sink for Dispatch {
     }
 
     fn path_failed(&self, path: Path) {
-        self.send_all(|| Letter::PathFailed(path));
+        self.tell_path_failed(path);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sip::transport::Transport;
+
+    use super::*;
+    use crate::mailbox::mailbox;
+
+    #[test]
+    fn peers_that_cannot_be_reached_fill_no_mailbox_beyond_its_limit() {
+        let (post, _mailbox) = mailbox(3).unwrap();
+        let dispatch = Dispatch::new(vec![post], 2, Duration::from_secs(5));
+        let remote = "192.0.2.9:5060".parse().unwrap();
+        let path = Path { transport: Transport::Udp, listener: 0, connection: 0, remote };
+        for _ in 0..1000 {
+            dispatch.path_failed(path);
+        }
+        assert_eq!(dispatch.posts()[0].length(), 3);
+        assert_eq!(dispatch.counts().lost.load(Ordering::Relaxed), 997);
     }
 }

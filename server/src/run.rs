@@ -3,6 +3,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -173,7 +174,8 @@ impl Running {
         let prometheus = metrics::install()?;
         let (posts, mailboxes) = mailboxes(workers, config.limits.queue_max)?;
         let dispatch = Dispatch::new(posts, config.limits.queue_max, config.limits.retry_after);
-        let tls = TlsClient::new(&[])?;
+        let trust: Vec<&Path> = config.sip.tls_trust.iter().map(PathBuf::as_path).collect();
+        let tls = TlsClient::new(&trust)?;
         let streams = Streams::new(
             settings::streams(&config),
             Arc::new(dispatch.clone()),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use billing::CreditSettings;
 use config::{Config, Digest, Listener, RedirectPolicy, Transport};
 use sip::auth::Algorithm;
+use sip::endpoint::Timing;
 use switch::directory::{RedirectPolicy as Redirects, Settings};
 use switch::routing::{BareNumber, NumberPlan};
 
@@ -41,6 +42,12 @@ pub fn switch(config: &Config) -> Settings {
         retry_after_secs: seconds(config.limits.retry_after),
         session_expires: Some(calls.session_expires),
         session_min: calls.session_expires_min,
+        timing: Timing {
+            t1: config.sip.t1,
+            t2: config.sip.t2,
+            t4: config.sip.t4,
+            ..Timing::default()
+        },
     }
 }
 

@@ -379,10 +379,15 @@ impl<O: Outside> Worker<O> {
     fn hear_errors(&mut self, index: usize) {
         let Port { listener, udp } = &mut self.ports[index];
         let (listener, dispatch) = (*listener, &self.dispatch);
-        udp.take_errors(|remote| {
+        // One peer gives an error for each datagram that it does not take: it is told once.
+        let mut unreachable: Vec<SocketAddr> = Vec::new();
+        udp.take_errors(|remote| unreachable.push(remote));
+        unreachable.sort_unstable();
+        unreachable.dedup();
+        for remote in unreachable {
             let path = Path { transport: Transport::Udp, listener, connection: 0, remote };
-            dispatch.send_all(|| Letter::PathFailed(path));
-        });
+            dispatch.tell_path_failed(path);
+        }
     }
 }
 

@@ -118,7 +118,9 @@ impl Shard {
     /// A shard without calls.
     pub fn new(config: ShardConfig, shared: Shared, directory: Arc<Directory>) -> Shard {
         let mut random = Randomness::new(config.seed ^ u64::from(config.shard) << 56);
-        let endpoint = Endpoint::new(EndpointConfig::new(config.listeners.clone()), random.next());
+        let mut endpoint_config = EndpointConfig::new(config.listeners.clone());
+        endpoint_config.timing = directory.settings().timing;
+        let endpoint = Endpoint::new(endpoint_config, random.next());
         let leg_config = leg_config(&config, directory.settings());
         let verifier = verifier(&config, &shared, directory.settings());
         let mut wheel = TimerWheel::new(Duration::ZERO);
@@ -577,6 +579,8 @@ fn leg_config(config: &ShardConfig, settings: &Settings) -> LegConfig {
     );
     legs.session_timer.interval = settings.session_expires.map(secs);
     legs.session_timer.min_se = secs(settings.session_min);
+    legs.t1 = settings.timing.t1;
+    legs.t2 = settings.timing.t2;
     legs.retry_after_secs = settings.retry_after_secs;
     legs
 }

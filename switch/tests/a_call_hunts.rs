@@ -295,6 +295,17 @@ fn who_cannot_be_reached_has_not_refused() {
 }
 
 #[test]
+fn timers_are_those_of_the_settings() {
+    let mut rows = Rows::default();
+    rows.settings.timing.t1 = Duration::from_secs(1);
+    let mut w = hunting(rows);
+    w.expect(CARRIERS[0], "INVITE");
+    w.pass_secs(4);
+    // After 1 s and 3 s; with the usual 500 ms it would be a third one at 3.5 s.
+    assert_eq!(w.shard.stats().retransmissions_sent, 2);
+}
+
+#[test]
 fn a_lost_path_fails_over() {
     let mut w = hunting(Rows::default());
     w.expect(CARRIERS[0], "INVITE");

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::io::IsTerminal as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use config::{Config, LogFormat};
 use store::DataDir;
@@ -42,6 +42,8 @@ pub(super) fn check(context: &Context, file: Option<&Path>) -> Outcome {
     for tls in config.listeners.iter().filter_map(|listener| listener.tls.as_ref()) {
         server::net::tls::acceptor(&tls.certificate, &tls.key).map_err(|e| e.to_string())?;
     }
+    let trust: Vec<&Path> = config.sip.tls_trust.iter().map(PathBuf::as_path).collect();
+    server::net::tls::TlsClient::new(&trust).map_err(|error| error.to_string())?;
     let file = file.unwrap_or(Path::new(super::DEFAULT_FILE));
     if file.exists() {
         println!("{} is in order", file.display());

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use sip::auth::Algorithm;
+use sip::endpoint::Timing;
 use sip::transport::Transport;
 use vocabulary::{AccountId, Number, SubscriberId, TrunkId};
 
@@ -243,6 +244,8 @@ pub struct Settings {
     pub session_expires: Option<Duration>,
     /// Shortest Session-Expires that we accept.
     pub session_min: Duration,
+    /// Timers of transactions; those of a shard are what they were when it was made.
+    pub timing: Timing,
 }
 
 impl Default for Settings {
@@ -264,6 +267,7 @@ impl Default for Settings {
             retry_after_secs: 5,
             session_expires: Some(Duration::from_secs(1800)),
             session_min: Duration::from_secs(90),
+            timing: Timing::default(),
         }
     }
 }
