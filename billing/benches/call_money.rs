@@ -89,6 +89,7 @@ fn main() {
         group: CUSTOMER_GROUP,
         sheet_version: 1,
         prefix_length: 2,
+        special: None,
     };
     let talk = Talk::answered(START, Duration::from_secs(25));
     let pricing = measure(|_| {

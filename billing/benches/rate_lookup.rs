@@ -53,13 +53,15 @@ fn deck(prefixes: &[String], random: &mut Random) -> RateGroup {
         name: "deck".into(),
         currency: Currency::EUR,
         money_rounding: MoneyRounding::default(),
+        special: None,
     });
     for prefix in prefixes {
         for (valid_from, valid_till) in [(None, Some(CHANGE)), (Some(CHANGE), None)] {
             let price = Price::from_nanos(random.next(5_000) as i64 * 100_000).unwrap();
             let rate = Rate::per_minute(price, 60, 60);
             let prefix = prefix.clone();
-            let row = RateRow { prefix, rate, valid_from, valid_till, sheet_version: 1 };
+            let row =
+                RateRow { prefix, rate, special: None, valid_from, valid_till, sheet_version: 1 };
             builder.row(&row).unwrap();
         }
     }

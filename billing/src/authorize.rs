@@ -9,7 +9,7 @@ use vocabulary::{
 
 use crate::call_state::CarrierRate;
 use crate::ledger::{AccountView, Ledger, Status};
-use crate::rating::{AppliedRate, RATE_GROUP_NONE, RateBook, Talk, Unrated, price};
+use crate::rating::{AppliedRate, CallQuery, RATE_GROUP_NONE, RateBook, Talk, Unrated, price};
 use crate::slices::{CreditSettings, Purse, Slice, floor_seconds};
 use crate::{Currency, Money};
 
@@ -51,7 +51,7 @@ pub(crate) fn call_terms(
     let currency = payer.terms.currency;
     let rate = match request.kind {
         CallKind::Local => book.local_rate(request.account, currency),
-        CallKind::Egress => book.customer_rate(request.account, &request.cld, request.at),
+        CallKind::Egress => book.customer_rate(request.account, &CallQuery::of(request), currency),
     };
     let rate = rate.map_err(|why| unrated(request, why))?;
     if rate.currency.code() != currency.code() {
@@ -194,7 +194,7 @@ fn carrier_rate(
         let owed = view.counters.balance();
         return Err(("carrier_limit_reached", format!("is owed {owed}, its limit")));
     }
-    match book.carrier_rate(account, &request.cld, request.at) {
+    match book.carrier_rate(account, &CallQuery::of(request), view.terms.currency) {
         Ok(rate) if rate.currency.code() != view.terms.currency.code() => Err((
             "carrier_currency_differs",
             format!("has rates in {} and books in {}", rate.currency, view.terms.currency),

@@ -106,6 +106,8 @@ macro_rules! code_enum {
     };
 }
 
+pub(crate) use code_enum;
+
 impl Code for u128 {
     fn put(&self, out: &mut Vec<u8>) {
         let mut rest = *self;
@@ -359,6 +361,7 @@ impl Code for Rate {
             self.grace_seconds,
             self.free_seconds,
             self.minimum_seconds,
+            self.unit_seconds,
         ] {
             seconds.put(out);
         }
@@ -377,6 +380,7 @@ impl Code for Rate {
             grace_seconds: u32::take(from)?,
             free_seconds: u32::take(from)?,
             minimum_seconds: u32::take(from)?,
+            unit_seconds: u32::take(from)?,
             is_blocked: bool::take(from)?,
         };
         // An increment of zero would divide by zero later.
@@ -402,4 +406,5 @@ code_struct!(AppliedRate {
     group,
     sheet_version,
     prefix_length,
+    special,
 });

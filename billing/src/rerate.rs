@@ -16,7 +16,7 @@ use vocabulary::{AccountId, CallId, CallKind, Number, TrunkId, Utc};
 use crate::cdr::{Cdr, CdrCharge, CdrLine};
 use crate::codec::{Code, DecodeError, Reader, code_struct, put_list, take_list};
 use crate::ledger::{Posting, PostingKind, SystemAccount, SystemKind};
-use crate::rating::{AppliedRate, RateBook, Talk, Unrated, explain};
+use crate::rating::{AppliedRate, CallQuery, RateBook, Talk, Unrated, explain};
 use crate::{Currency, Money, MoneyError, OpId};
 
 /// A call that is over, as its CDRs tell it now.
@@ -283,9 +283,16 @@ fn price_side(
     side: &RatedSide,
 ) -> Result<CdrCharge, Unpriced> {
     let currency = currency_of(side.account).ok_or(Unpriced::NoAccount)?;
+    let query = CallQuery {
+        cld: &call.cld,
+        cli: call.cli.as_ref(),
+        at: call.at,
+        subscriber: None,
+        trunk: None,
+    };
     let applied = match (side.role, call.kind) {
-        (Role::Carrier(_), _) => book.carrier_rate(side.account, &call.cld, call.at),
-        (Role::Payer(_), CallKind::Egress) => book.customer_rate(side.account, &call.cld, call.at),
+        (Role::Carrier(_), _) => book.carrier_rate(side.account, &query, currency),
+        (Role::Payer(_), CallKind::Egress) => book.customer_rate(side.account, &query, currency),
         (Role::Payer(_), CallKind::Local) => book.local_rate(side.account, currency),
     }?;
     if applied.currency.code() != currency.code() {

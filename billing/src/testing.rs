@@ -13,5 +13,6 @@ pub(crate) fn applied(rate: Rate) -> AppliedRate {
         group: RateGroupId(1),
         sheet_version: 1,
         prefix_length: 2,
+        special: None,
     }
 }

@@ -33,6 +33,7 @@ fn any_applied() -> impl Strategy<Value = AppliedRate> {
                 free_seconds: rest.1,
                 minimum_seconds: rest.2,
                 is_blocked: rest.3,
+                unit_seconds: 60,
             },
             duration_rounding: DurationRounding::Nearest,
             money_rounding: MoneyRounding { mode: MoneyMode::HalfEven, decimals },
@@ -40,6 +41,7 @@ fn any_applied() -> impl Strategy<Value = AppliedRate> {
             group: RateGroupId(group),
             sheet_version,
             prefix_length,
+            special: None,
         },
     )
 }

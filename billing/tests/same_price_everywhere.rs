@@ -26,6 +26,7 @@ fn any_rate() -> impl Strategy<Value = Rate> {
             free_seconds: free,
             minimum_seconds,
             is_blocked: false,
+            unit_seconds: 60,
         },
     )
 }

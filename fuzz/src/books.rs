@@ -118,10 +118,11 @@ fn group(id: u32, choices: &mut Choices<'_>) -> RateGroup {
         name: format!("group {id}"),
         currency: EUR,
         money_rounding: MoneyRounding { mode, decimals },
+        special: None,
     });
     for prefix in ["49", "4930"] {
         let (prefix, rate) = (prefix.into(), rate(choices));
-        let row = RateRow { prefix, rate, valid_from: None, valid_till: None, sheet_version: 1 };
+        let row = RateRow { prefix, rate, special: None, valid_from: None, valid_till: None, sheet_version: 1 };
         builder.row(&row).expect("within bounds");
     }
     builder.build()
@@ -140,6 +141,7 @@ fn rate_book(choices: &mut Choices<'_>) -> RateBook {
             local_rate: rate(choices),
             customer_duration: choices.pick(&roundings),
             carrier_duration: choices.pick(&roundings),
+            discounts: Arc::default(),
         };
         builder = builder.account(account, tariff);
     }

@@ -184,6 +184,7 @@ fn rate_book(currency: Currency) -> RateBook {
             name: name.to_string(),
             currency,
             money_rounding: MoneyRounding::default(),
+            special: None,
         };
         let mut builder = RateGroup::builder(terms);
         let mut per_second = Rate::per_minute(price(per_minute), 1, 1);
@@ -191,6 +192,7 @@ fn rate_book(currency: Currency) -> RateBook {
             let row = RateRow {
                 prefix: prefix.to_string(),
                 rate,
+                special: None,
                 valid_from: None,
                 valid_till: None,
                 sheet_version: 1,
@@ -210,6 +212,7 @@ fn rate_book(currency: Currency) -> RateBook {
         local_rate: Rate::per_minute(Price::ZERO, 1, 1),
         customer_duration: DurationRounding::default(),
         carrier_duration: DurationRounding::default(),
+        discounts: Arc::default(),
     };
     let mut book = RateBook::builder()
         .group(group(1, "retail", "0.12345"))

@@ -2,14 +2,18 @@
 //! re-rating all call `price`; `explain` is the same function with its steps written down.
 //!
 //! Order: unanswered → 0; round the duration; grace; free seconds; minimum duration; connect fee;
-//! first then next increments; minimum charge; one rounding. Everything before the rounding is
-//! exact, in billionths × 60 as i128.
+//! bundles; first then next increments, each at the price of its start; discount; surcharges;
+//! minimum charge; cap; exchange; one rounding. Everything before the rounding is exact, in i128,
+//! unless the rate rounds each line.
 
 use std::time::Duration;
 
 use vocabulary::Utc;
 
-use super::{AppliedRate, DurationRounding, MoneyMode, MoneyRounding, Rate};
+use super::rounding::{Exact, Scale, duration_seconds, rounded_line};
+use super::special::{AfterCap, AppliedSpecial, SurchargeAmount};
+use super::time::{billed_time, increment_end};
+use super::{AppliedRate, MoneyMode, MoneyRounding};
 use crate::{Money, MoneyError};
 
 /// What there is to price.
@@ -51,6 +55,8 @@ pub struct Charge {
     pub bundle_seconds: u32,
     /// One line a step that mattered, in order; the last is the total.
     pub lines: Vec<ChargeLine>,
+    /// The talk, in seconds since the answer, after which the cap ends the call.
+    pub disconnect_after: Option<u32>,
 }
 
 /// One step of a price.
@@ -62,14 +68,12 @@ pub struct ChargeLine {
     pub sentence: String,
 }
 
-/// Sixtieths of a billionth: the unit in which a sum is exact.
-const SIXTIETH_NANOS_PER_MICRO: i128 = 60 * 1_000;
 /// The longest time that is priced: 68 years. Beyond, only a clock error lives.
-const SECONDS_MAX: u64 = i32::MAX as u64;
+pub(super) const SECONDS_MAX: u32 = i32::MAX as u32;
 
 /// What this talk costs. Never decreases as the talk gets longer.
 pub fn price(applied: &AppliedRate, talk: &Talk) -> Result<Money, MoneyError> {
-    walk(applied, talk, &mut |_, _| {}).map(|(amount, _)| amount)
+    walk(applied, talk, &mut |_, _| {}).map(|walked| walked.amount)
 }
 
 /// The price with each step as a sentence.
@@ -78,12 +82,25 @@ pub fn explain(applied: &AppliedRate, talk: &Talk) -> Result<Charge, MoneyError>
     let mut note = |code, sentence: &dyn Fn() -> String| {
         lines.push(ChargeLine { code, sentence: sentence() });
     };
-    let (amount, Seconds { billed, from_bundles }) = walk(applied, talk, &mut note)?;
-    Ok(Charge { amount, billed_seconds: billed, bundle_seconds: from_bundles, lines })
+    let Walked { amount, billed, from_bundles, .. } = walk(applied, talk, &mut note)?;
+    let disconnect_after = match talk {
+        Talk::Answered(Answered { at, bundle_seconds, .. }) => {
+            disconnect_after(applied, *at, *bundle_seconds)
+        }
+        Talk::Unanswered => None,
+    };
+    Ok(Charge {
+        amount,
+        billed_seconds: billed,
+        bundle_seconds: from_bundles,
+        lines,
+        disconnect_after,
+    })
 }
 
 /// The longest talk, in whole seconds up to `limit_seconds`, that costs no more than `balance`;
-/// `None` if not even an answer, at `at`, can be paid for. Exact: one increment more costs more.
+/// `None` if not even an answer, at `at`, can be paid for. Exact: one increment more costs more,
+/// unless a cap ends the call.
 pub fn max_talk(
     applied: &AppliedRate,
     at: Utc,
@@ -92,30 +109,20 @@ pub fn max_talk(
     limit_seconds: u32,
 ) -> Option<u32> {
     let fits = |seconds: u32| {
-        let lasted = Duration::from_secs(seconds.into());
-        let talk = Talk::Answered(Answered { at, lasted, bundle_seconds });
+        let talk = whole(at, seconds, bundle_seconds);
         price(applied, &talk).is_ok_and(|amount| amount <= balance)
     };
     if !fits(0) {
         return None;
     }
-    // The price never decreases with time, so the border is found by halving.
-    let (mut known, mut beyond) = (0, limit_seconds.saturating_add(1));
-    while beyond - known > 1 {
-        let middle = known + (beyond - known) / 2;
-        if fits(middle) {
-            known = middle;
-        } else {
-            beyond = middle;
-        }
-    }
-    Some(known)
+    let limit = disconnect_after(applied, at, bundle_seconds)
+        .map_or(limit_seconds, |end| end.min(limit_seconds));
+    Some(last_second(limit, fits))
 }
 
 /// The end of the increment that this second of talk, counted from the answer, is in.
-pub fn whole_seconds(applied: &AppliedRate, _at: Utc, seconds: u32, bundle_seconds: u32) -> u32 {
+pub fn whole_seconds(applied: &AppliedRate, at: Utc, seconds: u32, bundle_seconds: u32) -> u32 {
     let rate = &applied.rate;
-    let unpaid = rate.free_seconds.saturating_add(bundle_seconds);
     let billable = seconds.saturating_sub(rate.free_seconds);
     if billable == 0 {
         return seconds;
@@ -124,91 +131,123 @@ pub fn whole_seconds(applied: &AppliedRate, _at: Utc, seconds: u32, bundle_secon
     if paid == 0 {
         return seconds;
     }
-    unpaid.saturating_add(whole_increments(rate, paid)).min(SECONDS_MAX as u32)
+    let start = rate.free_seconds.saturating_add(bundle_seconds);
+    increment_end(applied, at, start, paid).min(SECONDS_MAX)
 }
 
-/// Whole seconds of a duration.
-pub(crate) fn duration_seconds(duration: Duration, rounding: DurationRounding) -> u32 {
-    let whole = duration.as_secs();
-    let part = duration.subsec_nanos();
-    let begun = match rounding {
-        DurationRounding::Up => part > 0,
-        DurationRounding::Nearest => part >= 500_000_000,
-        DurationRounding::Down => false,
+/// The talk after which the cap ends the call: the end of the increment that reaches it.
+fn disconnect_after(applied: &AppliedRate, at: Utc, bundle_seconds: u32) -> Option<u32> {
+    applied.special.as_ref()?.cap.filter(|cap| cap.after == AfterCap::Disconnect)?;
+    let is_below = |seconds: u32| {
+        let talk = whole(at, seconds, bundle_seconds);
+        walk(applied, &talk, &mut |_, _| {}).is_ok_and(|walked| !walked.is_cap_reached)
     };
-    u32::try_from((whole.saturating_add(u64::from(begun))).min(SECONDS_MAX))
-        .expect("limited to 31 bits")
-}
-
-/// First, then whole next increments: 20/15 at 31 s is 35 s.
-fn whole_increments(rate: &Rate, seconds: u32) -> u32 {
-    if seconds == 0 {
-        return 0;
+    let last_below = if is_below(0) { last_second(SECONDS_MAX, is_below) } else { 0 };
+    if last_below == SECONDS_MAX {
+        return None;
     }
-    let beyond = seconds.saturating_sub(rate.first_increment);
-    let next = beyond.div_ceil(rate.next_increment).saturating_mul(rate.next_increment);
-    rate.first_increment.saturating_add(next)
+    Some(whole_seconds(applied, at, last_below + 1, bundle_seconds))
 }
 
-/// How the seconds of a call were paid for.
+fn whole(at: Utc, seconds: u32, bundle_seconds: u32) -> Talk {
+    Talk::Answered(Answered { at, lasted: Duration::from_secs(seconds.into()), bundle_seconds })
+}
+
+/// The last second up to `limit` for which something holds that holds for 0 and, once it does not,
+/// never again: a price never decreases with time, so the border is found by halving.
+fn last_second(limit: u32, holds: impl Fn(u32) -> bool) -> u32 {
+    let (mut known, mut beyond) = (0, limit.saturating_add(1));
+    while beyond - known > 1 {
+        let middle = known + (beyond - known) / 2;
+        if holds(middle) {
+            known = middle;
+        } else {
+            beyond = middle;
+        }
+    }
+    known
+}
+
+/// A price, and how its seconds were paid for.
 #[derive(Clone, Copy, Default)]
-struct Seconds {
+struct Walked {
+    amount: Money,
     billed: u32,
     from_bundles: u32,
+    is_cap_reached: bool,
 }
 
 type Note<'a> = dyn FnMut(&'static str, &dyn Fn() -> String) + 'a;
 
-fn walk(
-    applied: &AppliedRate,
-    talk: &Talk,
-    note: &mut Note<'_>,
-) -> Result<(Money, Seconds), MoneyError> {
+fn walk(applied: &AppliedRate, talk: &Talk, note: &mut Note<'_>) -> Result<Walked, MoneyError> {
     let rate = &applied.rate;
     let Talk::Answered(talk) = talk else {
         note("unanswered", &|| "Not answered: nothing to pay.".to_owned());
-        return Ok((Money::ZERO, Seconds::default()));
+        return Ok(Walked::default());
     };
     let seconds = duration_seconds(talk.lasted, applied.duration_rounding);
     if rate.grace_seconds > 0 && seconds <= rate.grace_seconds {
         let limit = rate.grace_seconds;
         note("grace", &|| format!("{seconds} s is within the grace of {limit} s: free."));
-        return Ok((Money::ZERO, Seconds::default()));
+        return Ok(Walked::default());
     }
-    let paid_by = billed_seconds(rate, seconds, talk.bundle_seconds, note);
-    let billed = paid_by.billed;
-    let fee = i128::from(rate.connect_fee.nanos()) * 60;
-    if fee > 0 {
-        note("connect_fee", &|| format!("Connect fee {}.", rate.connect_fee));
+    let special = applied.special.as_deref();
+    let lines = special.and_then(|special| special.line_rounding);
+    let (paid, from_bundles) = paid_seconds(applied, seconds, talk.bundle_seconds, note);
+    let connect_fee = super::time::connect_fee(applied, talk.at);
+    let fee = rounded_line(Scale::TIME.of(connect_fee), Scale::TIME, lines)?;
+    if !connect_fee.is_zero() {
+        note("connect_fee", &|| format!("Connect fee {connect_fee}."));
     }
-    let time = i128::from(rate.price.nanos()) * i128::from(billed);
-    note("time", &|| {
-        let (first, next) = (rate.first_increment, rate.next_increment);
-        let price = rate.price;
-        format!("{seconds} s in increments {first}/{next} is {billed} s at {price} a minute.")
-    });
-    let mut sum = fee + time;
-    let minimum = i128::from(rate.minimum_charge.nanos()) * 60;
-    if (billed > 0 || fee > 0) && sum < minimum {
-        note("minimum_charge", &|| format!("At least {} a call.", rate.minimum_charge));
-        sum = minimum;
-    }
-    let amount = round_once(sum, applied.money_rounding)?;
-    note("total", &|| {
-        let MoneyRounding { mode, decimals } = applied.money_rounding;
-        let way = match mode {
-            MoneyMode::Up => "up",
-            MoneyMode::Down => "down",
-            MoneyMode::HalfUp => "half up",
-            MoneyMode::HalfEven => "half to even",
-        };
-        format!("Rounded {way} once to {decimals} decimals: {amount} {}.", applied.currency)
-    });
-    Ok((amount, paid_by))
+    let start = rate.free_seconds.saturating_add(talk.bundle_seconds);
+    let mut sum = fee;
+    let billed = billed_time(applied, talk.at, start, paid, &mut |piece| {
+        let amount = piece.price.nanos();
+        let factor = 86_400 / i128::from(piece.unit_seconds.max(1));
+        let exact = i128::from(amount) * i128::from(piece.seconds) * factor;
+        sum = sum.saturating_add(rounded_line(exact, Scale::TIME, lines)?);
+        note("time", &|| piece.sentence(seconds));
+        Ok(())
+    })?;
+    let has_to_pay = billed > 0 || fee > 0;
+    let mut is_cap_reached = false;
+    let (exact, scale) = match special {
+        None => (at_least(applied, sum, Scale::TIME, has_to_pay, note), Scale::TIME),
+        Some(special) => {
+            let whole = sum.checked_mul(Scale::SHARES_PER_TIME).ok_or(MoneyError::TooLarge)?;
+            let whole = with_shares(special, whole, note)?;
+            let has_to_pay = has_to_pay || whole > 0;
+            let whole = at_least(applied, whole, Scale::SHARES, has_to_pay, note);
+            let (whole, is_reached) = at_most(special, whole, note);
+            is_cap_reached = is_reached;
+            exchanged(applied, special, whole, note)?
+        }
+    };
+    let amount = scale.money(exact, applied.money_rounding)?;
+    note("total", &|| total_sentence(applied, amount));
+    Ok(Walked { amount, billed, from_bundles, is_cap_reached })
 }
 
-/// Free seconds, minimum duration, bundles, increments.
-fn billed_seconds(rate: &Rate, seconds: u32, bundles: u32, note: &mut Note<'_>) -> Seconds {
+fn total_sentence(applied: &AppliedRate, amount: Money) -> String {
+    let MoneyRounding { mode, decimals } = applied.money_rounding;
+    let way = match mode {
+        MoneyMode::Up => "up",
+        MoneyMode::Down => "down",
+        MoneyMode::HalfUp => "half up",
+        MoneyMode::HalfEven => "half to even",
+    };
+    format!("Rounded {way} once to {decimals} decimals: {amount} {}.", applied.currency)
+}
+
+/// Free seconds, minimum duration, bundles: the seconds that money pays for, before increments,
+/// and those that bundles do.
+fn paid_seconds(
+    applied: &AppliedRate,
+    seconds: u32,
+    bundles: u32,
+    note: &mut Note<'_>,
+) -> (u32, u32) {
+    let rate = &applied.rate;
     let mut billable = seconds.saturating_sub(rate.free_seconds);
     if rate.free_seconds > 0 {
         let free = rate.free_seconds;
@@ -222,22 +261,82 @@ fn billed_seconds(rate: &Rate, seconds: u32, bundles: u32, note: &mut Note<'_>) 
     if from_bundles > 0 {
         note("bundle", &|| format!("{from_bundles} s are taken from bundles."));
     }
-    Seconds { billed: whole_increments(rate, billable - from_bundles), from_bundles }
+    (billable - from_bundles, from_bundles)
 }
 
-/// The only place where money is rounded.
-fn round_once(sixtieth_nanos: i128, rounding: MoneyRounding) -> Result<Money, MoneyError> {
-    let micros_per_step = 10_i128.pow(6 - u32::from(rounding.decimals.min(6)));
-    let step = SIXTIETH_NANOS_PER_MICRO * micros_per_step;
-    let (whole, rest) = (sixtieth_nanos / step, sixtieth_nanos % step);
-    let goes_up = match rounding.mode {
-        MoneyMode::Up => rest > 0,
-        MoneyMode::Down => false,
-        MoneyMode::HalfUp => rest * 2 >= step,
-        MoneyMode::HalfEven => rest * 2 > step || (rest * 2 == step && whole % 2 == 1),
+/// The discount, then the surcharges.
+fn with_shares(
+    special: &AppliedSpecial,
+    subtotal: Exact,
+    note: &mut Note<'_>,
+) -> Result<Exact, MoneyError> {
+    let scale = Scale::SHARES;
+    let lines = special.line_rounding;
+    let share = |whole: Exact, hundredths: u32| {
+        // Exact: a discounted sum still has a factor of 10,000 in it.
+        (whole / 10_000).checked_mul(hundredths.into()).ok_or(MoneyError::TooLarge)
     };
-    let steps = whole + i128::from(goes_up);
-    i64::try_from(steps * micros_per_step).map(Money).map_err(|_| MoneyError::TooLarge)
+    let mut sum = subtotal;
+    if let Some(discount) = &special.discount {
+        let off = rounded_line(share(subtotal, discount.percent.hundredths())?, scale, lines)?;
+        sum -= off.min(sum);
+        note("discount", &|| format!("Discount {:?}: {} % off.", discount.name, discount.percent));
+    }
+    let discounted = sum;
+    for surcharge in &special.surcharges {
+        let exact = match surcharge.amount {
+            SurchargeAmount::Fixed(price) => scale.of(price),
+            SurchargeAmount::Share(percent) => share(discounted, percent.hundredths())?,
+        };
+        sum = sum.checked_add(rounded_line(exact, scale, lines)?).ok_or(MoneyError::TooLarge)?;
+        note("surcharge", &|| match surcharge.amount {
+            SurchargeAmount::Fixed(price) => format!("Surcharge {:?}: {price}.", surcharge.name),
+            SurchargeAmount::Share(percent) => {
+                format!("Surcharge {:?}: {percent} %.", surcharge.name)
+            }
+        });
+    }
+    Ok(sum)
+}
+
+fn at_least(
+    applied: &AppliedRate,
+    sum: Exact,
+    scale: Scale,
+    has_to_pay: bool,
+    note: &mut Note<'_>,
+) -> Exact {
+    let minimum = scale.of(applied.rate.minimum_charge);
+    if !has_to_pay || sum >= minimum {
+        return sum;
+    }
+    note("minimum_charge", &|| format!("At least {} a call.", applied.rate.minimum_charge));
+    minimum
+}
+
+fn at_most(special: &AppliedSpecial, sum: Exact, note: &mut Note<'_>) -> (Exact, bool) {
+    let Some(cap) = special.cap else { return (sum, false) };
+    let most = Scale::SHARES.of(cap.amount);
+    if sum < most {
+        return (sum, false);
+    }
+    note("cap", &|| match cap.after {
+        AfterCap::Free => format!("At most {} a call; the rest is free.", cap.amount),
+        AfterCap::Disconnect => format!("At most {} a call; there it ends.", cap.amount),
+    });
+    (most, true)
+}
+
+fn exchanged(
+    applied: &AppliedRate,
+    special: &AppliedSpecial,
+    sum: Exact,
+    note: &mut Note<'_>,
+) -> Result<(Exact, Scale), MoneyError> {
+    let Some(exchange) = special.exchange else { return Ok((sum, Scale::SHARES)) };
+    let rate = exchange.rate.rate();
+    note("exchange", &|| format!("1 {} is {rate} {}.", exchange.from, applied.currency));
+    Scale::SHARES.exchanged(sum, rate)
 }
 
 #[cfg(test)]
@@ -245,7 +344,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::rating::Price;
+    use crate::rating::{DurationRounding, Price, Rate};
     use crate::testing::applied;
 
     fn price_of(text: &str) -> Price {
@@ -434,6 +533,7 @@ mod tests {
                 free_seconds: seconds.1,
                 minimum_seconds: seconds.2,
                 is_blocked: false,
+                unit_seconds: 60,
             });
             let modes = [MoneyMode::Up, MoneyMode::Down, MoneyMode::HalfUp, MoneyMode::HalfEven];
             applied.money_rounding = MoneyRounding { mode: modes[usize::from(mode)], decimals };

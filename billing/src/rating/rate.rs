@@ -2,10 +2,11 @@
 //! terms, the roundings, and where they came from.
 
 use std::fmt;
+use std::sync::Arc;
 
 use vocabulary::Utc;
 
-use super::Price;
+use super::{AppliedSpecial, Price};
 use crate::{Currency, Money};
 
 /// A set of rates assigned to accounts or carriers.
@@ -34,7 +35,7 @@ pub enum DurationRounding {
 }
 
 /// Which way an amount between two decimals goes (R7).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub enum MoneyMode {
     /// Away from zero.
     #[default]
@@ -48,7 +49,7 @@ pub enum MoneyMode {
 }
 
 /// The rounding of a charge: once, at the end, to this many decimals.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct MoneyRounding {
     /// Which way.
     pub mode: MoneyMode,
@@ -65,8 +66,10 @@ impl Default for MoneyRounding {
 /// The price of a destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Rate {
-    /// Per minute of billed time.
+    /// Of billed time.
     pub price: Price,
+    /// Seconds that the price is for: 60, or another number of which a day is a multiple.
+    pub unit_seconds: u32,
     /// Once per answered call.
     pub connect_fee: Price,
     /// Seconds of the first increment; at least 1.
@@ -95,15 +98,57 @@ pub enum RateError {
     /// Grace, free or minimum seconds above a day.
     #[error("grace, free and minimum seconds are at most 86400")]
     Seconds,
+    /// A price for a time that no day is a multiple of.
+    #[error("a price is for 1 to 86400 seconds of which a day is a multiple: 1, 6, 30, 60, 3600")]
+    Unit,
+    /// A step at or before an earlier one, or at the start.
+    #[error("steps come in order of their first second, which is at least 1")]
+    StepOrder,
+    /// Not 0 to 10,000 with two decimals; for a discount not 0 to 100.
+    #[error("a percentage has at most two decimals and is at most 10000, a discount at most 100")]
+    Percent,
+    /// More than six decimals to round to.
+    #[error("money is rounded to 0 to 6 decimals")]
+    Decimals,
+    /// Not digits, or more than 31.
+    #[error("a caller's prefix is 0 to 31 digits")]
+    OriginPrefix,
+    /// No such time zone.
+    #[error("the time zone is not in the IANA database; write e.g. Europe/Berlin")]
+    Zone,
+    /// No such date.
+    #[error("a date is written 2026-12-25")]
+    Date,
+    /// A time outside the day, or unsorted holidays.
+    #[error(
+        "a period lies between 00:00 and 24:00, holidays are in order, and there are at most 1000 periods"
+    )]
+    Calendar,
+    /// Not digits, or more than 31.
+    #[error("a destination's prefix is 0 to 31 digits")]
+    Destination,
+    /// A window without a price.
+    #[error("the windows of a call name prices that it has, in order of time")]
+    Window,
 }
 
 const SECONDS_MAX: u32 = 86_400;
+
+pub(super) fn increment_fits(seconds: u32) -> Result<(), RateError> {
+    if (1..=SECONDS_MAX).contains(&seconds) { Ok(()) } else { Err(RateError::Increment) }
+}
+
+pub(super) fn unit_fits(seconds: u32) -> Result<(), RateError> {
+    let fits = (1..=SECONDS_MAX).contains(&seconds) && SECONDS_MAX.is_multiple_of(seconds);
+    if fits { Ok(()) } else { Err(RateError::Unit) }
+}
 
 impl Rate {
     /// A price per minute with increments and nothing else.
     pub fn per_minute(price: Price, first_increment: u32, next_increment: u32) -> Rate {
         Rate {
             price,
+            unit_seconds: 60,
             connect_fee: Price::ZERO,
             first_increment,
             next_increment,
@@ -117,12 +162,9 @@ impl Rate {
 
     /// Are the seconds within their bounds?
     pub fn validate(&self) -> Result<(), RateError> {
-        if ![self.first_increment, self.next_increment]
-            .iter()
-            .all(|s| (1..=SECONDS_MAX).contains(s))
-        {
-            return Err(RateError::Increment);
-        }
+        increment_fits(self.first_increment)?;
+        increment_fits(self.next_increment)?;
+        unit_fits(self.unit_seconds)?;
         if [self.grace_seconds, self.free_seconds, self.minimum_seconds]
             .iter()
             .any(|s| *s > SECONDS_MAX)
@@ -143,7 +185,7 @@ pub struct AppliedRate {
     pub duration_rounding: DurationRounding,
     /// How the sum becomes money: the rate group's setting.
     pub money_rounding: MoneyRounding,
-    /// The currency of the price, the account and the charge.
+    /// The currency of the account and the charge; the price's too, unless it is exchanged.
     pub currency: Currency,
     /// The group that the rate was found in; `RATE_GROUP_NONE` for a local price.
     pub group: RateGroupId,
@@ -151,6 +193,8 @@ pub struct AppliedRate {
     pub sheet_version: u32,
     /// How many digits of the called number the rate's prefix has.
     pub prefix_length: u8,
+    /// What the call has beyond the plain rate; nothing for most.
+    pub special: Option<Arc<AppliedSpecial>>,
 }
 
 impl AppliedRate {

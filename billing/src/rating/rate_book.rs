@@ -1,15 +1,18 @@
 //! All rate groups and which account uses which: an immutable snapshot, swapped whole. Groups are
 //! shared between snapshots, so that a changed account or group costs only itself.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use vocabulary::{AccountId, Number, Utc};
+use vocabulary::{AccountId, AuthorizeRequest, Number, SubscriberId, TrunkId, Utc};
 
+use super::destination::discount;
+use super::resolve::{Circumstances, resolve};
 use super::{
-    AppliedRate, DurationRounding, MoneyRounding, Price, RATE_GROUP_NONE, Rate, RateGroup,
-    RateGroupId,
+    AppliedDiscount, AppliedRate, Discount, DurationRounding, Exchange, ExchangeRate,
+    MoneyRounding, Price, RATE_GROUP_NONE, Rate, RateGroup, RateGroupId,
 };
 use crate::Currency;
 
@@ -22,6 +25,8 @@ pub struct AccountTariff {
     pub carrier_group: Option<RateGroupId>,
     /// What it pays for calls to our own subscribers. Free by default.
     pub local_rate: Rate,
+    /// Percentages off what it pays, by destination, site and time (J-17, J-29).
+    pub discounts: Arc<[Discount]>,
     /// Rounding of its talk time when it pays.
     pub customer_duration: DurationRounding,
     /// Rounding of talk time when it is paid.
@@ -34,8 +39,31 @@ impl Default for AccountTariff {
             customer_group: None,
             carrier_group: None,
             local_rate: Rate::per_minute(Price::ZERO, 60, 60),
+            discounts: Arc::default(),
             customer_duration: DurationRounding::Up,
             carrier_duration: DurationRounding::Up,
+        }
+    }
+}
+
+/// What a rate is looked up by.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CallQuery<'a> {
+    pub(crate) cld: &'a Number,
+    pub(crate) cli: Option<&'a Number>,
+    pub(crate) at: Utc,
+    pub(crate) subscriber: Option<SubscriberId>,
+    pub(crate) trunk: Option<TrunkId>,
+}
+
+impl<'a> CallQuery<'a> {
+    pub(crate) fn of(request: &'a AuthorizeRequest) -> CallQuery<'a> {
+        CallQuery {
+            cld: &request.cld,
+            cli: request.cli.as_ref(),
+            at: request.at,
+            subscriber: request.origin.subscriber,
+            trunk: request.origin.trunk,
         }
     }
 }
@@ -72,6 +100,8 @@ pub enum RateBookError {
 pub struct RateBook {
     groups: HashMap<RateGroupId, Arc<RateGroup>, FixedState>,
     tariffs: Arc<HashMap<AccountId, AccountTariff, FixedState>>,
+    /// One unit of the first currency in the second.
+    exchange_rates: Arc<BTreeMap<(u64, u64), ExchangeRate>>,
 }
 
 impl Default for RateBook {
@@ -79,6 +109,7 @@ impl Default for RateBook {
         RateBook {
             groups: HashMap::with_hasher(FixedState::default()),
             tariffs: Arc::new(HashMap::with_hasher(FixedState::default())),
+            exchange_rates: Arc::default(),
         }
     }
 }
@@ -108,24 +139,25 @@ impl RateBook {
     pub(crate) fn customer_rate(
         &self,
         account: AccountId,
-        cld: &Number,
-        at: Utc,
+        call: &CallQuery<'_>,
+        currency: Currency,
     ) -> Result<AppliedRate, Unrated> {
         let tariff = self.tariffs.get(&account).ok_or(Unrated::NoGroup)?;
         let group = tariff.customer_group.ok_or(Unrated::NoGroup)?;
-        self.rate(group, tariff.customer_duration, cld, at)
+        let discount = discount(&tariff.discounts, call);
+        self.rate(group, tariff.customer_duration, call, currency, discount)
     }
 
     /// What the account takes for carrying it.
     pub(crate) fn carrier_rate(
         &self,
         account: AccountId,
-        cld: &Number,
-        at: Utc,
+        call: &CallQuery<'_>,
+        currency: Currency,
     ) -> Result<AppliedRate, Unrated> {
         let tariff = self.tariffs.get(&account).ok_or(Unrated::NoGroup)?;
         let group = tariff.carrier_group.ok_or(Unrated::NoGroup)?;
-        self.rate(group, tariff.carrier_duration, cld, at)
+        self.rate(group, tariff.carrier_duration, call, currency, None)
     }
 
     /// The local price. Without a rate group an account places no call at all.
@@ -147,26 +179,45 @@ impl RateBook {
             group: RATE_GROUP_NONE,
             sheet_version: 0,
             prefix_length: 0,
+            special: None,
         })
+    }
+
+    /// The conversion of a price, if it is in another currency and there is one.
+    fn exchange(&self, from: Currency, to: Currency) -> Option<Exchange> {
+        if from.code() == to.code() {
+            return None;
+        }
+        let rate = *self.exchange_rates.get(&(from.index(), to.index()))?;
+        Some(Exchange { from, rate })
     }
 
     fn rate(
         &self,
         id: RateGroupId,
         duration_rounding: DurationRounding,
-        cld: &Number,
-        at: Utc,
+        call: &CallQuery<'_>,
+        currency: Currency,
+        discount: Option<AppliedDiscount>,
     ) -> Result<AppliedRate, Unrated> {
         let group = self.groups.get(&id).ok_or(Unrated::NoGroup)?;
-        let found = group.lookup(cld, at).ok_or(Unrated::NoRate(id))?;
+        let found = group.lookup(call.cld, call.at).ok_or(Unrated::NoRate(id))?;
         if found.rate.is_blocked {
             return Err(Unrated::Blocked(id, found.prefix_length));
         }
+        let terms = found.special.map(Arc::as_ref);
+        let of_rate = group.terms().currency;
+        let exchange = self.exchange(of_rate, currency);
+        let charged_in = if exchange.is_some() { currency } else { of_rate };
+        let circumstances = Circumstances { cli: call.cli, at: call.at, discount, exchange };
         Ok(AppliedRate {
             rate: *found.rate,
+            special: resolve(found.rate, terms, circumstances).map(Arc::new),
             duration_rounding,
-            money_rounding: group.terms().money_rounding,
-            currency: group.terms().currency,
+            money_rounding: terms
+                .and_then(|terms| terms.money_rounding)
+                .unwrap_or(group.terms().money_rounding),
+            currency: charged_in,
             group: id,
             sheet_version: found.sheet_version,
             prefix_length: found.prefix_length,
@@ -212,6 +263,18 @@ impl RateBookBuilder {
         let mut map = HashMap::with_hasher(FixedState::default());
         map.extend(tariffs);
         self.book.tariffs = Arc::new(map);
+        self
+    }
+
+    /// Sets what one unit of a currency is in another; the inverse is its own entry (R12).
+    #[must_use]
+    pub fn exchange_rate(
+        mut self,
+        from: Currency,
+        to: Currency,
+        rate: ExchangeRate,
+    ) -> RateBookBuilder {
+        Arc::make_mut(&mut self.book.exchange_rates).insert((from.index(), to.index()), rate);
         self
     }
 

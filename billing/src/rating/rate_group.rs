@@ -1,12 +1,14 @@
 //! One rate group loaded for lookup: an immutable trie of prefixes over dated versions. A version
 //! takes 16 bytes; equal terms are held once.
 
+use std::sync::Arc;
+
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use vocabulary::{Number, Utc};
 
 use super::digit_trie::{DigitTrie, VALUE_MAX};
-use super::{MoneyRounding, Rate, RateError, RateGroupId};
+use super::{MoneyRounding, Rate, RateError, RateGroupId, SpecialTerms};
 use crate::Currency;
 
 /// What belongs to the whole group.
@@ -20,6 +22,8 @@ pub struct GroupTerms {
     pub currency: Currency,
     /// How its charges are rounded.
     pub money_rounding: MoneyRounding,
+    /// What all its rates have, unless they say otherwise (V-15).
+    pub special: Option<Arc<SpecialTerms>>,
 }
 
 /// One row of a rate sheet.
@@ -29,6 +33,8 @@ pub struct RateRow {
     pub prefix: String,
     /// The terms.
     pub rate: Rate,
+    /// What it has beyond them (V-14); nothing for most.
+    pub special: Option<Arc<SpecialTerms>>,
     /// In force from this moment, to the second. `None`: always was.
     pub valid_from: Option<Utc>,
     /// Not in force from this moment on. `None`: open.
@@ -43,6 +49,8 @@ pub struct RateRow {
 pub struct RateVersion<'a> {
     /// The terms.
     pub rate: &'a Rate,
+    /// What it has beyond them, the group's included.
+    pub special: Option<&'a Arc<SpecialTerms>>,
     /// The version of the rate sheet that brought it.
     pub sheet_version: u32,
     /// How many digits matched.
@@ -68,7 +76,7 @@ pub struct RateGroup {
     trie: DigitTrie,
     /// The versions of one prefix lie together, newest first.
     versions: Vec<Version>,
-    rates: Vec<Rate>,
+    rates: Vec<(Rate, Option<Arc<SpecialTerms>>)>,
 }
 
 impl RateGroup {
@@ -105,8 +113,10 @@ impl RateGroup {
             None
         };
         let (prefix_length, version) = self.trie.longest(cld.as_bytes(), in_force)?;
+        let (rate, special) = &self.rates[version.terms as usize];
         Some(RateVersion {
-            rate: &self.rates[version.terms as usize],
+            rate,
+            special: special.as_ref(),
             sheet_version: version.sheet & !LAST,
             prefix_length,
         })
@@ -126,7 +136,7 @@ impl RateGroup {
     pub fn bytes(&self) -> usize {
         self.trie.bytes()
             + self.versions.capacity() * size_of::<Version>()
-            + self.rates.capacity() * size_of::<Rate>()
+            + self.rates.capacity() * size_of::<(Rate, Option<Arc<SpecialTerms>>)>()
     }
 }
 
@@ -145,8 +155,8 @@ pub struct RateGroupBuilder {
     terms: GroupTerms,
     rows: Vec<Row>,
     digits: Vec<u8>,
-    rates: Vec<Rate>,
-    numbers: HashMap<Rate, u32, FixedState>,
+    rates: Vec<(Rate, Option<Arc<SpecialTerms>>)>,
+    numbers: HashMap<(Rate, Option<Arc<SpecialTerms>>), u32, FixedState>,
 }
 
 impl RateGroupBuilder {
@@ -165,8 +175,9 @@ impl RateGroupBuilder {
         if row.sheet_version >= LAST || self.rows.len() >= VALUE_MAX as usize {
             return Err(RowError::TooMany);
         }
-        let terms = *self.numbers.entry(row.rate).or_insert_with(|| {
-            self.rates.push(row.rate);
+        let special = self.special(row)?;
+        let terms = *self.numbers.entry((row.rate, special)).or_insert_with_key(|key| {
+            self.rates.push(key.clone());
             (self.rates.len() - 1) as u32
         });
         let start = u32::try_from(self.digits.len()).map_err(|_| RowError::TooMany)?;
@@ -174,6 +185,18 @@ impl RateGroupBuilder {
         let version = Version { from, till, terms, sheet: row.sheet_version };
         self.rows.push(Row { digits: (start, prefix.len() as u8), version });
         Ok(())
+    }
+
+    /// The row's special terms over the group's.
+    fn special(&self, row: &RateRow) -> Result<Option<Arc<SpecialTerms>>, RateError> {
+        if let Some(own) = &row.special {
+            own.validate()?;
+        }
+        Ok(match (&row.special, &self.terms.special) {
+            (None, group) => group.clone(),
+            (Some(own), None) => Some(Arc::clone(own)),
+            (Some(own), Some(group)) => Some(Arc::new(own.over(group))),
+        })
     }
 
     /// Sorts the rows into the immutable group.
@@ -231,6 +254,7 @@ mod tests {
         RateRow {
             prefix: prefix.into(),
             rate: Rate::per_minute(price.parse().unwrap(), 60, 60),
+            special: None,
             valid_from: from.map(at),
             valid_till: till.map(at),
             sheet_version: sheet,
@@ -243,6 +267,7 @@ mod tests {
             name: "retail".into(),
             currency: Currency::EUR,
             money_rounding: MoneyRounding::default(),
+            special: None,
         });
         for row in rows {
             builder.row(row).unwrap();

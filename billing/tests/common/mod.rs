@@ -38,7 +38,7 @@ pub fn rate(price: &str, first: u32, next: u32) -> Rate {
 
 pub fn row(prefix: &str, rate: Rate) -> RateRow {
     let prefix = prefix.into();
-    RateRow { prefix, rate, valid_from: None, valid_till: None, sheet_version: 7 }
+    RateRow { prefix, rate, special: None, valid_from: None, valid_till: None, sheet_version: 7 }
 }
 
 pub fn group(id: RateGroupId, rows: &[RateRow]) -> RateGroup {
@@ -47,6 +47,7 @@ pub fn group(id: RateGroupId, rows: &[RateRow]) -> RateGroup {
         name: format!("group {id}"),
         currency: Currency::EUR,
         money_rounding: MoneyRounding::default(),
+        special: None,
     });
     for row in rows {
         builder.row(row).unwrap();

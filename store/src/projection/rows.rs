@@ -138,6 +138,15 @@ fn terms(applied: &AppliedRate) -> Option<String> {
     if applied.money_rounding.decimals != 6 {
         terms.insert("decimals".into(), applied.money_rounding.decimals.into());
     }
+    if rate.unit_seconds != 60 {
+        terms.insert("unit_s".into(), rate.unit_seconds.into());
+    }
+    if applied.special.is_some() {
+        // Steps, windows, surcharges and the rest, as billing packs them.
+        let packed = applied.to_bytes();
+        let hex: String = packed.iter().map(|byte| format!("{byte:02x}")).collect();
+        terms.insert("applied".into(), hex.into());
+    }
     (!terms.is_empty()).then(|| serde_json::Value::Object(terms).to_string())
 }
 

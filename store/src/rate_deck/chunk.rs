@@ -129,8 +129,14 @@ pub(super) fn each(
         return Err(corrupt("was written by another version of this program"));
     }
     let rate = Rate::per_minute(Price::ZERO, 60, 60);
-    let rate =
-        RateRow { prefix: String::new(), rate, valid_from: None, valid_till: None, sheet_version };
+    let rate = RateRow {
+        prefix: String::new(),
+        rate,
+        special: None,
+        valid_from: None,
+        valid_till: None,
+        sheet_version,
+    };
     let mut row = SheetRow { rate, destination: String::new() };
     while !cursor.0.is_empty() {
         decode_row(&mut cursor, &mut row)?;
@@ -185,6 +191,7 @@ mod tests {
             rate: RateRow {
                 prefix: prefix.into(),
                 rate,
+                special: None,
                 valid_from,
                 valid_till: valid_from.map(|Utc(at)| Utc(at + 1)),
                 sheet_version: 7,

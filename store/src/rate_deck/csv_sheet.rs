@@ -322,6 +322,7 @@ impl Cells<'_> {
             minimum_seconds: minimum_seconds?,
             minimum_charge: minimum_charge?,
             is_blocked: is_blocked?,
+            unit_seconds: 60,
         };
         if let Err(error) = rate.validate() {
             faults.add(self.line, "", error.to_string());
@@ -333,7 +334,14 @@ impl Cells<'_> {
             return None;
         }
         let prefix = prefix?.to_owned();
-        let rate = RateRow { prefix, rate, valid_from: Some(from), valid_till, sheet_version: 0 };
+        let rate = RateRow {
+            prefix,
+            rate,
+            special: None,
+            valid_from: Some(from),
+            valid_till,
+            sheet_version: 0,
+        };
         Some(SheetRow { rate, destination: destination?.to_owned() })
     }
 }

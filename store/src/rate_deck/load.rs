@@ -88,7 +88,7 @@ fn build(
         RateGroupRounding::HalfEven => MoneyMode::HalfEven,
     };
     let money_rounding = MoneyRounding { mode, decimals: row.decimals };
-    let terms = GroupTerms { id, name: row.name.clone(), currency, money_rounding };
+    let terms = GroupTerms { id, name: row.name.clone(), currency, money_rounding, special: None };
     let mut builder = RateGroup::builder(terms);
     for (sheet_version, bytes) in chunks {
         chunk::each(bytes, *sheet_version, |row| {
@@ -117,5 +117,6 @@ fn tariff(account: &Account, groups: &[(String, RateGroupId)]) -> AccountTariff 
         local_rate: Rate::per_minute(price, 60, 60),
         customer_duration: rounding(account.duration_rounding),
         carrier_duration: rounding(account.carrier_duration_rounding),
+        discounts: Arc::default(),
     }
 }

@@ -84,11 +84,19 @@ fn book() -> RateBook {
             name: format!("group {id}"),
             currency: Currency::EUR,
             money_rounding: MoneyRounding::default(),
+            special: None,
         });
         let mut rate = Rate::per_minute(price.parse().unwrap(), 6, 6);
         rate.connect_fee = "0.01".parse().unwrap();
         let prefix = String::from("49");
-        let row = RateRow { prefix, rate, valid_from: None, valid_till: None, sheet_version: 3 };
+        let row = RateRow {
+            prefix,
+            rate,
+            special: None,
+            valid_from: None,
+            valid_till: None,
+            sheet_version: 3,
+        };
         group.row(&row).unwrap();
         group.build()
     };
