@@ -1,5 +1,6 @@
 //! Accounts and their money.
 
+use std::collections::BTreeMap;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -8,11 +9,12 @@ use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use billing::Money;
 use serde::{Deserialize, Serialize};
-use store::directory::{Account, AccountStatus, BillingKind, DurationRounding};
+use store::directory::{Account, AccountEventKind, AccountStatus, BillingKind, DurationRounding};
 use store::moment::parse_utc;
 use vocabulary::Utc;
 
-use crate::command::{Command, Stop, Touched};
+use crate::account_number::{self, NumberWanted};
+use crate::command::{Command, Stop, Touched, Turn};
 use crate::control::{Payment, PaymentRefused};
 use crate::wire::{self, LimitsChange, List, nullable};
 use crate::{Api, Problem, Shared};
@@ -44,8 +46,31 @@ pub(crate) struct AccountChange {
     carrier_duration_rounding: Option<String>,
 }
 
+/// The part of a change that is about who the account is.
+#[derive(Default, Deserialize)]
+pub(crate) struct ServiceChange {
+    number: Option<String>,
+    #[serde(default, deserialize_with = "nullable")]
+    parent: Option<Option<String>>,
+    time_zone: Option<String>,
+    billing_day: Option<u8>,
+    loss_percent_max: Option<String>,
+    #[serde(default, deserialize_with = "nullable")]
+    non_cli_rate_group: Option<Option<String>>,
+    /// Fields to set; null takes one away (P-014).
+    #[serde(default)]
+    custom: BTreeMap<String, Option<String>>,
+}
+
 /// The fields of a change, of all its parts.
-const FIELDS: [&str; 13] = [
+pub(crate) const FIELDS: [&str; 20] = [
+    "number",
+    "parent",
+    "time_zone",
+    "billing_day",
+    "loss_percent_max",
+    "non_cli_rate_group",
+    "custom",
     "credit_limit",
     "status",
     "rate_group",
@@ -86,7 +111,7 @@ pub(crate) fn known_fields(body: &[u8], known: &[&[&str]]) -> Result<(), Problem
 }
 
 impl AccountChange {
-    fn apply(self, account: &mut Account) -> Result<(), Problem> {
+    pub(crate) fn apply(self, account: &mut Account) -> Result<(), Problem> {
         if let Some(text) = self.credit_limit {
             account.credit_limit = parsed::<Money>("credit_limit", &text)?.micros();
         }
@@ -118,8 +143,43 @@ impl AccountChange {
     }
 }
 
+impl ServiceChange {
+    pub(crate) async fn apply(self, account: &mut Account, turn: &mut Turn) -> Result<(), Problem> {
+        match self.number.as_deref().map(account_number::read).transpose()? {
+            Some(NumberWanted::This(number)) => account.number = Some(number),
+            Some(NumberWanted::Random) => {
+                account.number = Some(account_number::draw(&mut turn.change).await?);
+            }
+            None if account.number.is_none() => {
+                account.number = Some(account_number::draw(&mut turn.change).await?);
+            }
+            None => {}
+        }
+        if let Some(parent) = self.parent {
+            account.parent = parent;
+        }
+        if let Some(zone) = self.time_zone {
+            account.time_zone = zone;
+        }
+        account.billing_day = self.billing_day.unwrap_or(account.billing_day);
+        if let Some(text) = self.loss_percent_max {
+            account.loss_percent_max = parsed("loss_percent_max", &text)?;
+        }
+        if let Some(group) = self.non_cli_rate_group {
+            account.non_cli_rate_group = group;
+        }
+        for (field, value) in self.custom {
+            match value {
+                Some(value) => drop(account.custom.insert(field, value)),
+                None => drop(account.custom.remove(&field)),
+            }
+        }
+        Ok(())
+    }
+}
+
 impl Api {
-    fn account_on_wire(&self, account: Account) -> wire::Account {
+    pub(crate) fn account_on_wire(&self, account: Account) -> wire::Account {
         let money = self.control.balance(account.id);
         wire::Account::new(account, money)
     }
@@ -144,8 +204,13 @@ pub(crate) async fn add(State(api): Shared, command: Command) -> Result<Response
     let mut account = Account::new(&new.name, billing, &new.currency, api.control.now());
     command.json::<AccountChange>()?.apply(&mut account)?;
     command.json::<LimitsChange>()?.apply(&mut account.limits);
+    let service: ServiceChange = command.json()?;
     let mut turn = api.begin(&command).await?;
+    service.apply(&mut account, &mut turn).await?;
     let account = turn.change.add_account(account).await?;
+    let (kind, now) = (AccountEventKind::Created, account.created_at);
+    turn.change.add_event(account.id, kind, &account.name, now).await?;
+    let account = turn.change.account(&account.id.to_string()).await?;
     let wire = api.account_on_wire(account);
     api.finish(turn, Touched::Directory, 201, &wire).await
 }
@@ -155,15 +220,66 @@ pub(crate) async fn set(
     Path(name): Path<String>,
     command: Command,
 ) -> Result<Response, Stop> {
-    known_fields(&command.body, &[&FIELDS])?;
+    known_fields(&command.body, &[&["as_reseller"], &FIELDS])?;
     let (change, limits): (AccountChange, LimitsChange) = (command.json()?, command.json()?);
+    let (service, scope): (ServiceChange, Scope) = (command.json()?, command.json()?);
     let mut turn = api.begin(&command).await?;
     let mut account = turn.change.account(&name).await?;
+    if let Some(reseller) = &scope.as_reseller {
+        known_fields(&command.body, &[&["as_reseller", "status"]])?;
+        check_scope(&mut turn, &account, reseller).await?;
+    }
+    let before = account.status;
     change.apply(&mut account)?;
     limits.apply(&mut account.limits);
+    service.apply(&mut account, &mut turn).await?;
+    if account.status != before {
+        let by = scope.as_reseller.map(|reseller| format!("by {reseller}")).unwrap_or_default();
+        status_changed(&mut turn, &account, before, &by, api.control.now()).await?;
+    }
     turn.change.set_account(&account).await?;
+    let account = turn.change.account(&account.id.to_string()).await?;
     let wire = api.account_on_wire(account);
     api.finish(turn, Touched::Directory, 200, &wire).await
+}
+
+/// On whose behalf a change is made; nobody's is the operator's.
+#[derive(Default, Deserialize)]
+struct Scope {
+    as_reseller: Option<String>,
+}
+
+/// A reseller may block, unblock and close what belongs to it, and sees nothing else (P-026).
+async fn check_scope(turn: &mut Turn, account: &Account, reseller: &str) -> Result<(), Problem> {
+    let reseller = turn.change.account(reseller).await?;
+    if reseller.status != AccountStatus::Active {
+        let what = format!("reseller {:?} is {} itself", reseller.name, reseller.status);
+        return Err(Problem::new(403, "forbidden", what));
+    }
+    if turn.change.belongs_to(account.id, reseller.id).await? {
+        return Ok(());
+    }
+    let what = format!("account {:?} does not belong to {:?}", account.name, reseller.name);
+    Err(Problem::new(403, "forbidden", what))
+}
+
+async fn status_changed(
+    turn: &mut Turn,
+    account: &Account,
+    before: AccountStatus,
+    by: &str,
+    now: Utc,
+) -> Result<(), Problem> {
+    let kind = match (before, account.status) {
+        (_, AccountStatus::Closed) => {
+            turn.change.check_closable(account).await?;
+            AccountEventKind::Closed
+        }
+        (_, AccountStatus::Blocked) => AccountEventKind::Blocked,
+        (_, AccountStatus::Active) => AccountEventKind::Unblocked,
+    };
+    turn.change.add_event(account.id, kind, by, now).await?;
+    Ok(())
 }
 
 #[derive(Deserialize)]

@@ -2,6 +2,7 @@
 //! the wire in `wire.rs`. It changes the directory in the store, makes new snapshots and hands them
 //! to the running switch through [`Control`]; it decides nothing about calls.
 
+mod account_number;
 mod accounts;
 mod calls;
 mod command;
@@ -10,6 +11,7 @@ mod names;
 mod problem;
 mod rates;
 mod routes;
+mod sites;
 mod subscribers;
 mod system;
 mod token;
@@ -110,6 +112,10 @@ impl Api {
             .route("/accounts/{name}", get(accounts::show).patch(accounts::set))
             .route("/accounts/{name}/topups", post(accounts::top_up))
             .route("/accounts/{name}/statement", get(accounts::statement))
+            .route("/accounts/{name}/sites", get(sites::list).post(sites::add))
+            .route("/accounts/{name}/sites/{site}", delete(sites::remove))
+            .route("/accounts/{name}/events", get(sites::events))
+            .route("/events", get(sites::all_events))
             .route("/subscribers", get(subscribers::list).post(subscribers::add))
             .route("/subscribers/{username}", delete(subscribers::remove))
             .route("/trunks", get(trunks::list).post(trunks::add))

@@ -20,6 +20,7 @@ pub(crate) struct NewSubscriber {
     username: String,
     password: String,
     account: String,
+    site: Option<String>,
     number: Option<String>,
     contacts_max: Option<u8>,
 }
@@ -59,6 +60,7 @@ pub(crate) async fn add(State(api): Shared, command: Command) -> Result<Response
         username: new.username,
         account: account.id,
         account_name: account.name,
+        site: new.site,
         number,
         contacts_max: new.contacts_max.unwrap_or(5),
         created_at: api.control.now(),

@@ -47,9 +47,15 @@ pub(crate) struct TrunkChange {
     #[serde(default, deserialize_with = "nullable")]
     ring_timeout_s: Option<Option<u32>>,
     trusted: Option<bool>,
+    #[serde(default, deserialize_with = "nullable")]
+    site: Option<Option<String>>,
+    #[serde(default, deserialize_with = "nullable")]
+    friendly_name: Option<Option<String>>,
 }
 
-const FIELDS: [&str; 21] = [
+const FIELDS: [&str; 23] = [
+    "site",
+    "friendly_name",
     "enabled",
     "host",
     "port",
@@ -106,6 +112,8 @@ impl TrunkChange {
             trunk.ring_timeout = seconds.map(|s| Duration::from_secs(u64::from(s)));
         }
         trunk.trusted = self.trusted.unwrap_or(trunk.trusted);
+        trunk.site = self.site.unwrap_or(trunk.site.take());
+        trunk.friendly_name = self.friendly_name.unwrap_or(trunk.friendly_name.take());
         Ok(())
     }
 

@@ -5,6 +5,8 @@ mod calls;
 mod plan;
 mod rates;
 
+use std::collections::BTreeMap;
+
 use billing::{AccountView, Money, SystemAccount, SystemKind};
 use serde::{Deserialize, Deserializer, Serialize};
 use store::directory as rows;
@@ -98,6 +100,14 @@ pub(crate) struct Account {
     allow_loss: bool,
     duration_rounding: &'static str,
     carrier_duration_rounding: &'static str,
+    number: Option<String>,
+    parent: Option<String>,
+    time_zone: String,
+    billing_day: u8,
+    loss_percent_max: String,
+    non_cli_rate_group: Option<String>,
+    custom: BTreeMap<String, String>,
+    suspended_at: Option<String>,
     created_at: String,
 }
 
@@ -126,6 +136,14 @@ impl Account {
             allow_loss: account.allow_loss,
             duration_rounding: account.duration_rounding.as_str(),
             carrier_duration_rounding: account.carrier_duration_rounding.as_str(),
+            number: account.number,
+            parent: account.parent,
+            time_zone: account.time_zone,
+            billing_day: account.billing_day,
+            loss_percent_max: account.loss_percent_max.to_string(),
+            non_cli_rate_group: account.non_cli_rate_group,
+            custom: account.custom,
+            suspended_at: account.suspended_at.map(format_utc),
             created_at: format_utc(account.created_at),
         }
     }
@@ -225,6 +243,7 @@ pub(crate) struct Subscriber {
     id: u64,
     username: String,
     account: String,
+    site: Option<String>,
     number: Option<String>,
     contacts_max: u8,
     contacts: usize,
@@ -237,6 +256,7 @@ impl Subscriber {
             id: subscriber.id.0,
             username: subscriber.username,
             account: subscriber.account_name,
+            site: subscriber.site,
             number: subscriber.number.map(|number| number.as_str().to_owned()),
             contacts_max: subscriber.contacts_max,
             contacts,
@@ -277,6 +297,8 @@ pub(crate) struct Trunk {
     stop_codes: Vec<u16>,
     ring_timeout_s: Option<u64>,
     trusted: bool,
+    site: Option<String>,
+    friendly_name: Option<String>,
     created_at: String,
 }
 
@@ -302,6 +324,8 @@ impl From<rows::Trunk> for Trunk {
             stop_codes: trunk.stop_codes,
             ring_timeout_s: trunk.ring_timeout.map(|timeout| timeout.as_secs()),
             trusted: trunk.trusted,
+            site: trunk.site,
+            friendly_name: trunk.friendly_name,
             created_at: format_utc(trunk.created_at),
         }
     }

@@ -13,6 +13,7 @@ mod journal;
 mod ledger;
 mod money;
 mod op_id;
+pub mod plans;
 mod quote;
 mod rating;
 mod recovery;

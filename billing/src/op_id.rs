@@ -4,7 +4,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use vocabulary::CallId;
+use vocabulary::{AccountId, CallId};
 
 /// 128 bits: the top byte says who chose the rest, so that a caller from outside can never meet
 /// an id that a call makes.
@@ -13,6 +13,9 @@ pub struct OpId(pub u128);
 
 const CHARGE: u128 = 1 << 120;
 const COST: u128 = 2 << 120;
+const PLAN: u128 = 3 << 120;
+const VOUCHER: u128 = 4 << 120;
+const OPENING: u128 = 5 << 120;
 const OUTSIDE: u128 = 0x10 << 120;
 const CHOSEN: u128 = (1 << 120) - 1;
 
@@ -31,6 +34,28 @@ impl OpId {
     #[must_use]
     pub fn of_generation(self, generation: u32) -> OpId {
         OpId(self.0 | u128::from(generation) << 72)
+    }
+
+    /// A charge, a refund or a grant (`kind`) of one item of a subscription's plan, for what begins
+    /// on a day.
+    pub(crate) fn plan(kind: u8, subscription: u64, item: u16, day: i32) -> OpId {
+        let day = u128::from(day.cast_unsigned());
+        OpId(
+            PLAN | u128::from(kind) << 112
+                | u128::from(item) << 96
+                | day << 64
+                | u128::from(subscription),
+        )
+    }
+
+    /// The one redemption of a voucher.
+    pub fn voucher(voucher: u64) -> OpId {
+        OpId(VOUCHER | u128::from(voucher))
+    }
+
+    /// The balance that an account was opened with.
+    pub fn opening(account: AccountId) -> OpId {
+        OpId(OPENING | u128::from(account.0))
     }
 
     /// A command from outside (top-up, adjustment): 120 bits of the caller's own choosing, e.g. of
@@ -70,6 +95,19 @@ mod tests {
         let ids = [OpId::charge(call, 0), OpId::charge(call, 1), OpId::cost(call, 1)];
         let outside = OpId::outside(ids[0].0);
         assert!(!ids.contains(&outside));
+        let plans = [
+            OpId::plan(1, u64::MAX, u16::MAX, -1),
+            OpId::plan(2, u64::MAX, u16::MAX, -1),
+            OpId::plan(1, u64::MAX, u16::MAX, i32::MAX),
+            OpId::plan(1, u64::MAX, 0, -1),
+            OpId::plan(1, 0, u16::MAX, -1),
+            OpId::voucher(u64::MAX),
+            OpId::opening(AccountId(u64::MAX)),
+        ];
+        let mut all: Vec<OpId> = ids.into_iter().chain(plans).chain([outside]).collect();
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all.len(), ids.len() + plans.len() + 1);
         assert!(ids[0] != ids[1] && ids[1] != ids[2]);
         let again = ids.map(|id| id.of_generation(u32::MAX));
         assert!(!ids.iter().any(|id| again.contains(id)));

@@ -2,8 +2,11 @@
 //! each, and a start or a change loads them whole. Never read while a call is set up.
 
 mod account;
+mod event;
+mod hierarchy;
 mod load;
 mod route;
+mod site;
 mod subscriber;
 mod trunk;
 
@@ -17,9 +20,12 @@ use vocabulary::{AccountId, CallId, Utc};
 use crate::query;
 
 pub(crate) use account::all as all_accounts;
-pub use account::{Account, AccountStatus, BillingKind, DurationRounding};
+pub use account::{Account, AccountStatus, BillingKind, DurationRounding, NUMBER_DIGITS};
+pub use event::{AccountEvent, AccountEventKind};
+pub use hierarchy::LEVELS_MAX;
 pub(crate) use route::all_groups;
 pub use route::{RateGroup, RateGroupRounding, Route};
+pub use site::Site;
 pub use subscriber::{Subscriber, digest_secret};
 pub use trunk::{Trunk, TrunkTransport};
 

@@ -51,6 +51,7 @@ fn subscriber(account: &Account, username: &str) -> Subscriber {
         username: username.into(),
         account: account.id,
         account_name: account.name.clone(),
+        site: None,
         number: Some("4930100".parse().unwrap()),
         secret: digest_secret(username, "tandem", "secret"),
         contacts_max: 2,

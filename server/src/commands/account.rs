@@ -36,11 +36,26 @@ pub(super) fn run(context: &Context, command: AccountCommand) -> Outcome {
         }
         AccountCommand::Show { name } => client.get(&one(&name))?,
         AccountCommand::Set { name, change } => patch(&name, Value::Object(fields(&change)?))?,
-        AccountCommand::Block { name } => patch(&name, json!({ "status": "blocked" }))?,
-        AccountCommand::Unblock { name } => patch(&name, json!({ "status": "active" }))?,
+        AccountCommand::Block { name, reseller } => patch(&name, status("blocked", reseller))?,
+        AccountCommand::Unblock { name, reseller } => patch(&name, status("active", reseller))?,
+        AccountCommand::Close { name, reseller } => patch(&name, status("closed", reseller))?,
+        AccountCommand::Events { name } => {
+            let events = client.get(&format!("{}/events", one(&name)))?;
+            let columns = [("ID", "id"), ("AT", "at"), ("WHAT", "kind"), ("DETAIL", "detail")];
+            context.show_list(&events, &columns);
+            return Ok(());
+        }
     };
     context.show(&answer, |answer| print!("{}", table::render_fields(answer)));
     Ok(())
+}
+
+fn status(status: &str, reseller: Option<String>) -> Value {
+    let mut body = json!({ "status": status });
+    if let Some(reseller) = reseller {
+        body["as_reseller"] = reseller.into();
+    }
+    body
 }
 
 /// Puts a field in if it was given.
@@ -51,7 +66,7 @@ pub(super) fn put(body: &mut Map<String, Value>, name: &str, value: Option<impl 
 }
 
 /// "none" takes away.
-fn or_none(text: Option<&String>) -> Option<Value> {
+pub(super) fn or_none(text: Option<&String>) -> Option<Value> {
     text.map(|text| if text == "none" { Value::Null } else { text.as_str().into() })
 }
 
@@ -88,6 +103,19 @@ fn fields(change: &AccountChange) -> Result<Map<String, Value>, String> {
     put(&mut body, "allow_loss", change.allow_loss);
     put(&mut body, "duration_rounding", change.duration_rounding.clone());
     put(&mut body, "carrier_duration_rounding", change.carrier_duration_rounding.clone());
+    put(&mut body, "number", change.number.clone());
+    put(&mut body, "parent", or_none(change.parent.as_ref()));
+    put(&mut body, "time_zone", change.time_zone.clone());
+    put(&mut body, "billing_day", change.billing_day);
+    put(&mut body, "loss_percent_max", change.loss_percent_max.clone());
+    put(&mut body, "non_cli_rate_group", or_none(change.non_cli_rate_group.as_ref()));
+    if !change.custom.is_empty() {
+        let custom = change.custom.iter().map(|field| match field.split_once('=') {
+            Some((name, value)) => (name.to_owned(), value.into()),
+            None => (field.clone(), Value::Null),
+        });
+        body.insert("custom".into(), Value::Object(custom.collect()));
+    }
     Ok(body)
 }
 

@@ -50,6 +50,11 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: AccountCommand,
     },
+    /// Places of an account
+    Site {
+        #[command(subcommand)]
+        command: SiteCommand,
+    },
     /// Pay money into an account (negative: take it back)
     Topup(TopUp),
     /// Phones and people that register
@@ -159,10 +164,52 @@ pub(crate) enum AccountCommand {
     Block {
         /// Its name or id
         name: String,
+        /// On behalf of this reseller, which it must belong to
+        #[arg(long = "as", value_name = "RESELLER")]
+        reseller: Option<String>,
     },
     /// Take its calls again
     Unblock {
         /// Its name or id
+        name: String,
+        /// On behalf of this reseller, which it must belong to
+        #[arg(long = "as", value_name = "RESELLER")]
+        reseller: Option<String>,
+    },
+    /// Close it for good; its history stays
+    Close {
+        /// Its name or id
+        name: String,
+        /// On behalf of this reseller, which it must belong to
+        #[arg(long = "as", value_name = "RESELLER")]
+        reseller: Option<String>,
+    },
+    /// Show what happened to it
+    Events {
+        /// Its name or id
+        name: String,
+    },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum SiteCommand {
+    /// Add a site to an account
+    Add {
+        /// The account's name or id
+        account: String,
+        /// The site
+        name: String,
+    },
+    /// List an account's sites
+    List {
+        /// The account's name or id
+        account: String,
+    },
+    /// Remove a site that nothing belongs to
+    Remove {
+        /// The account's name or id
+        account: String,
+        /// The site
         name: String,
     },
 }
@@ -195,6 +242,27 @@ pub(crate) struct AccountChange {
     /// up, down or nearest
     #[arg(long)]
     pub(crate) carrier_duration_rounding: Option<String>,
+    /// Ten digits, a phone number with its plus (its last ten count), or "random"
+    #[arg(long)]
+    pub(crate) number: Option<String>,
+    /// The reseller it belongs to; "none" takes it away
+    #[arg(long)]
+    pub(crate) parent: Option<String>,
+    /// Where its days and months begin, such as Europe/Berlin
+    #[arg(long)]
+    pub(crate) time_zone: Option<String>,
+    /// Of the month, 1 to 31
+    #[arg(long)]
+    pub(crate) billing_day: Option<u8>,
+    /// How many percent a call may cost more than it brings
+    #[arg(long)]
+    pub(crate) loss_percent_max: Option<String>,
+    /// What it pays when its caller ID is none of its own; "none" takes it away
+    #[arg(long)]
+    pub(crate) non_cli_rate_group: Option<String>,
+    /// A field of your own; may be repeated, and without a value it is taken away
+    #[arg(long = "custom", value_name = "FIELD=VALUE")]
+    pub(crate) custom: Vec<String>,
 }
 
 /// Limits; "none" takes one away.
@@ -238,6 +306,9 @@ pub(crate) enum SubscriberCommand {
         /// What it proves itself with; a random one is made and shown if it is left out
         #[arg(long)]
         password: Option<String>,
+        /// The place of the account that its calls belong to
+        #[arg(long)]
+        site: Option<String>,
         /// The number that rings it and that it calls with
         #[arg(long)]
         number: Option<String>,
@@ -339,6 +410,12 @@ pub(crate) struct TrunkChange {
     /// Whether asserted identities pass
     #[arg(long, value_name = "YES|NO", value_parser = yes_or_no())]
     pub(crate) trusted: Option<bool>,
+    /// The place of the account that its calls belong to; "none" takes it away
+    #[arg(long)]
+    pub(crate) site: Option<String>,
+    /// What reports and invoices call it; "none" takes it away
+    #[arg(long)]
+    pub(crate) friendly_name: Option<String>,
 }
 
 #[derive(Subcommand)]

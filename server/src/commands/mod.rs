@@ -9,6 +9,7 @@ mod client;
 mod demo;
 mod rates;
 mod run;
+mod site;
 mod subscriber;
 mod system;
 mod table;
@@ -126,6 +127,7 @@ fn dispatch(args: Args) -> Outcome {
         Command::Demo => demo::show(&context),
         Command::Status => system::status(&context),
         Command::Account { command } => account::run(&context, command),
+        Command::Site { command } => site::run(&context, command),
         Command::Topup(top_up) => account::top_up(&context, &top_up),
         Command::Subscriber { command } => subscriber::run(&context, command),
         Command::Trunk { command } => trunk::run(&context, *command),

@@ -22,13 +22,14 @@ pub(super) fn run(context: &Context, command: SubscriberCommand) -> Outcome {
         SubscriberCommand::List => {
             context.show_list(&client.get("/subscribers")?, &COLUMNS);
         }
-        SubscriberCommand::Add { username, account, password, number, contacts_max } => {
+        SubscriberCommand::Add { username, account, password, site, number, contacts_max } => {
             let is_made = password.is_none();
             let password = password.unwrap_or_else(demo::random_password);
             let mut body = Map::new();
             body.insert("username".into(), username.into());
             body.insert("account".into(), account.into());
             body.insert("password".into(), password.as_str().into());
+            put(&mut body, "site", site);
             put(&mut body, "number", number);
             put(&mut body, "contacts_max", contacts_max);
             let mut answer = client.command("POST", "/subscribers", &Value::Object(body))?;

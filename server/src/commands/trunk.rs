@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::account::{put, put_limits};
+use super::account::{or_none, put, put_limits};
 use super::args::{RouteCommand, TrunkChange, TrunkCommand};
 use super::client::escape;
 use super::{Context, Outcome, table};
@@ -70,6 +70,8 @@ fn fields(change: TrunkChange) -> Result<Map<String, Value>, String> {
     put(&mut body, "stop_codes", change.stop_codes);
     put(&mut body, "ring_timeout_s", change.ring_timeout);
     put(&mut body, "trusted", change.trusted);
+    put(&mut body, "site", or_none(change.site.as_ref()));
+    put(&mut body, "friendly_name", or_none(change.friendly_name.as_ref()));
     Ok(body)
 }
 

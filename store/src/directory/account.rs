@@ -1,5 +1,7 @@
 //! Accounts: who pays or is paid. Their balances are the ledger's.
 
+use std::collections::BTreeMap;
+
 use rust_decimal::Decimal;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteExecutor};
@@ -75,6 +77,22 @@ pub struct Account {
     pub duration_rounding: DurationRounding,
     /// Rounding of talk time when it is paid.
     pub carrier_duration_rounding: DurationRounding,
+    /// Ten digits, unique (A-12).
+    pub number: Option<String>,
+    /// The reseller it belongs to, by name.
+    pub parent: Option<String>,
+    /// IANA; where its days and months begin (A-24).
+    pub time_zone: String,
+    /// Of the month, 1 to 31 (A-10).
+    pub billing_day: u8,
+    /// How many percent a call may cost more than it brings, unless `allow_loss` (T5).
+    pub loss_percent_max: Decimal,
+    /// What it pays when its caller ID is none of its own, by name (A-28).
+    pub non_cli_rate_group: Option<String>,
+    /// Fields of the operator's own (P-014).
+    pub custom: BTreeMap<String, String>,
+    /// Since when it is suspended for a charge that it could not pay (P-013).
+    pub suspended_at: Option<Utc>,
     /// When it was opened.
     pub created_at: Utc,
 }
@@ -97,6 +115,14 @@ impl Account {
             allow_loss: false,
             duration_rounding: DurationRounding::Up,
             carrier_duration_rounding: DurationRounding::Up,
+            number: None,
+            parent: None,
+            time_zone: "UTC".to_owned(),
+            billing_day: 1,
+            loss_percent_max: Decimal::ZERO,
+            non_cli_rate_group: None,
+            custom: BTreeMap::new(),
+            suspended_at: None,
             created_at: now,
         }
     }
@@ -116,9 +142,48 @@ impl Account {
             let what = "write 0 or more, with at most 9 decimals";
             return Err(ChangeError::invalid("local_price", what));
         }
+        self.check_service()
+    }
+
+    /// The rules of what surrounds the money.
+    fn check_service(&self) -> Result<()> {
+        if let Some(number) = &self.number
+            && (number.len() != NUMBER_DIGITS || !number.bytes().all(|byte| byte.is_ascii_digit()))
+        {
+            return Err(ChangeError::invalid(
+                "number",
+                "write ten digits, \"random\" or a phone number",
+            ));
+        }
+        if jiff::tz::TimeZone::get(&self.time_zone).is_err() {
+            let what = "write a name of the IANA database such as Europe/Berlin, or UTC";
+            return Err(ChangeError::invalid("time_zone", what));
+        }
+        if !(1..=31).contains(&self.billing_day) {
+            return Err(ChangeError::invalid("billing_day", "write a day of the month, 1 to 31"));
+        }
+        let percent = self.loss_percent_max.normalize();
+        if percent.is_sign_negative() || percent > Decimal::from(1000) || percent.scale() > 4 {
+            let what = "write a percentage from 0 to 1000 with at most 4 decimals";
+            return Err(ChangeError::invalid("loss_percent_max", what));
+        }
+        let is_plain = |(name, value): (&String, &String)| {
+            (1..=64).contains(&name.chars().count())
+                && value.chars().count() <= 500
+                && !name.chars().chain(value.chars()).any(char::is_control)
+        };
+        if self.custom.len() > CUSTOM_MAX || !self.custom.iter().all(is_plain) {
+            let what = "write at most 50 fields, names of 1 to 64 and values of at most 500 \
+                        printable characters";
+            return Err(ChangeError::invalid("custom", what));
+        }
         Ok(())
     }
 }
+
+/// A-12.
+pub const NUMBER_DIGITS: usize = 10;
+const CUSTOM_MAX: usize = 50;
 
 pub(super) fn check_currency(currency: &str) -> Result<()> {
     if currency.len() == 3 && currency.bytes().all(|byte| byte.is_ascii_uppercase()) {
@@ -127,8 +192,12 @@ pub(super) fn check_currency(currency: &str) -> Result<()> {
     Err(ChangeError::invalid("currency", "write an ISO 4217 code such as EUR or USD"))
 }
 
-const SELECT: &str = "SELECT account.*, charged.name AS rate_group, paid.name AS carrier_rate_group
+const SELECT: &str =
+    "SELECT account.*, charged.name AS rate_group, paid.name AS carrier_rate_group,
+        parent.name AS parent, non_cli.name AS non_cli_rate_group
     FROM account
+    LEFT JOIN account parent ON parent.id = account.parent_id
+    LEFT JOIN rate_group non_cli ON non_cli.id = account.non_cli_rate_group_id
     LEFT JOIN rate_group charged ON charged.id = account.rate_group_id
     LEFT JOIN rate_group paid ON paid.id = account.carrier_rate_group_id";
 
@@ -148,6 +217,18 @@ fn account(row: &SqliteRow) -> Result<Account> {
         allow_loss: row.try_get("allow_loss")?,
         duration_rounding: word(row, "duration_rounding")?,
         carrier_duration_rounding: word(row, "carrier_duration_rounding")?,
+        number: row.try_get("number")?,
+        parent: row.try_get("parent")?,
+        time_zone: row.try_get("time_zone")?,
+        billing_day: row.try_get("billing_day")?,
+        loss_percent_max: word(row, "loss_percent_max")?,
+        non_cli_rate_group: row.try_get("non_cli_rate_group")?,
+        custom: {
+            let text: String = row.try_get("custom")?;
+            serde_json::from_str(&text)
+                .map_err(|_| ChangeError::Corrupt { column: "custom", value: text })?
+        },
+        suspended_at: row.try_get::<Option<i64>, _>("suspended_at")?.map(Utc),
         created_at: Utc(row.try_get("created_at")?),
     })
 }
@@ -239,7 +320,40 @@ impl Change {
         .execute(&mut *self.tx)
         .await
         .map_err(|error| taken(error, &[("account.name", "name", &account.name)]))?;
+        self.set_service(account).await
+    }
+
+    /// The rest of an account's columns, and what they may be beside other accounts.
+    async fn set_service(&mut self, account: &Account) -> Result<()> {
+        let non_cli = account.non_cli_rate_group.as_deref();
+        let non_cli = self.group_id("non_cli_rate_group", non_cli, &account.currency).await?;
+        let parent = self.parent_id(account).await?;
+        let custom = serde_json::to_string(&account.custom).expect("texts are always JSON");
+        let number = account.number.as_deref().unwrap_or_default();
+        sqlx::query(
+            "UPDATE account SET number = ?, parent_id = ?, time_zone = ?, billing_day = ?,
+                loss_percent_max = ?, non_cli_rate_group_id = ?, custom = ?, suspended_at = ?
+             WHERE id = ?",
+        )
+        .bind(&account.number)
+        .bind(parent)
+        .bind(&account.time_zone)
+        .bind(account.billing_day)
+        .bind(account.loss_percent_max.to_string())
+        .bind(non_cli)
+        .bind(custom)
+        .bind(account.suspended_at.map(|at| at.0))
+        .bind(signed(account.id.0))
+        .execute(&mut *self.tx)
+        .await
+        .map_err(|error| taken(error, &[("account.number", "number", number)]))?;
         Ok(())
+    }
+
+    /// Has nobody this account number?
+    pub async fn is_number_free(&mut self, number: &str) -> Result<bool> {
+        let row = sqlx::query("SELECT 1 FROM account WHERE number = ?").bind(number);
+        Ok(row.fetch_optional(&mut *self.tx).await?.is_none())
     }
 
     /// A rate group's id, by the name an account gives it, in that account's currency.

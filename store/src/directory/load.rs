@@ -56,7 +56,7 @@ fn account_row(account: Account) -> AccountRow {
     AccountRow {
         id: account.id,
         name: account.name,
-        is_active: account.status == AccountStatus::Active,
+        is_active: account.status == AccountStatus::Active && account.suspended_at.is_none(),
         allows_local: account.allow_local,
         ingress,
         egress,
@@ -131,8 +131,8 @@ fn terms(account: &Account) -> Result<Terms> {
     })?;
     Ok(Terms {
         status: match account.status {
-            AccountStatus::Active => Status::Active,
-            AccountStatus::Blocked => Status::Blocked,
+            AccountStatus::Active if account.suspended_at.is_none() => Status::Active,
+            AccountStatus::Active | AccountStatus::Blocked => Status::Blocked,
             AccountStatus::Closed => Status::Closed,
         },
         mode: match account.billing {

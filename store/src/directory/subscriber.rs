@@ -20,6 +20,8 @@ pub struct Subscriber {
     pub account: AccountId,
     /// That account's name; only read.
     pub account_name: String,
+    /// The place its calls belong to, by name (J-18).
+    pub site: Option<String>,
     /// The number that rings it and that it calls with.
     pub number: Option<Number>,
     /// Proves its password without holding it.
@@ -59,8 +61,10 @@ pub(super) fn secret(
     })
 }
 
-const SELECT: &str = "SELECT subscriber.*, account.name AS account_name FROM subscriber
-    JOIN account ON account.id = subscriber.account_id";
+const SELECT: &str = "SELECT subscriber.*, account.name AS account_name, site.name AS site
+    FROM subscriber
+    JOIN account ON account.id = subscriber.account_id
+    LEFT JOIN site ON site.id = subscriber.site_id";
 
 fn subscriber(row: &SqliteRow) -> Result<Subscriber> {
     let has_number = row.try_get::<Option<String>, _>("number")?.is_some();
@@ -69,6 +73,7 @@ fn subscriber(row: &SqliteRow) -> Result<Subscriber> {
         username: row.try_get("username")?,
         account: AccountId(unsigned(row.try_get("account_id")?)),
         account_name: row.try_get("account_name")?,
+        site: row.try_get("site")?,
         number: if has_number { Some(word(row, "number")?) } else { None },
         secret: secret(row, "ha1_md5", "ha1_sha256")?,
         contacts_max: row.try_get("contacts_max")?,
@@ -99,10 +104,12 @@ impl Change {
         self.check_username_free("username", &subscriber.username).await?;
         subscriber.id = SubscriberId(self.next_id("subscriber").await?);
         let number = subscriber.number.map(|number| number.as_str().to_owned());
+        let site = self.site_id(subscriber.account, subscriber.site.as_deref()).await?;
         sqlx::query(
             "INSERT INTO subscriber
-                (id, username, account_id, number, ha1_md5, ha1_sha256, contacts_max, created_at)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (id, username, account_id, number, ha1_md5, ha1_sha256, contacts_max, created_at,
+                 site_id)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )
         .bind(signed(subscriber.id.0))
         .bind(&subscriber.username)
@@ -112,6 +119,7 @@ impl Change {
         .bind(&subscriber.secret.ha1_sha256[..])
         .bind(subscriber.contacts_max)
         .bind(subscriber.created_at.0)
+        .bind(site)
         .execute(&mut *self.tx)
         .await
         .map_err(|error| {

@@ -70,6 +70,10 @@ pub struct Trunk {
     pub ring_timeout: Option<Duration>,
     /// Whether asserted identities pass (RFC 3325).
     pub trusted: bool,
+    /// The place its calls belong to, by name (J-18).
+    pub site: Option<String>,
+    /// What reports, CDRs and invoices call it (J-11).
+    pub friendly_name: Option<String>,
     /// When it was added.
     pub created_at: Utc,
 }
@@ -98,12 +102,17 @@ impl Trunk {
             stop_codes: Vec::new(),
             ring_timeout: None,
             trusted: false,
+            site: None,
+            friendly_name: None,
             created_at: now,
         }
     }
 
     fn check(&self) -> Result<()> {
         check_name("name", &self.name)?;
+        if let Some(name) = &self.friendly_name {
+            check_name("friendly_name", name)?;
+        }
         for address in &self.addresses {
             address.parse::<switch::directory::Network>().map_err(|error| {
                 ChangeError::invalid("addresses", format!("{address:?}: {error}"))
@@ -222,8 +231,9 @@ fn plan(row: &SqliteRow, column: &'static str) -> Result<NumberPlan> {
     })
 }
 
-const SELECT: &str = "SELECT trunk.*, account.name AS account_name FROM trunk
-    JOIN account ON account.id = trunk.account_id";
+const SELECT: &str = "SELECT trunk.*, account.name AS account_name, site.name AS site FROM trunk
+    JOIN account ON account.id = trunk.account_id
+    LEFT JOIN site ON site.id = trunk.site_id";
 
 fn trunk(row: &SqliteRow) -> Result<Trunk> {
     let transport: Option<String> = row.try_get("transport")?;
@@ -261,6 +271,8 @@ fn trunk(row: &SqliteRow) -> Result<Trunk> {
         stop_codes: list(row, "stop_codes")?,
         ring_timeout: seconds("ring_timeout_s")?.map(|s| Duration::from_secs(u64::from(s))),
         trusted: row.try_get("trusted")?,
+        site: row.try_get("site")?,
+        friendly_name: row.try_get("friendly_name")?,
         created_at: Utc(row.try_get("created_at")?),
     })
 }
@@ -321,6 +333,7 @@ impl Change {
             self.check_username_free("ingress_username", username).await?;
         }
         let limits = trunk.limits;
+        let site = self.site_id(trunk.account, trunk.site.as_deref()).await?;
         let ring_timeout = trunk.ring_timeout.map(|t| signed(t.as_secs()));
         sqlx::query(
             "UPDATE trunk SET name = ?, account_id = ?, enabled = ?, host = ?, port = ?,
@@ -328,7 +341,7 @@ impl Change {
                 ingress_ha1_sha256 = ?, egress_username = ?, egress_password = ?, registers = ?,
                 register_expires_s = ?, ingress_plan = ?, egress_plan = ?, calls_in_max = ?,
                 calls_out_max = ?, cps_in_max = ?, cps_out_max = ?, hunt_codes = ?, stop_codes = ?,
-                ring_timeout_s = ?, trusted = ?
+                ring_timeout_s = ?, trusted = ?, site_id = ?, friendly_name = ?
              WHERE id = ?",
         )
         .bind(&trunk.name)
@@ -355,6 +368,8 @@ impl Change {
         .bind(json(&trunk.stop_codes))
         .bind(ring_timeout)
         .bind(trunk.trusted)
+        .bind(site)
+        .bind(&trunk.friendly_name)
         .bind(signed(trunk.id.0))
         .execute(&mut *self.tx)
         .await
