@@ -7,7 +7,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
-use billing::Money;
+use billing::{Money, Overdraft, PostingKind};
 use serde::{Deserialize, Serialize};
 use store::directory::{Account, AccountEventKind, AccountStatus, BillingKind, DurationRounding};
 use store::moment::parse_utc;
@@ -325,7 +325,9 @@ pub(crate) async fn top_up(
     if account.status == AccountStatus::Closed {
         return Err(Problem::new(409, "account_closed", "the account is closed").into());
     }
-    let payment = Payment { op, account: account.id, amount, note: top_up.note };
+    let kind = if amount.is_negative() { PostingKind::Adjustment } else { PostingKind::TopUp };
+    let (id, note, overdraft) = (account.id, top_up.note, Overdraft::Refuse);
+    let payment = Payment { op, account: id, amount, kind, overdraft, note };
     api.control.pay(payment).await.map_err(refused)?;
     let now = api.account_on_wire(account);
     let receipt = ToppedUp {

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use billing::{AccountView, Money, OpId, RateBook, Terms};
+use billing::{AccountView, Money, OpId, Overdraft, PostingKind, RateBook, Terms};
 use switch::LiveCall;
 use switch::directory::Directory;
 use switch::registrar::StoredBinding;
@@ -24,15 +24,19 @@ pub struct Snapshot {
     pub terms: Arc<Vec<(AccountId, Terms)>>,
 }
 
-/// Money that comes in or is corrected.
+/// Money that moves without a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Payment {
     /// Names it, so that a repeat moves nothing.
     pub op: OpId,
     /// Whose.
     pub account: AccountId,
-    /// Positive comes in, negative goes back.
+    /// Positive is given to the account, negative taken from it.
     pub amount: Money,
+    /// What it is.
+    pub kind: PostingKind,
+    /// May it take more than is there?
+    pub overdraft: Overdraft,
     /// For the statement.
     pub note: String,
 }

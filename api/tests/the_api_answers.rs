@@ -6,11 +6,13 @@ mod world;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+use api::{Control, Payment};
 use axum::body::Body;
 use axum::http::Request;
-use serde_json::json;
+use serde_json::{Value, json};
 use store::directory::DirectoryStore;
-use world::{NOW, World, world};
+use vocabulary::AccountId;
+use world::{Told, World, world};
 
 #[tokio::test]
 async fn health_is_503_while_new_calls_are_refused() {
@@ -180,6 +182,8 @@ async fn a_payment_booked_before_a_crash_is_not_booked_again() {
         op: billing::OpId::outside(chosen),
         account: AccountId(1000),
         amount: "5".parse().unwrap(),
+        kind: billing::PostingKind::TopUp,
+        overdraft: billing::Overdraft::Refuse,
         note: "cash".into(),
     };
     world.control.pay(payment).await.unwrap();

@@ -396,6 +396,7 @@ code_enum!(Direction { Ingress = 0, Egress = 1 });
 code_enum!(Party { Caller = 0, Callee = 1, Switch = 2 });
 code_enum!(PostingKind { Charge = 0, Cost = 1, TopUp = 2, Adjustment = 3,
     ChargeRaised = 4, ChargeLowered = 5, CostRaised = 6, CostLowered = 7,
+    Fee = 16, FeeRefund = 17, CreditNote = 18, Voucher = 19,
 });
 code_struct!(MoneyRounding { mode, decimals });
 code_struct!(AppliedRate {

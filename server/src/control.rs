@@ -10,9 +10,7 @@ use api::{
     Status,
 };
 use arc_swap::ArcSwap;
-use billing::{
-    AccountView, CreditSettings, Journal, Ledger, LedgerError, Overdraft, Posting, quote,
-};
+use billing::{AccountView, CreditSettings, Journal, Ledger, LedgerError, Posting, quote};
 use metrics_exporter_prometheus::PrometheusHandle;
 use store::Store;
 use store::journal::JournalState;
@@ -70,14 +68,10 @@ impl Switchboard {
     fn book(&self, payment: Payment) -> Result<u64, PaymentRefused> {
         let view = self.ledger.account(payment.account).ok_or(PaymentRefused::NoAccount)?;
         let (currency, at) = (view.terms.currency, self.clock.now().utc);
-        let Payment { op, account, amount, note } = payment;
-        let posting = if amount.is_negative() {
-            Posting::adjustment(op, account, amount, currency, at, note)
-        } else {
-            Posting::top_up(op, account, amount, currency, at, note)
-        };
+        let Payment { op, account, amount, kind, overdraft, note } = payment;
+        let posting = Posting::between(kind, op, account, amount, currency, at, note);
         let journal: &dyn Journal = &**self.store.journal();
-        match self.ledger.post(posting, Overdraft::Refuse, journal) {
+        match self.ledger.post(posting, overdraft, journal) {
             Ok((_, position)) => Ok(position.0),
             Err(LedgerError::NoAccount(_)) => Err(PaymentRefused::NoAccount),
             Err(LedgerError::Differs) => Err(PaymentRefused::Differs),

@@ -13,7 +13,7 @@ use api::{
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, Response};
-use billing::{AccountView, Ledger, LedgerError, MemoryJournal, Overdraft, Posting};
+use billing::{AccountView, Ledger, LedgerError, MemoryJournal, Posting};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use store::directory::DirectoryStore;
@@ -53,9 +53,9 @@ impl Control for Quiet {
 
     fn pay(&self, payment: Payment) -> Later<'_, Result<(), PaymentRefused>> {
         let currency = self.ledger.account(payment.account).unwrap().terms.currency;
-        let Payment { op, account, amount, note } = payment;
-        let posting = Posting::top_up(op, account, amount, currency, NOW, note);
-        let result = match self.ledger.post(posting, Overdraft::Refuse, &self.journal) {
+        let Payment { op, account, amount, kind, overdraft, note } = payment;
+        let posting = Posting::between(kind, op, account, amount, currency, NOW, note);
+        let result = match self.ledger.post(posting, overdraft, &self.journal) {
             Ok(_) => Ok(()),
             Err(LedgerError::Differs) => Err(PaymentRefused::Differs),
             Err(error) => Err(PaymentRefused::Amount(error.to_string())),

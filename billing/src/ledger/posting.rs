@@ -28,6 +28,14 @@ pub enum PostingKind {
     CostRaised,
     /// A call was priced again, lower: the carrier gives the difference back.
     CostLowered,
+    /// A plan's fee, or a one-time charge.
+    Fee,
+    /// Of a fee, what was paid for days after the end.
+    FeeRefund,
+    /// A credit note (J-33).
+    CreditNote,
+    /// A voucher was redeemed (P-025).
+    Voucher,
 }
 
 /// An amount moved from one account to another, for ever. A mistake is mended by another posting.
@@ -81,6 +89,31 @@ impl Posting {
         let (debit, credit) = if amount.is_negative() { (account, ours) } else { (ours, account) };
         let amount = Money(amount.0.saturating_abs());
         let kind = PostingKind::Adjustment;
+        Posting { op, kind, debit, credit, amount, currency, at, call: None, note }
+    }
+
+    /// A movement between an account and the side of ours that its kind is kept on: a positive
+    /// amount is given to the account, a negative one taken from it.
+    pub fn between(
+        kind: PostingKind,
+        op: OpId,
+        account: AccountId,
+        amount: Money,
+        currency: Currency,
+        at: Utc,
+        note: String,
+    ) -> Posting {
+        let ours = match kind {
+            PostingKind::TopUp | PostingKind::Voucher => SystemKind::Cash,
+            PostingKind::Adjustment => SystemKind::Adjustment,
+            PostingKind::Cost | PostingKind::CostRaised | PostingKind::CostLowered => {
+                SystemKind::Cost
+            }
+            _ => SystemKind::Revenue,
+        };
+        let ours = SystemAccount { kind: ours, currency }.id();
+        let (debit, credit) = if amount.is_negative() { (account, ours) } else { (ours, account) };
+        let amount = Money(amount.0.saturating_abs());
         Posting { op, kind, debit, credit, amount, currency, at, call: None, note }
     }
 

@@ -214,6 +214,10 @@ impl Row for PostingRow<'_> {
             PostingKind::ChargeLowered => "charge_lowered",
             PostingKind::CostRaised => "cost_raised",
             PostingKind::CostLowered => "cost_lowered",
+            PostingKind::Fee => "fee",
+            PostingKind::FeeRefund => "fee_refund",
+            PostingKind::CreditNote => "credit_note",
+            PostingKind::Voucher => "voucher",
         });
         row.put(posting.debit.0.cast_signed());
         row.put(posting.credit.0.cast_signed());
