@@ -25,8 +25,10 @@ fn sip_timers_have_limits_and_an_order() {
     let late = "[sip]\nt1_ms = 1000\nt2_ms = 900\n";
     check(
         late,
-        &["t.toml:3:9: sip.t2_ms = 900: is shorter than t1_ms; make it at least as long; RFC 3261 \
-           has 500 and 4000"],
+        &[
+            "t.toml:3:9: sip.t2_ms = 900: is shorter than t1_ms; make it at least as long; RFC 3261 \
+           has 500 and 4000",
+        ],
     );
     let text = "[sip]\nt1_ms = 1000\ntls_trust = [\"ca.pem\"]\n";
     let config = Config::parse(text, Path::new("/etc/tandem.toml")).unwrap();

@@ -8,7 +8,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::check::{CheckReport, ledger_check};
@@ -152,6 +152,8 @@ async fn copy_once(from: &DataPaths, to: &DataPaths) -> Result<u64, BackupError>
     })?;
     sqlx::query("VACUUM INTO ?").bind(name).execute(&pool).await?;
     pool.close().await;
+    fs::set_permissions(&target, fs::Permissions::from_mode(0o600))
+        .map_err(|e| io_error(&target, e))?;
     let copied = database::open_read_only(&target).await?;
     let mut transaction = copied.begin().await?;
     let snapshot = Snapshot::read(&mut transaction).await?;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use sip::message::uri::{Scheme, Uri};
 use sip::transport::{Path, Transmit, Transport};
 use vocabulary::{
     AccountId, Authorization, AuthorizeRequest, CallId, ExtendRequest, Extension, Number, Refused,
@@ -139,6 +140,20 @@ pub struct HostToResolve {
 }
 
 impl HostToResolve {
+    /// The host of a URI. `None` for what is not SIP.
+    pub fn of(uri: &Uri<'_>) -> Option<HostToResolve> {
+        if !matches!(uri.scheme(), Scheme::Sip | Scheme::Sips) {
+            return None;
+        }
+        let host = uri.params().get(b"maddr").unwrap_or(uri.host());
+        Some(HostToResolve {
+            host: String::from_utf8(host.to_vec()).ok()?,
+            port: uri.port(),
+            transport: uri.transport().and_then(Transport::from_name),
+            is_secure: uri.is_secure(),
+        })
+    }
+
     /// The target, if the host needs no resolver because it is an address already.
     pub fn literal(&self) -> Option<Target> {
         let host = self.host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));

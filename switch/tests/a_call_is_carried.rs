@@ -5,8 +5,9 @@ mod support;
 use std::time::Duration;
 
 use sip::message::HeaderName;
+use sip::transport::Transport;
 use support::*;
-use switch::Input;
+use switch::{Effect, Input, Target};
 use vocabulary::{CallKind, Party};
 
 #[test]
@@ -76,6 +77,33 @@ fn topology_is_hidden() {
     let head = text.split("\r\n\r\n").next().unwrap();
     assert!(!head.contains("10.0.0.1"), "{head}");
     assert_ne!(invite.call_id(), b"c1");
+}
+
+/// The callee's Contact names a host; where it is decides where our BYE goes (RFC 3263).
+#[test]
+fn a_named_target_is_looked_up_for_requests_within_the_dialog() {
+    for (targets, expected) in [(vec!["10.1.7.7:5070"], "10.1.7.7:5070"), (vec![], CARRIERS[0])] {
+        let mut w = World::new();
+        w.call("4930123456");
+        w.grant(60, false);
+        let invite = w.expect(CARRIERS[0], "INVITE");
+        let named = response(CARRIERS[0], &invite, "200 OK", "", SDP)
+            .replace(&format!("<sip:callee@{}>", CARRIERS[0]), "<sip:callee@far.example>");
+        w.receive(CARRIERS[0], &named);
+        let asked = w.effects.iter().position(|e| matches!(e, Effect::Resolve { .. })).unwrap();
+        let Some(Effect::Resolve { query, host }) = w.effects.remove(asked) else { unreachable!() };
+        assert_eq!(host.host, "far.example");
+        let udp = |addr: &str| Target { transport: Transport::Udp, addr: address(addr) };
+        w.input(Input::Resolved { query, targets: targets.into_iter().map(udp).collect() });
+        w.record();
+        let answer = w.expect_soon(CUSTOMER, "SIP/2.0 200");
+        w.receive(CUSTOMER, &ack(CUSTOMER, "c1", &answer));
+        w.receive(CUSTOMER, &in_dialog(CUSTOMER, "c1", &answer, "BYE", 2));
+        let bye = w.expect_soon(expected, "BYE");
+        assert_eq!(bye.request_uri(), b"sip:callee@far.example");
+        w.reply(expected, &bye, "200 OK", "");
+        w.check_empty();
+    }
 }
 
 #[test]

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use sip::endpoint::Listener;
-use sip::message::uri::{Scheme, Uri};
 use sip::transport::{Path, Transport};
 use vocabulary::{AccountId, Number};
 
@@ -13,7 +12,7 @@ use super::hunting::{Place, Way};
 use super::{Attempt, Call, Context, State};
 use crate::decision::Decision;
 use crate::directory::{Directory, TrunkRow};
-use crate::effect::{HostToResolve, Target};
+use crate::effect::Target;
 use crate::leg::event::Body;
 use crate::leg::{Identity, Leg, Outgoing};
 use crate::token::{LegKey, Tag};
@@ -219,20 +218,6 @@ fn with_privacy(caller: &Caller, mut headers: Vec<u8>) -> Bytes {
     }
     headers.extend_from_slice(&caller.headers);
     headers.into()
-}
-
-/// The host of a URI, for the resolver. `None` for what is not SIP.
-pub(super) fn host_of(uri: &Uri<'_>) -> Option<HostToResolve> {
-    if !matches!(uri.scheme(), Scheme::Sip | Scheme::Sips) {
-        return None;
-    }
-    let host = uri.params().get(b"maddr").unwrap_or(uri.host());
-    Some(HostToResolve {
-        host: String::from_utf8(host.to_vec()).ok()?,
-        port: uri.port(),
-        transport: uri.transport().and_then(Transport::from_name),
-        is_secure: uri.is_secure(),
-    })
 }
 
 /// The path to a target: by the wanted listener if it fits, else by the first that does.

@@ -9,8 +9,9 @@ use sip::message::uri::Uri;
 use sip::transport::Path;
 use vocabulary::{AccountId, Direction, Number, Party, SubscriberId, TrunkId};
 
-use super::egress::{Caller, host_of, path_to};
+use super::egress::{Caller, path_to};
 use super::failure::{Failure, FailureKind};
+use super::hop::HOP;
 use super::{Answering, Call, Context, Released, State, turn_away};
 use crate::admission::{Gate, NotAdmitted, Owner};
 use crate::decision::{Decision, Refusal};
@@ -152,12 +153,12 @@ impl Call {
             let uri = binding.uri.clone();
             let through = binding.path.first().and_then(|path| {
                 let address = sip::message::header::NameAddr::parse(path)?;
-                host_of(&address.parsed_uri()?)
+                HostToResolve::of(&address.parsed_uri()?)
             });
             let is_by_source = binding.is_behind_nat || binding.source.transport.is_reliable();
             let host = match through {
                 None if is_by_source => None,
-                None => Uri::parse(&uri).and_then(|uri| host_of(&uri)),
+                None => Uri::parse(&uri).and_then(|uri| HostToResolve::of(&uri)),
                 through => through,
             };
             let source = binding.source;
@@ -220,7 +221,7 @@ impl Call {
         }
         let (slot, generation) = (self.place.slot, self.place.generation);
         let Some(hunt) = self.hunt_mut() else { return };
-        hunt.queries = hunt.queries.wrapping_add(1);
+        hunt.queries = hunt.queries % (HOP - 1) + 1;
         let query = QueryId(LegKey { slot, generation, leg: hunt.queries }.to_user());
         // The resolver always answers; this only bounds what a lost answer costs.
         let until = ctx.now.monotonic.saturating_add(hunt.progress_timeout);
@@ -229,6 +230,10 @@ impl Call {
     }
 
     pub(crate) fn resolved(&mut self, ctx: &mut Context<'_>, query: QueryId, targets: &[Target]) {
+        let asked_by = LegKey::from_user(query.0).leg;
+        if asked_by >= HOP {
+            return self.hop_resolved(ctx, asked_by - HOP, targets);
+        }
         // The hunt may be over, or gone on after a timeout.
         let Some(hunt) = self.hunt_mut() else { return };
         let Some(place) = hunt.pending.iter().position(|p| p.query == query) else { return };
@@ -474,7 +479,9 @@ impl Call {
     fn same_number(&self, n: u8, contact: &[u8]) -> Option<HostToResolve> {
         let uri = Uri::parse(contact)?;
         let cld = self.attempts[usize::from(n)].cld.as_bytes();
-        uri.user_unescaped().filter(|user| user.as_ref() == cld).and_then(|_| host_of(&uri))
+        uri.user_unescaped()
+            .filter(|user| user.as_ref() == cld)
+            .and_then(|_| HostToResolve::of(&uri))
     }
 
     fn follow(&mut self, ctx: &mut Context<'_>, n: u8, way: Way, contacts: &[Bytes]) {

@@ -13,6 +13,7 @@
 mod egress;
 mod facts;
 mod failure;
+mod hop;
 mod hunting;
 
 use std::collections::VecDeque;
@@ -377,6 +378,7 @@ impl Call {
                 None => break,
             }
         }
+        self.look_up_hops(ctx);
         for attempt in &mut self.attempts {
             if attempt.leg.as_ref().is_some_and(|leg| leg.is_over()) {
                 attempt.leg = None;

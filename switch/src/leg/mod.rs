@@ -64,8 +64,18 @@ pub struct Leg {
     random: Randomness,
     user: u64,
     path: Path,
+    /// The next hop of the dialog, where its host is a name.
+    named_hop: Option<Box<NamedHop>>,
     tag: Tag,
     peer: Peer,
+}
+
+/// A next hop that has to be resolved (RFC 3263).
+struct NamedHop {
+    /// The URI that was asked for.
+    uri: Box<[u8]>,
+    /// Where it is; `None` until that is known, and if it is nowhere.
+    path: Option<Path>,
 }
 
 /// ```text
@@ -331,6 +341,7 @@ impl Leg {
             random: Randomness::new(seed(&identity.tag)),
             user: identity.user,
             path,
+            named_hop: None,
             tag: identity.tag,
             peer: Peer::default(),
         }

@@ -9,7 +9,8 @@ use sip::message::{HeaderName, Message, Method, RequestDraft, ResponseDraft};
 use sip::transport::{Path, Transport};
 use vocabulary::Now;
 
-use super::Leg;
+use super::{Leg, NamedHop};
+use crate::effect::HostToResolve;
 
 /// The methods that a leg takes.
 pub(super) const ALLOW: &[u8] = b"INVITE, ACK, CANCEL, BYE, PRACK, UPDATE, INFO, OPTIONS";
@@ -41,7 +42,7 @@ pub(super) fn is_behind_nat(request: &Message, path: Path) -> bool {
 }
 
 /// The path to `next_hop`, starting from the path that is known to work. Only an address is
-/// followed: a name would have to be resolved, and the peer that gave it answers where it is.
+/// followed; names are looked up (`Leg::hop_to_resolve`).
 fn follow(known: Path, next_hop: &[u8]) -> Path {
     let Some(uri) = Uri::parse(next_hop) else { return known };
     let is_udp = uri.transport().is_none_or(|name| name.eq_ignore_ascii_case(b"udp"));
@@ -65,9 +66,35 @@ impl Leg {
         let next_hop = self.dialog.as_ref().map(Dialog::next_hop);
         match next_hop {
             Some(uri) if !self.peer.is_behind_nat && !self.path.transport.is_reliable() => {
-                follow(self.path, uri)
+                let named = self.named_hop.as_ref().filter(|named| *named.uri == *uri);
+                named.and_then(|named| named.path).unwrap_or_else(|| follow(self.path, uri))
             }
             _ => self.path,
+        }
+    }
+
+    /// The next hop, if its host is a name that was not asked for yet: it is looked up as soon as it
+    /// is known, so that it is there when a request goes out. Until then, and if it is nowhere,
+    /// requests go where the peer is known to be.
+    pub fn hop_to_resolve(&mut self) -> Option<HostToResolve> {
+        if self.peer.is_behind_nat || self.path.transport.is_reliable() {
+            return None;
+        }
+        let next_hop = self.dialog.as_ref()?.next_hop();
+        let parsed = Uri::parse(next_hop)?;
+        let is_asked = self.named_hop.as_ref().is_some_and(|named| *named.uri == *next_hop);
+        if is_asked || parsed.host_ip().is_some() {
+            return None;
+        }
+        let host = HostToResolve::of(&parsed)?;
+        self.named_hop = Some(Box::new(NamedHop { uri: next_hop.into(), path: None }));
+        Some(host)
+    }
+
+    /// Where the next hop last asked for is.
+    pub fn hop_resolved(&mut self, path: Option<Path>) {
+        if let Some(named) = &mut self.named_hop {
+            named.path = path;
         }
     }
 
