@@ -76,6 +76,24 @@ pub struct CdrCharge {
     pub applied: AppliedRate,
 }
 
+impl CdrCharge {
+    /// For the database: the same versioned bytes as in the journal.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = vec![crate::journal::VERSION];
+        self.put(&mut out);
+        out
+    }
+
+    /// The inverse of `encode`; any input is safe.
+    pub fn decode(bytes: &[u8]) -> Result<CdrCharge, DecodeError> {
+        let mut from = Reader::new(bytes);
+        crate::journal::check_version(&mut from)?;
+        let charge = CdrCharge::take(&mut from)?;
+        from.end()?;
+        Ok(charge)
+    }
+}
+
 /// A decision as the CDR keeps it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CdrLine {

@@ -47,7 +47,7 @@ pub use rating::{
 };
 pub use recovery::Recovery;
 pub use rerate::{
-    RatedCall, RatedLeg, RatedSide, RepricedSide, Rerated, ReratedSide, Role, Sides, Unpriced,
-    reprice,
+    BigChange, Change, CurrencyCode, DestinationChange, Effect, RatedCall, RatedLeg, RatedSide,
+    RepricedSide, Rerated, ReratedSide, Role, Sides, Unpriced, reprice,
 };
 pub use slices::CreditSettings;

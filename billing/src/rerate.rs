@@ -8,16 +8,20 @@
 //!                                          └─ at generation n + 1 ──▶ Rerated ──▶ journal
 //! ```
 
+mod effect;
+
 use std::borrow::Cow;
 use std::time::Duration;
 
-use vocabulary::{AccountId, CallId, CallKind, Number, TrunkId, Utc};
+use vocabulary::{AccountId, CallId, CallKind, Number, SubscriberId, TrunkId, Utc};
 
 use crate::cdr::{Cdr, CdrCharge, CdrLine};
 use crate::codec::{Code, DecodeError, Reader, code_struct, put_list, take_list};
 use crate::ledger::{Posting, PostingKind, SystemAccount, SystemKind};
 use crate::rating::{AppliedRate, CallQuery, RateBook, Talk, Unrated, explain};
 use crate::{Currency, Money, MoneyError, OpId};
+
+pub use effect::{BigChange, Change, CurrencyCode, DestinationChange, Effect};
 
 /// A call that is over, as its CDRs tell it now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +36,10 @@ pub struct RatedCall {
     pub cld: Number,
     /// The caller after caller-ID policy.
     pub cli: Option<Number>,
+    /// The subscriber who called, if one did.
+    pub subscriber: Option<SubscriberId>,
+    /// The trunk that it came in by, if it did.
+    pub trunk: Option<TrunkId>,
     /// When the call came in: the rates in force at this moment count.
     pub at: Utc,
     /// Everybody who pays or is paid: payers by level, then the carrier.
@@ -60,6 +68,8 @@ pub struct RatedLeg {
     pub leg: u8,
     /// Who pays for it, or is paid for it.
     pub account: Option<AccountId>,
+    /// The subscriber at its other end.
+    pub subscriber: Option<SubscriberId>,
     /// The trunk at its other end.
     pub trunk: Option<TrunkId>,
     /// When it was answered.
@@ -75,6 +85,7 @@ impl From<&Cdr> for RatedLeg {
         RatedLeg {
             leg: cdr.leg,
             account: cdr.account,
+            subscriber: cdr.subscriber,
             trunk: cdr.trunk,
             answered_at: cdr.answered_at,
             talked: cdr.talked,
@@ -88,6 +99,10 @@ impl RatedLeg {
         let is_egress = self.leg > 0;
         // Who answers as our own subscriber is not paid.
         if self.answered_at.is_none() || (is_egress && self.trunk.is_none()) {
+            return None;
+        }
+        // Nor a second carrier whose answer crossed with our CANCEL.
+        if is_egress && self.charge.is_none() && self.talked.is_zero() {
             return None;
         }
         Some(RatedSide {
@@ -118,7 +133,19 @@ impl RatedCall {
         };
         let sides: Vec<RatedSide> = legs.iter().filter_map(RatedLeg::side).collect();
         let is_priced = !sides.is_empty();
-        is_priced.then_some(RatedCall { call, generation, kind, cld, cli, at, sides })
+        let ingress = legs.iter().find(|leg| leg.leg == 0);
+        let (subscriber, trunk) = ingress.map_or((None, None), |leg| (leg.subscriber, leg.trunk));
+        is_priced.then_some(RatedCall {
+            call,
+            generation,
+            kind,
+            cld,
+            cli,
+            subscriber,
+            trunk,
+            at,
+            sides,
+        })
     }
 }
 
@@ -129,6 +156,16 @@ pub enum Role {
     Payer(u8),
     /// Is paid, for this egress leg.
     Carrier(u8),
+}
+
+impl Role {
+    /// The level of a payer.
+    pub fn level(self) -> Option<u8> {
+        match self {
+            Role::Payer(level) => Some(level),
+            Role::Carrier(_) => None,
+        }
+    }
 }
 
 /// Why a side has no price. The words stay: they are the error codes that recycling selects (J-28).
@@ -287,8 +324,8 @@ fn price_side(
         cld: &call.cld,
         cli: call.cli.as_ref(),
         at: call.at,
-        subscriber: None,
-        trunk: None,
+        subscriber: call.subscriber,
+        trunk: call.trunk,
     };
     let applied = match (side.role, call.kind) {
         (Role::Carrier(_), _) => book.carrier_rate(side.account, &query, currency),

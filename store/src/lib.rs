@@ -7,6 +7,8 @@ pub mod journal;
 pub mod moment;
 pub mod query;
 pub mod rate_deck;
+pub mod report;
+pub mod rerate;
 
 mod backup;
 mod bindings;
@@ -17,6 +19,7 @@ mod entry;
 mod projection;
 mod recovery;
 mod snapshot;
+mod statement;
 
 pub use backup::{Backup, BackupError, backup, restore};
 pub use bindings::BindingSet;

@@ -20,6 +20,11 @@ pub fn format_utc(at: Utc) -> String {
     Timestamp::from_microsecond(at.0).map_or_else(|_| format!("{at:?}"), |at| at.to_string())
 }
 
+/// `2026-12-01`: the day in UTC that this moment is in.
+pub fn day_of(at: Utc) -> String {
+    format_utc(at).chars().take(10).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -32,6 +37,7 @@ mod tests {
         assert_eq!(parse_utc("01.12.2026"), None);
         assert_eq!(parse_utc("2026-02-30"), None);
         assert_eq!(parse_utc(""), None);
+        assert_eq!(day_of(Utc(86_400_000_001)), "1970-01-02");
         assert_eq!(format_utc(Utc(86_400_000_001)), "1970-01-02T00:00:00.000001Z");
     }
 }

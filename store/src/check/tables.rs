@@ -59,7 +59,9 @@ const CHARGES: &str = "
     WITH priced AS (
         SELECT call_id, leg, amount FROM cdr WHERE amount <> 0
         UNION ALL
-        SELECT call_id, leg, -amount FROM posting WHERE call_id IS NOT NULL
+        SELECT call_id, leg,
+               CASE WHEN kind IN ('charge_lowered', 'cost_lowered') THEN amount ELSE -amount END
+        FROM posting WHERE call_id IS NOT NULL
     )
     SELECT call_id, leg, sum(amount) FROM priced GROUP BY call_id, leg
     HAVING sum(amount) <> 0 ORDER BY call_id, leg";
@@ -106,14 +108,15 @@ pub(super) async fn calls_have_their_legs(
     Ok(finding.done())
 }
 
-/// Only accounts that no operator's correction has touched: one may be told to go below.
+/// Only accounts that no operator's correction or re-rating has touched: one may be told to go
+/// below.
 const PREPAID: &str = "
     SELECT b.account_id, b.credits_posted - b.debits_posted - b.debits_pending
     FROM account_balance b JOIN account a ON a.id = b.account_id
     WHERE a.billing = 'prepaid'
       AND b.credits_posted - b.debits_posted - b.debits_pending < 0
       AND NOT EXISTS (SELECT 1 FROM posting p WHERE p.debit_account_id = b.account_id
-                      AND p.call_id IS NULL)
+                      AND (p.call_id IS NULL OR p.kind = 'charge_raised'))
     ORDER BY b.account_id";
 
 pub(super) async fn prepaid_are_covered(

@@ -19,6 +19,7 @@ pub(crate) struct Applier {
     ended: Bulk,
     binding_gone: Bulk,
     binding: Bulk,
+    history: Bulk,
 }
 
 impl Applier {
@@ -43,6 +44,7 @@ impl Applier {
             ended: Bulk::new("DELETE FROM open_call WHERE call_id IN (VALUES", 1, ")"),
             binding_gone: Bulk::new("DELETE FROM binding WHERE subscriber_id IN (VALUES", 1, ")"),
             binding: insert("binding", &BINDING_COLUMNS, ""),
+            history: super::rerated::history(),
         }
     }
 
@@ -63,6 +65,7 @@ impl Applier {
         }
         let cdrs: Vec<CdrRow<'_>> = batch.cdrs.iter().map(CdrRow).collect();
         expect_all("cdr", cdrs.len(), self.cdr.run(connection, &cdrs).await?);
+        super::rerated::write(&self.history, connection, &batch.rerated).await?;
         let postings: Vec<PostingRow<'_>> = batch.postings.iter().map(PostingRow).collect();
         expect_all("posting", postings.len(), self.posting.run(connection, &postings).await?);
         let sums: Vec<SumsRow> = batch.moved.iter().map(|(id, sums)| SumsRow(*id, *sums)).collect();

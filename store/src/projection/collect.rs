@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
-use billing::{Cdr, Ended, Money, Posting, Record};
+use billing::{Cdr, Ended, Money, Posting, Record, Rerated};
 use vocabulary::{AccountId, CallId, SubscriberId, Utc};
 
 use crate::bindings::BindingSet;
@@ -25,6 +25,8 @@ pub(crate) struct Batch {
     pub(crate) journal_at: Utc,
     pub(crate) cdrs: Vec<Cdr>,
     pub(crate) postings: Vec<Posting>,
+    /// Calls priced again; some of them in `cdrs`.
+    pub(crate) rerated: Vec<Rerated>,
     /// By how much the counters move.
     pub(crate) moved: BTreeMap<AccountId, Sums>,
     pub(crate) steps: Vec<(CallId, StepRecord)>,
@@ -116,8 +118,9 @@ impl Collector {
                 postings.into_iter().for_each(|posting| self.post(posting));
             }
             Entry::Ledger(Record::Posted(posting)) => self.post(posting),
-            Entry::Ledger(Record::Rerated(rerated)) => {
-                rerated.postings.into_iter().for_each(|posting| self.post(posting));
+            Entry::Ledger(Record::Rerated(mut rerated)) => {
+                rerated.postings.drain(..).for_each(|posting| self.post(posting));
+                self.batch.rerated.push(rerated);
             }
             Entry::Ledger(_) => {}
             Entry::Bindings(set) => drop(self.batch.bindings.insert(set.subscriber, set)),

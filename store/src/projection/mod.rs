@@ -4,6 +4,7 @@
 mod apply;
 pub(crate) mod bulk;
 mod collect;
+mod rerated;
 mod rows;
 mod runner;
 

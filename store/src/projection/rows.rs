@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
-use billing::{AppliedRate, Cdr, CdrLine, DurationRounding, MoneyMode, OpId, Posting, PostingKind};
+use billing::{
+    AppliedRate, Cdr, CdrCharge, CdrLine, DurationRounding, MoneyMode, OpId, Posting, PostingKind,
+};
 use vocabulary::{CallId, Direction, Party, Utc};
 
 use super::bulk::{Row, Values};
 
 /// In the order in which `CdrRow` binds them.
-pub(crate) const CDR_COLUMNS: [&str; 34] = [
+pub(crate) const CDR_COLUMNS: [&str; 36] = [
     "call_id",
     "leg",
     "direction",
@@ -43,6 +45,8 @@ pub(crate) const CDR_COLUMNS: [&str; 34] = [
     "rate_terms",
     "decisions",
     "post_dial_delay_us",
+    "error_code",
+    "charge",
 ];
 
 pub(crate) struct CdrRow<'a>(pub(crate) &'a Cdr);
@@ -84,6 +88,20 @@ impl Row for CdrRow<'_> {
         bind_rate(cdr, row);
         row.put(decisions(&cdr.decisions));
         row.put(cdr.post_dial_delay().map(micros));
+        row.put(error_code(cdr));
+        row.put(cdr.charge.as_ref().map(CdrCharge::encode));
+    }
+}
+
+/// Why a leg that somebody should pay for has no price (J-28): it could not be held when the call
+/// ended. Pricing again says more precisely why.
+fn error_code(cdr: &Cdr) -> Option<&'static str> {
+    let is_unpriced = cdr.answered_at.is_some() && cdr.account.is_some() && cdr.charge.is_none();
+    let is_carrier = cdr.trunk.is_some() && !cdr.talked.is_zero();
+    match cdr.direction {
+        Direction::Ingress if is_unpriced => Some("charge_failed"),
+        Direction::Egress if is_unpriced && is_carrier => Some("cost_failed"),
+        _ => None,
     }
 }
 
@@ -102,7 +120,7 @@ fn bind_rate(cdr: &Cdr, row: &mut Values<'_>) {
 }
 
 /// What of the rate differs from the usual; `None` for most.
-fn terms(applied: &AppliedRate) -> Option<String> {
+pub(super) fn terms(applied: &AppliedRate) -> Option<String> {
     let mut terms = serde_json::Map::new();
     let rate = &applied.rate;
     let seconds = [
@@ -151,7 +169,7 @@ fn terms(applied: &AppliedRate) -> Option<String> {
 }
 
 /// Written by hand: this is most of a row's bytes, and a tree of values would double its cost.
-fn decisions(lines: &[CdrLine]) -> Option<String> {
+pub(super) fn decisions(lines: &[CdrLine]) -> Option<String> {
     if lines.is_empty() {
         return None;
     }

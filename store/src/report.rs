@@ -1,0 +1,306 @@
+//! Reports over what the projection wrote: profit (V-17), quality of carriers (O5), balances at a
+//! past moment. Sums are made of postings, so that they are the books' own, re-rating included.
+
+use billing::Money;
+use sqlx::Row as _;
+use vocabulary::{AccountId, TrunkId, Utc};
+
+use crate::directory::{ChangeError, DirectoryStore, unsigned};
+use crate::moment::day_of;
+use crate::statement::{Builder, Pool, Row};
+
+/// What the rows of a profit report are told apart by; any of them, or none for the total.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ProfitBy {
+    /// The calling account.
+    pub customer: bool,
+    /// The account that was paid.
+    pub carrier: bool,
+    /// The prefix of the calling account's rate.
+    pub destination: bool,
+    /// The day or month of the call's start.
+    pub period: Option<Period>,
+}
+
+/// A stretch of a report, in UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Period {
+    /// Days.
+    Day,
+    /// Months.
+    Month,
+}
+
+/// One row of a profit report. What it is not told apart by is `None`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProfitRow {
+    /// The calling account.
+    pub customer: Option<AccountId>,
+    /// The account that was paid.
+    pub carrier: Option<AccountId>,
+    /// The rated prefix.
+    pub destination: Option<String>,
+    /// `2026-11-21` or `2026-11`.
+    pub period: Option<String>,
+    /// The currency of both sums.
+    pub currency: String,
+    /// Calls for which money moved.
+    pub calls: u64,
+    /// Of them, those that cost more than they brought.
+    pub loss_calls: u64,
+    /// Talk, in whole seconds, each call rounded down.
+    pub seconds: u64,
+    /// What came to our revenue.
+    pub revenue: Money,
+    /// What carriers were given.
+    pub cost: Money,
+}
+
+impl ProfitRow {
+    /// Revenue less cost.
+    pub fn profit(&self) -> Money {
+        Money(self.revenue.0 - self.cost.0)
+    }
+
+    /// Profit in hundredths of a percent of the revenue; `None` without revenue.
+    pub fn margin(&self) -> Option<i64> {
+        let basis = i128::from(self.profit().0) * 10_000;
+        i64::try_from(basis.checked_div(i128::from(self.revenue.0))?).ok()
+    }
+}
+
+/// Profit of the calls begun from `from` (included) to `till` (not included): the greatest loss
+/// first within each period.
+pub(crate) async fn profit(
+    pool: &Pool,
+    from: Utc,
+    till: Utc,
+    by: ProfitBy,
+) -> Result<Vec<ProfitRow>, sqlx::Error> {
+    // Our own accounts have ids from 2^62 up; above 15 bits of currency stands 1 for revenue, 2 for
+    // cost. Both databases know these operators.
+    const OURS: &str = "4611686018427387904";
+    let is = |side: &str, kind: u8| {
+        format!("({side} >= {OURS} AND ((({side} - {OURS}) >> 15) & 65535) = {kind})")
+    };
+    let sum = |gains: String, loses: String| {
+        format!("sum(CASE WHEN {gains} THEN p.amount WHEN {loses} THEN -p.amount ELSE 0 END)")
+    };
+    let (debit, credit) = ("p.debit_account_id", "p.credit_account_id");
+    let revenue = sum(is(credit, 1), is(debit, 1));
+    let cost = sum(is(debit, 2), is(credit, 2));
+    let columns = [
+        (by.customer, "c.account_id"),
+        (by.carrier, "e.account_id"),
+        (by.destination, "coalesce(c.rate_prefix, '')"),
+        (by.period.is_some(), "c.started_at / 86400000000"),
+    ];
+    let keys: Vec<&str> = columns.iter().filter(|(is_on, _)| *is_on).map(|(_, key)| *key).collect();
+    let mut query = Builder::new("WITH money AS (SELECT p.call_id, p.currency, ");
+    query.push(&format!("{revenue} AS revenue, {cost} AS cost"));
+    query.push(" FROM posting p JOIN cdr s ON s.call_id = p.call_id AND s.leg = 0");
+    query.push(" WHERE s.started_at >= ").push_bind(from.0);
+    query.push(" AND s.started_at < ").push_bind(till.0);
+    query.push(" GROUP BY p.call_id, p.currency) SELECT m.currency, count(*), ");
+    query.push("sum(CASE WHEN m.revenue < m.cost THEN 1 ELSE 0 END), ");
+    query.push("sum(c.talked_us / 1000000), sum(m.revenue), sum(m.cost)");
+    for key in &keys {
+        query.push(", ").push(key);
+    }
+    query.push(" FROM money m JOIN cdr c ON c.call_id = m.call_id AND c.leg = 0 LEFT JOIN cdr e ");
+    query.push("ON e.call_id = m.call_id AND e.leg > 0 AND e.currency IS NOT NULL");
+    query.push(" WHERE m.revenue <> 0 OR m.cost <> 0 GROUP BY m.currency");
+    for key in &keys {
+        query.push(", ").push(key);
+    }
+    let rows = query.build().fetch_all(pool).await?;
+    let rows = rows.iter().map(|row| profit_row(row, by)).collect::<Result<Vec<_>, _>>()?;
+    Ok(sorted(fold(rows)))
+}
+
+fn profit_row(row: &Row, by: ProfitBy) -> Result<ProfitRow, sqlx::Error> {
+    let mut column = 6;
+    let mut next = |is_on: bool| {
+        column += usize::from(is_on);
+        is_on.then_some(column - 1)
+    };
+    let account = |index: Option<usize>| -> Result<Option<AccountId>, sqlx::Error> {
+        let Some(index) = index else { return Ok(None) };
+        Ok(row.try_get::<Option<i64>, _>(index)?.map(|id| AccountId(id.cast_unsigned())))
+    };
+    let customer = account(next(by.customer))?;
+    let carrier = account(next(by.carrier))?;
+    let destination = next(by.destination).map(|index| row.try_get(index)).transpose()?;
+    let day: Option<i64> = next(by.period.is_some()).map(|index| row.try_get(index)).transpose()?;
+    let period = by.period.zip(day).map(|(period, day)| {
+        let day = day_of(Utc(day.saturating_mul(86_400_000_000)));
+        match period {
+            Period::Day => day,
+            Period::Month => day.chars().take(7).collect(),
+        }
+    });
+    Ok(ProfitRow {
+        customer,
+        carrier,
+        destination,
+        period,
+        currency: row.try_get(0)?,
+        calls: unsigned(row.try_get(1)?),
+        loss_calls: unsigned(row.try_get(2)?),
+        seconds: unsigned(row.try_get(3)?),
+        revenue: Money(row.try_get(4)?),
+        cost: Money(row.try_get(5)?),
+    })
+}
+
+/// Days become months.
+fn fold(rows: Vec<ProfitRow>) -> Vec<ProfitRow> {
+    let key = |row: &ProfitRow| {
+        let ids = (row.customer.map(|id| id.0), row.carrier.map(|id| id.0));
+        (ids, row.destination.clone(), row.period.clone(), row.currency.clone())
+    };
+    let mut folded = std::collections::BTreeMap::new();
+    for row in rows {
+        let key = key(&row);
+        match folded.get_mut(&key) {
+            None => drop(folded.insert(key, row)),
+            Some(sum) => {
+                let sum: &mut ProfitRow = sum;
+                sum.calls += row.calls;
+                sum.loss_calls += row.loss_calls;
+                sum.seconds += row.seconds;
+                sum.revenue.0 += row.revenue.0;
+                sum.cost.0 += row.cost.0;
+            }
+        }
+    }
+    folded.into_values().collect()
+}
+
+fn sorted(mut rows: Vec<ProfitRow>) -> Vec<ProfitRow> {
+    rows.sort_by(|a, b| (&a.period, a.profit()).cmp(&(&b.period, b.profit())));
+    rows
+}
+
+/// How well calls to carriers went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QualityRow {
+    /// The carrier's trunk.
+    pub trunk: TrunkId,
+    /// Its account.
+    pub carrier: Option<AccountId>,
+    /// The first digits of the destination.
+    pub destination: String,
+    /// Calls offered to it.
+    pub attempts: u64,
+    /// Of them, those answered: over the attempts this is the ASR.
+    pub answered: u64,
+    /// Talk of the answered, in seconds: over the answered this is the ACD.
+    pub seconds: u64,
+    /// Attempts that rang or were answered.
+    pub rang: u64,
+    /// Their delays from INVITE to the first 18x together, in milliseconds: over them this is the
+    /// mean PDD.
+    pub delay_ms: u64,
+}
+
+/// Quality of egress attempts begun in this stretch of time, by trunk and by the first `digits` of
+/// the destination (0: all destinations together). The most attempts first.
+pub(crate) async fn quality(
+    pool: &Pool,
+    from: Utc,
+    till: Utc,
+    digits: u8,
+) -> Result<Vec<QualityRow>, sqlx::Error> {
+    let mut query = Builder::new("SELECT trunk_id, max(account_id), d, count(*), ");
+    query.push("sum(CASE WHEN answered_at IS NULL THEN 0 ELSE 1 END), sum(talked_us) / 1000000, ");
+    query.push("sum(CASE WHEN post_dial_delay_us IS NULL THEN 0 ELSE 1 END), ");
+    query.push("coalesce(sum(post_dial_delay_us), 0) / 1000 FROM (");
+    query.push("SELECT trunk_id, account_id, answered_at, talked_us, post_dial_delay_us, ");
+    query.push("substr(coalesce(destination, ''), 1, ").push_bind(i64::from(digits));
+    query.push(") AS d FROM cdr WHERE leg > 0 AND trunk_id IS NOT NULL");
+    query.push(" AND started_at >= ").push_bind(from.0);
+    query.push(" AND started_at < ").push_bind(till.0);
+    query.push(") AS attempt GROUP BY trunk_id, d ORDER BY count(*) DESC, trunk_id, d");
+    let row = |row: &Row| -> Result<QualityRow, sqlx::Error> {
+        let count = |index: usize| row.try_get::<i64, _>(index).map(unsigned);
+        Ok(QualityRow {
+            trunk: TrunkId(count(0)?),
+            carrier: row.try_get::<Option<i64>, _>(1)?.map(|id| AccountId(id.cast_unsigned())),
+            destination: row.try_get(2)?,
+            attempts: count(3)?,
+            answered: count(4)?,
+            seconds: count(5)?,
+            rang: count(6)?,
+            delay_ms: count(7)?,
+        })
+    };
+    query.build().fetch_all(pool).await?.iter().map(row).collect()
+}
+
+/// The balance of an account at a past moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PastBalance {
+    /// Whose; ours too.
+    pub account: AccountId,
+    /// Of what.
+    pub currency: String,
+    /// What it had received.
+    pub received: Money,
+    /// What was taken from it.
+    pub taken: Money,
+}
+
+impl PastBalance {
+    /// Received less taken.
+    pub fn balance(&self) -> Money {
+        Money(self.received.0 - self.taken.0)
+    }
+}
+
+/// Every account's balance from the postings before this moment. Together they are zero in each
+/// currency.
+pub(crate) async fn balances_at(pool: &Pool, at: Utc) -> Result<Vec<PastBalance>, sqlx::Error> {
+    let mut query = Builder::new("SELECT account_id, currency, sum(received), sum(taken) FROM (");
+    query.push("SELECT credit_account_id AS account_id, currency, amount AS received, 0 AS taken ");
+    query.push("FROM posting WHERE at < ").push_bind(at.0);
+    query.push(" UNION ALL SELECT debit_account_id, currency, 0, amount FROM posting WHERE at < ");
+    query.push_bind(at.0).push(") AS moved GROUP BY account_id, currency");
+    query.push(" ORDER BY account_id, currency");
+    let row = |row: &Row| -> Result<PastBalance, sqlx::Error> {
+        Ok(PastBalance {
+            account: AccountId(row.try_get::<i64, _>(0)?.cast_unsigned()),
+            currency: row.try_get(1)?,
+            received: Money(row.try_get(2)?),
+            taken: Money(row.try_get(3)?),
+        })
+    };
+    query.build().fetch_all(pool).await?.iter().map(row).collect()
+}
+
+impl DirectoryStore {
+    /// Profit by what `by` says.
+    pub async fn profit(
+        &self,
+        from: Utc,
+        till: Utc,
+        by: ProfitBy,
+    ) -> Result<Vec<ProfitRow>, ChangeError> {
+        Ok(profit(&self.pool, from, till, by).await?)
+    }
+
+    /// Quality of egress attempts.
+    pub async fn quality(
+        &self,
+        from: Utc,
+        till: Utc,
+        digits: u8,
+    ) -> Result<Vec<QualityRow>, ChangeError> {
+        Ok(quality(&self.pool, from, till, digits).await?)
+    }
+
+    /// Every account's balance before this moment.
+    pub async fn balances_at(&self, at: Utc) -> Result<Vec<PastBalance>, ChangeError> {
+        Ok(balances_at(&self.pool, at).await?)
+    }
+}
