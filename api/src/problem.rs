@@ -78,6 +78,12 @@ impl Problem {
     fn trouble(trouble: DatabaseTrouble, error: &ChangeError) -> Problem {
         tracing::error!(%error, "a request failed");
         let (status, kind, what) = match trouble {
+            DatabaseTrouble::Away => (
+                503,
+                "database_away",
+                "the database cannot be reached; calls go on, and nothing of them is lost; bring \
+                 PostgreSQL back",
+            ),
             DatabaseTrouble::Locked => (
                 503,
                 "database_locked",
@@ -136,10 +142,12 @@ impl From<ChangeError> for Problem {
                 Problem::new(409, "taken", error.to_string()).about(field)
             }
             ChangeError::InUse(what) => Problem::new(409, "conflict", what),
-            ChangeError::Database(_) | ChangeError::Corrupt { .. } => match error.trouble() {
-                Some(trouble) => Problem::trouble(trouble, &error),
-                None => Problem::internal(&error),
-            },
+            ChangeError::Connect(_) | ChangeError::Database(_) | ChangeError::Corrupt { .. } => {
+                match error.trouble() {
+                    Some(trouble) => Problem::trouble(trouble, &error),
+                    None => Problem::internal(&error),
+                }
+            }
         }
     }
 }

@@ -161,7 +161,8 @@ async fn what_keeps_a_payment_from_being_booked_is_named_with_its_cure() {
     assert_eq!((status, &problem["type"]), (503, &json!("urn:tandem:problem:journal_stuck")));
     world.control.is_journal_stuck.store(false, Relaxed);
     // Somebody works on the database with another program.
-    let other = DirectoryStore::open(&world.dir.path().join("tandem.db")).await.unwrap();
+    let database = store::DataPaths::new(world.dir.path()).database();
+    let other = DirectoryStore::open(&database).await.unwrap();
     let held = other.begin().await.unwrap();
     let (status, problem) = pay("k1").await;
     assert_eq!((status, &problem["type"]), (503, &json!("urn:tandem:problem:database_locked")));

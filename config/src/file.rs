@@ -10,7 +10,7 @@ use toml::de::DeTable;
 use crate::problem::Problems;
 use crate::section::{Section, Source};
 use crate::{
-    Api, BareNumber, Calls, Config, Digest, Limits, Listener, Log, LogFormat, Numbers,
+    Api, BareNumber, Calls, Config, DatabaseUrl, Digest, Limits, Listener, Log, LogFormat, Numbers,
     RedirectPolicy, Registrations, Sip, Slices, TlsFiles, Transport,
 };
 
@@ -45,6 +45,7 @@ fn config(root: Section<'_>) -> Config {
     let data_directory = root.path("data_directory").unwrap_or_else(|| "tandem-data".into());
     let config = Config {
         data_directory: base.join(data_directory),
+        database: database(root.section("database")),
         realm: realm(&root),
         digest: root.word("digest", &DIGESTS).unwrap_or(Digest::Md5),
         domains: root.texts("domains").unwrap_or_default(),
@@ -70,6 +71,19 @@ fn realm(root: &Section<'_>) -> String {
         root.report("realm", what, "use letters, digits, dots and dashes");
     }
     realm.to_owned()
+}
+
+fn database(section: Section<'_>) -> Option<DatabaseUrl> {
+    let url = section.text("url").filter(|url| !url.is_empty());
+    let is_postgres =
+        |url: &str| url.starts_with("postgres://") || url.starts_with("postgresql://");
+    if url.is_some_and(|url| !is_postgres(url)) {
+        let what = "is no PostgreSQL address".to_owned();
+        let remedy = "write postgres://USER:PASSWORD@HOST/DATABASE, or leave it out for SQLite";
+        section.report_secret("url", what, remedy);
+    }
+    section.finish();
+    url.map(|url| DatabaseUrl(url.to_owned()))
 }
 
 fn listeners(root: &Section<'_>, base: &Path) -> Vec<Listener> {

@@ -20,6 +20,8 @@ pub const EXAMPLE: &str = include_str!("../example.toml");
 pub struct Config {
     /// Journal, database and administrator token.
     pub data_directory: PathBuf,
+    /// The PostgreSQL server that has the tables; `None` is SQLite in the data directory.
+    pub database: Option<DatabaseUrl>,
     /// The digest realm; also the name in the `Server` header's place of authority.
     pub realm: String,
     /// What digest challenges ask for.
@@ -46,6 +48,23 @@ pub struct Config {
     pub numbers: Numbers,
     /// What is logged, and how.
     pub log: Log,
+}
+
+/// The address of a PostgreSQL database. Its password is in it, so it is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct DatabaseUrl(String);
+
+impl DatabaseUrl {
+    /// The address with its password, to connect with.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("DatabaseUrl(…)")
+    }
 }
 
 /// With which hash a phone must prove its password (RFC 8760).

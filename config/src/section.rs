@@ -91,6 +91,14 @@ impl<'a> Section<'a> {
         self.source.report(span, &self.full(key), what, remedy);
     }
 
+    /// The same without showing the value, which may have a password in it.
+    pub(crate) fn report_secret(&self, key: &'static str, what: String, remedy: &str) {
+        self.report(key, what, remedy);
+        if let Some(problem) = self.source.problems.borrow_mut().last_mut() {
+            problem.value.clear();
+        }
+    }
+
     /// A table of this table; empty if it is not written.
     pub(crate) fn section(&self, key: &'static str) -> Section<'a> {
         let table = match self.value(key).map(Spanned::get_ref) {

@@ -68,6 +68,19 @@ fn unknown_keys_are_refused_with_the_nearest_known_one() {
 }
 
 #[test]
+fn the_address_of_a_database_is_never_shown() {
+    check(
+        "[database]\nurl = \"mysql://u:secret@h/d\"",
+        &["t.toml:2:7: database.url: is no PostgreSQL address; write \
+           postgres://USER:PASSWORD@HOST/DATABASE, or leave it out for SQLite"],
+    );
+    let text = "[database]\nurl = \"postgres://u:secret@h/d\"";
+    let config = Config::parse(text, Path::new("t.toml")).unwrap();
+    assert_eq!(config.database.as_ref().unwrap().expose(), "postgres://u:secret@h/d");
+    assert!(!format!("{config:?}").contains("secret"));
+}
+
+#[test]
 fn values_are_refused_where_they_stand() {
     check(
         "\n[calls]\nring_timeout_s = 0",

@@ -174,7 +174,8 @@ impl Control for Switchboard {
                 ],
                 faults: books.problems,
             };
-            match store::ledger_check(self.store.data_dir().paths().root()).await {
+            let root = self.store.data_dir().paths().root();
+            match store::ledger_check(root, self.store.database()).await {
                 Ok(stored) => {
                     for check in stored.checks {
                         report.counted.push((check.code, check.count));

@@ -57,6 +57,9 @@ const LOOK: Duration = Duration::from_millis(50);
 /// Why the process cannot start, or did not end well.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
+    /// The address of the database.
+    #[error("[database] url: {0}")]
+    DatabaseUrl(#[from] store::BadDatabaseUrl),
     /// The data directory.
     #[error("the data directory cannot be opened: {0}")]
     Open(#[from] store::OpenError),
@@ -304,9 +307,10 @@ struct Opened {
 }
 
 async fn open(config: &Config, clock: Clock) -> Result<Opened, RunError> {
-    let opening = Opening::begin(&config.data_directory, JournalOptions::default()).await?;
-    let paths = store::DataPaths::new(&config.data_directory);
-    let directory = DirectoryStore::open(&paths.database()).await?;
+    let database = settings::database(config)?;
+    let opening =
+        Opening::begin(&config.data_directory, &database, JournalOptions::default()).await?;
+    let directory = DirectoryStore::open(&database).await?;
     let secrets = secrets::load(&directory).await?;
     let snapshot = api::load(&directory, settings::switch(config), secrets.seed).await?;
     let ledger = Arc::new(Ledger::new());

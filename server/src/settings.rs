@@ -15,6 +15,14 @@ use crate::net::streams::StreamLimits;
 /// A 3xx may send a call on so often, where it is followed at all.
 const REDIRECTS_MAX: u8 = 3;
 
+/// Where the tables are.
+pub fn database(config: &Config) -> Result<store::Database, store::BadDatabaseUrl> {
+    match &config.database {
+        Some(url) => store::Database::from_url(url.expose()),
+        None => Ok(store::DataPaths::new(&config.data_directory).database()),
+    }
+}
+
 /// What the switch is told about this machine and its rules.
 pub fn switch(config: &Config) -> Settings {
     let calls = &config.calls;

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use billing::Money;
 use store::journal::JournalOptions;
 use world::World;
+use world::backend::Backend;
 
 const CALLS: u32 = 100_000;
 /// Calls open at the same time.
@@ -46,9 +47,10 @@ fn line(what: &str, cpu: Duration, wall: Duration) {
     println!("{what}: {:.1} µs CPU a call, {:.1} µs wall", per_call(cpu), per_call(wall));
 }
 
-async fn run() {
+async fn run(backend: Backend) {
+    println!("{backend:?}:");
     // What the calls themselves cost (credit control, building the facts), to be taken off.
-    let mut world = World::new(JournalOptions::default()).await;
+    let mut world = World::new(backend, JournalOptions::default()).await;
     for account in 1..=3 {
         world.top_up(account, Money::units(1_000_000));
     }
@@ -66,12 +68,15 @@ async fn run() {
     let data = copy.path().join("data");
     world::copy(&world.dir.join("journal"), &data.join("journal"));
     drop(world);
-    let (store, _) = world::open(&data, JournalOptions::default()).await;
+    let database = backend.fresh(&data).await;
+    let (store, _) = world::open(&data, &database, JournalOptions::default()).await;
     let (cpu_before, began) = (cpu(), Instant::now());
     store.flush().await;
     line("projection alone", cpu() - cpu_before, began.elapsed());
-    let size = fs::metadata(data.join("tandem.db")).unwrap().len();
-    println!("database: {} bytes a call", size / u64::from(CALLS));
+    if let Some(file) = database.file() {
+        let size = fs::metadata(file).unwrap().len();
+        println!("database: {} bytes a call", size / u64::from(CALLS));
+    }
 }
 
 fn main() {
@@ -80,5 +85,11 @@ fn main() {
         .enable_all()
         .build()
         .unwrap()
-        .block_on(run());
+        .block_on(async {
+            run(Backend::Sqlite).await;
+            // Its server's CPU is not in these figures.
+            if Backend::has_postgres() {
+                run(Backend::Postgres).await;
+            }
+        });
 }

@@ -13,14 +13,14 @@ use std::path::{Path, PathBuf};
 
 use crate::check::{CheckReport, ledger_check};
 use crate::data_dir::{DataDir, DataDirError, DataPaths};
-use crate::database;
 use crate::journal::{JournalError, Segment, segments, sync_directory};
 use crate::snapshot::{ReplayError, Snapshot, each_entry};
+use crate::sql;
 
 /// A running server removes segments that it no longer needs; then the copy is begun anew.
 const ATTEMPTS: usize = 5;
 /// What else a data directory holds that a server needs; they may be missing.
-const OTHER_FILES: [&str; 3] = ["start", "token", "demo.json"];
+const OTHER_FILES: [&str; 4] = ["start", "identity", "token", "demo.json"];
 
 /// What was copied.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,13 +63,20 @@ impl From<sqlx::Error> for BackupError {
     }
 }
 
+impl From<sql::ConnectError> for BackupError {
+    fn from(error: sql::ConnectError) -> BackupError {
+        BackupError::Replay(error.into())
+    }
+}
+
 impl From<JournalError> for BackupError {
     fn from(error: JournalError) -> BackupError {
         BackupError::Replay(error.into())
     }
 }
 
-/// Copies the data directory `from`, in use or not, to `to`, which must not exist.
+/// Copies the data directory `from`, in use or not, to `to`, which must not exist. Its tables are in
+/// it: a database on a server is copied by the means of that server.
 ///
 /// # Errors
 /// Nothing is left at `to` then.
@@ -124,7 +131,7 @@ async fn in_whole(
     let _ = fs::remove_dir_all(&partial);
     let finish = async {
         let position = make(&partial).await?;
-        let report = ledger_check(&partial).await?;
+        let report = ledger_check(&partial, &DataPaths::new(&partial).database()).await?;
         if let Some(broken) = report.checks.iter().find(|check| check.offender_count > 0) {
             let first = broken.offenders.join(", ");
             return Err(BackupError::Broken(format!("{} ({first})", broken.sentence)));
@@ -145,17 +152,18 @@ async fn in_whole(
 /// open file, also when the server has removed its name meanwhile.
 async fn copy_once(from: &DataPaths, to: &DataPaths) -> Result<u64, BackupError> {
     let mut open = open_segments(&from.journal(), Vec::new())?;
-    let pool = database::open_read_only(&from.database()).await?;
-    let target = to.database();
+    let pool = from.database().open_read_only().await?;
+    let database = to.database();
+    let target = database.file().expect("a data directory has a file");
     let name = target.to_str().ok_or_else(|| {
-        io_error(&target, io::Error::new(io::ErrorKind::InvalidInput, "the name is not UTF-8"))
+        io_error(target, io::Error::new(io::ErrorKind::InvalidInput, "the name is not UTF-8"))
     })?;
-    sqlx::query("VACUUM INTO ?").bind(name).execute(&pool).await?;
+    sql::query("VACUUM INTO ?").bind(name).execute(&pool).await?;
     pool.close().await;
-    fs::set_permissions(&target, fs::Permissions::from_mode(0o600))
-        .map_err(|e| io_error(&target, e))?;
-    let copied = database::open_read_only(&target).await?;
-    let mut transaction = copied.begin().await?;
+    fs::set_permissions(target, fs::Permissions::from_mode(0o600))
+        .map_err(|e| io_error(target, e))?;
+    let copied = database.open_read_only().await?;
+    let mut transaction = copied.begin_read().await?;
     let snapshot = Snapshot::read(&mut transaction).await?;
     drop(transaction);
     copied.close().await;

@@ -3,12 +3,11 @@
 
 use std::net::SocketAddr;
 
-use sqlx::{Row as _, SqlitePool};
 use switch::directory::Transport;
 use switch::registrar::StoredBinding;
 use vocabulary::{SubscriberId, Utc};
 
-use crate::projection::bulk::{Row, Values};
+use crate::sql::{self, BulkRow, Pool, Row, Values};
 
 /// The bindings of one subscriber, as they replace those before.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -147,7 +146,7 @@ pub(crate) const BINDING_COLUMNS: [&str; 12] = [
     "is_behind_nat",
 ];
 
-impl Row for BindingRow<'_> {
+impl BulkRow for BindingRow<'_> {
     fn bind(&self, row: &mut Values<'_>) {
         let binding = self.binding;
         row.put(self.subscriber.0.cast_signed());
@@ -166,13 +165,13 @@ impl Row for BindingRow<'_> {
 }
 
 /// All sets that are in the database.
-pub(crate) async fn load(pool: &SqlitePool) -> Result<Vec<BindingSet>, sqlx::Error> {
+pub(crate) async fn load(pool: &Pool) -> Result<Vec<BindingSet>, sqlx::Error> {
     let sql = format!(
         "SELECT {} FROM binding ORDER BY subscriber_id, ordinal",
         BINDING_COLUMNS.join(", ")
     );
     let mut sets: Vec<BindingSet> = Vec::new();
-    for row in sqlx::query(&sql).fetch_all(pool).await? {
+    for row in sql::query(&sql).fetch_all(pool).await? {
         let subscriber = SubscriberId(row.try_get::<i64, _>(0)?.cast_unsigned());
         let binding = from_row(&row)?;
         match sets.last_mut() {
@@ -183,7 +182,7 @@ pub(crate) async fn load(pool: &SqlitePool) -> Result<Vec<BindingSet>, sqlx::Err
     Ok(sets)
 }
 
-fn from_row(row: &sqlx::sqlite::SqliteRow) -> Result<StoredBinding, sqlx::Error> {
+fn from_row(row: &Row) -> Result<StoredBinding, sqlx::Error> {
     let wrong = |what: &str| sqlx::Error::Decode(format!("table binding: bad {what}").into());
     Ok(StoredBinding {
         uri: row.try_get(2)?,

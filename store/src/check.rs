@@ -7,13 +7,12 @@ mod tables;
 
 use std::path::Path;
 
-use sqlx::SqlitePool;
 use vocabulary::CallId;
 
 use crate::data_dir::DataPaths;
-use crate::database;
 use crate::journal::JournalError;
 use crate::snapshot::{ReplayError, Snapshot};
+use crate::sql::{Database, Pool};
 use journal_facts::JournalFacts;
 
 /// How many offenders a check names.
@@ -87,9 +86,9 @@ impl Finding {
 }
 
 /// Checks the books of a data directory.
-pub async fn ledger_check(root: &Path) -> Result<CheckReport, ReplayError> {
+pub async fn ledger_check(root: &Path, database: &Database) -> Result<CheckReport, ReplayError> {
     let paths = DataPaths::new(root);
-    let pool = database::open_read_only(&paths.database()).await?;
+    let pool = database.open_read_only().await?;
     let mut attempt = 0;
     loop {
         attempt += 1;
@@ -100,8 +99,8 @@ pub async fn ledger_check(root: &Path) -> Result<CheckReport, ReplayError> {
     }
 }
 
-async fn check_once(paths: &DataPaths, pool: &SqlitePool) -> Result<CheckReport, ReplayError> {
-    let mut transaction = pool.begin().await?;
+async fn check_once(paths: &DataPaths, pool: &Pool) -> Result<CheckReport, ReplayError> {
+    let mut transaction = pool.begin_read().await?;
     let connection = &mut *transaction;
     let snapshot = Snapshot::read(connection).await?;
     let facts = JournalFacts::read(&paths.journal(), &snapshot)?;

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! lock                  held while a server runs; two processes cannot open one directory
+//! identity              a random word, which a database on a server keeps too
 //! start                 the number of the last start, the top 20 bits of every call id
 //! journal/N.segment     the point of no loss
 //! tandem.db             what the journal says, as tables; and the directory
@@ -11,8 +12,12 @@ use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use sha2::{Digest as _, Sha256};
 
 use crate::journal::sync_directory;
+use crate::sql::Database;
 
 /// Start numbers have 20 bits.
 const START_MAX: u32 = (1 << 20) - 1;
@@ -66,9 +71,13 @@ impl DataPaths {
         self.root.join("journal")
     }
 
-    /// The SQLite database.
-    pub fn database(&self) -> PathBuf {
-        self.root.join("tandem.db")
+    /// The SQLite database, if the tables are not on a server.
+    pub fn database(&self) -> Database {
+        Database::File(self.root.join("tandem.db"))
+    }
+
+    fn identity(&self) -> PathBuf {
+        self.root.join("identity")
     }
 
     fn start(&self) -> PathBuf {
@@ -111,6 +120,24 @@ impl DataDir {
     /// Where its parts lie.
     pub fn paths(&self) -> &DataPaths {
         &self.paths
+    }
+
+    /// A word that no other data directory has; made at the first call.
+    pub fn identity(&self) -> Result<String, DataDirError> {
+        let path = self.paths.identity();
+        match fs::read_to_string(&path) {
+            Ok(text) => return Ok(text.trim().to_owned()),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            Err(e) => return Err(io_error(&path, e)),
+        }
+        // Unique, not secret: the moment, the process and the place.
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let place = fs::canonicalize(&self.paths.root).map_err(|e| io_error(&path, e))?;
+        let seed = format!("{now:?} {} {}", std::process::id(), place.display());
+        let digest = Sha256::digest(seed);
+        let identity: String = digest[..16].iter().map(|byte| format!("{byte:02x}")).collect();
+        replace(&path, format!("{identity}\n").as_bytes()).map_err(|e| io_error(&path, e))?;
+        Ok(identity)
     }
 
     /// The number of this start, on disk when this returns. `seen` is the highest one found in
@@ -166,6 +193,15 @@ mod tests {
         assert!(matches!(DataDir::open(dir.path()), Err(DataDirError::InUse(_))));
         drop(first);
         DataDir::open(dir.path()).unwrap();
+    }
+
+    #[test]
+    fn a_directory_keeps_its_identity_and_shares_it_with_none() {
+        let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let data = DataDir::open(one.path()).unwrap();
+        let identity = data.identity().unwrap();
+        assert_eq!(data.identity().unwrap(), identity);
+        assert_ne!(DataDir::open(other.path()).unwrap().identity().unwrap(), identity);
     }
 
     #[test]

@@ -10,14 +10,10 @@ mod site;
 mod subscriber;
 mod trunk;
 
-use std::path::Path;
-
-use sqlx::sqlite::{SqlitePoolOptions, SqliteRow, SqliteSynchronous};
-use sqlx::{Row, Sqlite, SqlitePool, Transaction};
-
 use vocabulary::{AccountId, CallId, Utc};
 
 use crate::query;
+use crate::sql::{self, ConnectError, Database, Pool, Row, Transaction};
 
 pub(crate) use account::all as all_accounts;
 pub use account::{Account, AccountStatus, BillingKind, DurationRounding, NUMBER_DIGITS};
@@ -72,6 +68,9 @@ pub enum ChangeError {
     /// It cannot be removed while something uses it.
     #[error("{0}")]
     InUse(String),
+    /// The database does not let us in.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
     /// The database failed.
     #[error("the database failed: {0}")]
     Database(#[from] sqlx::Error),
@@ -88,6 +87,8 @@ pub enum ChangeError {
 /// What keeps a database from doing its work, as far as an operator can mend it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DatabaseTrouble {
+    /// The server cannot be reached, or does not answer.
+    Away,
     /// Another program holds its lock.
     Locked,
     /// The disk is full.
@@ -99,16 +100,9 @@ pub enum DatabaseTrouble {
 impl ChangeError {
     /// Whether this is something that an operator can mend.
     pub fn trouble(&self) -> Option<DatabaseTrouble> {
-        let ChangeError::Database(error) = self else { return None };
-        if let sqlx::Error::PoolTimedOut = error {
-            return Some(DatabaseTrouble::Locked);
-        }
-        // The primary result code (sqlite.org/rescode.html) is the low byte of the extended one.
-        let code: u32 = error.as_database_error()?.code()?.parse().ok()?;
-        match code & 0xff {
-            5 | 6 => Some(DatabaseTrouble::Locked),
-            13 => Some(DatabaseTrouble::DiskFull),
-            8 | 10 | 14 => Some(DatabaseTrouble::NotWritable),
+        match self {
+            ChangeError::Connect(_) => Some(DatabaseTrouble::Away),
+            ChangeError::Database(error) => sql::trouble(error),
             _ => None,
         }
     }
@@ -127,40 +121,40 @@ pub(crate) type Result<T> = std::result::Result<T, ChangeError>;
 /// The tables of the directory.
 #[derive(Clone, Debug)]
 pub struct DirectoryStore {
-    pub(crate) pool: SqlitePool,
+    pub(crate) pool: Pool,
 }
 
 impl DirectoryStore {
-    /// On a database that [`crate::open_database`] has opened before. Its own connections: what
-    /// they commit is in no journal, so it is on disk before a command is answered.
-    pub async fn open(path: &Path) -> Result<DirectoryStore> {
-        let options = crate::database::options(path).synchronous(SqliteSynchronous::Full);
-        let pool = SqlitePoolOptions::new().max_connections(3).connect_with(options).await?;
-        Ok(DirectoryStore { pool })
+    /// On a database that [`Database::open`] has opened before. Its own connections: what they
+    /// commit is in no journal, so it is on disk before a command is answered.
+    pub async fn open(database: &Database) -> Result<DirectoryStore> {
+        Ok(DirectoryStore { pool: database.open_for_commands().await? })
     }
 
     /// The same for reading only, also while a server runs: nothing is created, migrated or written.
-    pub async fn open_read_only(path: &Path) -> Result<DirectoryStore> {
-        Ok(DirectoryStore { pool: crate::database::open_read_only(path).await? })
+    pub async fn open_read_only(database: &Database) -> Result<DirectoryStore> {
+        Ok(DirectoryStore { pool: database.open_read_only().await? })
+    }
+
+    /// False before the first start.
+    pub async fn has_tables(&self) -> Result<bool> {
+        Ok(sql::has_tables(&self.pool).await?)
     }
 
     /// Starts one command. Dropped without [`Change::commit`], nothing of it remains.
     pub async fn begin(&self) -> Result<Change> {
-        // IMMEDIATE: a command reads before it writes, and a read that later wants to write would
-        // fail with SQLITE_BUSY instead of waiting.
-        let tx = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-        Ok(Change { tx })
+        Ok(Change { tx: self.pool.begin_command().await? })
     }
 
     /// The same for reading only: nobody waits for it, and it is never committed.
     pub async fn begin_read(&self) -> Result<Change> {
-        Ok(Change { tx: self.pool.begin().await? })
+        Ok(Change { tx: self.pool.begin_read().await? })
     }
 
     /// A setting of the data directory, such as the realm its password hashes are made over.
     pub async fn setting(&self, name: &str) -> Result<Option<String>> {
-        let row = sqlx::query("SELECT value FROM setting WHERE name = ?").bind(name);
-        Ok(row.fetch_optional(&self.pool).await?.map(|row| row.get(0)))
+        let sql = "SELECT value FROM setting WHERE name = ?";
+        Ok(sql::query_scalar(sql).bind(name).fetch_optional(&self.pool).await?)
     }
 }
 
@@ -195,7 +189,7 @@ impl DirectoryStore {
 /// One command's changes: all or none.
 #[derive(Debug)]
 pub struct Change {
-    pub(crate) tx: Transaction<'static, Sqlite>,
+    pub(crate) tx: Transaction,
 }
 
 impl Change {
@@ -206,7 +200,7 @@ impl Change {
 
     /// An id that was never given out before.
     pub(crate) async fn next_id(&mut self, of: &'static str) -> Result<u64> {
-        let row = sqlx::query("UPDATE next_id SET next = next + 1 WHERE of = ? RETURNING next - 1")
+        let row = sql::query("UPDATE next_id SET next = next + 1 WHERE of = ? RETURNING next - 1")
             .bind(of)
             .fetch_one(&mut *self.tx)
             .await?;
@@ -215,7 +209,7 @@ impl Change {
 
     /// Writes a setting of the data directory.
     pub async fn set_setting(&mut self, name: &str, value: &str) -> Result<()> {
-        sqlx::query(
+        sql::query(
             "INSERT INTO setting (name, value) VALUES (?, ?)
              ON CONFLICT (name) DO UPDATE SET value = excluded.value",
         )
@@ -227,16 +221,29 @@ impl Change {
     }
 }
 
-/// Turns a breach of a UNIQUE constraint into the field it is about.
+/// Turns a breach of a UNIQUE constraint into the field it is about: `table.column` of the last
+/// column of the constraint, the field, its value.
 pub(crate) fn taken(error: sqlx::Error, fields: &[(&str, &'static str, &str)]) -> ChangeError {
     if let sqlx::Error::Database(database) = &error
         && database.is_unique_violation()
         && let Some((_, field, value)) =
-            fields.iter().find(|(column, _, _)| database.message().ends_with(column))
+            fields.iter().find(|(column, _, _)| breaks(database.as_ref(), column))
     {
         return ChangeError::Taken { field, value: (*value).to_owned() };
     }
     ChangeError::Database(error)
+}
+
+/// SQLite's message ends in the column; PostgreSQL names the constraint `table_column_key`.
+fn breaks(error: &dyn sqlx::error::DatabaseError, table_column: &str) -> bool {
+    let Some((table, column)) = table_column.split_once('.') else { return false };
+    match error.constraint() {
+        Some(constraint) => constraint
+            .strip_prefix(table)
+            .and_then(|rest| rest.strip_suffix("_key"))
+            .is_some_and(|rest| rest.ends_with(&format!("_{column}"))),
+        None => error.message().ends_with(table_column),
+    }
 }
 
 /// Ids and counts are stored as signed integers and never negative.
@@ -249,14 +256,14 @@ pub(crate) fn signed(id: u64) -> i64 {
 }
 
 /// A word in a column, as the enum it stands for.
-pub(crate) fn word<T: std::str::FromStr>(row: &SqliteRow, column: &'static str) -> Result<T> {
+pub(crate) fn word<T: std::str::FromStr>(row: &Row, column: &'static str) -> Result<T> {
     let text: String = row.try_get(column)?;
     text.parse().map_err(|_| ChangeError::Corrupt { column, value: text })
 }
 
 /// A JSON array in a column.
 pub(crate) fn list<T: serde::de::DeserializeOwned>(
-    row: &SqliteRow,
+    row: &Row,
     column: &'static str,
 ) -> Result<Vec<T>> {
     let text: String = row.try_get(column)?;
@@ -267,7 +274,7 @@ pub(crate) fn json<T: serde::Serialize>(list: &[T]) -> String {
     serde_json::to_string(list).expect("plain values are always JSON")
 }
 
-pub(crate) fn limits(row: &SqliteRow) -> Result<CallLimits> {
+pub(crate) fn limits(row: &Row) -> Result<CallLimits> {
     Ok(CallLimits {
         calls_in_max: row.try_get("calls_in_max")?,
         calls_out_max: row.try_get("calls_out_max")?,

@@ -1,10 +1,10 @@
 //! Commands from outside come with a key. The answer is written in the commit of the command, so
 //! that a repeat, also one after a crash, gets the same answer and changes nothing.
 
-use sqlx::Row;
 use vocabulary::Utc;
 
 use crate::directory::{Change, ChangeError};
+use crate::sql;
 
 /// How long an answer can be had again.
 pub const KEPT_DAYS: i64 = 30;
@@ -33,7 +33,7 @@ pub enum Seen {
 impl Change {
     /// Was this key used before? `fingerprint` is a hash over everything the command says.
     pub async fn seen(&mut self, key: &str, fingerprint: &[u8; 32]) -> Result<Seen, ChangeError> {
-        let row = sqlx::query("SELECT fingerprint, status, answer FROM idempotency WHERE key = ?")
+        let row = sql::query("SELECT fingerprint, status, answer FROM idempotency WHERE key = ?")
             .bind(key)
             .fetch_optional(&mut *self.tx)
             .await?;
@@ -52,11 +52,11 @@ impl Change {
         answer: &Answer,
         now: Utc,
     ) -> Result<(), ChangeError> {
-        sqlx::query("DELETE FROM idempotency WHERE created_at < ?")
+        sql::query("DELETE FROM idempotency WHERE created_at < ?")
             .bind(now.0 - KEPT_DAYS * MICROS_PER_DAY)
             .execute(&mut *self.tx)
             .await?;
-        sqlx::query(
+        sql::query(
             "INSERT INTO idempotency (key, fingerprint, status, answer, created_at)
              VALUES (?, ?, ?, ?, ?)",
         )

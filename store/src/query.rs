@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use billing::{Money, OpId};
 use serde::Deserialize;
-use sqlx::sqlite::{SqliteExecutor, SqliteRow};
-use sqlx::{QueryBuilder, Row, Sqlite, SqlitePool};
 use vocabulary::{AccountId, CallId, SubscriberId, TrunkId, Utc};
+
+use crate::sql::{self, Builder, Executor, Pool, Row};
 
 /// The longest list that one question gets.
 pub const LIST_MAX: u32 = 10_000;
@@ -121,8 +121,8 @@ pub struct CdrFilter {
 }
 
 /// CDRs by filter, newest first.
-pub async fn cdrs(pool: &SqlitePool, filter: &CdrFilter) -> Result<Vec<StoredCdr>, sqlx::Error> {
-    let mut query = QueryBuilder::<Sqlite>::new("SELECT * FROM cdr WHERE 1 = 1");
+pub async fn cdrs(pool: &Pool, filter: &CdrFilter) -> Result<Vec<StoredCdr>, sqlx::Error> {
+    let mut query = Builder::new("SELECT * FROM cdr WHERE 1 = 1");
     let id = |id: u64| id.cast_signed();
     if let Some(account) = filter.account {
         query.push(" AND account_id = ").push_bind(id(account.0));
@@ -173,16 +173,16 @@ pub struct CallStory {
 }
 
 /// Everything stored about a call; `None` if there is no CDR (yet).
-pub async fn call(pool: &SqlitePool, call: CallId) -> Result<Option<CallStory>, sqlx::Error> {
+pub async fn call(pool: &Pool, call: CallId) -> Result<Option<CallStory>, sqlx::Error> {
     let id = call.0.cast_signed();
     let sql = "SELECT * FROM cdr WHERE call_id = ? ORDER BY leg";
-    let rows = sqlx::query(sql).bind(id).fetch_all(pool).await?;
+    let rows = sql::query(sql).bind(id).fetch_all(pool).await?;
     if rows.is_empty() {
         return Ok(None);
     }
     let cdrs = rows.iter().map(cdr_from_row).collect::<Result<_, _>>()?;
     let sql = "SELECT * FROM posting WHERE call_id = ? ORDER BY op_id";
-    let rows = sqlx::query(sql).bind(id).fetch_all(pool).await?;
+    let rows = sql::query(sql).bind(id).fetch_all(pool).await?;
     let postings = rows.iter().map(posting_from_row).collect::<Result<_, _>>()?;
     Ok(Some(CallStory { cdrs, postings }))
 }
@@ -190,12 +190,12 @@ pub async fn call(pool: &SqlitePool, call: CallId) -> Result<Option<CallStory>, 
 /// The calls whose ingress leg had this SIP Call-ID, newest first: more than one if a phone repeats
 /// itself.
 pub async fn calls_by_sip_call_id(
-    pool: &SqlitePool,
+    pool: &Pool,
     sip_call_id: &str,
 ) -> Result<Vec<CallId>, sqlx::Error> {
     let sql = "SELECT call_id FROM cdr WHERE leg = 0 AND sip_call_id = ? \
                ORDER BY started_at DESC LIMIT 100";
-    let ids = sqlx::query_scalar::<_, i64>(sql).bind(sip_call_id).fetch_all(pool).await?;
+    let ids = sql::query_scalar::<i64>(sql).bind(sip_call_id).fetch_all(pool).await?;
     Ok(ids.into_iter().map(|id| CallId(id.cast_unsigned())).collect())
 }
 
@@ -214,18 +214,18 @@ pub struct Statement {
 
 /// The movements of `account` from `from` (included) to `till` (not included).
 pub async fn statement(
-    pool: &SqlitePool,
+    pool: &Pool,
     account: AccountId,
     from: Utc,
     till: Utc,
 ) -> Result<Statement, sqlx::Error> {
     let id = account.0.cast_signed();
     // One snapshot for both questions.
-    let mut transaction = pool.begin().await?;
+    let mut transaction = pool.begin_read().await?;
     let opening = opening_balance(&mut *transaction, id, from).await?;
     let sql = "SELECT * FROM posting WHERE ? IN (debit_account_id, credit_account_id) \
                AND at >= ? AND at < ? ORDER BY at, op_id LIMIT ?";
-    let mut rows = sqlx::query(sql)
+    let mut rows = sql::query(sql)
         .bind(id)
         .bind(from.0)
         .bind(till.0)
@@ -248,7 +248,7 @@ pub async fn statement(
 }
 
 async fn opening_balance(
-    executor: impl SqliteExecutor<'_>,
+    executor: impl Executor<'_>,
     account: i64,
     before: Utc,
 ) -> Result<Money, sqlx::Error> {
@@ -256,11 +256,11 @@ async fn opening_balance(
                        WHERE credit_account_id = ? AND at < ?) \
                     - (SELECT coalesce(sum(amount), 0) FROM posting \
                        WHERE debit_account_id = ? AND at < ?)";
-    let query = sqlx::query_scalar(sql).bind(account).bind(before.0).bind(account).bind(before.0);
+    let query = sql::query_scalar(sql).bind(account).bind(before.0).bind(account).bind(before.0);
     query.fetch_one(executor).await.map(Money)
 }
 
-pub(crate) fn cdr_from_row(row: &SqliteRow) -> Result<StoredCdr, sqlx::Error> {
+pub(crate) fn cdr_from_row(row: &Row) -> Result<StoredCdr, sqlx::Error> {
     let id = |column| row.try_get::<Option<i64>, _>(column).map(|v| v.map(i64::cast_unsigned));
     let utc = |column| row.try_get::<Option<i64>, _>(column).map(|v| v.map(Utc));
     let duration = |column| row.try_get::<i64, _>(column).map(micros);
@@ -301,7 +301,7 @@ pub(crate) fn cdr_from_row(row: &SqliteRow) -> Result<StoredCdr, sqlx::Error> {
     })
 }
 
-fn rate_from_row(row: &SqliteRow) -> Result<Option<StoredRate>, sqlx::Error> {
+fn rate_from_row(row: &Row) -> Result<Option<StoredRate>, sqlx::Error> {
     let Some(group) = row.try_get("rate_group_id")? else { return Ok(None) };
     Ok(Some(StoredRate {
         group,
@@ -319,7 +319,7 @@ fn micros(micros: i64) -> Duration {
     Duration::from_micros(u64::try_from(micros).unwrap_or(0))
 }
 
-pub(crate) fn posting_from_row(row: &SqliteRow) -> Result<StoredPosting, sqlx::Error> {
+pub(crate) fn posting_from_row(row: &Row) -> Result<StoredPosting, sqlx::Error> {
     let op_id: &[u8] = row.try_get("op_id")?;
     let op_id = <[u8; 16]>::try_from(op_id)
         .map_err(|_| sqlx::Error::Decode("table posting: an op_id has 16 bytes".into()))?;

@@ -10,11 +10,11 @@ use std::collections::BTreeMap;
 
 use billing::{RateGroup, RateRow};
 use sha2::{Digest as _, Sha256};
-use sqlx::Row;
 use vocabulary::{Number, Utc};
 
 use crate::directory::{Change, ChangeError, DirectoryStore, RateGroup as GroupRow};
 use crate::directory::{signed, unsigned};
+use crate::sql::{self, Row};
 
 pub use csv_sheet::{COLUMNS, SheetFault, SheetFaults, read_sheet};
 
@@ -113,7 +113,7 @@ impl Change {
     ) -> Result<StoredSheet, ChangeError> {
         let id = self.next_id("rate_sheet").await?;
         let row_count = sheet.rows.len() as u64;
-        sqlx::query(
+        sql::query(
             "INSERT INTO rate_sheet (id, rate_group_id, file, sha256, imported_at, row_count,
                 added, increased, decreased, changed, unchanged)
              VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -132,7 +132,7 @@ impl Change {
         .execute(&mut *self.tx)
         .await?;
         for (ordinal, rows) in (0_i64..).zip(sheet.rows.chunks(chunk::ROWS_MAX)) {
-            sqlx::query("INSERT INTO rate_chunk (rate_sheet_id, ordinal, rates) VALUES (?, ?, ?)")
+            sql::query("INSERT INTO rate_chunk (rate_sheet_id, ordinal, rates) VALUES (?, ?, ?)")
                 .bind(signed(id))
                 .bind(ordinal)
                 .bind(chunk::encode(rows))
@@ -153,14 +153,14 @@ impl Change {
 impl DirectoryStore {
     /// All sheets ever imported, the newest first.
     pub async fn sheets(&self) -> Result<Vec<StoredSheet>, ChangeError> {
-        let rows = sqlx::query(
+        let rows = sql::query(
             "SELECT rate_sheet.*, rate_group.name AS rate_group FROM rate_sheet
              JOIN rate_group ON rate_group.id = rate_sheet.rate_group_id
              ORDER BY rate_sheet.id DESC",
         )
         .fetch_all(&self.pool)
         .await?;
-        let sheet = |row: &sqlx::sqlite::SqliteRow| -> Result<StoredSheet, ChangeError> {
+        let sheet = |row: &Row| -> Result<StoredSheet, ChangeError> {
             let count = |column| Ok::<_, sqlx::Error>(unsigned(row.try_get(column)?));
             Ok(StoredSheet {
                 id: count("id")?,

@@ -9,16 +9,15 @@ use std::sync::Arc;
 use billing::{
     AccountState, Currency, Ledger, Position, Record, Recovery, Status, SystemAccount, Terms,
 };
-use sqlx::SqlitePool;
 use vocabulary::{AccountId, CallId, SubscriberId, Utc};
 
 use crate::bindings::{self, BindingSet};
 use crate::data_dir::{DataDir, DataDirError, start_of};
-use crate::database;
 use crate::entry::{CallStep, Entry};
 use crate::journal::{JournalError, JournalFiles, JournalOptions, TornTail};
 use crate::projection::{Collector, Projection};
 use crate::snapshot::{OpenCalls, ReplayError, Snapshot, Sums, each_entry};
+use crate::sql::{self, ConnectError, Database, Pool};
 
 /// Why a data directory cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +28,15 @@ pub enum OpenError {
     /// Its database or journal.
     #[error(transparent)]
     Replay(#[from] ReplayError),
+    /// The database on a server follows the journal of another data directory.
+    #[error(
+        "the database {at} belongs to another data directory; give each Tandem a database of its \
+         own, or restore the data directory that the database was filled from"
+    )]
+    AnotherDirectory {
+        /// Which database.
+        at: String,
+    },
     /// The database is ahead of the journal: one of them was taken from another copy.
     #[error(
         "the database is at position {applied}, but the journal ends at {end}: restore both from the same copy"
@@ -47,6 +55,12 @@ impl From<sqlx::Error> for OpenError {
     }
 }
 
+impl From<ConnectError> for OpenError {
+    fn from(error: ConnectError) -> OpenError {
+        OpenError::Replay(error.into())
+    }
+}
+
 impl From<JournalError> for OpenError {
     fn from(error: JournalError) -> OpenError {
         OpenError::Replay(error.into())
@@ -57,7 +71,8 @@ impl From<JournalError> for OpenError {
 /// read, so that the ledger has their terms.
 pub struct Opening {
     data: DataDir,
-    pool: SqlitePool,
+    database: Database,
+    pool: Pool,
     journal: JournalFiles,
     torn: Option<TornTail>,
 }
@@ -78,7 +93,8 @@ pub struct RecoveryReport {
 /// An open data directory with its journal and projection running.
 pub struct Store {
     data: DataDir,
-    pool: SqlitePool,
+    database: Database,
+    pool: Pool,
     journal: Arc<JournalFiles>,
     projection: Projection,
     bindings: Vec<BindingSet>,
@@ -88,23 +104,35 @@ pub struct Store {
 
 impl Opening {
     /// Takes the directory's lock, opens the database and the journal.
-    pub async fn begin(root: &Path, options: JournalOptions) -> Result<Opening, OpenError> {
+    pub async fn begin(
+        root: &Path,
+        database: &Database,
+        options: JournalOptions,
+    ) -> Result<Opening, OpenError> {
         let data = DataDir::open(root)?;
-        let pool = database::open(&data.paths().database()).await?;
+        let pool = database.open().await?;
+        if database.file().is_none() {
+            claim(&pool, &data.identity()?, database).await?;
+        }
         let (journal, torn) = JournalFiles::open(&data.paths().journal(), options)?;
-        Ok(Opening { data, pool, journal, torn })
+        Ok(Opening { data, database: database.clone(), pool, journal, torn })
+    }
+
+    /// Where the tables are.
+    pub fn database(&self) -> &Database {
+        &self.database
     }
 
     /// The database, for loading the directory.
-    pub fn pool(&self) -> &SqlitePool {
+    pub fn pool(&self) -> &Pool {
         &self.pool
     }
 
     /// Puts the books together in `ledger`, which has the terms of all accounts and nothing else.
     /// Needs a tokio runtime, on which the projection then runs.
     pub async fn recover(self, ledger: &Arc<Ledger>) -> Result<Store, OpenError> {
-        let Opening { data, pool, journal, torn } = self;
-        let mut transaction = pool.begin().await?;
+        let Opening { data, database, pool, journal, torn } = self;
+        let mut transaction = pool.begin_read().await?;
         let snapshot = Snapshot::read(&mut transaction).await?;
         drop(transaction);
         let (applied, end) = (snapshot.applied.position, journal.end());
@@ -132,9 +160,8 @@ impl Opening {
         let bindings = merge(bindings::load(&pool).await?, newest);
         let journal = Arc::new(journal);
         let collector = Collector::new(&snapshot, &open);
-        let database = data.paths().database();
-        let projection = Projection::start(Arc::clone(&journal), database, collector);
-        Ok(Store { data, pool, journal, projection, bindings, start, report })
+        let projection = Projection::start(Arc::clone(&journal), database.clone(), collector);
+        Ok(Store { data, database, pool, journal, projection, bindings, start, report })
     }
 }
 
@@ -144,8 +171,13 @@ impl Store {
         &self.journal
     }
 
+    /// Where the tables are.
+    pub fn database(&self) -> &Database {
+        &self.database
+    }
+
     /// The database: the directory, and what the projection wrote.
-    pub fn pool(&self) -> &SqlitePool {
+    pub fn pool(&self) -> &Pool {
         &self.pool
     }
 
@@ -245,6 +277,18 @@ impl<'a> Replay<'a> {
     }
 }
 
+/// A file lies beside its journal. A database on a server is told to whom it belongs, so that the
+/// journals of two directories never get mixed up in it.
+async fn claim(pool: &Pool, identity: &str, database: &Database) -> Result<(), OpenError> {
+    let sql = "INSERT INTO setting (name, value) VALUES ('data_directory', ?) \
+               ON CONFLICT (name) DO UPDATE SET value = setting.value RETURNING value";
+    let owner: String = sql::query_scalar(sql).bind(identity).fetch_one(pool).await?;
+    if owner == identity {
+        return Ok(());
+    }
+    Err(OpenError::AnotherDirectory { at: database.to_string() })
+}
+
 /// The newest set of each subscriber; empty ones are left out.
 fn merge(stored: Vec<BindingSet>, newest: BTreeMap<SubscriberId, BindingSet>) -> Vec<BindingSet> {
     let mut sets: BTreeMap<_, _> = stored.into_iter().map(|set| (set.subscriber, set)).collect();
@@ -255,7 +299,7 @@ fn merge(stored: Vec<BindingSet>, newest: BTreeMap<SubscriberId, BindingSet>) ->
 async fn load_counters(
     ledger: &Ledger,
     sums: &BTreeMap<AccountId, Sums>,
-    pool: &SqlitePool,
+    pool: &Pool,
 ) -> Result<(), sqlx::Error> {
     for (account, sums) in sums {
         if let Some(kind) = SystemAccount::kind_of(*account) {
@@ -284,11 +328,11 @@ async fn load_counters(
 
 /// The currency of an account's postings. One that only ever had reservations has none, and its
 /// sums are zero in any.
-async fn currency_of(account: AccountId, pool: &SqlitePool) -> Result<Currency, sqlx::Error> {
+async fn currency_of(account: AccountId, pool: &Pool) -> Result<Currency, sqlx::Error> {
     for column in ["credit_account_id", "debit_account_id"] {
         let sql = format!("SELECT currency FROM posting WHERE {column} = ? LIMIT 1");
         let id = account.0.cast_signed();
-        let code: Option<String> = sqlx::query_scalar(&sql).bind(id).fetch_optional(pool).await?;
+        let code: Option<String> = sql::query_scalar(&sql).bind(id).fetch_optional(pool).await?;
         if let Some(code) = code {
             return code.parse().map_err(|_| {
                 sqlx::Error::Decode(format!("table posting: currency {code:?}").into())
@@ -299,8 +343,8 @@ async fn currency_of(account: AccountId, pool: &SqlitePool) -> Result<Currency, 
 }
 
 /// The highest start number among the stored calls.
-async fn stored_start(pool: &SqlitePool) -> Result<Option<u32>, sqlx::Error> {
+async fn stored_start(pool: &Pool) -> Result<Option<u32>, sqlx::Error> {
     let highest: Option<i64> =
-        sqlx::query_scalar("SELECT max(call_id) FROM cdr").fetch_one(pool).await?;
+        sql::query_scalar("SELECT max(call_id) FROM cdr").fetch_one(pool).await?;
     Ok(highest.map(|id| start_of(CallId(id.cast_unsigned()))))
 }

@@ -2,12 +2,11 @@
 //! past moment. Sums are made of postings, so that they are the books' own, re-rating included.
 
 use billing::Money;
-use sqlx::Row as _;
 use vocabulary::{AccountId, TrunkId, Utc};
 
 use crate::directory::{ChangeError, DirectoryStore, unsigned};
 use crate::moment::day_of;
-use crate::statement::{Builder, Pool, Row};
+use crate::sql::{Builder, Pool, Row};
 
 /// What the rows of a profit report are told apart by; any of them, or none for the total.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -217,8 +216,8 @@ pub(crate) async fn quality(
     query.push("sum(CASE WHEN post_dial_delay_us IS NULL THEN 0 ELSE 1 END), ");
     query.push("coalesce(sum(post_dial_delay_us), 0) / 1000 FROM (");
     query.push("SELECT trunk_id, account_id, answered_at, talked_us, post_dial_delay_us, ");
-    query.push("substr(coalesce(destination, ''), 1, ").push_bind(i64::from(digits));
-    query.push(") AS d FROM cdr WHERE leg > 0 AND trunk_id IS NOT NULL");
+    query.push("substr(coalesce(destination, ''), 1, CAST(").push_bind(i64::from(digits));
+    query.push(" AS INTEGER)) AS d FROM cdr WHERE leg > 0 AND trunk_id IS NOT NULL");
     query.push(" AND started_at >= ").push_bind(from.0);
     query.push(" AND started_at < ").push_bind(till.0);
     query.push(") AS attempt GROUP BY trunk_id, d ORDER BY count(*) DESC, trunk_id, d");

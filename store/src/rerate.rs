@@ -3,11 +3,10 @@
 //! projection writes what the CDRs say now, and `charge_history`.
 
 use billing::{CdrCharge, Money, RatedCall, RatedLeg};
-use sqlx::Row as _;
 use vocabulary::{AccountId, CallId, Number, SubscriberId, TrunkId, Utc};
 
 use crate::directory::{Change, ChangeError, DirectoryStore, signed, unsigned};
-use crate::statement::{Builder, Pool, Row, begin_read};
+use crate::sql::{Builder, Pool, Row};
 
 /// Calls read at a time.
 pub const BATCH: u32 = 2_000;
@@ -69,8 +68,8 @@ impl Selection {
         }
         for (index, prefix) in self.prefixes.iter().enumerate() {
             query.push(if index == 0 { " AND (" } else { " OR " });
-            query.push("substr(c.destination, 1, ").push_bind(prefix.len() as i64);
-            query.push(") = ").push_bind(prefix.clone());
+            query.push("substr(c.destination, 1, length(").push_bind(prefix.clone());
+            query.push(")) = ").push_bind(prefix.clone());
         }
         if !self.prefixes.is_empty() {
             query.push(")");
@@ -143,7 +142,7 @@ pub(crate) async fn selected_calls(
     query.push_bind(after.started_at.0).push(", ").push_bind(after.call.0.cast_signed()).push(")");
     selection.push(&mut query);
     query.push(" ORDER BY c.started_at, c.call_id LIMIT ").push_bind(BATCH);
-    let mut transaction = begin_read(pool).await?;
+    let mut transaction = pool.begin_read().await?;
     let rows = query.build().fetch_all(&mut *transaction).await?;
     let mut ids: Vec<i64> = Vec::with_capacity(rows.len());
     let mut last = None;

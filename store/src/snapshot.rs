@@ -5,12 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use billing::Money;
-use sqlx::Row;
-use sqlx::sqlite::SqliteConnection;
 use vocabulary::{AccountId, CallId, Utc};
 
 use crate::entry::{CallStep, Entry, UnreadableRecord};
 use crate::journal::{JournalError, Tail};
+use crate::sql::{self, ConnectError, Connection};
 
 /// How much of the journal is read at once.
 pub(crate) const READ_BYTES: usize = 1 << 20;
@@ -18,6 +17,9 @@ pub(crate) const READ_BYTES: usize = 1 << 20;
 /// Why the state cannot be put together.
 #[derive(Debug, thiserror::Error)]
 pub enum ReplayError {
+    /// The database does not let us in.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
     /// The database.
     #[error("database: {0}")]
     Database(#[from] sqlx::Error),
@@ -69,9 +71,9 @@ pub(crate) type OpenCalls = BTreeMap<CallId, Vec<StepRecord>>;
 
 impl Snapshot {
     /// Reads the tables; the caller gives a transaction, so that they are of one moment.
-    pub(crate) async fn read(connection: &mut SqliteConnection) -> Result<Snapshot, sqlx::Error> {
+    pub(crate) async fn read(connection: &mut Connection) -> Result<Snapshot, sqlx::Error> {
         let sql = "SELECT position, replay_from, journal_at FROM applied WHERE id = 1";
-        let row = sqlx::query(sql).fetch_one(&mut *connection).await?;
+        let row = sql::query(sql).fetch_one(&mut *connection).await?;
         let applied = Applied {
             position: row.try_get::<i64, _>(0)?.cast_unsigned(),
             replay_from: row.try_get::<i64, _>(1)?.cast_unsigned(),
@@ -80,7 +82,7 @@ impl Snapshot {
         let sql = "SELECT account_id, debits_pending, debits_posted, credits_pending, \
                    credits_posted FROM account_balance";
         let mut sums = BTreeMap::new();
-        for row in sqlx::query(sql).fetch_all(&mut *connection).await? {
+        for row in sql::query(sql).fetch_all(&mut *connection).await? {
             let account = AccountId(row.try_get::<i64, _>(0)?.cast_unsigned());
             let sum = Sums {
                 debits_pending: Money(row.try_get(1)?),
@@ -93,7 +95,7 @@ impl Snapshot {
         let sql = "SELECT call_id, start, position, record FROM open_call \
                    ORDER BY call_id, position";
         let mut stored_calls = Vec::new();
-        for row in sqlx::query(sql).fetch_all(&mut *connection).await? {
+        for row in sql::query(sql).fetch_all(&mut *connection).await? {
             let call = CallId(row.try_get::<i64, _>(0)?.cast_unsigned());
             let step = StepRecord {
                 start: row.try_get::<i64, _>(1)?.cast_unsigned(),

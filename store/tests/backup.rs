@@ -9,8 +9,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use billing::{Counters, Ledger, Money, Position, Record, Recovery};
 use store::journal::JournalOptions;
-use store::{BackupError, backup, ledger_check, restore};
+use store::{BackupError, DataPaths, backup, ledger_check, restore};
 use vocabulary::AccountId;
+use world::backend::Backend;
 use world::{CARRIER, CUSTOMERS, World};
 
 fn counters(ledger: &Ledger) -> Vec<Counters> {
@@ -40,16 +41,16 @@ fn options() -> JournalOptions {
 async fn check_restored(from: &Path, to: &Path, position: u64, expected: &[Counters]) {
     let restored = restore(from, to).await.unwrap();
     assert_eq!(restored.position, position);
-    assert!(ledger_check(to).await.unwrap().is_ok());
-    let (store, ledger) = world::open(to, options()).await;
+    assert!(ledger_check(to, &DataPaths::new(to).database()).await.unwrap().is_ok());
+    let (store, ledger) = world::open(to, &DataPaths::new(to).database(), options()).await;
     assert_eq!(counters(&ledger), expected);
     store.close().await.unwrap();
-    assert!(ledger_check(to).await.unwrap().is_ok());
+    assert!(ledger_check(to, &DataPaths::new(to).database()).await.unwrap().is_ok());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_backup_under_load_is_the_state_at_its_position() {
-    let mut world = World::new(options()).await;
+    let mut world = World::new(Backend::Sqlite, options()).await;
     let temp = tempfile::tempdir().unwrap();
     let data = world.dir.clone();
     for account in 1..=CUSTOMERS {
@@ -99,7 +100,7 @@ async fn a_backup_under_load_is_the_state_at_its_position() {
 
 #[tokio::test]
 async fn a_backup_overwrites_nothing_and_leaves_nothing_half() {
-    let mut world = World::new(JournalOptions::default()).await;
+    let mut world = World::new(Backend::Sqlite, JournalOptions::default()).await;
     world.top_up(1, Money::units(5));
     let end = world.store.journal().end();
     world.store.journal().wait_durable(end);

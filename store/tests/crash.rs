@@ -14,8 +14,9 @@ use billing::{Ledger, Money, Position, Record, Recovery};
 use proptest::prelude::*;
 use store::journal::{JournalOptions, Tail};
 use store::query::{self, CdrFilter};
-use store::{CheckReport, ledger_check};
+use store::{CheckReport, Database, ledger_check};
 use vocabulary::{AccountId, CallId, Utc};
+use world::backend::{Backend, lock, moved};
 use world::{CARRIER, CUSTOMERS, World};
 
 #[derive(Clone, Debug)]
@@ -106,10 +107,14 @@ fn cut(journal: &Path, end: u64) {
 }
 
 /// Everything but the journal, while the database rests.
-fn copy_database(from: &Path, to: &Path) {
+fn copy_database(world: &World, to: &Path) {
     fs::create_dir_all(to).unwrap();
-    for name in ["start", "tandem.db", "tandem.db-wal"] {
-        fs::copy(from.join(name), to.join(name)).unwrap();
+    let names: &[&str] = match world.database {
+        Database::File(_) => &["start", "tandem.db", "tandem.db-wal"],
+        Database::Postgres(_) => &["start", "identity"],
+    };
+    for name in names {
+        fs::copy(world.dir.join(name), to.join(name)).unwrap();
     }
 }
 
@@ -125,21 +130,33 @@ fn keep_segments(journal: &Path, kept: &Path) {
     }
 }
 
-async fn crash_and_recover(operations: &[Operation], options: JournalOptions, cut_at: f64) {
-    let mut world = World::new(options).await;
+async fn crash_and_recover(
+    backend: Backend,
+    operations: &[Operation],
+    options: JournalOptions,
+    cut_at: f64,
+) {
+    let mut world = World::new(backend, options).await;
     let temp = tempfile::tempdir().unwrap();
     let (crashed, kept) = (temp.path().join("data"), temp.path().join("kept"));
     fs::create_dir_all(&kept).unwrap();
     world.store.flush().await;
-    copy_database(&world.dir, &crashed);
+    copy_database(&world, &crashed);
     let mut applied = world.store.projection().applied();
-    for operation in operations {
+    let last_flush = operations.iter().rposition(|o| matches!(o, Operation::Flush));
+    let kept_from = last_flush.map_or(0, |index| index + 1);
+    let mut kept_back = None;
+    for (index, operation) in operations.iter().enumerate() {
+        // A database on a server cannot be copied under way: it is kept as it is from here on.
+        if backend == Backend::Postgres && index == kept_from {
+            kept_back = Some(lock(world.store.pool()).await);
+        }
         world.run(operation);
         keep_segments(&world.dir.join("journal"), &kept);
         if matches!(operation, Operation::Flush) {
             world.store.flush().await;
             applied = world.store.projection().applied();
-            copy_database(&world.dir, &crashed);
+            copy_database(&world, &crashed);
         }
     }
     let journal = world.store.journal();
@@ -149,12 +166,27 @@ async fn crash_and_recover(operations: &[Operation], options: JournalOptions, cu
     world::copy(&kept, &crashed.join("journal"));
     cut(&crashed.join("journal"), applied + ((end - applied) as f64 * cut_at) as u64);
     let records: Vec<_> = world.recorder.records.lock().unwrap().clone();
+    let database = moved(&world.database, &crashed);
     drop(world);
+    if let Some(lock) = kept_back {
+        lock.rollback().await.unwrap();
+    }
 
+    recover(&crashed, &database, options, records).await;
+}
+
+/// The crashed directory opened again, and once more; `records` are all that were ever appended.
+async fn recover(
+    crashed: &Path,
+    database: &Database,
+    options: JournalOptions,
+    records: Vec<(Position, Record)>,
+) {
     // A torn tail is no damage, and no reason for a check to fail.
-    ledger_check(&crashed).await.map(|report| assert!(report.is_ok(), "{report:#?}")).unwrap();
-    let (store, ledger) = world::open(&crashed, options).await;
-    let kept_end = store.report().torn.map_or_else(|| last_position(&crashed), |t| t.position);
+    let report = ledger_check(crashed, database).await.unwrap();
+    assert!(report.is_ok(), "{report:#?}");
+    let (store, ledger) = world::open(crashed, database, options).await;
+    let kept_end = store.report().torn.map_or_else(|| last_position(crashed), |t| t.position);
     let kept: Vec<_> = records.into_iter().filter(|(position, _)| position.0 <= kept_end).collect();
     let expected = world::ledger();
     let closing = replay(&expected, &kept);
@@ -165,7 +197,7 @@ async fn crash_and_recover(operations: &[Operation], options: JournalOptions, cu
     assert_eq!(store.report().closed, closed);
 
     store.flush().await;
-    check_report(&ledger_check(&crashed).await.unwrap(), 0);
+    check_report(&ledger_check(crashed, database).await.unwrap(), 0);
     let cdrs = query::cdrs(store.pool(), &CdrFilter::default()).await.unwrap();
     let with_cdr: BTreeSet<CallId> = cdrs.iter().map(|cdr| cdr.call).collect();
     let opened: BTreeSet<CallId> = kept.iter().filter_map(|(_, r)| call_known(r)).collect();
@@ -174,12 +206,12 @@ async fn crash_and_recover(operations: &[Operation], options: JournalOptions, cu
     // And once more: nothing is left to do, nothing changes.
     let before = counters(&ledger);
     store.close().await.unwrap();
-    let (store, ledger) = world::open(&crashed, options).await;
+    let (store, ledger) = world::open(crashed, database, options).await;
     assert_eq!(store.report().closed, []);
     assert_eq!(counters(&ledger), before);
     assert_eq!(store.start_number(), 2);
     store.flush().await;
-    check_report(&ledger_check(&crashed).await.unwrap(), 0);
+    check_report(&ledger_check(crashed, database).await.unwrap(), 0);
 }
 
 /// The end of the journal before recovery wrote to it, if nothing was torn: the last record that is
@@ -220,7 +252,7 @@ fn call_known(record: &Record) -> Option<CallId> {
 async fn a_clock_that_was_ahead_does_not_lengthen_lost_calls() {
     for is_applied in [true, false] {
         let options = JournalOptions::default();
-        let mut world = World::new(options).await;
+        let mut world = World::new(Backend::Sqlite, options).await;
         world.top_up(1, Money::units(100));
         world.open(1);
         world.answer(0);
@@ -238,9 +270,9 @@ async fn a_clock_that_was_ahead_does_not_lengthen_lost_calls() {
             world.store.flush().await;
         }
         let dir = world.dir.clone();
-        let World { store, _temp: temp, .. } = world;
+        let World { store, database, _temp: temp, .. } = world;
         drop(store);
-        let (store, _) = world::open(&dir, options).await;
+        let (store, _) = world::open(&dir, &database, options).await;
         store.flush().await;
         let cdrs = query::cdrs(store.pool(), &CdrFilter::default()).await.unwrap();
         assert!(cdrs.iter().all(|cdr| cdr.talked == Duration::from_secs(12)), "{cdrs:#?}");
@@ -265,7 +297,22 @@ proptest! {
     ) {
         let segment_bytes = if small { 3000 } else { 64 << 20 };
         let options = JournalOptions { segment_bytes, ..JournalOptions::default() };
-        block_on(crash_and_recover(&operations, options, cut_at));
+        block_on(crash_and_recover(Backend::Sqlite, &operations, options, cut_at));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 10, ..ProptestConfig::default() })]
+
+    #[test]
+    fn recovery_from_postgres_equals_a_replay_of_what_is_left(
+        operations in prop::collection::vec(operation(), 1..80),
+        cut_at in 0.0f64..=1.0,
+    ) {
+        if Backend::has_postgres() {
+            let options = JournalOptions::default();
+            block_on(crash_and_recover(Backend::Postgres, &operations, options, cut_at));
+        }
     }
 }
 
@@ -276,6 +323,7 @@ fn a_cut_at_every_byte_of_the_last_records_recovers() {
     operations.push(Operation::End(0));
     for part in 0..=40 {
         let options = JournalOptions::default();
-        block_on(crash_and_recover(&operations, options, f64::from(part) / 40.0));
+        let cut_at = f64::from(part) / 40.0;
+        block_on(crash_and_recover(Backend::Sqlite, &operations, options, cut_at));
     }
 }

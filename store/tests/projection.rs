@@ -6,13 +6,23 @@ mod world;
 use std::time::Duration;
 
 use billing::Money;
-use sqlx::{ConnectOptions, Connection, Row};
 use store::journal::JournalOptions;
 use store::query::{self, CdrFilter};
-use store::{BindingSet, ledger_check};
+use store::sql;
+use store::{BindingSet, Opening, ledger_check};
 use switch::registrar::StoredBinding;
 use vocabulary::{AccountId, SubscriberId, Utc};
+use world::backend::{Backend, copied, lock, moved, on_both};
 use world::{CARRIER, World};
+
+on_both!(
+    a_database_on_a_server_belongs_to_one_data_directory,
+    a_priced_call_is_told_line_by_line,
+    while_the_database_is_locked_calls_go_on_and_it_catches_up,
+    long_calls_are_stored_so_that_segments_can_go,
+    bindings_come_back_the_newest_of_each_subscriber,
+    the_check_finds_what_was_tampered_with,
+);
 
 #[track_caller]
 fn check_ok(report: &store::CheckReport) {
@@ -20,9 +30,8 @@ fn check_ok(report: &store::CheckReport) {
     assert!(report.is_ok(), "{broken:#?}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_priced_call_is_told_line_by_line() {
-    let mut world = World::new(JournalOptions::default()).await;
+async fn a_priced_call_is_told_line_by_line(backend: Backend) {
+    let mut world = World::new(backend, JournalOptions::default()).await;
     world.top_up(1, Money::units(10));
     world.open(1);
     world.answer(0);
@@ -75,23 +84,19 @@ async fn a_priced_call_is_told_line_by_line() {
 
     for view in ["cdr_readable", "posting_readable", "account_balance_readable"] {
         let sql = format!("SELECT * FROM {view}");
-        assert!(!sqlx::query(&sql).fetch_all(pool).await.unwrap().is_empty());
+        assert!(!sql::query(&sql).fetch_all(pool).await.unwrap().is_empty());
     }
     let sql = "SELECT balance FROM account_balance_readable WHERE account_id = 1";
-    let row = sqlx::query(sql).fetch_one(pool).await.unwrap();
-    assert_eq!(row.get::<String, _>(0), "9.870000");
-    check_ok(&ledger_check(&world.dir).await.unwrap());
+    let balance: String = sql::query_scalar(sql).fetch_one(pool).await.unwrap();
+    assert_eq!(balance, "9.870000");
+    check_ok(&ledger_check(&world.dir, &world.database).await.unwrap());
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn while_the_database_is_locked_calls_go_on_and_it_catches_up() {
-    let mut world = World::new(JournalOptions::default()).await;
+async fn while_the_database_is_locked_calls_go_on_and_it_catches_up(backend: Backend) {
+    let mut world = World::new(backend, JournalOptions::default()).await;
     world.top_up(1, Money::units(100));
     world.store.flush().await;
-    let path = world.store.data_dir().paths().database();
-    let mut other =
-        sqlx::sqlite::SqliteConnectOptions::new().filename(&path).connect().await.unwrap();
-    let lock = other.begin_with("BEGIN EXCLUSIVE").await.unwrap();
+    let lock = lock(world.store.pool()).await;
     for _ in 0..20 {
         assert!(world.open(1));
         world.answer(0);
@@ -110,13 +115,12 @@ async fn while_the_database_is_locked_calls_go_on_and_it_catches_up() {
     assert!(!world.store.projection().is_failing());
     let all = query::cdrs(world.store.pool(), &CdrFilter::default()).await.unwrap();
     assert_eq!(all.len(), 40);
-    check_ok(&ledger_check(&world.dir).await.unwrap());
+    check_ok(&ledger_check(&world.dir, &world.database).await.unwrap());
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn long_calls_are_stored_so_that_segments_can_go() {
+async fn long_calls_are_stored_so_that_segments_can_go(backend: Backend) {
     let options = JournalOptions { segment_bytes: 2000, ..JournalOptions::default() };
-    let mut world = World::new(options).await;
+    let mut world = World::new(backend, options).await;
     world.top_up(1, Money::units(100));
     world.open(1);
     world.answer(0);
@@ -130,32 +134,31 @@ async fn long_calls_are_stored_so_that_segments_can_go() {
     let journal = world.dir.join("journal");
     let segments = std::fs::read_dir(&journal).unwrap().count();
     assert!(segments < 12, "{segments} segments");
-    let report = ledger_check(&world.dir).await.unwrap();
+    let report = ledger_check(&world.dir, &world.database).await.unwrap();
     check_ok(&report);
     assert_eq!(report.open_calls, 1);
 
     // The oldest record of the live call is gone from the journal, not from the database.
     let dir = world.dir.clone();
     let live = world.live[0].call;
-    let World { store, ledger, _temp: temp, .. } = world;
+    let World { store, ledger, database, _temp: temp, .. } = world;
     let held = ledger.account(AccountId(1)).unwrap().counters.debits_pending;
     assert!(held > Money::ZERO);
     drop(ledger);
     store.close().await.unwrap();
-    let (store, ledger) = world::open(&dir, options).await;
+    let (store, ledger) = world::open(&dir, &database, options).await;
     assert_eq!(store.report().closed, [live]);
     assert_eq!(ledger.account(AccountId(1)).unwrap().counters.debits_pending, Money::ZERO);
     store.flush().await;
     let story = query::call(store.pool(), live).await.unwrap().unwrap();
     assert_eq!(story.cdrs[0].cause, "node_lost");
     assert!(story.cdrs[0].amount > Money::ZERO);
-    check_ok(&ledger_check(&dir).await.unwrap());
+    check_ok(&ledger_check(&dir, &database).await.unwrap());
     drop(temp);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn bindings_come_back_the_newest_of_each_subscriber() {
-    let mut world = World::new(JournalOptions::default()).await;
+async fn bindings_come_back_the_newest_of_each_subscriber(backend: Backend) {
+    let mut world = World::new(backend, JournalOptions::default()).await;
     let binding = |uri: &str| StoredBinding {
         uri: uri.into(),
         path: vec!["<sip:edge.example;lr>".into()],
@@ -186,24 +189,29 @@ async fn bindings_come_back_the_newest_of_each_subscriber() {
     let (at, copy) = (world.dir.clone(), dir.path().join("data"));
     drop(world.store);
     world::copy(&at, &copy);
-    let (mut store, _) = world::open(&copy, JournalOptions::default()).await;
+    let database = moved(&world.database, &copy);
+    let (mut store, _) = world::open(&copy, &database, JournalOptions::default()).await;
     let expected = [set(1, &["sip:e"]), set(3, &["sip:d"]), set(4, &["sip:f", "sip:g"])];
     assert_eq!(store.take_bindings(), expected);
     store.flush().await;
     store.close().await.unwrap();
-    let (mut store, _) = world::open(&copy, JournalOptions::default()).await;
+    let (mut store, _) = world::open(&copy, &database, JournalOptions::default()).await;
     assert_eq!(store.take_bindings(), expected);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_check_finds_what_was_tampered_with() {
-    let mut world = World::new(JournalOptions::default()).await;
+async fn the_check_finds_what_was_tampered_with(backend: Backend) {
+    let mut world = World::new(backend, JournalOptions::default()).await;
     world.top_up(1, Money::units(10));
     world.open(1);
     world.answer(0);
     world.advance(30);
     world.end(0);
     world.store.flush().await;
+    let report = ledger_check(&world.dir, &world.database).await.unwrap();
+    check_ok(&report);
+    assert!(report.is_server_running);
+    let World { store, dir, database, _temp: temp, .. } = world;
+    store.close().await.unwrap();
     let cases = [
         (
             "UPDATE account_balance SET credits_posted = credits_posted + 1 WHERE account_id = 1",
@@ -218,18 +226,53 @@ async fn the_check_finds_what_was_tampered_with() {
         ),
     ];
     for (sql, code) in cases {
-        let dir = tempfile::tempdir().unwrap();
-        let copy = dir.path().join("data");
-        world::copy(&world.dir, &copy);
-        let pool = store::open_database(&copy.join("tandem.db")).await.unwrap();
-        sqlx::query(sql).execute(&pool).await.unwrap();
+        let other = tempfile::tempdir().unwrap();
+        let copy = other.path().join("data");
+        world::copy(&dir, &copy);
+        let database = copied(&database, &copy).await;
+        let pool = database.open().await.unwrap();
+        sql::query(sql).execute(&pool).await.unwrap();
         pool.close().await;
-        let report = ledger_check(&copy).await.unwrap();
+        let report = ledger_check(&copy, &database).await.unwrap();
         assert!(!report.is_server_running);
         let broken = report.checks.iter().find(|check| check.code == code).unwrap();
         assert!(broken.offender_count > 0 && !broken.offenders.is_empty(), "{sql}");
     }
-    let report = ledger_check(&world.dir).await.unwrap();
-    check_ok(&report);
-    assert!(report.is_server_running);
+    drop(temp);
+}
+
+async fn a_database_on_a_server_belongs_to_one_data_directory(backend: Backend) {
+    let world = World::new(backend, JournalOptions::default()).await;
+    let other = tempfile::tempdir().unwrap();
+    let opening = Opening::begin(other.path(), &world.database, JournalOptions::default()).await;
+    let error = opening.err().map(|error| error.to_string());
+    match backend {
+        Backend::Sqlite => assert_eq!(error, None),
+        Backend::Postgres => {
+            let error = error.unwrap();
+            assert!(error.contains("belongs to another data directory"), "{error}");
+        }
+    }
+}
+
+/// The columns of the views are the same on both databases.
+#[tokio::test]
+async fn both_databases_have_the_same_views() {
+    if !Backend::has_postgres() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let (sqlite, postgres) =
+        (Backend::Sqlite.fresh(dir.path()), Backend::Postgres.fresh(dir.path()));
+    let (sqlite, postgres) =
+        (sqlite.await.open().await.unwrap(), postgres.await.open().await.unwrap());
+    let columns = "SELECT m.name || '.' || c.name FROM sqlite_master m, pragma_table_info(m.name) c
+                   WHERE m.type = 'view' ORDER BY 1";
+    let ours: Vec<String> = sql::query_scalar(columns).fetch_all(&sqlite).await.unwrap();
+    let columns = "SELECT table_name || '.' || column_name COLLATE \"C\"
+                   FROM information_schema.columns JOIN information_schema.views
+                   USING (table_schema, table_name) WHERE table_schema = 'public' ORDER BY 1";
+    let theirs: Vec<String> = sql::query_scalar(columns).fetch_all(&postgres).await.unwrap();
+    assert!(ours.len() > 30);
+    assert_eq!(ours, theirs);
 }

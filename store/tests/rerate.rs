@@ -10,11 +10,20 @@ use billing::{
 };
 use store::directory::DirectoryStore;
 use store::journal::JournalOptions;
-use store::ledger_check;
 use store::report::{Period, ProfitBy};
 use store::rerate::{Cursor, SelectedCall, Selection};
+use store::{ledger_check, sql};
 use vocabulary::{AccountId, TrunkId, Utc};
+use world::backend::{Backend, on_both};
 use world::{CARRIER, TRUNK, World};
+
+on_both!(
+    cdrs_tell_what_stands_and_history_what_stood,
+    each_filter_narrows_the_set_alone_and_together,
+    an_unpriced_call_is_recycled_by_its_error_code,
+    profit_is_the_books_own_and_losses_are_first,
+    quality_and_past_balances_are_counted_exactly,
+);
 
 const EVER: (Utc, Utc) = (Utc(0), Utc(i64::MAX / 2));
 
@@ -63,8 +72,8 @@ fn book(charge: Option<&str>, cost: &str) -> RateBook {
 }
 
 /// `seconds` of talk by each of these accounts, one after the other.
-async fn talked(calls: &[(u64, u64)]) -> (World, DirectoryStore) {
-    let mut world = World::new(JournalOptions::default()).await;
+async fn talked(backend: Backend, calls: &[(u64, u64)]) -> (World, DirectoryStore) {
+    let mut world = World::new(backend, JournalOptions::default()).await;
     for account in 1..=world::CUSTOMERS {
         world.top_up(account, Money::units(10));
     }
@@ -79,8 +88,7 @@ async fn talked(calls: &[(u64, u64)]) -> (World, DirectoryStore) {
         world.advance(1000);
     }
     world.store.flush().await;
-    let path = world.store.data_dir().paths().database();
-    let directory = DirectoryStore::open(&path).await.unwrap();
+    let directory = DirectoryStore::open(&world.database).await.unwrap();
     (world, directory)
 }
 
@@ -115,7 +123,7 @@ async fn rerate(
 }
 
 async fn check_books(world: &World) {
-    let report = ledger_check(&world.dir).await.unwrap();
+    let report = ledger_check(&world.dir, &world.database).await.unwrap();
     let broken: Vec<_> = report.checks.iter().filter(|c| c.offender_count > 0).collect();
     assert!(report.is_ok(), "{broken:#?}");
 }
@@ -124,10 +132,9 @@ fn balance(world: &World, account: AccountId) -> String {
     world.ledger.account(account).unwrap().counters.balance().to_string()
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn cdrs_tell_what_stands_and_history_what_stood() {
+async fn cdrs_tell_what_stands_and_history_what_stood(backend: Backend) {
     // At 0.6 with a fee of 0.01: 0.13 for 9 s, which are 12 s; the carrier takes 0.03.
-    let (world, directory) = talked(&[(1, 9), (2, 60)]).await;
+    let (world, directory) = talked(backend, &[(1, 9), (2, 60)]).await;
     assert_eq!(balance(&world, AccountId(1)), "9.870000");
     let dearer = book(Some("1.2"), "0.05");
     let all = ever();
@@ -161,16 +168,15 @@ async fn cdrs_tell_what_stands_and_history_what_stood() {
     check_books(&world).await;
     assert!(world.store.close().await.is_ok());
     // What a restart makes of the journal is the same.
-    let (again, ledger) = world::open(&world.dir, JournalOptions::default()).await;
+    let (again, ledger) = world::open(&world.dir, &world.database, JournalOptions::default()).await;
     let is = ledger.account(AccountId(1)).unwrap().counters.balance();
     assert_eq!(is.to_string(), "9.880000");
     drop(again);
 }
 
 /// How many calls each selection has.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_filter_narrows_the_set_alone_and_together() {
-    let (world, directory) = talked(&[(1, 9), (2, 60), (1, 30)]).await;
+async fn each_filter_narrows_the_set_alone_and_together(backend: Backend) {
+    let (world, directory) = talked(backend, &[(1, 9), (2, 60), (1, 30)]).await;
     let calls = read(&directory, &ever()).await;
     assert_eq!(calls.len(), 3);
     let second = calls[1].call.at;
@@ -202,9 +208,8 @@ async fn each_filter_narrows_the_set_alone_and_together() {
     drop(world);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_unpriced_call_is_recycled_by_its_error_code() {
-    let (world, directory) = talked(&[(1, 9)]).await;
+async fn an_unpriced_call_is_recycled_by_its_error_code(backend: Backend) {
+    let (world, directory) = talked(backend, &[(1, 9)]).await;
     let call = read(&directory, &ever()).await.remove(0).call;
     // As if its price had been too large to be held when it ended.
     let id = call.call.0.cast_signed();
@@ -213,7 +218,7 @@ async fn an_unpriced_call_is_recycled_by_its_error_code() {
          WHERE leg = 0 AND call_id = ?",
         "DELETE FROM posting WHERE kind = 'charge' AND call_id = ?",
     ] {
-        sqlx::query(sql).bind(id).execute(world.store.pool()).await.unwrap();
+        sql::query(sql).bind(id).execute(world.store.pool()).await.unwrap();
     }
     let with_code = |code: &str| Selection { error_code: Some(code.to_owned()), ..ever() };
     assert_eq!(read(&directory, &with_code("charge_failed")).await.len(), 1);
@@ -232,9 +237,8 @@ async fn an_unpriced_call_is_recycled_by_its_error_code() {
     assert_eq!(story.cdrs[1].amount, Money(30_000));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn profit_is_the_books_own_and_losses_are_first() {
-    let (world, directory) = talked(&[(1, 9), (2, 60), (1, 30)]).await;
+async fn profit_is_the_books_own_and_losses_are_first(backend: Backend) {
+    let (world, directory) = talked(backend, &[(1, 9), (2, 60), (1, 30)]).await;
     let by = |by: ProfitBy| {
         let directory = &directory;
         async move { directory.profit(EVER.0, EVER.1, by).await.unwrap() }
@@ -267,9 +271,8 @@ async fn profit_is_the_books_own_and_losses_are_first() {
     assert_eq!(none, []);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn quality_and_past_balances_are_counted_exactly() {
-    let (mut world, directory) = talked(&[(1, 9), (2, 60)]).await;
+async fn quality_and_past_balances_are_counted_exactly(backend: Backend) {
+    let (mut world, directory) = talked(backend, &[(1, 9), (2, 60)]).await;
     assert!(world.open(3));
     world.end(0);
     world.store.flush().await;

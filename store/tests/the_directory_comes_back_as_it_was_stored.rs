@@ -1,9 +1,12 @@
 //! Accounts, subscribers, trunks, routes, rates and answers, through a real SQLite file.
 #![allow(clippy::unwrap_used)] // a test may
 
+mod world;
+
 use std::path::Path;
 use std::time::Duration;
 
+use store::Database;
 use store::directory::{
     Account, AccountStatus, BillingKind, Change, ChangeError, DirectoryStore, RateGroup,
     RateGroupRounding, Route, Subscriber, Trunk, TrunkTransport, digest_secret,
@@ -13,13 +16,27 @@ use store::rate_deck::{SheetCounts, read_sheet};
 use switch::directory::{Credentials, Settings};
 use switch::routing::{BareNumber, EgressForm, Rewrite};
 use vocabulary::{SubscriberId, TrunkId, Utc};
+use world::backend::{Backend, on_both};
+
+on_both!(
+    everything_comes_back,
+    rules_are_kept,
+    a_removed_id_never_comes_back,
+    a_command_that_is_not_committed_leaves_nothing,
+    a_sheet_is_stored_and_counted,
+    an_answer_is_had_again_by_the_same_command_only,
+    blocked_accounts_are_inactive_in_the_switch,
+);
 
 const NOW: Utc = Utc(1_790_000_000_000_000);
 
-async fn open(dir: &Path) -> DirectoryStore {
-    let path = dir.join("tandem.db");
-    store::open_database(&path).await.unwrap().close().await;
-    DirectoryStore::open(&path).await.unwrap()
+async fn open(backend: Backend, dir: &Path) -> DirectoryStore {
+    open_at(&backend.fresh(dir).await).await
+}
+
+async fn open_at(database: &Database) -> DirectoryStore {
+    database.open().await.unwrap().close().await;
+    DirectoryStore::open(database).await.unwrap()
 }
 
 fn group(name: &str) -> RateGroup {
@@ -85,10 +102,10 @@ fn full_trunk(account: &Account) -> Trunk {
     trunk
 }
 
-#[tokio::test]
-async fn everything_comes_back() {
+async fn everything_comes_back(backend: Backend) {
     let dir = tempfile::tempdir().unwrap();
-    let store = open(dir.path()).await;
+    let database = backend.fresh(dir.path()).await;
+    let store = open_at(&database).await;
     let mut change = store.begin().await.unwrap();
     let (alice, carrier) = two_accounts(&mut change).await;
     let phone = change.add_subscriber(subscriber(&alice, "alice")).await.unwrap();
@@ -104,7 +121,7 @@ async fn everything_comes_back() {
     change.commit().await.unwrap();
     drop(store);
 
-    let store = open(dir.path()).await;
+    let store = open_at(&database).await;
     assert_eq!(store.accounts().await.unwrap(), [alice.clone(), carrier.clone()]);
     assert_eq!(store.account("alice ltd").await.unwrap(), alice);
     assert_eq!(store.account(&carrier.id.to_string()).await.unwrap(), carrier);
@@ -124,10 +141,9 @@ async fn everything_comes_back() {
     assert!(directory.account(alice.id).unwrap().is_active);
 }
 
-#[tokio::test]
-async fn rules_are_kept() {
+async fn rules_are_kept(backend: Backend) {
     let dir = tempfile::tempdir().unwrap();
-    let store = open(dir.path()).await;
+    let store = open(backend, dir.path()).await;
     let mut change = store.begin().await.unwrap();
     let (alice, carrier) = two_accounts(&mut change).await;
     let says = |error: ChangeError| error.to_string();
@@ -177,10 +193,9 @@ async fn rules_are_kept() {
     assert!(says(change.add_route(route).await.unwrap_err()).starts_with("prefix: write at most"));
 }
 
-#[tokio::test]
-async fn a_removed_id_never_comes_back() {
+async fn a_removed_id_never_comes_back(backend: Backend) {
     let dir = tempfile::tempdir().unwrap();
-    let store = open(dir.path()).await;
+    let store = open(backend, dir.path()).await;
     let mut change = store.begin().await.unwrap();
     let (alice, _) = two_accounts(&mut change).await;
     let first = change.add_subscriber(subscriber(&alice, "a")).await.unwrap();
@@ -189,20 +204,18 @@ async fn a_removed_id_never_comes_back() {
     assert!(second.id > first.id);
 }
 
-#[tokio::test]
-async fn a_command_that_is_not_committed_leaves_nothing() {
+async fn a_command_that_is_not_committed_leaves_nothing(backend: Backend) {
     let dir = tempfile::tempdir().unwrap();
-    let store = open(dir.path()).await;
+    let store = open(backend, dir.path()).await;
     let mut change = store.begin().await.unwrap();
     two_accounts(&mut change).await;
     drop(change);
     assert!(store.accounts().await.unwrap().is_empty());
 }
 
-#[tokio::test]
-async fn a_sheet_is_stored_and_counted() {
+async fn a_sheet_is_stored_and_counted(backend: Backend) {
     let dir = tempfile::tempdir().unwrap();
-    let store = open(dir.path()).await;
+    let store = open(backend, dir.path()).await;
     let mut change = store.begin().await.unwrap();
     two_accounts(&mut change).await;
     change.commit().await.unwrap();
@@ -256,10 +269,9 @@ async fn a_sheet_is_stored_and_counted() {
     );
 }
 
-#[tokio::test]
-async fn an_answer_is_had_again_by_the_same_command_only() {
+async fn an_answer_is_had_again_by_the_same_command_only(backend: Backend) {
     let dir = tempfile::tempdir().unwrap();
-    let store = open(dir.path()).await;
+    let store = open(backend, dir.path()).await;
     let answer = Answer { status: 201, body: "{}".into() };
     let mut change = store.begin().await.unwrap();
     assert_eq!(change.seen("k", &[1; 32]).await.unwrap(), Seen::Never);
@@ -273,10 +285,9 @@ async fn an_answer_is_had_again_by_the_same_command_only() {
     assert_eq!(change.seen("k", &[1; 32]).await.unwrap(), Seen::Never);
 }
 
-#[tokio::test]
-async fn blocked_accounts_are_inactive_in_the_switch() {
+async fn blocked_accounts_are_inactive_in_the_switch(backend: Backend) {
     let dir = tempfile::tempdir().unwrap();
-    let store = open(dir.path()).await;
+    let store = open(backend, dir.path()).await;
     let mut change = store.begin().await.unwrap();
     let (mut alice, _) = two_accounts(&mut change).await;
     alice.status = AccountStatus::Blocked;

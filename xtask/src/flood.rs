@@ -2,7 +2,6 @@
 //! ordinary calls: none of those may be lost. For a third of the time, at most 20 seconds, the
 //! database is locked too: calls go on, and afterwards every one of them has its CDR.
 
-use std::fs;
 use std::io::Write;
 use std::net::{TcpStream, UdpSocket};
 use std::path::Path;
@@ -126,11 +125,7 @@ fn calls(dir: &Path, seconds: u32) -> Result<u32, String> {
         .args(["-error_file", "caller.errors", "-timeout", &format!("{}s", seconds + 60)])
         .status()
         .map_err(load::no_sipp)?;
-    let text = fs::read_to_string(dir.join("stat.csv")).unwrap_or_default();
-    let header: Vec<&str> = text.lines().next().unwrap_or("").split(';').collect();
-    let last: Vec<&str> = text.lines().last().unwrap_or("").split(';').collect();
-    let column = header.iter().position(|h| *h == "SuccessfulCall(C)");
-    let succeeded: u32 = column.and_then(|c| last.get(c)).and_then(|v| v.parse().ok()).unwrap_or(0);
+    let succeeded = load::succeeded(dir);
     if succeeded == 0 {
         return Err(format!("no call succeeded at all; sipp ended with {status}"));
     }

@@ -96,6 +96,15 @@ pub(crate) fn sipp(dir: &Path, base: u16, script: &str, port: &str) -> Result<Co
     Ok(command)
 }
 
+/// How many calls succeeded, by the `stat.csv` of a caller run with `-trace_stat -stf stat.csv`.
+pub(crate) fn succeeded(dir: &Path) -> u32 {
+    let text = fs::read_to_string(dir.join("stat.csv")).unwrap_or_default();
+    let header: Vec<&str> = text.lines().next().unwrap_or("").split(';').collect();
+    let last: Vec<&str> = text.lines().last().unwrap_or("").split(';').collect();
+    let column = header.iter().position(|h| *h == "SuccessfulCall(C)");
+    column.and_then(|c| last.get(c)).and_then(|v| v.parse().ok()).unwrap_or(0)
+}
+
 /// Why SIPp did not start.
 pub(crate) fn no_sipp(error: std::io::Error) -> String {
     format!("cannot start sipp (Debian package sip-tester): {error}")

@@ -3,6 +3,8 @@
 mod crash;
 mod flood;
 mod load;
+mod outage;
+mod postgres;
 mod scenarios;
 mod softphones;
 mod tidy;
@@ -15,12 +17,15 @@ usage: cargo xtask NAME
   tidy                 check walls between crates, file and function sizes, file headers
   tidy --ratchet       rewrite xtask/tidy.toml after sizes have shrunk
   scenarios [NAME …]   SIPp scenarios against a fresh Tandem (--help)
+  postgres COMMAND …   runs COMMAND with a private PostgreSQL around it, for tests on both databases
   softphones           baresip and linphone against a fresh Tandem [--binary PATH] [--keep]
   crash [KILLS]        kill -9 under 200 calls/s, restart, check the ledger; default 5 kills
   flood [SECONDS]      random bytes, half-open TCP and a locked database while calls run;
                        default 30 seconds
+  outage [SECONDS]     PostgreSQL stopped, then hanging, while calls run at --rate a second (default
+                       500); default 10 seconds
 
-crash and flood need sipp and sqlite3 and take --binary PATH (default: target/release/tandem) and
+crash, flood and outage need sipp, sqlite3 or PostgreSQL, and take --binary PATH (default: target/release/tandem) and
 --keep (the temporary folder with logs and data)";
 
 fn main() -> ExitCode {
@@ -30,6 +35,8 @@ fn main() -> ExitCode {
         ["tidy"] => tidy::check(),
         ["tidy", "--ratchet"] => tidy::ratchet(),
         ["scenarios", rest @ ..] => scenarios::run(rest),
+        ["outage", rest @ ..] => outage::run(rest),
+        ["postgres", rest @ ..] => postgres::run(rest),
         ["softphones", rest @ ..] => softphones::run(rest),
         ["crash", rest @ ..] => crash::run(rest),
         ["flood", rest @ ..] => flood::run(rest),

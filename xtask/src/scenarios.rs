@@ -15,17 +15,19 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use crate::postgres::Cluster;
 use scenario::{Scenario, Sipp};
 use tandem::Tandem;
 
 const USAGE: &str = "\
-usage: cargo xtask scenarios [NAME ...] [--binary PATH] [--jobs N] [--keep]
+usage: cargo xtask scenarios [NAME ...] [--binary PATH] [--jobs N] [--keep] [--postgres]
        sipp-scenarios/run NAME [--target HOST:PORT]
 
   NAME      number, name or part of either; all scenarios if none is given
   --binary  the tandem to test (default: target/release/tandem)
   --jobs    scenarios at a time (default 4: they mostly wait)
   --keep    keep the temporary folders (logs, data) of failed scenarios
+  --postgres  with the tables on a private PostgreSQL instead of SQLite
   --target  play against a running Tandem; its accounts must fit the scenario (see README)";
 
 /// SIPp gets this long before a scenario counts as stuck.
@@ -40,6 +42,7 @@ struct Options {
     jobs: usize,
     keep: bool,
     target: Option<String>,
+    postgres: Option<Cluster>,
 }
 
 /// Runs what `args` ask for; the closing line counts passed and failed.
@@ -85,6 +88,7 @@ fn options(args: &[&str]) -> Result<Options, String> {
         jobs: 4,
         keep: false,
         target: None,
+        postgres: None,
     };
     let mut args = args.iter();
     while let Some(arg) = args.next() {
@@ -96,6 +100,7 @@ fn options(args: &[&str]) -> Result<Options, String> {
             }
             "--target" => options.target = Some((*value()?).to_string()),
             "--keep" => options.keep = true,
+            "--postgres" => options.postgres = Some(Cluster::start()?),
             other if other.starts_with('-') => return Err(format!("unknown {other}\n{USAGE}")),
             name => options.names.push(name.to_string()),
         }
@@ -134,7 +139,11 @@ fn play(options: &Options, slot: usize, scenario: &Scenario) -> Result<(), Strin
     let base = PORT_FIRST + PORTS_A_SCENARIO * (slot as u16 % 1000);
     let outcome = match &options.target {
         Some(target) => play_scripts(scenario, &dir, base, target),
-        None => play_fresh(options, scenario, &dir, base),
+        None => {
+            let create = |cluster: &Cluster| cluster.create(&format!("scenario_{slot}"));
+            let database = options.postgres.as_ref().map(create).transpose();
+            database.and_then(|url| play_fresh(options, scenario, &dir, base, url.as_deref()))
+        }
     };
     if outcome.is_ok() || !options.keep {
         let _ = fs::remove_dir_all(&dir);
@@ -144,8 +153,14 @@ fn play(options: &Options, slot: usize, scenario: &Scenario) -> Result<(), Strin
     outcome
 }
 
-fn play_fresh(options: &Options, scenario: &Scenario, dir: &Path, base: u16) -> Result<(), String> {
-    let mut tandem = Tandem::start(&options.binary, dir, base)?;
+fn play_fresh(
+    options: &Options,
+    scenario: &Scenario,
+    dir: &Path,
+    base: u16,
+    database: Option<&str>,
+) -> Result<(), String> {
+    let mut tandem = Tandem::start_on(&options.binary, dir, base, database)?;
     tandem.provision(&scenario.setup)?;
     let played = play_scripts(scenario, dir, base, &format!("127.0.0.1:{base}"));
     let checked = played.and_then(|()| check::all(&tandem, scenario));

@@ -116,11 +116,11 @@ pub struct World {
 
 pub async fn world() -> World {
     let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("tandem.db");
-    store::open_database(&path).await.unwrap().close().await;
+    let database = store::DataPaths::new(dir.path()).database();
+    database.open().await.unwrap().close().await;
     let token = Token::read_or_create(dir.path()).unwrap();
     let control = Arc::new(Quiet::default());
-    let store = DirectoryStore::open(&path).await.unwrap();
+    let store = DirectoryStore::open(&database).await.unwrap();
     let settings = Settings { realm: "tandem".into(), ..Settings::default() };
     let config = ApiConfig {
         snapshot: api::load(&store, settings.clone(), 1).await.unwrap(),

@@ -9,6 +9,7 @@ use super::{Context, Outcome};
 
 /// Copies the data directory to `to`.
 pub(super) fn backup(context: &Context, to: &Path) -> Outcome {
+    tables_are_in_a_file(context)?;
     let from = &context.config.data_directory;
     let backup = block_on(store::backup(from, to))?;
     show(context, &backup, from, to);
@@ -17,10 +18,21 @@ pub(super) fn backup(context: &Context, to: &Path) -> Outcome {
 
 /// Makes the data directory from `from`.
 pub(super) fn restore(context: &Context, from: &Path) -> Outcome {
+    tables_are_in_a_file(context)?;
     let to = &context.config.data_directory;
     let backup = block_on(store::restore(from, to))?;
     show(context, &backup, from, to);
     Ok(())
+}
+
+/// Half a copy would be worse than none.
+fn tables_are_in_a_file(context: &Context) -> Outcome {
+    if context.config.database.is_none() {
+        return Ok(());
+    }
+    Err("the tables are on PostgreSQL, so this would copy the journal alone; \
+         docs/operating/postgresql.md says how to back up both"
+        .to_owned())
 }
 
 fn block_on(

@@ -5,6 +5,7 @@ use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
 use config::{Config, LogFormat};
+use server::settings;
 use store::DataDir;
 use store::directory::{ChangeError, DirectoryStore, digest_secret};
 use tracing_subscriber::EnvFilter;
@@ -20,7 +21,8 @@ const REALM: &str = "realm";
 pub(super) fn run(context: &Context, no_demo: bool) -> Outcome {
     let config = &context.config;
     start_log(config)?;
-    make_private(&config.data_directory)?;
+    let database = settings::database(config).map_err(|error| error.to_string())?;
+    make_private(&config.data_directory, database.file())?;
     look_before_start(config)?;
     let mut failed = None;
     let ran = server::run_and_tell(config.clone(), |_| {
@@ -51,6 +53,7 @@ pub(super) fn check(context: &Context, file: Option<&Path>) -> Outcome {
         println!("there is no {}; the defaults are in use", file.display());
     }
     println!("data directory  {}", config.data_directory.display());
+    println!("database        {}", settings::database(config).map_err(|e| e.to_string())?);
     for listener in &config.listeners {
         let transport = format!("{:?}", listener.transport).to_lowercase();
         let advertised = listener.advertised.as_deref();
@@ -77,7 +80,7 @@ fn start_log(config: &Config) -> Outcome {
 }
 
 /// The data directory is for its owner: it holds credentials at carriers, and everybody's calls.
-fn make_private(directory: &Path) -> Outcome {
+fn make_private(directory: &Path, database: Option<&Path>) -> Outcome {
     use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
     let fail = |error: std::io::Error| format!("{}: {error}", directory.display());
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(fail)?;
@@ -87,20 +90,21 @@ fn make_private(directory: &Path) -> Outcome {
         std::fs::set_permissions(directory, private).map_err(fail)?;
     }
     // An empty file is an empty database; SQLite gives its other files the mode of this one.
-    let database = store::DataPaths::new(directory).database();
-    let mut options = std::fs::OpenOptions::new();
-    options.create(true).append(true).mode(0o600).open(&database).map_err(fail)?;
+    if let Some(database) = database {
+        let mut options = std::fs::OpenOptions::new();
+        options.create(true).append(true).mode(0o600).open(database).map_err(fail)?;
+    }
     Ok(())
 }
 
 /// Refuses what would be a mistake to run: hashes over another realm, guessable passwords that
 /// others can reach. Nothing is touched before the data directory is ours alone.
 fn look_before_start(config: &Config) -> Outcome {
-    let data = DataDir::open(&config.data_directory).map_err(|error| error.to_string())?;
-    let database = data.paths().database();
+    let database = settings::database(config).map_err(|error| error.to_string())?;
+    let _data = DataDir::open(&config.data_directory).map_err(|error| error.to_string())?;
     block_on(async {
-        let fail = |error: &dyn std::fmt::Display| format!("{}: {error}", database.display());
-        let pool = store::open_database(&database).await.map_err(|error| fail(&error))?;
+        let fail = |error: &dyn std::fmt::Display| format!("{database}: {error}");
+        let pool = database.open().await.map_err(|error| error.to_string())?;
         pool.close().await;
         let store = DirectoryStore::open(&database).await.map_err(|error| fail(&error))?;
         if look(&store, config).await? {
@@ -118,15 +122,18 @@ fn look_before_start(config: &Config) -> Outcome {
 /// The same for `check`: it reads what there is, also while a switch runs, and changes nothing.
 fn look_without_starting(config: &Config) -> Outcome {
     check_writable(&config.data_directory)?;
-    let database = store::DataPaths::new(&config.data_directory).database();
+    let database = settings::database(config).map_err(|error| error.to_string())?;
     // Before the first start there is none, or an empty one.
-    if std::fs::metadata(&database).map_or(0, |file| file.len()) == 0 {
+    if database.file().is_some_and(|file| !file.exists()) {
         return Ok(());
     }
     block_on(async {
         let store = DirectoryStore::open_read_only(&database).await;
-        let store = store.map_err(|error| format!("{}: {error}", database.display()))?;
-        look(&store, config).await.map(|_| ())
+        let store = store.map_err(|error| format!("{database}: {error}"))?;
+        if store.has_tables().await.map_err(|error| error.to_string())? {
+            look(&store, config).await?;
+        }
+        Ok(())
     })
 }
 
@@ -215,7 +222,7 @@ mod tests {
         let database = store::DataPaths::new(&config.data_directory).database();
         let secret = digest_secret(username, &config.realm, password);
         block_on(async {
-            store::open_database(&database).await.unwrap().close().await;
+            database.open().await.unwrap().close().await;
             let store = DirectoryStore::open(&database).await.unwrap();
             let mut change = store.begin().await.unwrap();
             let account = Account::new("acme", BillingKind::Postpaid, "EUR", Utc(0));
@@ -247,7 +254,7 @@ mod tests {
         let held = DataDir::open(directory.path()).unwrap();
         let refused = look_before_start(&config).unwrap_err();
         assert!(refused.contains("in use by another process"), "{refused}");
-        assert!(!held.paths().database().exists());
+        assert!(!held.paths().database().file().unwrap().exists());
         drop(held);
         look_before_start(&config).unwrap();
         // Another realm is written down by `run` alone, and only while there are no passwords.

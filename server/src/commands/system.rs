@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use server::settings;
+
 use super::{Context, Outcome, print_json, table};
 
 pub(super) fn status(context: &Context) -> Outcome {
@@ -33,7 +35,8 @@ pub(super) fn registrations(context: &Context) -> Outcome {
 /// From the data directory alone: a switch that is stopped, broken or busy is checked all the same.
 pub(super) fn check_ledger(context: &Context) -> Outcome {
     let directory = &context.config.data_directory;
-    if !store::DataPaths::new(directory).database().exists() {
+    let database = settings::database(&context.config).map_err(|error| error.to_string())?;
+    if !database.file().unwrap_or(directory).exists() {
         let directory = directory.display();
         return Err(format!("{directory} is no data directory; name one with --data"));
     }
@@ -43,7 +46,7 @@ pub(super) fn check_ledger(context: &Context) -> Outcome {
         .build()
         .map_err(|error| error.to_string())?;
     let report = runtime
-        .block_on(store::ledger_check(directory))
+        .block_on(store::ledger_check(directory, &database))
         .map_err(|error| format!("the books cannot be read: {error}"))?;
     if context.json {
         let checks: Vec<Value> = report.checks.iter().map(on_wire).collect();

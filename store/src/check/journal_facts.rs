@@ -4,8 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use billing::{Cdr, Ended, OpId, Posting, Record};
-use sqlx::sqlite::{Sqlite, SqliteConnection};
-use sqlx::{QueryBuilder, Row};
 use vocabulary::{AccountId, CallId};
 
 use super::{Check, Finding, leg_name};
@@ -13,6 +11,7 @@ use crate::entry::{CallStep, Entry, Held};
 use crate::journal;
 use crate::projection::{cdr_key, posting_key};
 use crate::snapshot::{OpenCalls, ReplayError, Snapshot, Sums, each_entry};
+use crate::sql::{Builder, Connection};
 
 /// Ids asked for in one question.
 const CHUNK: usize = 500;
@@ -158,7 +157,7 @@ impl JournalFacts {
     /// What lies before the applied position is in the tables.
     pub(super) async fn applied_are_in_tables(
         &self,
-        connection: &mut SqliteConnection,
+        connection: &mut Connection,
     ) -> Result<Check, sqlx::Error> {
         let mut finding = Finding::new(
             "applied_are_in_tables",
@@ -180,7 +179,7 @@ impl JournalFacts {
     /// What lies behind it is not: it would be there twice.
     pub(super) async fn new_are_not_in_tables(
         &self,
-        connection: &mut SqliteConnection,
+        connection: &mut Connection,
     ) -> Result<Check, sqlx::Error> {
         let mut finding = Finding::new(
             "new_are_not_in_tables",
@@ -205,18 +204,13 @@ impl JournalFacts {
 }
 
 async fn found_cdrs(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     keys: &[(CallId, u8)],
 ) -> Result<BTreeSet<(CallId, u8)>, sqlx::Error> {
     let mut found = BTreeSet::new();
     for chunk in keys.chunks(CHUNK) {
-        let mut query =
-            QueryBuilder::<Sqlite>::new("SELECT call_id, leg FROM cdr WHERE call_id IN (");
-        let mut list = query.separated(", ");
-        for (call, _) in chunk {
-            list.push_bind(call.0.cast_signed());
-        }
-        query.push(")");
+        let mut query = Builder::new("SELECT call_id, leg FROM cdr WHERE call_id IN (");
+        query.push_list(chunk.iter().map(|(call, _)| call.0.cast_signed())).push(")");
         let wanted: BTreeSet<_> = chunk.iter().copied().collect();
         for row in query.build().fetch_all(&mut *connection).await? {
             let key = (CallId(row.try_get::<i64, _>(0)?.cast_unsigned()), row.try_get(1)?);
@@ -229,17 +223,13 @@ async fn found_cdrs(
 }
 
 async fn found_postings(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     ops: &[OpId],
 ) -> Result<BTreeSet<OpId>, sqlx::Error> {
     let mut found = BTreeSet::new();
     for chunk in ops.chunks(CHUNK) {
-        let mut query = QueryBuilder::<Sqlite>::new("SELECT op_id FROM posting WHERE op_id IN (");
-        let mut list = query.separated(", ");
-        for op in chunk {
-            list.push_bind(posting_key(*op));
-        }
-        query.push(")");
+        let mut query = Builder::new("SELECT op_id FROM posting WHERE op_id IN (");
+        query.push_list(chunk.iter().map(|op| posting_key(*op))).push(")");
         for row in query.build().fetch_all(&mut *connection).await? {
             let bytes: Vec<u8> = row.try_get(0)?;
             if let Ok(bytes) = bytes.try_into() {

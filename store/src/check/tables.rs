@@ -1,12 +1,11 @@
 //! The invariants that the tables alone must keep.
 
 use billing::Money;
-use sqlx::Row;
-use sqlx::sqlite::SqliteConnection;
 use vocabulary::CallId;
 
 use super::{Check, Finding, leg_name};
 use crate::snapshot::Snapshot;
+use crate::sql::{self, Connection};
 
 /// What one account gives another gets.
 pub(super) fn sums_are_zero(snapshot: &Snapshot) -> Check {
@@ -38,14 +37,14 @@ const COUNTERS: &str = "
     HAVING sum(debit) <> 0 OR sum(credit) <> 0 ORDER BY account_id";
 
 pub(super) async fn counters_equal_postings(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
 ) -> Result<Check, sqlx::Error> {
     let mut finding = Finding::new(
         "counters_equal_postings",
         "Each account's counters are the sums of its postings.",
     );
     finding.counted(count(connection, "SELECT count(*) FROM account_balance").await?);
-    for row in sqlx::query(COUNTERS).fetch_all(connection).await? {
+    for row in sql::query(COUNTERS).fetch_all(connection).await? {
         let account: i64 = row.try_get(0)?;
         let (debit, credit) = (Money(row.try_get(1)?), Money(row.try_get(2)?));
         finding.offender(|| {
@@ -67,14 +66,14 @@ const CHARGES: &str = "
     HAVING sum(amount) <> 0 ORDER BY call_id, leg";
 
 pub(super) async fn charges_equal_postings(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
 ) -> Result<Check, sqlx::Error> {
     let mut finding = Finding::new(
         "charges_equal_postings",
         "Each leg's charge or cost in its CDR is what was posted for it.",
     );
     finding.counted(count(connection, "SELECT count(*) FROM cdr").await?);
-    for row in sqlx::query(CHARGES).fetch_all(connection).await? {
+    for row in sql::query(CHARGES).fetch_all(connection).await? {
         let call = CallId(row.try_get::<i64, _>(0)?.cast_unsigned());
         let (leg, difference): (u8, _) = (row.try_get(1)?, Money(row.try_get(2)?));
         finding.offender(|| format!("{}: CDR less postings is {difference}", leg_name(call, leg)));
@@ -84,19 +83,19 @@ pub(super) async fn charges_equal_postings(
 
 const LEGS: &str = "
     SELECT call_id, count(*), min(leg), max(leg),
-           sum(leg > 0 AND answered_at IS NOT NULL AND talked_us > 0) FROM cdr GROUP BY call_id
+           count(*) FILTER (WHERE leg > 0 AND answered_at IS NOT NULL AND talked_us > 0) FROM cdr GROUP BY call_id
     HAVING min(leg) <> 0 OR max(leg) <> count(*) - 1 OR
-           sum(leg > 0 AND answered_at IS NOT NULL AND talked_us > 0) > 1 ORDER BY call_id";
+           count(*) FILTER (WHERE leg > 0 AND answered_at IS NOT NULL AND talked_us > 0) > 1 ORDER BY call_id";
 
 pub(super) async fn calls_have_their_legs(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
 ) -> Result<Check, sqlx::Error> {
     let mut finding = Finding::new(
         "calls_have_their_legs",
         "Each call has one CDR a leg, from 0 without a gap, and talked on one egress leg at most.",
     );
     finding.counted(count(connection, "SELECT count(DISTINCT call_id) FROM cdr").await?);
-    for row in sqlx::query(LEGS).fetch_all(connection).await? {
+    for row in sql::query(LEGS).fetch_all(connection).await? {
         let call = CallId(row.try_get::<i64, _>(0)?.cast_unsigned());
         let (legs, first, last): (i64, i64, i64) =
             (row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);
@@ -119,23 +118,21 @@ const PREPAID: &str = "
                       AND (p.call_id IS NULL OR p.kind = 'charge_raised'))
     ORDER BY b.account_id";
 
-pub(super) async fn prepaid_are_covered(
-    connection: &mut SqliteConnection,
-) -> Result<Check, sqlx::Error> {
+pub(super) async fn prepaid_are_covered(connection: &mut Connection) -> Result<Check, sqlx::Error> {
     let mut finding = Finding::new(
         "prepaid_are_covered",
         "No prepaid account has spent or reserved more than was paid in.",
     );
     let sql = "SELECT count(*) FROM account WHERE billing = 'prepaid'";
     finding.counted(count(connection, sql).await?);
-    for row in sqlx::query(PREPAID).fetch_all(connection).await? {
+    for row in sql::query(PREPAID).fetch_all(connection).await? {
         let (account, available): (i64, _) = (row.try_get(0)?, Money(row.try_get(1)?));
         finding.offender(|| format!("account {account}: {available} available"));
     }
     Ok(finding.done())
 }
 
-async fn count(connection: &mut SqliteConnection, sql: &str) -> Result<u64, sqlx::Error> {
-    let count: i64 = sqlx::query_scalar(sql).fetch_one(connection).await?;
+async fn count(connection: &mut Connection, sql: &str) -> Result<u64, sqlx::Error> {
+    let count: i64 = sql::query_scalar(sql).fetch_one(connection).await?;
     Ok(u64::try_from(count).unwrap_or(0))
 }

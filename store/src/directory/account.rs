@@ -3,14 +3,13 @@
 use std::collections::BTreeMap;
 
 use rust_decimal::Decimal;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteExecutor};
 use vocabulary::{AccountId, Utc};
 
 use super::{
     CallLimits, Change, ChangeError, DirectoryStore, Result, check_name, limits, signed, taken,
     unsigned, word, words,
 };
+use crate::sql::{self, Executor, Row};
 
 words!(
     /// How an account pays.
@@ -201,7 +200,7 @@ const SELECT: &str =
     LEFT JOIN rate_group charged ON charged.id = account.rate_group_id
     LEFT JOIN rate_group paid ON paid.id = account.carrier_rate_group_id";
 
-fn account(row: &SqliteRow) -> Result<Account> {
+fn account(row: &Row) -> Result<Account> {
     Ok(Account {
         id: AccountId(unsigned(row.try_get("id")?)),
         name: row.try_get("name")?,
@@ -233,15 +232,15 @@ fn account(row: &SqliteRow) -> Result<Account> {
     })
 }
 
-pub(crate) async fn all(executor: impl SqliteExecutor<'_>) -> Result<Vec<Account>> {
+pub(crate) async fn all(executor: impl Executor<'_>) -> Result<Vec<Account>> {
     let sql = format!("{SELECT} ORDER BY account.id");
-    let rows = sqlx::query(&sql).fetch_all(executor).await?;
+    let rows = sql::query(&sql).fetch_all(executor).await?;
     rows.iter().map(account).collect()
 }
 
-async fn one(executor: impl SqliteExecutor<'_>, name: &str) -> Result<Account> {
+async fn one(executor: impl Executor<'_>, name: &str) -> Result<Account> {
     let sql = format!("{SELECT} WHERE account.name = ?1 OR account.id = ?2");
-    let row = sqlx::query(&sql)
+    let row = sql::query(&sql)
         .bind(name)
         .bind(name.parse::<i64>().unwrap_or(-1))
         .fetch_optional(executor)
@@ -271,7 +270,7 @@ impl Change {
     pub async fn add_account(&mut self, mut account: Account) -> Result<Account> {
         account.id = AccountId(self.next_id("account").await?);
         account.check()?;
-        sqlx::query(
+        sql::query(
             "INSERT INTO account (id, name, billing, currency, created_at) VALUES (?, ?, ?, ?, ?)",
         )
         .bind(signed(account.id.0))
@@ -294,7 +293,7 @@ impl Change {
         let paid = account.carrier_rate_group.as_deref();
         let carrier = self.group_id("carrier_rate_group", paid, &account.currency).await?;
         let limits = account.limits;
-        sqlx::query(
+        sql::query(
             "UPDATE account SET name = ?, billing = ?, credit_limit = ?, status = ?,
                 rate_group_id = ?, carrier_rate_group_id = ?, calls_in_max = ?, calls_out_max = ?,
                 cps_in_max = ?, cps_out_max = ?, allow_local = ?, local_price = ?, allow_loss = ?,
@@ -330,7 +329,7 @@ impl Change {
         let parent = self.parent_id(account).await?;
         let custom = serde_json::to_string(&account.custom).expect("texts are always JSON");
         let number = account.number.as_deref().unwrap_or_default();
-        sqlx::query(
+        sql::query(
             "UPDATE account SET number = ?, parent_id = ?, time_zone = ?, billing_day = ?,
                 loss_percent_max = ?, non_cli_rate_group_id = ?, custom = ?, suspended_at = ?
              WHERE id = ?",
@@ -352,7 +351,7 @@ impl Change {
 
     /// Has nobody this account number?
     pub async fn is_number_free(&mut self, number: &str) -> Result<bool> {
-        let row = sqlx::query("SELECT 1 FROM account WHERE number = ?").bind(number);
+        let row = sql::query("SELECT 1 FROM account WHERE number = ?").bind(number);
         Ok(row.fetch_optional(&mut *self.tx).await?.is_none())
     }
 
@@ -364,7 +363,7 @@ impl Change {
         currency: &str,
     ) -> Result<Option<i64>> {
         let Some(name) = name else { return Ok(None) };
-        let row = sqlx::query("SELECT id, currency FROM rate_group WHERE name = ?")
+        let row = sql::query("SELECT id, currency FROM rate_group WHERE name = ?")
             .bind(name)
             .fetch_optional(&mut *self.tx)
             .await?;

@@ -1,6 +1,6 @@
 //! What happened to an account (P-013): written in the commit of what happened.
 
-use sqlx::Row;
+use crate::sql;
 use vocabulary::{AccountId, Utc};
 
 use super::{Change, DirectoryStore, Result, signed, unsigned, words};
@@ -59,7 +59,7 @@ impl DirectoryStore {
         after: u64,
     ) -> Result<Vec<AccountEvent>> {
         let only = account.map_or(-1, |account| signed(account.0));
-        let rows = sqlx::query(
+        let rows = sql::query(
             "SELECT * FROM account_event WHERE id > ? AND (? < 0 OR account_id = ?)
              ORDER BY id LIMIT ?",
         )
@@ -93,7 +93,7 @@ impl Change {
         at: Utc,
     ) -> Result<()> {
         let id = self.next_id("account_event").await?;
-        sqlx::query(
+        sql::query(
             "INSERT INTO account_event (id, account_id, at, kind, detail) VALUES (?, ?, ?, ?, ?)",
         )
         .bind(signed(id))

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use sqlx::Row;
+use crate::sql;
 use vocabulary::AccountId;
 
 use super::account::Account;
@@ -18,7 +18,7 @@ impl Change {
     pub(super) async fn parent_id(&mut self, account: &Account) -> Result<Option<i64>> {
         let Some(parent) = account.parent.as_deref() else { return Ok(None) };
         let refuse = |what: String| Err(ChangeError::invalid("parent", what));
-        let row = sqlx::query("SELECT id, currency, status FROM account WHERE name = ? OR id = ?")
+        let row = sql::query("SELECT id, currency, status FROM account WHERE name = ? OR id = ?")
             .bind(parent)
             .bind(parent.parse::<i64>().unwrap_or(-1))
             .fetch_optional(&mut *self.tx)
@@ -54,7 +54,7 @@ impl Change {
         let mut chain = vec![account];
         while chain.len() <= LEVELS_MAX {
             let last = chain[chain.len() - 1];
-            let row = sqlx::query("SELECT parent_id FROM account WHERE id = ?")
+            let row = sql::query("SELECT parent_id FROM account WHERE id = ?")
                 .bind(signed(last.0))
                 .fetch_optional(&mut *self.tx)
                 .await?;
@@ -69,7 +69,7 @@ impl Change {
     /// How many levels there are below an account; none below a leaf.
     async fn levels_below(&mut self, account: AccountId) -> Result<usize> {
         let mut level = BTreeSet::from([account.0]);
-        let rows = sqlx::query("SELECT id, parent_id FROM account WHERE parent_id IS NOT NULL")
+        let rows = sql::query("SELECT id, parent_id FROM account WHERE parent_id IS NOT NULL")
             .fetch_all(&mut *self.tx)
             .await?;
         let mut edges = Vec::with_capacity(rows.len());
@@ -97,7 +97,7 @@ impl Change {
 
     /// Closing somebody who has customers would leave their calls without a payer.
     pub async fn check_closable(&mut self, account: &Account) -> Result<()> {
-        let row = sqlx::query(
+        let row = sql::query(
             "SELECT COUNT(*) AS customers FROM account WHERE parent_id = ? AND status <> 'closed'",
         )
         .bind(signed(account.id.0))

@@ -1,13 +1,13 @@
 //! Routes (which trunks a prefix may go to) and rate groups (what it costs; their rates are in
 //! `rate_deck`).
 
-use sqlx::{Row, SqliteExecutor};
 use vocabulary::TrunkId;
 
 use super::account::check_currency;
 use super::{
     Change, ChangeError, DirectoryStore, Result, check_name, signed, taken, unsigned, word, words,
 };
+use crate::sql::{self, Executor, Row};
 
 /// Calls to numbers with this prefix may go to this trunk.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,15 +55,15 @@ pub struct RateGroup {
     pub rate_count: u64,
 }
 
-pub(super) async fn all(executor: impl SqliteExecutor<'_>) -> Result<Vec<Route>> {
-    let rows = sqlx::query(
+pub(super) async fn all(executor: impl Executor<'_>) -> Result<Vec<Route>> {
+    let rows = sql::query(
         "SELECT route.*, trunk.name AS trunk_name FROM route
          JOIN trunk ON trunk.id = route.trunk_id
          ORDER BY route.prefix, route.priority, route.trunk_id",
     )
     .fetch_all(executor)
     .await?;
-    let route = |row: &sqlx::sqlite::SqliteRow| {
+    let route = |row: &Row| {
         Ok(Route {
             id: unsigned(row.try_get("id")?),
             prefix: row.try_get("prefix")?,
@@ -75,8 +75,8 @@ pub(super) async fn all(executor: impl SqliteExecutor<'_>) -> Result<Vec<Route>>
     rows.iter().map(route).collect()
 }
 
-pub(crate) async fn all_groups(executor: impl SqliteExecutor<'_>) -> Result<Vec<RateGroup>> {
-    let rows = sqlx::query(
+pub(crate) async fn all_groups(executor: impl Executor<'_>) -> Result<Vec<RateGroup>> {
+    let rows = sql::query(
         "SELECT rate_group.*,
             (SELECT COALESCE(SUM(row_count), 0) FROM rate_sheet
              WHERE rate_group_id = rate_group.id) AS rate_count
@@ -84,7 +84,7 @@ pub(crate) async fn all_groups(executor: impl SqliteExecutor<'_>) -> Result<Vec<
     )
     .fetch_all(executor)
     .await?;
-    let group = |row: &sqlx::sqlite::SqliteRow| {
+    let group = |row: &Row| {
         Ok(RateGroup {
             id: unsigned(row.try_get("id")?),
             name: row.try_get("name")?,
@@ -129,7 +129,7 @@ impl Change {
             return Err(ChangeError::invalid("trunk", what));
         }
         route.id = self.next_id("route").await?;
-        sqlx::query("INSERT INTO route (id, prefix, trunk_id, priority) VALUES (?, ?, ?, ?)")
+        sql::query("INSERT INTO route (id, prefix, trunk_id, priority) VALUES (?, ?, ?, ?)")
             .bind(signed(route.id))
             .bind(&route.prefix)
             .bind(signed(route.trunk.0))
@@ -146,7 +146,7 @@ impl Change {
 
     /// Removes a route.
     pub async fn remove_route(&mut self, id: u64) -> Result<()> {
-        let removed = sqlx::query("DELETE FROM route WHERE id = ?")
+        let removed = sql::query("DELETE FROM route WHERE id = ?")
             .bind(signed(id))
             .execute(&mut *self.tx)
             .await?;
@@ -164,7 +164,7 @@ impl Change {
             return Err(ChangeError::invalid("decimals", "write a number from 0 to 6"));
         }
         group.id = self.next_id("rate_group").await?;
-        sqlx::query(
+        sql::query(
             "INSERT INTO rate_group (id, name, currency, rounding, decimals) VALUES (?, ?, ?, ?, ?)",
         )
         .bind(signed(group.id))

@@ -1,8 +1,7 @@
 //! Sites: places of an account (J-18). A subscriber or a trunk, and with it its calls, belongs to
 //! one or to none.
 
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
+use crate::sql::{self, Row};
 use vocabulary::{AccountId, Utc};
 
 use super::account::Account;
@@ -21,7 +20,7 @@ pub struct Site {
     pub created_at: Utc,
 }
 
-fn site(row: &SqliteRow) -> Result<Site> {
+fn site(row: &Row) -> Result<Site> {
     Ok(Site {
         id: unsigned(row.try_get("id")?),
         account: AccountId(unsigned(row.try_get("account_id")?)),
@@ -33,7 +32,7 @@ fn site(row: &SqliteRow) -> Result<Site> {
 impl DirectoryStore {
     /// The sites of an account, by name.
     pub async fn sites(&self, account: AccountId) -> Result<Vec<Site>> {
-        let rows = sqlx::query("SELECT * FROM site WHERE account_id = ? ORDER BY name")
+        let rows = sql::query("SELECT * FROM site WHERE account_id = ? ORDER BY name")
             .bind(signed(account.0))
             .fetch_all(&self.pool)
             .await?;
@@ -46,7 +45,7 @@ impl Change {
     pub async fn add_site(&mut self, account: &Account, name: &str, now: Utc) -> Result<Site> {
         check_name("name", name)?;
         let id = self.next_id("site").await?;
-        sqlx::query("INSERT INTO site (id, account_id, name, created_at) VALUES (?, ?, ?, ?)")
+        sql::query("INSERT INTO site (id, account_id, name, created_at) VALUES (?, ?, ?, ?)")
             .bind(signed(id))
             .bind(signed(account.id.0))
             .bind(name)
@@ -62,7 +61,7 @@ impl Change {
         let Some(id) = self.find_site(account.id, name).await? else {
             return Err(ChangeError::not_found("site", name));
         };
-        let row = sqlx::query(
+        let row = sql::query(
             "SELECT (SELECT COUNT(*) FROM subscriber WHERE site_id = ?)
                   + (SELECT COUNT(*) FROM trunk WHERE site_id = ?) AS users",
         )
@@ -75,12 +74,12 @@ impl Change {
             let what = format!("{users} subscribers and trunks belong to site {name:?}");
             return Err(ChangeError::InUse(what));
         }
-        sqlx::query("DELETE FROM site WHERE id = ?").bind(id).execute(&mut *self.tx).await?;
+        sql::query("DELETE FROM site WHERE id = ?").bind(id).execute(&mut *self.tx).await?;
         Ok(())
     }
 
     async fn find_site(&mut self, account: AccountId, name: &str) -> Result<Option<i64>> {
-        let row = sqlx::query("SELECT id FROM site WHERE account_id = ? AND name = ?")
+        let row = sql::query("SELECT id FROM site WHERE account_id = ? AND name = ?")
             .bind(signed(account.0))
             .bind(name)
             .fetch_optional(&mut *self.tx)

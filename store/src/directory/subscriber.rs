@@ -2,12 +2,11 @@
 
 use md5::{Digest as _, Md5};
 use sha2::Sha256;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteExecutor};
 use switch::directory::DigestSecret;
 use vocabulary::{AccountId, Number, SubscriberId, Utc};
 
 use super::{Change, ChangeError, DirectoryStore, Result, signed, taken, unsigned, word};
+use crate::sql::{self, Executor, Row};
 
 /// One device or person that registers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,11 +48,7 @@ pub(super) fn check_username(field: &'static str, username: &str) -> Result<()> 
     Err(ChangeError::invalid(field, what))
 }
 
-pub(super) fn secret(
-    row: &SqliteRow,
-    md5: &'static str,
-    sha256: &'static str,
-) -> Result<DigestSecret> {
+pub(super) fn secret(row: &Row, md5: &'static str, sha256: &'static str) -> Result<DigestSecret> {
     let corrupt = |column| ChangeError::Corrupt { column, value: "a hash of wrong length".into() };
     Ok(DigestSecret {
         ha1_md5: row.try_get::<Vec<u8>, _>(md5)?.try_into().map_err(|_| corrupt(md5))?,
@@ -66,7 +61,7 @@ const SELECT: &str = "SELECT subscriber.*, account.name AS account_name, site.na
     JOIN account ON account.id = subscriber.account_id
     LEFT JOIN site ON site.id = subscriber.site_id";
 
-fn subscriber(row: &SqliteRow) -> Result<Subscriber> {
+fn subscriber(row: &Row) -> Result<Subscriber> {
     let has_number = row.try_get::<Option<String>, _>("number")?.is_some();
     Ok(Subscriber {
         id: SubscriberId(unsigned(row.try_get("id")?)),
@@ -81,9 +76,9 @@ fn subscriber(row: &SqliteRow) -> Result<Subscriber> {
     })
 }
 
-pub(super) async fn all(executor: impl SqliteExecutor<'_>) -> Result<Vec<Subscriber>> {
+pub(super) async fn all(executor: impl Executor<'_>) -> Result<Vec<Subscriber>> {
     let sql = format!("{SELECT} ORDER BY subscriber.id");
-    let rows = sqlx::query(&sql).fetch_all(executor).await?;
+    let rows = sql::query(&sql).fetch_all(executor).await?;
     rows.iter().map(subscriber).collect()
 }
 
@@ -105,7 +100,7 @@ impl Change {
         subscriber.id = SubscriberId(self.next_id("subscriber").await?);
         let number = subscriber.number.map(|number| number.as_str().to_owned());
         let site = self.site_id(subscriber.account, subscriber.site.as_deref()).await?;
-        sqlx::query(
+        sql::query(
             "INSERT INTO subscriber
                 (id, username, account_id, number, ha1_md5, ha1_sha256, contacts_max, created_at,
                  site_id)
@@ -131,7 +126,7 @@ impl Change {
 
     /// Removes a subscriber.
     pub async fn remove_subscriber(&mut self, username: &str) -> Result<()> {
-        let removed = sqlx::query("DELETE FROM subscriber WHERE username = ?")
+        let removed = sql::query("DELETE FROM subscriber WHERE username = ?")
             .bind(username)
             .execute(&mut *self.tx)
             .await?;
@@ -147,7 +142,7 @@ impl Change {
         field: &'static str,
         username: &str,
     ) -> Result<()> {
-        let row = sqlx::query(
+        let row = sql::query(
             "SELECT 1 FROM subscriber WHERE username = ?1
              UNION ALL SELECT 1 FROM trunk WHERE ingress_username = ?1 LIMIT 1",
         )

@@ -3,8 +3,6 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteExecutor};
 use switch::directory::{Credentials, DigestSecret};
 use switch::routing::{BareNumber, EgressForm, NumberPlan, Rewrite};
 use vocabulary::{AccountId, TrunkId, Utc};
@@ -14,6 +12,7 @@ use super::{
     CallLimits, Change, ChangeError, DirectoryStore, Result, check_name, json, limits, list,
     signed, taken, unsigned, word, words,
 };
+use crate::sql::{self, Executor, Row};
 
 words!(
     /// How a trunk is reached.
@@ -202,7 +201,7 @@ fn stored_plan(plan: &NumberPlan) -> String {
     serde_json::to_string(&StoredPlan::from(plan)).expect("plain values are always JSON")
 }
 
-fn plan(row: &SqliteRow, column: &'static str) -> Result<NumberPlan> {
+fn plan(row: &Row, column: &'static str) -> Result<NumberPlan> {
     let text: String = row.try_get(column)?;
     let corrupt = || ChangeError::Corrupt { column, value: text.clone() };
     let stored: StoredPlan = serde_json::from_str(&text).map_err(|_| corrupt())?;
@@ -235,7 +234,7 @@ const SELECT: &str = "SELECT trunk.*, account.name AS account_name, site.name AS
     JOIN account ON account.id = trunk.account_id
     LEFT JOIN site ON site.id = trunk.site_id";
 
-fn trunk(row: &SqliteRow) -> Result<Trunk> {
+fn trunk(row: &Row) -> Result<Trunk> {
     let transport: Option<String> = row.try_get("transport")?;
     let ingress_username: Option<String> = row.try_get("ingress_username")?;
     let egress_username: Option<String> = row.try_get("egress_username")?;
@@ -277,9 +276,9 @@ fn trunk(row: &SqliteRow) -> Result<Trunk> {
     })
 }
 
-pub(super) async fn all(executor: impl SqliteExecutor<'_>) -> Result<Vec<Trunk>> {
+pub(super) async fn all(executor: impl Executor<'_>) -> Result<Vec<Trunk>> {
     let sql = format!("{SELECT} ORDER BY trunk.id");
-    let rows = sqlx::query(&sql).fetch_all(executor).await?;
+    let rows = sql::query(&sql).fetch_all(executor).await?;
     rows.iter().map(trunk).collect()
 }
 
@@ -294,7 +293,7 @@ impl Change {
     /// One trunk, by its id or its name.
     pub async fn trunk(&mut self, name: &str) -> Result<Trunk> {
         let sql = format!("{SELECT} WHERE trunk.name = ?1 OR trunk.id = ?2");
-        let row = sqlx::query(&sql)
+        let row = sql::query(&sql)
             .bind(name)
             .bind(name.parse::<i64>().unwrap_or(-1))
             .fetch_optional(&mut *self.tx)
@@ -306,7 +305,7 @@ impl Change {
     pub async fn add_trunk(&mut self, mut trunk: Trunk) -> Result<Trunk> {
         trunk.check()?;
         trunk.id = TrunkId(self.next_id("trunk").await?);
-        sqlx::query("INSERT INTO trunk (id, name, account_id, created_at) VALUES (?, ?, ?, ?)")
+        sql::query("INSERT INTO trunk (id, name, account_id, created_at) VALUES (?, ?, ?, ?)")
             .bind(signed(trunk.id.0))
             .bind(&trunk.name)
             .bind(signed(trunk.account.0))
@@ -335,7 +334,7 @@ impl Change {
         let limits = trunk.limits;
         let site = self.site_id(trunk.account, trunk.site.as_deref()).await?;
         let ring_timeout = trunk.ring_timeout.map(|t| signed(t.as_secs()));
-        sqlx::query(
+        sql::query(
             "UPDATE trunk SET name = ?, account_id = ?, enabled = ?, host = ?, port = ?,
                 transport = ?, addresses = ?, ingress_username = ?, ingress_ha1_md5 = ?,
                 ingress_ha1_sha256 = ?, egress_username = ?, egress_password = ?, registers = ?,
@@ -381,7 +380,7 @@ impl Change {
     pub async fn remove_trunk(&mut self, name: &str) -> Result<()> {
         let trunk = self.trunk(name).await?;
         for sql in ["DELETE FROM route WHERE trunk_id = ?", "DELETE FROM trunk WHERE id = ?"] {
-            sqlx::query(sql).bind(signed(trunk.id.0)).execute(&mut *self.tx).await?;
+            sql::query(sql).bind(signed(trunk.id.0)).execute(&mut *self.tx).await?;
         }
         Ok(())
     }

@@ -1,13 +1,11 @@
 //! One batch into the tables: one statement a table (in a few fixed sizes), the position in the same
 //! commit.
 
-use sqlx::sqlite::SqliteConnection;
-
-use super::bulk::{Bulk, Row, Values};
 use super::collect::Batch;
 use super::rows::{CDR_COLUMNS, CdrRow, POSTING_COLUMNS, PostingRow};
 use crate::bindings::{BINDING_COLUMNS, BindingRow};
 use crate::snapshot::{StepRecord, Sums};
+use crate::sql::{self, Bulk, BulkRow, Connection, Values};
 use vocabulary::{AccountId, CallId, SubscriberId};
 
 /// The statements of a batch.
@@ -25,24 +23,24 @@ pub(crate) struct Applier {
 impl Applier {
     pub(crate) fn new() -> Applier {
         let insert = |table: &str, columns: &[&str], tail: &str| {
-            let head = format!("INSERT INTO {table} ({}) VALUES", columns.join(", "));
+            let head = format!("INSERT INTO {table} ({})", columns.join(", "));
             Bulk::new(&head, columns.len(), tail)
         };
         let balance_columns =
             ["account_id", "debits_pending", "debits_posted", "credits_pending", "credits_posted"];
         let add = "ON CONFLICT (account_id) DO UPDATE SET \
-                   debits_pending = debits_pending + excluded.debits_pending, \
-                   debits_posted = debits_posted + excluded.debits_posted, \
-                   credits_pending = credits_pending + excluded.credits_pending, \
-                   credits_posted = credits_posted + excluded.credits_posted";
+                   debits_pending = account_balance.debits_pending + excluded.debits_pending, \
+                   debits_posted = account_balance.debits_posted + excluded.debits_posted, \
+                   credits_pending = account_balance.credits_pending + excluded.credits_pending, \
+                   credits_posted = account_balance.credits_posted + excluded.credits_posted";
         let once = "ON CONFLICT DO NOTHING";
         Applier {
             cdr: insert("cdr", &CDR_COLUMNS, once),
             posting: insert("posting", &POSTING_COLUMNS, once),
             balance: insert("account_balance", &balance_columns, add),
             step: insert("open_call", &["call_id", "start", "position", "record"], once),
-            ended: Bulk::new("DELETE FROM open_call WHERE call_id IN (VALUES", 1, ")"),
-            binding_gone: Bulk::new("DELETE FROM binding WHERE subscriber_id IN (VALUES", 1, ")"),
+            ended: Bulk::new("DELETE FROM open_call WHERE call_id IN (", 1, ")"),
+            binding_gone: Bulk::new("DELETE FROM binding WHERE subscriber_id IN (", 1, ")"),
             binding: insert("binding", &BINDING_COLUMNS, ""),
             history: super::rerated::history(),
         }
@@ -51,11 +49,11 @@ impl Applier {
     /// Writes the batch, unless it is there already: a commit whose answer was lost.
     pub(crate) async fn apply(
         &self,
-        connection: &mut SqliteConnection,
+        connection: &mut Connection,
         batch: &Batch,
     ) -> Result<(), sqlx::Error> {
         let sql = "SELECT position FROM applied WHERE id = 1";
-        let position: i64 = sqlx::query_scalar(sql).fetch_one(&mut *connection).await?;
+        let position: i64 = sql::query_scalar(sql).fetch_one(&mut *connection).await?;
         if position.cast_unsigned() == batch.position {
             return Ok(());
         }
@@ -76,7 +74,7 @@ impl Applier {
         self.ended.run(connection, &ended).await?;
         self.apply_bindings(connection, batch).await?;
         let sql = "UPDATE applied SET position = ?, replay_from = ?, journal_at = ? WHERE id = 1";
-        sqlx::query(sql)
+        sql::query(sql)
             .bind(batch.position.cast_signed())
             .bind(batch.replay_from.cast_signed())
             .bind(batch.journal_at.0)
@@ -87,7 +85,7 @@ impl Applier {
 
     async fn apply_bindings(
         &self,
-        connection: &mut SqliteConnection,
+        connection: &mut Connection,
         batch: &Batch,
     ) -> Result<(), sqlx::Error> {
         let gone: Vec<SubscriberRow> = batch.bindings.keys().copied().map(SubscriberRow).collect();
@@ -118,7 +116,7 @@ fn expect_all(table: &str, rows: usize, changed: u64) {
 
 struct SumsRow(AccountId, Sums);
 
-impl Row for SumsRow {
+impl BulkRow for SumsRow {
     fn bind(&self, row: &mut Values<'_>) {
         row.put(self.0.0.cast_signed());
         row.put(self.1.debits_pending.0);
@@ -130,7 +128,7 @@ impl Row for SumsRow {
 
 struct StepRow<'a>(CallId, &'a StepRecord);
 
-impl Row for StepRow<'_> {
+impl BulkRow for StepRow<'_> {
     fn bind(&self, row: &mut Values<'_>) {
         row.put(self.0.0.cast_signed());
         row.put(self.1.start.cast_signed());
@@ -141,7 +139,7 @@ impl Row for StepRow<'_> {
 
 struct CallRow(CallId);
 
-impl Row for CallRow {
+impl BulkRow for CallRow {
     fn bind(&self, row: &mut Values<'_>) {
         row.put(self.0.0.cast_signed());
     }
@@ -149,7 +147,7 @@ impl Row for CallRow {
 
 struct SubscriberRow(SubscriberId);
 
-impl Row for SubscriberRow {
+impl BulkRow for SubscriberRow {
     fn bind(&self, row: &mut Values<'_>) {
         row.put(self.0.0.cast_signed());
     }

@@ -2,7 +2,6 @@
 //! `apply` writes a batch in one transaction, `rows` knows the columns.
 
 mod apply;
-pub(crate) mod bulk;
 mod collect;
 mod rerated;
 mod rows;

@@ -1,11 +1,9 @@
 //! Calls priced again: what their CDRs say from now on, and what stood before.
 
 use billing::{CdrCharge, Rerated, ReratedSide, Role};
-use sqlx::sqlite::SqliteConnection;
 
-use super::bulk::{Bulk, Row, Values};
 use super::rows::{decisions, terms};
-use crate::statement::Builder;
+use crate::sql::{Builder, Bulk, BulkRow, Connection, Values};
 
 const HISTORY_COLUMNS: [&str; 14] = [
     "call_id",
@@ -26,14 +24,14 @@ const HISTORY_COLUMNS: [&str; 14] = [
 
 /// The statement that writes what stood before.
 pub(super) fn history() -> Bulk {
-    let head = format!("INSERT INTO charge_history ({}) VALUES", HISTORY_COLUMNS.join(", "));
+    let head = format!("INSERT INTO charge_history ({})", HISTORY_COLUMNS.join(", "));
     Bulk::new(&head, HISTORY_COLUMNS.len(), "ON CONFLICT DO NOTHING")
 }
 
 /// Writes them, in the order of the journal. Their CDRs are in the table already.
 pub(super) async fn write(
     history: &Bulk,
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     rerated: &[Rerated],
 ) -> Result<(), sqlx::Error> {
     for one in rerated {
@@ -57,7 +55,7 @@ pub(super) async fn write(
 }
 
 async fn update(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     rerated: &Rerated,
     leg: u8,
     side: &ReratedSide,
@@ -72,8 +70,8 @@ async fn update(
     update.push(", currency = ").push_bind(applied.map(|a| a.currency.code().to_owned()));
     update.push(", rate_group_id = ").push_bind(applied.map(|a| i64::from(a.group.0)));
     update.push(", rate_sheet_version = ").push_bind(applied.map(|a| i64::from(a.sheet_version)));
-    update.push(", rate_prefix = substr(destination, 1, ");
-    update.push_bind(applied.map(|a| i64::from(a.prefix_length))).push(")");
+    update.push(", rate_prefix = substr(destination, 1, CAST(");
+    update.push_bind(applied.map(|a| i64::from(a.prefix_length))).push(" AS INTEGER))");
     update.push(", price = ").push_bind(rate.map(|rate| rate.price.to_string()));
     update.push(", connect_fee = ").push_bind(rate.map(|rate| rate.connect_fee.to_string()));
     update.push(", first_increment_s = ");
@@ -86,7 +84,7 @@ async fn update(
     update.push(", error_code = ").push_bind(error.map(|code| code.clone().into_owned()));
     update.push(" WHERE call_id = ").push_bind(rerated.call.0.cast_signed());
     update.push(" AND leg = ").push_bind(i64::from(leg));
-    if update.build().execute(connection).await? != 1 {
+    if update.build().execute(connection).await?.rows_affected() != 1 {
         tracing::error!(call = %rerated.call, leg, "a leg that was priced again has no CDR");
     }
     Ok(())
@@ -104,7 +102,7 @@ fn history_rows(rerated: &Rerated) -> Vec<HistoryRow<'_>> {
     sides.map(|(index, side)| HistoryRow { rerated, side, is_first: index == 0 }).collect()
 }
 
-impl Row for HistoryRow<'_> {
+impl BulkRow for HistoryRow<'_> {
     fn bind(&self, row: &mut Values<'_>) {
         let (rerated, side) = (self.rerated, self.side);
         let (role, place) = match side.role {

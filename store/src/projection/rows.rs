@@ -7,7 +7,7 @@ use billing::{
 };
 use vocabulary::{CallId, Direction, Party, Utc};
 
-use super::bulk::{Row, Values};
+use crate::sql::{BulkRow, Values};
 
 /// In the order in which `CdrRow` binds them.
 pub(crate) const CDR_COLUMNS: [&str; 36] = [
@@ -51,7 +51,7 @@ pub(crate) const CDR_COLUMNS: [&str; 36] = [
 
 pub(crate) struct CdrRow<'a>(pub(crate) &'a Cdr);
 
-impl Row for CdrRow<'_> {
+impl BulkRow for CdrRow<'_> {
     fn bind(&self, row: &mut Values<'_>) {
         let cdr = self.0;
         row.put(cdr.call.0.cast_signed());
@@ -219,7 +219,7 @@ pub(crate) const POSTING_COLUMNS: [&str; 10] = [
 
 pub(crate) struct PostingRow<'a>(pub(crate) &'a Posting);
 
-impl Row for PostingRow<'_> {
+impl BulkRow for PostingRow<'_> {
     fn bind(&self, row: &mut Values<'_>) {
         let posting = self.0;
         row.put(posting_key(posting.op));

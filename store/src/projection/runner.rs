@@ -3,22 +3,19 @@
 //! disk full, gone) it keeps the batch, waits a little longer each time, connects anew and goes on;
 //! calls do not notice, the journal only grows meanwhile.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use sqlx::sqlite::SqliteConnection;
-use sqlx::{ConnectOptions, Connection};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
 use super::apply::Applier;
 use super::collect::{Batch, Collector};
-use crate::database;
 use crate::entry::Entry;
 use crate::journal::{JournalFiles, Tail};
 use crate::snapshot::ReplayError;
+use crate::sql::{Database, Pool};
 
 /// How long small changes gather before they are applied, unless somebody asks for them. A second's
 /// rows in one transaction touch each page of an index once instead of five times.
@@ -28,6 +25,8 @@ const FLUSH_REPEAT: Duration = Duration::from_millis(50);
 const BATCH_BYTES: usize = 4 << 20;
 /// Short, because a locked database is tried again anyway.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(1);
+/// A server that has gone without a word is given up after this.
+const APPLY_MAX: Duration = Duration::from_secs(30);
 const RETRY_MIN: Duration = Duration::from_millis(50);
 const RETRY_MAX: Duration = Duration::from_secs(5);
 
@@ -39,7 +38,7 @@ pub struct Projection {
 
 struct Shared {
     journal: Arc<JournalFiles>,
-    database: PathBuf,
+    database: Database,
     applied: watch::Sender<u64>,
     hurry: Notify,
     is_closing: AtomicBool,
@@ -51,7 +50,7 @@ impl Projection {
     /// Starts to follow the journal from where `collector` stands.
     pub(crate) fn start(
         journal: Arc<JournalFiles>,
-        database: PathBuf,
+        database: Database,
         collector: Collector,
     ) -> Projection {
         let applied = watch::Sender::new(collector.position());
@@ -179,21 +178,22 @@ fn read_batch(
 /// The connection to the database, made anew after an error.
 struct Session<'a> {
     shared: &'a Shared,
-    connection: Option<SqliteConnection>,
+    pool: Option<Pool>,
     applier: Applier,
     delay: Duration,
 }
 
 impl<'a> Session<'a> {
     fn new(shared: &'a Shared) -> Session<'a> {
-        Session { shared, connection: None, applier: Applier::new(), delay: RETRY_MIN }
+        Session { shared, pool: None, applier: Applier::new(), delay: RETRY_MIN }
     }
 
     /// Applies until it works. False if the projection is being closed and it does not work: the
     /// journal still has it all.
     async fn apply(&mut self, batch: &Batch) -> bool {
         loop {
-            match self.try_apply(batch).await {
+            let applied = tokio::time::timeout(APPLY_MAX, self.try_apply(batch)).await;
+            match applied.unwrap_or(Err(sqlx::Error::PoolTimedOut)) {
                 Ok(()) => {
                     if self.shared.is_failing.swap(false, Ordering::Relaxed) {
                         tracing::info!("the database can be written again");
@@ -202,7 +202,7 @@ impl<'a> Session<'a> {
                     return true;
                 }
                 Err(error) => {
-                    self.connection = None;
+                    self.pool = None;
                     self.shared.failures.fetch_add(1, Ordering::Relaxed);
                     if !self.shared.is_failing.swap(true, Ordering::Relaxed) {
                         tracing::warn!(%error, "the database cannot be written; the journal keeps all");
@@ -218,13 +218,11 @@ impl<'a> Session<'a> {
     }
 
     async fn try_apply(&mut self, batch: &Batch) -> Result<(), sqlx::Error> {
-        if self.connection.is_none() {
-            // An existing file only: a database that vanished must not come back empty.
-            let options = database::options(&self.shared.database).busy_timeout(BUSY_TIMEOUT);
-            self.connection = Some(options.connect().await?);
-        }
-        let connection = self.connection.as_mut().expect("connected above");
-        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+        let pool = match self.pool.take() {
+            Some(pool) => pool,
+            None => self.shared.database.open_for_batches(BUSY_TIMEOUT).await?,
+        };
+        let mut transaction = self.pool.insert(pool).begin().await?;
         self.applier.apply(&mut transaction, batch).await?;
         transaction.commit().await
     }

@@ -6,20 +6,20 @@ use billing::{
     AccountTariff, Currency, DurationRounding as Rounding, GroupTerms, MoneyMode, MoneyRounding,
     Price, Rate, RateBook, RateGroup, RateGroupId,
 };
-use sqlx::{Row, SqliteExecutor};
 
 use super::chunk;
 use crate::directory::{
     Account, Change, ChangeError, DurationRounding, RateGroup as GroupRow, RateGroupRounding,
     all_accounts, all_groups, signed, unsigned,
 };
+use crate::sql::{self, Executor, Row};
 
 /// The chunks of a group, each with its sheet's version.
 pub(super) async fn chunks(
-    executor: impl SqliteExecutor<'_>,
+    executor: impl Executor<'_>,
     group: u64,
 ) -> Result<Vec<(u32, Vec<u8>)>, ChangeError> {
-    let rows = sqlx::query(
+    let rows = sql::query(
         "SELECT rate_sheet_id, rates FROM rate_chunk
          JOIN rate_sheet ON rate_sheet.id = rate_chunk.rate_sheet_id
          WHERE rate_sheet.rate_group_id = ? ORDER BY rate_sheet_id, ordinal",
@@ -27,8 +27,7 @@ pub(super) async fn chunks(
     .bind(signed(group))
     .fetch_all(executor)
     .await?;
-    let chunk =
-        |row: &sqlx::sqlite::SqliteRow| Ok((narrow(unsigned(row.try_get(0)?))?, row.try_get(1)?));
+    let chunk = |row: &Row| Ok((narrow(unsigned(row.try_get(0)?))?, row.try_get(1)?));
     rows.iter().map(chunk).collect()
 }
 

@@ -2,6 +2,8 @@
 //! are opened, answered, extended and ended, and crashes made by copying files.
 #![allow(clippy::unwrap_used, dead_code, unreachable_pub)] // a test may; each test file uses a part
 
+pub mod backend;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -13,12 +15,14 @@ use billing::{
     Terms,
 };
 use store::journal::{JournalFiles, JournalOptions};
-use store::{Opening, Store};
+use store::{Database, Opening, Store};
 use tempfile::TempDir;
 use vocabulary::{
     AccountId, AuthorizeRequest, CallFacts, CallId, CallKind, Candidate, DecisionLine, Direction,
     ExtendRequest, LegFacts, Now, Party, ReleaseFacts, SettleRequest, TrunkId, Utc,
 };
+
+use backend::Backend;
 
 pub const CUSTOMERS: u64 = 3;
 pub const CARRIER: AccountId = AccountId(900);
@@ -57,6 +61,7 @@ pub struct Live {
 
 pub struct World {
     pub dir: PathBuf,
+    pub database: Database,
     pub store: Store,
     pub ledger: Arc<Ledger>,
     pub recorder: Arc<Recorder>,
@@ -112,30 +117,36 @@ fn book() -> RateBook {
     book.account(CARRIER, tariff(None, Some(2))).build().unwrap()
 }
 
-pub async fn open(dir: &Path, options: JournalOptions) -> (Store, Arc<Ledger>) {
+pub async fn open(
+    dir: &Path,
+    database: &Database,
+    options: JournalOptions,
+) -> (Store, Arc<Ledger>) {
     let ledger = ledger();
-    let opening = Opening::begin(dir, options).await.unwrap();
+    let opening = Opening::begin(dir, database, options).await.unwrap();
     let store = opening.recover(&ledger).await.unwrap();
     (store, ledger)
 }
 
 impl World {
-    pub async fn new(options: JournalOptions) -> World {
+    pub async fn new(backend: Backend, options: JournalOptions) -> World {
         let temp = tempfile::tempdir().unwrap();
         let dir = temp.path().join("data");
-        let mut world = World::at(&dir, options).await;
+        let database = backend.fresh(&dir).await;
+        let mut world = World::at(&dir, database, options).await;
         world._temp = Some(temp);
         world
     }
 
-    pub async fn at(dir: &Path, options: JournalOptions) -> World {
-        let (store, ledger) = open(dir, options).await;
+    pub async fn at(dir: &Path, database: Database, options: JournalOptions) -> World {
+        let (store, ledger) = open(dir, &database, options).await;
         let journal = Arc::clone(store.journal());
         let recorder = Arc::new(Recorder { journal, records: Mutex::default() });
         let mut credit = CreditControl::new(Arc::clone(&ledger), recorder.clone());
         credit.set_rate_book(Arc::new(book()));
         World {
             dir: dir.to_owned(),
+            database,
             store,
             ledger,
             recorder,

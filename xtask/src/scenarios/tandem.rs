@@ -34,9 +34,19 @@ pub(crate) struct Tandem {
 impl Tandem {
     /// Starts with an empty data directory under `dir` and waits until it answers.
     pub(crate) fn start(binary: &Path, dir: &Path, base: u16) -> Result<Tandem, String> {
+        Tandem::start_on(binary, dir, base, None)
+    }
+
+    /// The same with its tables on PostgreSQL.
+    pub(crate) fn start_on(
+        binary: &Path,
+        dir: &Path,
+        base: u16,
+        database: Option<&str>,
+    ) -> Result<Tandem, String> {
         let binary = fs::canonicalize(binary).map_err(|e| format!("{}: {e}", binary.display()))?;
         certificate(dir)?;
-        fs::write(dir.join("tandem.toml"), config(base)).map_err(|e| e.to_string())?;
+        fs::write(dir.join("tandem.toml"), config(base, database)).map_err(|e| e.to_string())?;
         let mut tandem = Tandem { binary, dir: dir.into(), base, child: None };
         tandem.launch()?;
         Ok(tandem)
@@ -181,7 +191,8 @@ impl Drop for Tandem {
     }
 }
 
-fn config(base: u16) -> String {
+fn config(base: u16, database: Option<&str>) -> String {
+    let database = database.map(|url| format!("[database]\nurl = \"{url}\"\n")).unwrap_or_default();
     let sip = port(base, "sip");
     let tls = port(base, "tls");
     let api = port(base, "api");
@@ -207,7 +218,8 @@ key = "tls.key"
 
 [api]
 address = "127.0.0.1:{api}"
-"#
+
+{database}"#
     )
 }
 
