@@ -37,13 +37,13 @@ pub use money::{Currency, Money, MoneyError};
 pub use op_id::OpId;
 pub use quote::{Quote, quote};
 pub use rating::{
-    AccountTariff, AfterCap, Answered, AppliedDiscount, AppliedRate, AppliedSpecial, Calendar, Cap,
-    Charge, ChargeLine, Date, Days, DestinationSet, Discount, DurationRounding, Exchange,
-    ExchangeRate, GroupTerms, MoneyMode, MoneyRounding, OriginTerms, Percent, Period, PeriodChoice,
-    Price, PriceError, RATE_GROUP_NONE, Rate, RateBook, RateBookBuilder, RateBookError, RateError,
-    RateGroup, RateGroupBuilder, RateGroupId, RateRow, RateVersion, RowError, Site, SpecialTerms,
-    Step, Surcharge, SurchargeAmount, Talk, TimePrice, Window, Zone, explain, max_talk, price,
-    whole_seconds,
+    AccountTariff, AfterCap, Answered, AppliedDiscount, AppliedRate, AppliedSpecial, Calendar,
+    CallQuery, Cap, Charge, ChargeLine, Date, Days, DestinationSet, Discount, DurationRounding,
+    Exchange, ExchangeRate, GroupTerms, MoneyMode, MoneyRounding, NotRated, OriginTerms,
+    PayerTerms, Percent, Period, PeriodChoice, Price, PriceError, RATE_GROUP_NONE, Rate, RateBook,
+    RateBookBuilder, RateBookError, RateError, RateGroup, RateGroupBuilder, RateGroupId, RateRow,
+    RateVersion, RowError, Site, SpecialTerms, Step, Surcharge, SurchargeAmount, Talk, TimePrice,
+    Window, Zone, explain, max_talk, price, whole_seconds,
 };
 pub use recovery::Recovery;
 pub use rerate::{

@@ -22,9 +22,10 @@ pub use rate::{
     AppliedRate, DurationRounding, MoneyMode, MoneyRounding, RATE_GROUP_NONE, Rate, RateError,
     RateGroupId,
 };
+pub(crate) use rate_book::Unrated;
 pub use rate_book::{AccountTariff, RateBook, RateBookBuilder, RateBookError};
-pub(crate) use rate_book::{CallQuery, Unrated};
 pub use rate_group::{GroupTerms, RateGroup, RateGroupBuilder, RateRow, RateVersion, RowError};
+pub use resolve::{CallQuery, NotRated, PayerTerms};
 pub use special::{
     AfterCap, AppliedDiscount, AppliedSpecial, Cap, Exchange, ExchangeRate, OriginTerms, Percent,
     SpecialTerms, Step, Surcharge, SurchargeAmount, TimePrice, Window,

@@ -6,13 +6,11 @@ use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use vocabulary::{AccountId, AuthorizeRequest, Number, SubscriberId, TrunkId, Utc};
+use vocabulary::AccountId;
 
-use super::destination::discount;
-use super::resolve::{Circumstances, resolve};
 use super::{
-    AppliedDiscount, AppliedRate, Discount, DurationRounding, Exchange, ExchangeRate,
-    MoneyRounding, Price, RATE_GROUP_NONE, Rate, RateGroup, RateGroupId,
+    AppliedRate, CallQuery, Discount, DurationRounding, ExchangeRate, MoneyRounding, NotRated,
+    PayerTerms, Price, RATE_GROUP_NONE, Rate, RateGroup, RateGroupId,
 };
 use crate::Currency;
 
@@ -42,28 +40,6 @@ impl Default for AccountTariff {
             discounts: Arc::default(),
             customer_duration: DurationRounding::Up,
             carrier_duration: DurationRounding::Up,
-        }
-    }
-}
-
-/// What a rate is looked up by.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct CallQuery<'a> {
-    pub(crate) cld: &'a Number,
-    pub(crate) cli: Option<&'a Number>,
-    pub(crate) at: Utc,
-    pub(crate) subscriber: Option<SubscriberId>,
-    pub(crate) trunk: Option<TrunkId>,
-}
-
-impl<'a> CallQuery<'a> {
-    pub(crate) fn of(request: &'a AuthorizeRequest) -> CallQuery<'a> {
-        CallQuery {
-            cld: &request.cld,
-            cli: request.cli.as_ref(),
-            at: request.at,
-            subscriber: request.origin.subscriber,
-            trunk: request.origin.trunk,
         }
     }
 }
@@ -144,8 +120,13 @@ impl RateBook {
     ) -> Result<AppliedRate, Unrated> {
         let tariff = self.tariffs.get(&account).ok_or(Unrated::NoGroup)?;
         let group = tariff.customer_group.ok_or(Unrated::NoGroup)?;
-        let discount = discount(&tariff.discounts, call);
-        self.rate(group, tariff.customer_duration, call, currency, discount)
+        let payer = PayerTerms {
+            duration_rounding: tariff.customer_duration,
+            currency,
+            exchange: None,
+            discounts: &tariff.discounts,
+        };
+        self.rate(group, call, &payer)
     }
 
     /// What the account takes for carrying it.
@@ -157,7 +138,13 @@ impl RateBook {
     ) -> Result<AppliedRate, Unrated> {
         let tariff = self.tariffs.get(&account).ok_or(Unrated::NoGroup)?;
         let group = tariff.carrier_group.ok_or(Unrated::NoGroup)?;
-        self.rate(group, tariff.carrier_duration, call, currency, None)
+        let payer = PayerTerms {
+            duration_rounding: tariff.carrier_duration,
+            currency,
+            exchange: None,
+            discounts: &[],
+        };
+        self.rate(group, call, &payer)
     }
 
     /// The local price. Without a rate group an account places no call at all.
@@ -183,44 +170,21 @@ impl RateBook {
         })
     }
 
-    /// The conversion of a price, if it is in another currency and there is one.
-    fn exchange(&self, from: Currency, to: Currency) -> Option<Exchange> {
-        if from.code() == to.code() {
-            return None;
-        }
-        let rate = *self.exchange_rates.get(&(from.index(), to.index()))?;
-        Some(Exchange { from, rate })
+    fn exchange(&self, from: Currency, to: Currency) -> Option<ExchangeRate> {
+        self.exchange_rates.get(&(from.index(), to.index())).copied()
     }
 
     fn rate(
         &self,
         id: RateGroupId,
-        duration_rounding: DurationRounding,
         call: &CallQuery<'_>,
-        currency: Currency,
-        discount: Option<AppliedDiscount>,
+        payer: &PayerTerms<'_>,
     ) -> Result<AppliedRate, Unrated> {
         let group = self.groups.get(&id).ok_or(Unrated::NoGroup)?;
-        let found = group.lookup(call.cld, call.at).ok_or(Unrated::NoRate(id))?;
-        if found.rate.is_blocked {
-            return Err(Unrated::Blocked(id, found.prefix_length));
-        }
-        let terms = found.special.map(Arc::as_ref);
-        let of_rate = group.terms().currency;
-        let exchange = self.exchange(of_rate, currency);
-        let charged_in = if exchange.is_some() { currency } else { of_rate };
-        let circumstances = Circumstances { cli: call.cli, at: call.at, discount, exchange };
-        Ok(AppliedRate {
-            rate: *found.rate,
-            special: resolve(found.rate, terms, circumstances).map(Arc::new),
-            duration_rounding,
-            money_rounding: terms
-                .and_then(|terms| terms.money_rounding)
-                .unwrap_or(group.terms().money_rounding),
-            currency: charged_in,
-            group: id,
-            sheet_version: found.sheet_version,
-            prefix_length: found.prefix_length,
+        let exchange = self.exchange(group.terms().currency, payer.currency);
+        group.apply(call, &PayerTerms { exchange, ..*payer }).map_err(|why| match why {
+            NotRated::NoRate => Unrated::NoRate(id),
+            NotRated::Blocked { prefix_length } => Unrated::Blocked(id, prefix_length),
         })
     }
 }

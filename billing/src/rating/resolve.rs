@@ -1,13 +1,107 @@
 //! From the terms of a rate to those of one call: which windows, which origin, which discount,
 //! which exchange rate. Once, when the call comes in.
 
-use vocabulary::{Number, Utc};
+use std::sync::Arc;
 
-use super::Rate;
+use vocabulary::{AuthorizeRequest, Number, SubscriberId, TrunkId, Utc};
+
 use super::calendar::PeriodChoice;
+use super::destination::discount;
 use super::special::{
     AppliedDiscount, AppliedSpecial, Exchange, OriginTerms, SpecialTerms, Surcharge, TimePrice,
 };
+use super::{AppliedRate, Discount, DurationRounding, ExchangeRate, Rate, RateGroup};
+use crate::Currency;
+
+/// What a rate is looked up by.
+#[derive(Clone, Copy, Debug)]
+pub struct CallQuery<'a> {
+    /// The number called, after translation.
+    pub cld: &'a Number,
+    /// The caller after caller-ID policy.
+    pub cli: Option<&'a Number>,
+    /// When the call came in.
+    pub at: Utc,
+    /// Which subscriber it is from, for sites.
+    pub subscriber: Option<SubscriberId>,
+    /// Which trunk it is from, for sites.
+    pub trunk: Option<TrunkId>,
+}
+
+impl<'a> CallQuery<'a> {
+    pub(crate) fn of(request: &'a AuthorizeRequest) -> CallQuery<'a> {
+        CallQuery {
+            cld: &request.cld,
+            cli: request.cli.as_ref(),
+            at: request.at,
+            subscriber: request.origin.subscriber,
+            trunk: request.origin.trunk,
+        }
+    }
+}
+
+/// Who is charged, as far as the price depends on it.
+#[derive(Clone, Copy, Debug)]
+pub struct PayerTerms<'a> {
+    /// How its talk time becomes seconds.
+    pub duration_rounding: DurationRounding,
+    /// What it is charged in.
+    pub currency: Currency,
+    /// One unit of the price's currency in the payer's, if they differ and it is known.
+    pub exchange: Option<ExchangeRate>,
+    /// Its discounts.
+    pub discounts: &'a [Discount],
+}
+
+/// Why a group has no price for a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotRated {
+    /// No rate in force.
+    NoRate,
+    /// The rate in force refuses calls.
+    Blocked {
+        /// How many digits matched.
+        prefix_length: u8,
+    },
+}
+
+impl RateGroup {
+    /// The rate as it applies to one call, everything looked up. Without an exchange rate it is in
+    /// the currency of the group.
+    pub fn apply(
+        &self,
+        call: &CallQuery<'_>,
+        payer: &PayerTerms<'_>,
+    ) -> Result<AppliedRate, NotRated> {
+        let found = self.lookup(call.cld, call.at).ok_or(NotRated::NoRate)?;
+        let prefix_length = found.prefix_length;
+        if found.rate.is_blocked {
+            return Err(NotRated::Blocked { prefix_length });
+        }
+        let terms = found.special.map(Arc::as_ref);
+        let from = self.terms().currency;
+        let differs = from.code() != payer.currency.code();
+        let exchange = payer.exchange.filter(|_| differs).map(|rate| Exchange { from, rate });
+        let circumstances = Circumstances {
+            cli: call.cli,
+            at: call.at,
+            discount: discount(payer.discounts, call),
+            exchange,
+        };
+        Ok(AppliedRate {
+            rate: *found.rate,
+            special: resolve(found.rate, terms, circumstances).map(Arc::new),
+            duration_rounding: payer.duration_rounding,
+            money_rounding: terms
+                .and_then(|terms| terms.money_rounding)
+                .unwrap_or(self.terms().money_rounding),
+            currency: if exchange.is_some() { payer.currency } else { from },
+            group: self.terms().id,
+            sheet_version: found.sheet_version,
+            prefix_length,
+        })
+    }
+}
 
 /// What resolving looks at besides the terms.
 pub(super) struct Circumstances<'a> {
