@@ -8,12 +8,14 @@ mod calls;
 mod command;
 mod control;
 mod names;
+mod price;
 mod problem;
 mod rates;
 mod routes;
 mod sites;
 mod subscribers;
 mod system;
+pub mod tariff;
 mod token;
 mod trunks;
 mod wire;
@@ -130,6 +132,7 @@ impl Api {
             .route("/cdrs", get(calls::cdrs))
             .route("/why/{id}", get(calls::why))
             .route("/simulate", get(calls::simulate))
+            .route("/price", post(price::price))
             .route("/registrations", get(system::registrations))
             .route("/ledger/check", get(system::check_ledger))
             .layer(DefaultBodyLimit::max(body_bytes_max))

@@ -7,6 +7,7 @@ mod backup;
 mod calls;
 mod client;
 mod demo;
+mod price;
 mod rates;
 mod run;
 mod site;
@@ -132,6 +133,7 @@ fn dispatch(args: Args) -> Outcome {
         Command::Subscriber { command } => subscriber::run(&context, command),
         Command::Trunk { command } => trunk::run(&context, *command),
         Command::Route { command } => trunk::route(&context, command),
+        Command::Price(asked) => price::run(&context, asked),
         Command::Rates { command } => rates::run(&context, command),
         Command::Live => calls::live(&context),
         Command::Hangup { call } => calls::hang_up(&context, &call),
