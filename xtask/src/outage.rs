@@ -1,6 +1,6 @@
 //! PostgreSQL taken away while calls run: half of the time stopped as by a crash, half of it hanging,
 //! so that connections neither answer nor break. No call may be refused for it; what needs SQL says so
-//! at once; and when it is back every call has its CDRs and the books are in order (B7).
+//! within seconds; and when it is back every call has its CDRs and the books are in order (B7).
 
 use std::path::Path;
 use std::process::Child;
@@ -109,7 +109,7 @@ fn caller(dir: &Path, calls: u32, rate: u32) -> Result<Child, String> {
 /// A question that needs the tables is refused with a sentence, and not too late.
 fn sql_is_refused(tandem: &Tandem) -> Result<Duration, String> {
     let asked = Instant::now();
-    match tandem.command("cdr list") {
+    match tandem.command("cdr") {
         Ok(_) => Err("CDRs were listed without a database".to_owned()),
         Err(why) if !why.contains("the database cannot be reached") => {
             Err(format!("the refusal does not say why: {why}"))
