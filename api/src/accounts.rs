@@ -62,8 +62,49 @@ pub(crate) struct ServiceChange {
     custom: BTreeMap<String, Option<String>>,
 }
 
+/// The part of a change that bounds its money; null takes a limit away.
+#[derive(Default, Deserialize)]
+pub(crate) struct CreditChange {
+    #[serde(default, deserialize_with = "nullable")]
+    owed_limit: Option<Option<String>>,
+    netted: Option<bool>,
+    #[serde(default, deserialize_with = "nullable")]
+    spend_day_max: Option<Option<String>>,
+    #[serde(default, deserialize_with = "nullable")]
+    spend_month_max: Option<Option<String>>,
+    low_balance: Option<Vec<String>>,
+}
+
+impl CreditChange {
+    pub(crate) fn apply(self, account: &mut Account) -> Result<(), Problem> {
+        let credit = &mut account.credit;
+        for (field, change, limit) in [
+            ("owed_limit", self.owed_limit, &mut credit.owed_limit),
+            ("spend_day_max", self.spend_day_max, &mut credit.spend_day_max),
+            ("spend_month_max", self.spend_month_max, &mut credit.spend_month_max),
+        ] {
+            if let Some(text) = change {
+                let amount = text.map(|text| parsed::<Money>(field, &text)).transpose()?;
+                *limit = amount.map(Money::micros);
+            }
+        }
+        credit.is_netted = self.netted.unwrap_or(credit.is_netted);
+        if let Some(texts) = self.low_balance {
+            let amounts = texts.iter().map(|text| parsed::<Money>("low_balance", text));
+            credit.low_balance =
+                amounts.map(|amount| amount.map(Money::micros)).collect::<Result<_, _>>()?;
+        }
+        Ok(())
+    }
+}
+
 /// The fields of a change, of all its parts.
-pub(crate) const FIELDS: [&str; 20] = [
+pub(crate) const FIELDS: [&str; 25] = [
+    "owed_limit",
+    "netted",
+    "spend_day_max",
+    "spend_month_max",
+    "low_balance",
     "number",
     "parent",
     "time_zone",
@@ -203,6 +244,7 @@ pub(crate) async fn add(State(api): Shared, command: Command) -> Result<Response
     let billing: BillingKind = parsed("billing", &new.billing)?;
     let mut account = Account::new(&new.name, billing, &new.currency, api.control.now());
     command.json::<AccountChange>()?.apply(&mut account)?;
+    command.json::<CreditChange>()?.apply(&mut account)?;
     command.json::<LimitsChange>()?.apply(&mut account.limits);
     let service: ServiceChange = command.json()?;
     let mut turn = api.begin(&command).await?;
@@ -223,6 +265,7 @@ pub(crate) async fn set(
     known_fields(&command.body, &[&["as_reseller"], &FIELDS])?;
     let (change, limits): (AccountChange, LimitsChange) = (command.json()?, command.json()?);
     let (service, scope): (ServiceChange, Scope) = (command.json()?, command.json()?);
+    let credit: CreditChange = command.json()?;
     let mut turn = api.begin(&command).await?;
     let mut account = turn.change.account(&name).await?;
     if let Some(reseller) = &scope.as_reseller {
@@ -231,6 +274,7 @@ pub(crate) async fn set(
     }
     let before = account.status;
     change.apply(&mut account)?;
+    credit.apply(&mut account)?;
     limits.apply(&mut account.limits);
     service.apply(&mut account, &mut turn).await?;
     if account.status != before {

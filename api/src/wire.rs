@@ -107,6 +107,13 @@ pub(crate) struct Account {
     loss_percent_max: String,
     non_cli_rate_group: Option<String>,
     custom: BTreeMap<String, String>,
+    /// Of the balance, what we owe it as a carrier.
+    owed: String,
+    owed_limit: Option<String>,
+    netted: bool,
+    spend_day_max: Option<String>,
+    spend_month_max: Option<String>,
+    low_balance: Vec<String>,
     suspended_at: Option<String>,
     created_at: String,
 }
@@ -143,6 +150,12 @@ impl Account {
             loss_percent_max: account.loss_percent_max.to_string(),
             non_cli_rate_group: account.non_cli_rate_group,
             custom: account.custom,
+            owed: money.map_or(Money::ZERO, |view| view.owed).to_string(),
+            owed_limit: account.credit.owed_limit.map(|limit| Money(limit).to_string()),
+            netted: account.credit.is_netted,
+            spend_day_max: account.credit.spend_day_max.map(|limit| Money(limit).to_string()),
+            spend_month_max: account.credit.spend_month_max.map(|limit| Money(limit).to_string()),
+            low_balance: account.credit.low_balance.iter().map(|m| Money(*m).to_string()).collect(),
             suspended_at: account.suspended_at.map(format_utc),
             created_at: format_utc(account.created_at),
         }
@@ -206,13 +219,14 @@ impl Posting {
 
 fn name_of(account: AccountId, directory: &Directory) -> String {
     let ours = SystemAccount::kind_of(account).map(|kind| match kind {
-        SystemKind::Revenue => "revenue",
-        SystemKind::Cost => "cost",
-        SystemKind::Cash => "cash",
-        SystemKind::Adjustment => "adjustment",
+        SystemKind::Revenue => "revenue".to_owned(),
+        SystemKind::Cost => "cost".to_owned(),
+        SystemKind::Cash => "cash".to_owned(),
+        SystemKind::Adjustment => "adjustment".to_owned(),
+        SystemKind::Sales(seller) => format!("sales of {}", name_of(seller, directory)),
     });
     match (ours, directory.account(account)) {
-        (Some(name), _) => name.to_owned(),
+        (Some(name), _) => name,
         (None, Some(row)) => row.name.clone(),
         (None, None) => account.to_string(),
     }

@@ -15,8 +15,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use billing::{
-    CreditControl, Currency, Journal, Money, Position, Record, ReservationId, Talk, Terms, explain,
-    price,
+    Ask, CreditControl, Currency, Journal, Money, Position, Record, ReservationId, SystemAccount,
+    SystemKind, Talk, Terms, Use, explain, price,
 };
 use common::*;
 use vocabulary::{CallId, ExtendRequest, Utc};
@@ -71,11 +71,21 @@ fn main() {
         black_box(ended(call, Some(TRUNK), talked));
     });
     let bare = measure(|call| {
-        let id = ReservationId { call: CallId(call.0 | 1 << 60), leg: 0 };
+        let id = ReservationId { call: CallId(call.0 | 1 << 60), level: 0 };
         let mut locked = world.ledger.lock(&[CUSTOMER]);
-        locked.reserve(id, 0, CUSTOMER, Money(10), Utc(i64::MAX)).unwrap();
+        let ask = Ask {
+            id,
+            slice: 0,
+            account: CUSTOMER,
+            seller: SystemAccount { kind: SystemKind::Revenue, currency: Currency::EUR }.id(),
+            amount: Money(10),
+            bundles: &[],
+            expires_at: Utc(i64::MAX),
+        };
+        locked.reserve(&[ask]).unwrap();
         drop(locked);
-        world.ledger.lock(&[CUSTOMER]).post(id, CUSTOMER, None, &[]).unwrap();
+        let made = Use { id, account: CUSTOMER, charge: None, bundles: &[] };
+        world.ledger.lock(&[CUSTOMER]).post(&[made], &[]).unwrap();
     });
     let authorized = credit.authorize(at(0), &request(call(1 << 30), "49301234"));
     black_box(authorized.unwrap());

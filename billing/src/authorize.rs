@@ -1,4 +1,4 @@
-//! On which terms a call would be carried, before any money is held: the payer's rate, and the
+//! On which terms a call would be carried, before any money is held: every payer's rate, and the
 //! carriers that may take it, cheapest first. Shared by credit control and by quotes.
 
 use std::time::Duration;
@@ -8,14 +8,18 @@ use vocabulary::{
 };
 
 use crate::call_state::CarrierRate;
-use crate::ledger::{AccountView, Ledger, Status};
-use crate::rating::{AppliedRate, CallQuery, RATE_GROUP_NONE, RateBook, Talk, Unrated, price};
-use crate::slices::{CreditSettings, Purse, Slice, floor_seconds};
+use crate::chain::{Chain, LEVELS_MAX};
+use crate::funding::Payer;
+use crate::ledger::{AccountView, Ledger, LedgerError, SpendPeriod, Status};
+use crate::rating::{
+    AppliedRate, CallQuery, Percent, RATE_GROUP_NONE, RateBook, Talk, Unrated, price,
+};
+use crate::slices::{CreditSettings, floor_seconds};
 use crate::{Currency, Money};
 
 /// The terms of a call.
 pub(crate) struct CallTerms {
-    pub(crate) rate: AppliedRate,
+    pub(crate) payers: Chain<Payer>,
     pub(crate) carriers: Vec<CarrierRate>,
     pub(crate) skipped: Vec<Skipped>,
     pub(crate) decisions: Vec<DecisionLine>,
@@ -25,10 +29,19 @@ pub(crate) fn line(code: &'static str, sentence: String) -> DecisionLine {
     DecisionLine { code, sentence }
 }
 
+/// How a payer is called in a sentence.
+pub(crate) fn who(level: usize, account: AccountId) -> String {
+    match level {
+        0 => format!("Account {account}"),
+        level => format!("Reseller {account} (level {level})"),
+    }
+}
+
 /// The payer's account, if it may spend.
-pub(crate) fn active(ledger: &Ledger, account: AccountId) -> Result<AccountView, Refused> {
+fn active(ledger: &Ledger, level: usize, account: AccountId) -> Result<AccountView, Refused> {
     let refuse = |code, what| {
-        Err(Refused::AccountInactive(line(code, format!("Account {account} {what}."))))
+        let sentence = format!("{} {what}.", who(level, account));
+        Err(Refused::AccountInactive(line(code, sentence)))
     };
     match ledger.account(account) {
         None => refuse("account_unknown", "does not exist"),
@@ -47,51 +60,97 @@ pub(crate) fn call_terms(
     settings: &CreditSettings,
     request: &AuthorizeRequest,
 ) -> Result<CallTerms, Refused> {
-    let payer = active(ledger, request.account)?;
-    let currency = payer.terms.currency;
-    let rate = match request.kind {
-        CallKind::Local => book.local_rate(request.account, currency),
-        CallKind::Egress => book.customer_rate(request.account, &CallQuery::of(request), currency),
-    };
-    let rate = rate.map_err(|why| unrated(request, why))?;
-    if rate.currency.code() != currency.code() {
-        let sentence = format!(
-            "Rate group {} is in {}, but account {} is in {currency}.",
-            rate.group, rate.currency, request.account
-        );
-        return Err(Refused::NoRate(line("rate_currency_differs", sentence)));
-    }
-    let mut decisions = vec![line("rate_found", rate_sentence(request, &rate))];
+    let mut decisions = Vec::with_capacity(4);
+    let payers = payers(ledger, book, request, &mut decisions)?;
     let (mut carriers, mut skipped) = (Vec::new(), Vec::new());
     if request.kind == CallKind::Egress {
-        (carriers, skipped) = order_carriers(ledger, book, settings, request, currency);
+        (carriers, skipped) = order_carriers(ledger, book, settings, request, &payers);
         if carriers.is_empty() {
             return Err(Refused::NoCarrier(no_carrier(&skipped)));
         }
-        decisions
-            .extend(carriers.iter().map(|carrier| carrier_line(settings, carrier, request.at)));
+        let lines = carriers.iter().map(|carrier| carrier_line(settings, carrier, request.at));
+        decisions.extend(lines);
     }
-    Ok(CallTerms { rate, carriers, skipped, decisions })
+    Ok(CallTerms { payers, carriers, skipped, decisions })
 }
 
-fn unrated(request: &AuthorizeRequest, why: Unrated) -> Refused {
-    let (account, cld) = (request.account, request.cld.as_str());
+/// The account that calls and the resellers above it, each with its own rate.
+fn payers(
+    ledger: &Ledger,
+    book: &RateBook,
+    request: &AuthorizeRequest,
+    decisions: &mut Vec<DecisionLine>,
+) -> Result<Chain<Payer>, Refused> {
+    let mut payers = Chain::of(payer(ledger, book, request, 0, request.account, decisions)?);
+    let mut above = book.parent(request.account);
+    while let Some(account) = above {
+        let level = payers.len();
+        if level == LEVELS_MAX || payers.iter().any(|payer| payer.account == account) {
+            let sentence = format!(
+                "Account {} has more than {} resellers above it, or is above itself.",
+                request.account,
+                LEVELS_MAX - 1
+            );
+            return Err(Refused::AccountInactive(line("too_many_resellers", sentence)));
+        }
+        payers.upper.push(payer(ledger, book, request, level, account, decisions)?);
+        above = book.parent(account);
+    }
+    Ok(payers)
+}
+
+fn payer(
+    ledger: &Ledger,
+    book: &RateBook,
+    request: &AuthorizeRequest,
+    level: usize,
+    account: AccountId,
+    decisions: &mut Vec<DecisionLine>,
+) -> Result<Payer, Refused> {
+    let currency = active(ledger, level, account)?.terms.currency;
+    let rate = match request.kind {
+        CallKind::Local => book.local_rate(account, currency),
+        CallKind::Egress => book.customer_rate(account, &CallQuery::of(request), currency),
+    };
+    let rate = rate.map_err(|why| unrated(request, level, account, why))?;
+    if rate.currency.code() != currency.code() {
+        let sentence = format!(
+            "Rate group {} is in {}, but account {account} is in {currency}.",
+            rate.group, rate.currency
+        );
+        return Err(Refused::NoRate(line("rate_currency_differs", sentence)));
+    }
+    let mut sentence = rate_sentence(request, account, &rate);
+    if level > 0 {
+        sentence = format!("{}: {sentence}", who(level, account));
+    }
+    decisions.push(line("rate_found", sentence));
+    Ok(Payer::new(account, rate))
+}
+
+fn unrated(request: &AuthorizeRequest, level: usize, account: AccountId, why: Unrated) -> Refused {
+    let cld = request.cld.as_str();
+    // The sentences about groups name no account: for a reseller they must.
+    let of = |sentence: String| match level {
+        0 => sentence,
+        level => format!("{}: {sentence}", who(level, account)),
+    };
     match why {
         Unrated::NoGroup => Refused::NoRateGroup(line(
             "no_rate_group",
-            format!("Account {account} has no rate group, so it can place no call."),
+            format!("{} has no rate group, so it can place no call.", who(level, account)),
         )),
         Unrated::NoRate(group) => Refused::NoRate(line(
             "no_rate",
-            format!("Rate group {group} has no rate in force for {cld}."),
+            of(format!("Rate group {group} has no rate in force for {cld}.")),
         )),
         Unrated::Blocked(RATE_GROUP_NONE, _) => Refused::NoRate(line(
             "destination_blocked",
-            format!("Local calls of account {account} are blocked."),
+            of(format!("Local calls of account {account} are blocked.")),
         )),
         Unrated::Blocked(group, digits) => Refused::NoRate(line(
             "destination_blocked",
-            format!("Rate group {group} blocks the prefix {:?}.", prefix(cld, digits)),
+            of(format!("Rate group {group} blocks the prefix {:?}.", prefix(cld, digits))),
         )),
     }
 }
@@ -100,10 +159,10 @@ fn prefix(cld: &str, digits: u8) -> &str {
     cld.get(..usize::from(digits)).unwrap_or(cld)
 }
 
-fn rate_sentence(request: &AuthorizeRequest, applied: &AppliedRate) -> String {
+fn rate_sentence(request: &AuthorizeRequest, account: AccountId, applied: &AppliedRate) -> String {
     let rate = &applied.rate;
     let found = if applied.group == RATE_GROUP_NONE {
-        format!("Local price of account {}", request.account)
+        format!("Local price of account {account}")
     } else {
         format!(
             "Rate group {}, prefix {:?}, sheet version {}",
@@ -121,13 +180,13 @@ fn rate_sentence(request: &AuthorizeRequest, applied: &AppliedRate) -> String {
 }
 
 /// As if it were answered as it comes in.
-fn cost_at_typical_talk(settings: &CreditSettings, carrier: &CarrierRate, at: Utc) -> Money {
+fn at_typical_talk(settings: &CreditSettings, rate: &AppliedRate, at: Utc) -> Money {
     let talk = Duration::from_secs(settings.typical_talk_seconds.into());
-    price(&carrier.rate, &Talk::answered(at, talk)).unwrap_or(Money(i64::MAX))
+    price(rate, &Talk::answered(at, talk)).unwrap_or(Money(i64::MAX))
 }
 
 fn carrier_line(settings: &CreditSettings, carrier: &CarrierRate, at: Utc) -> DecisionLine {
-    let cost = cost_at_typical_talk(settings, carrier, at);
+    let cost = at_typical_talk(settings, &carrier.rate, at);
     let sentence = format!(
         "Trunk {} of carrier {} costs {cost} {} for {} s.",
         carrier.trunk, carrier.account, carrier.rate.currency, settings.typical_talk_seconds
@@ -144,27 +203,82 @@ fn no_carrier(skipped: &[Skipped]) -> DecisionLine {
     if skipped.is_empty() {
         sentence.push('.');
     }
-    line("no_carrier", sentence)
+    // A-47: whoever would have carried it at a loss is the reason that counts.
+    let is_loss = skipped.iter().any(|skipped| skipped.reason.code == UNPROFITABLE);
+    line(if is_loss { UNPROFITABLE } else { "no_carrier" }, sentence)
 }
 
-/// Carriers that may be used, by priority, then those in the payer's currency, then by cost at the
-/// typical length in real increments. Equal ones stay in the order of routing.
+const UNPROFITABLE: &str = "unprofitable";
+
+/// What the call brings us at the typical talk, and what we may lose of it (A-46, A-47, T5): by
+/// the price of the account that pays us, before any bundle.
+struct Profit {
+    charge: Money,
+    currency: Currency,
+    loss: Percent,
+}
+
+impl Profit {
+    /// `None`: calls at a loss are allowed.
+    fn needed(
+        book: &RateBook,
+        settings: &CreditSettings,
+        payers: &Chain<Payer>,
+        at: Utc,
+    ) -> Option<Profit> {
+        let payer = payers.last();
+        let tariff = book.tariff(payer.account)?;
+        let charge = || at_typical_talk(settings, &payer.rate, at);
+        (!tariff.is_loss_allowed).then(|| Profit {
+            charge: charge(),
+            currency: payer.rate.currency,
+            loss: tariff.loss,
+        })
+    }
+
+    /// Why not for this cost?
+    fn refusal(&self, book: &RateBook, cost: Money, of: Currency) -> Option<String> {
+        let Some(cost) = book.converted(cost, of, self.currency) else {
+            return Some(format!(
+                "is paid in {of}, for which there is no exchange rate to {}, so a loss cannot be \
+                 ruled out",
+                self.currency
+            ));
+        };
+        let whole = 10_000_i128;
+        let allowed = i128::from(self.charge.0) * (whole + i128::from(self.loss.hundredths()));
+        (i128::from(cost.0) * whole > allowed).then(|| {
+            format!("costs {cost} {} where the call brings {}", self.currency, self.charge)
+        })
+    }
+}
+
+/// Carriers that may be used, by priority, then by cost at the typical length in real increments,
+/// in the currency of the payer. Equal ones stay in the order of routing.
 fn order_carriers(
     ledger: &Ledger,
     book: &RateBook,
     settings: &CreditSettings,
     request: &AuthorizeRequest,
-    currency: Currency,
+    payers: &Chain<Payer>,
 ) -> (Vec<CarrierRate>, Vec<Skipped>) {
+    let currency = payers.last().rate.currency;
+    let profit = Profit::needed(book, settings, payers, request.at);
     let mut found: Vec<((u16, bool, Money), CarrierRate)> =
         Vec::with_capacity(request.candidates.len());
     let mut skipped = Vec::new();
     for candidate in &request.candidates {
-        match carrier_rate(ledger, book, request, candidate) {
-            Ok(carrier) => {
-                let is_foreign = carrier.rate.currency.code() != currency.code();
-                let cost = cost_at_typical_talk(settings, &carrier, request.at);
-                found.push(((candidate.priority, is_foreign, cost), carrier));
+        let carrier = carrier_rate(ledger, book, request, candidate);
+        let carrier = carrier.and_then(|carrier| {
+            let cost = at_typical_talk(settings, &carrier.rate, request.at);
+            let loss = profit.as_ref().and_then(|p| p.refusal(book, cost, carrier.rate.currency));
+            loss.map_or(Ok((carrier, cost)), |why| Err((UNPROFITABLE, why)))
+        });
+        match carrier {
+            Ok((carrier, cost)) => {
+                let exchanged = book.converted(cost, carrier.rate.currency, currency);
+                let key = (candidate.priority, exchanged.is_none(), exchanged.unwrap_or(cost));
+                found.push((key, carrier));
             }
             Err((code, why)) => {
                 let sentence =
@@ -191,7 +305,7 @@ fn carrier_rate(
         return Err(("carrier_inactive", "is not active".into()));
     }
     if view.is_owed_limit_reached() {
-        let owed = view.counters.balance();
+        let owed = if view.terms.is_netted { view.counters.balance() } else { view.owed };
         return Err(("carrier_limit_reached", format!("is owed {owed}, its limit")));
     }
     match book.carrier_rate(account, &CallQuery::of(request), view.terms.currency) {
@@ -210,39 +324,54 @@ fn carrier_rate(
     }
 }
 
-/// The purse of a call that is about to open.
-pub(crate) fn opening_purse(view: &AccountView, at: Utc) -> Purse {
-    Purse {
-        at,
-        reserved: Money::ZERO,
-        available: view.available(),
-        calls: view.open_reservations.saturating_add(1),
-    }
+/// Is it a limit of spending, not the balance, that leaves less to this account?
+pub(crate) fn limiting_period(view: &AccountView) -> Option<(Money, SpendPeriod)> {
+    view.spend_limit_left().filter(|(left, _)| *left < view.available())
 }
 
 /// The refusal of a call whose first slice does not fit.
-pub(crate) fn insufficient(
-    rate: &AppliedRate,
-    at: Utc,
-    account: AccountId,
-    view: &AccountView,
-) -> Refused {
-    let floor = Talk::answered(at, Duration::from_secs(floor_seconds(rate, at).into()));
-    let needed = price(rate, &floor).unwrap_or(Money(i64::MAX));
-    let sentence = format!(
-        "Account {account} has {} {} available; connect fee and first increment cost {needed}.",
-        view.available(),
-        view.terms.currency
-    );
-    Refused::InsufficientCredit(line("insufficient_credit", sentence))
+pub(crate) fn insufficient(level: usize, payer: &Payer, at: Utc, view: &AccountView) -> Refused {
+    let floor = Duration::from_secs(floor_seconds(&payer.rate).into());
+    let needed = price(&payer.rate, &Talk::answered(at, floor)).unwrap_or(Money(i64::MAX));
+    let (who, currency) = (who(level, payer.account), view.terms.currency);
+    let needs = format!("connect fee and first increment cost {needed}");
+    Refused::InsufficientCredit(match limiting_period(view) {
+        Some((left, period)) => line(
+            "spend_limit_reached",
+            format!("{who} may spend {left} {currency} more this {}; {needs}.", period.as_str()),
+        ),
+        None => line(
+            "insufficient_credit",
+            format!("{who} has {} {currency} available; {needs}.", view.available()),
+        ),
+    })
 }
 
-/// What was reserved, as a decision.
-pub(crate) fn reserved_line(account: AccountId, slice: &Slice, currency: Currency) -> DecisionLine {
-    let more = if slice.is_final { ", and no more is available" } else { "" };
+/// What the ledger said to a reservation.
+pub(crate) fn refused_by_ledger(level: usize, account: AccountId, why: LedgerError) -> Refused {
+    let sentence = format!("{} cannot pay for the call: {why}.", who(level, account));
+    Refused::AccountInactive(line("account_refused", sentence))
+}
+
+/// What was reserved, as a decision a payer.
+pub(crate) fn reserved_line(
+    level: usize,
+    payer: &Payer,
+    total_seconds: u32,
+    is_final: bool,
+) -> DecisionLine {
+    let more = if is_final { ", and no more is available" } else { "" };
+    let bundles = match payer.bundle_seconds() {
+        0 => String::new(),
+        seconds => format!(" and {seconds} s of bundles"),
+    };
+    let of = match level {
+        0 => "account".to_owned(),
+        level => format!("reseller (level {level})"),
+    };
     let sentence = format!(
-        "{} {currency} reserved from account {account} for the first {} s{more}.",
-        slice.amount, slice.total_seconds
+        "{} {}{bundles} reserved from {of} {} for the first {total_seconds} s{more}.",
+        payer.reserved, payer.rate.currency, payer.account
     );
     line("credit_reserved", sentence)
 }

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use vocabulary::{AccountId, CallId, CallKind, Number, Origin, TrunkId, Utc};
 
-use crate::Money;
+use crate::chain::Chain;
 use crate::codec::{Code, DecodeError, Reader, code_struct};
+use crate::funding::{NEVER, Payer, reservation, seller};
 use crate::ledger::{ReservationId, ReservationState};
 use crate::rating::AppliedRate;
 
@@ -26,8 +27,8 @@ pub struct CarrierRate {
 pub struct OpenCall {
     /// The call.
     pub call: CallId,
-    /// Who pays.
-    pub account: AccountId,
+    /// Who pays, and what is held of each.
+    pub payers: Chain<Payer>,
     /// Local or egress.
     pub kind: CallKind,
     /// The destination after number translation.
@@ -36,18 +37,12 @@ pub struct OpenCall {
     pub cli: Option<Number>,
     /// When it came in.
     pub at: Utc,
-    /// What the payer pays.
-    pub rate: AppliedRate,
     /// Talk time since answer that is paid for.
     pub granted: Duration,
     /// No more will follow.
     pub is_final: bool,
-    /// What is held for it.
-    pub reserved: Money,
     /// The newest slice's number.
     pub slice: u16,
-    /// The newest slice's part of what is held.
-    pub newest: Money,
     /// When the callee answered.
     pub answered_at: Option<Utc>,
     /// By which trunk.
@@ -75,34 +70,42 @@ impl OpenCall {
         Ok(call)
     }
 
-    /// The payer's reservation.
-    pub(crate) fn reservation(&self) -> (ReservationId, ReservationState) {
-        let id = ReservationId { call: self.call, leg: 0 };
+    /// The account that calls.
+    pub fn account(&self) -> AccountId {
+        self.payers.first.account
+    }
+
+    /// Who is credited with what the payer of this level pays.
+    pub fn seller(&self, level: usize) -> AccountId {
+        seller(&self.payers, level)
+    }
+
+    /// The reservation of one payer.
+    pub(crate) fn reservation(&self, level: usize) -> (ReservationId, ReservationState) {
+        let payer = self.payers.get(level).expect("a level of the call");
         let state = ReservationState {
-            account: self.account,
-            amount: self.reserved,
+            account: payer.account,
+            seller: self.seller(level),
+            amount: payer.reserved,
             slice: self.slice,
-            newest: self.newest,
-            expires_at: Utc(i64::MAX),
+            newest: payer.newest,
+            expires_at: NEVER,
         };
-        (id, state)
+        (reservation(self.call, level), state)
     }
 }
 
 code_struct!(CarrierRate { trunk, account, rate });
 code_struct!(OpenCall {
     call,
-    account,
+    payers,
     kind,
     cld,
     cli,
     at,
-    rate,
     granted,
     is_final,
-    reserved,
     slice,
-    newest,
     answered_at,
     answered_by,
     carrier,

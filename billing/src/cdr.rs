@@ -53,6 +53,8 @@ pub struct Cdr {
     /// What it cost; `None` if nothing was to be priced: an attempt that failed, or a leg that
     /// nobody pays for.
     pub charge: Option<CdrCharge>,
+    /// What the resellers above the account pay for the call, the lowest first; on leg 0 only.
+    pub upper: Vec<UpperCharge>,
     /// How it ended, as a stable word.
     pub cause: Cow<'static, str>,
     /// Q.850 cause value.
@@ -70,10 +72,24 @@ pub struct Cdr {
 pub struct CdrCharge {
     /// How much.
     pub amount: Money,
-    /// Whole increments.
+    /// Whole increments paid for with money.
     pub billed_seconds: u32,
+    /// Seconds that bundles paid for.
+    pub bundle_seconds: u32,
+    /// Seconds that bundles could have paid for: held for the call, and fixed with it, so that it
+    /// costs the same when it is priced again.
+    pub bundle_allowance: u32,
     /// The rate used, its group, sheet version and roundings: enough to price the leg again.
     pub applied: AppliedRate,
+}
+
+/// What a reseller pays for a call of one of its customers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpperCharge {
+    /// The reseller.
+    pub account: AccountId,
+    /// What it pays, by its own rate.
+    pub charge: CdrCharge,
 }
 
 impl CdrCharge {
@@ -131,6 +147,7 @@ impl Cdr {
             ended_at: leg.ended_at,
             talked: leg.talked,
             charge: None,
+            upper: Vec::new(),
             cause: Cow::Borrowed(leg.release.cause),
             q850: leg.release.q850,
             sip_status: leg.release.sip_status,
@@ -151,7 +168,8 @@ impl Cdr {
     }
 }
 
-code_struct!(CdrCharge { amount, billed_seconds, applied });
+code_struct!(CdrCharge { amount, billed_seconds, bundle_seconds, bundle_allowance, applied });
+code_struct!(UpperCharge { account, charge });
 code_struct!(CdrLine { code, sentence });
 
 impl Code for Cdr {
@@ -174,6 +192,7 @@ impl Code for Cdr {
         self.ended_at.put(out);
         self.talked.put(out);
         self.charge.put(out);
+        put_list(&self.upper, out);
         self.cause.put(out);
         self.q850.put(out);
         self.sip_status.put(out);
@@ -201,6 +220,7 @@ impl Code for Cdr {
             ended_at: Code::take(from)?,
             talked: Code::take(from)?,
             charge: Code::take(from)?,
+            upper: take_list(from)?,
             cause: Code::take(from)?,
             q850: Code::take(from)?,
             sip_status: Code::take(from)?,

@@ -12,7 +12,7 @@ use vocabulary::{
 use crate::rating::{
     AppliedRate, DurationRounding, MoneyMode, MoneyRounding, Price, Rate, RateGroupId,
 };
-use crate::{Currency, Money, OpId, PostingKind};
+use crate::{BundleId, Currency, DestinationSetId, Money, OpId, PostingKind};
 
 /// Why bytes are not what they should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -273,6 +273,7 @@ macro_rules! code_wrapper {
     )* };
 }
 code_wrapper!(AccountId, SubscriberId, TrunkId, CallId, Utc, Money, OpId, RateGroupId);
+code_wrapper!(BundleId, DestinationSetId);
 
 impl Code for Duration {
     /// In microseconds; what is below was never measured.
@@ -394,9 +395,20 @@ code_enum!(MoneyMode { Up = 0, Down = 1, HalfUp = 2, HalfEven = 3 });
 code_enum!(CallKind { Local = 0, Egress = 1 });
 code_enum!(Direction { Ingress = 0, Egress = 1 });
 code_enum!(Party { Caller = 0, Callee = 1, Switch = 2 });
-code_enum!(PostingKind { Charge = 0, Cost = 1, TopUp = 2, Adjustment = 3,
-    ChargeRaised = 4, ChargeLowered = 5, CostRaised = 6, CostLowered = 7,
-    Fee = 16, FeeRefund = 17, CreditNote = 18, Voucher = 19,
+code_enum!(PostingKind {
+    Charge = 0,
+    Cost = 1,
+    TopUp = 2,
+    Adjustment = 3,
+    ChargeRaised = 4,
+    ChargeLowered = 5,
+    CostRaised = 6,
+    CostLowered = 7,
+    Payout = 8,
+    Fee = 16,
+    FeeRefund = 17,
+    CreditNote = 18,
+    Voucher = 19,
 });
 code_struct!(MoneyRounding { mode, decimals });
 code_struct!(AppliedRate {

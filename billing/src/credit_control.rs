@@ -15,22 +15,23 @@ use std::time::Duration;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use vocabulary::{
-    AccountId, Authorization, AuthorizeRequest, CallFacts, CallId, CallKind, Direction,
-    ExtendRequest, Extension, Grant, Now, Refused, SettleRequest, TrunkId, Utc,
+    Authorization, AuthorizeRequest, CallFacts, CallId, CallKind, Direction, ExtendRequest,
+    Extension, Grant, Now, Refused, SettleRequest, TrunkId, Utc,
 };
 
 use crate::Money;
-use crate::authorize::{CallTerms, call_terms, insufficient, opening_purse, reserved_line};
+use crate::authorize::{
+    CallTerms, call_terms, insufficient, limiting_period, refused_by_ledger, reserved_line,
+};
 use crate::call_state::{CarrierRate, OpenCall};
 use crate::cdr::{Cdr, CdrLine};
+use crate::chain::Chain;
+use crate::funding::{self, Payer, Raise};
 use crate::journal::{Ended, Journal, Position, Record};
-use crate::ledger::{AccountView, Ledger, LedgerError, Outcome, ReservationId, Status};
-use crate::rating::{AppliedRate, RateBook, Talk};
-use crate::settlement::{Paid, Payer, Settled, settle};
-use crate::slices::{self, CreditSettings, Purse, Slice};
-
-/// Reservations of calls never run out by themselves: settlement or recovery closes them.
-const NEVER: Utc = Utc(i64::MAX);
+use crate::ledger::{Ledger, LedgerError, Locked, Outcome};
+use crate::rating::{RateBook, Talk, max_talk, price};
+use crate::settlement::{self, Paid, Paying, Settled};
+use crate::slices::{CreditSettings, Step};
 
 /// The carriers of a call.
 #[derive(Debug)]
@@ -38,7 +39,7 @@ enum Egress {
     /// Who may carry it, cheapest first.
     Candidates(Box<[CarrierRate]>),
     /// Who does.
-    Carrier(CarrierRate),
+    Carrier(Box<CarrierRate>),
     /// Nobody: the callee is ours.
     Local,
 }
@@ -46,15 +47,14 @@ enum Egress {
 /// What a live call's money is known by. Small: there is one for each call held.
 #[derive(Debug)]
 struct CallState {
-    account: AccountId,
-    /// When the call was answered; while it rings, when it came in.
+    /// From when its prices are looked up: when it was answered; while it rings, when it came in.
     at: Utc,
-    rate: AppliedRate,
+    payers: Chain<Payer>,
     egress: Egress,
-    reserved: Money,
     granted_seconds: u32,
     slice: u16,
     is_final: bool,
+    is_answered: bool,
 }
 
 impl CallState {
@@ -66,10 +66,20 @@ impl CallState {
     fn carrier(&self, trunk: TrunkId) -> Option<&CarrierRate> {
         match &self.egress {
             Egress::Candidates(list) => list.iter().find(|carrier| carrier.trunk == trunk),
-            Egress::Carrier(carrier) => Some(carrier).filter(|carrier| carrier.trunk == trunk),
+            Egress::Carrier(carrier) => Some(&**carrier).filter(|carrier| carrier.trunk == trunk),
             Egress::Local => None,
         }
     }
+}
+
+/// What an answer comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AnswerGrant {
+    /// Of the record that must be on disk before the caller hears the answer.
+    pub position: Position,
+    /// The whole grant: less than authorised if the prices of this moment are higher than those
+    /// of the moment when the call came in, and no more money is there.
+    pub grant: Grant,
 }
 
 /// The newest settled calls, so that a settlement asked for twice is made once.
@@ -144,7 +154,7 @@ impl CreditControl {
     /// what stands.
     pub fn authorize(
         &mut self,
-        _now: Now,
+        now: Now,
         request: &AuthorizeRequest,
     ) -> Result<Authorization, Refused> {
         if let Some(state) = self.calls.get(&request.call) {
@@ -154,37 +164,58 @@ impl CreditControl {
         if self.settled.positions.contains_key(&request.call) {
             return Err(over(request.call));
         }
-        let CallTerms { rate, carriers, skipped, mut decisions } =
+        let CallTerms { mut payers, carriers, skipped, mut decisions } =
             call_terms(&self.ledger, &self.book, &self.settings, request)?;
-        let (account, id) = (request.account, ReservationId { call: request.call, leg: 0 });
-        let mut locked = self.ledger.lock(&[account]);
-        let view = locked.account(account).ok_or_else(|| gone(account))?;
-        let slice = slices::first(&self.settings, &rate, opening_purse(&view, request.at))
-            .ok_or_else(|| insufficient(&rate, request.at, account, &view))?;
-        match locked.reserve(id, 0, account, slice.amount, NEVER) {
+        let mut locked = self.ledger.lock(&funding::accounts(&payers));
+        turn(&mut locked, &self.book, &payers, now.utc);
+        funding::find_bundles(&locked, &self.book, &mut payers, &request.cld, request.at);
+        let funded = funding::fund(&self.settings, &locked, &payers, request.at, Step::First);
+        let funded = match funded {
+            Ok(funded) => funded,
+            Err(level) => return Err(refuse(&mut locked, level, &payers, request.at)),
+        };
+        let (asks, levels) = funding::asks(request.call, 0, &payers, &funded.raises);
+        match locked.reserve(&asks[..levels]) {
             Ok(_) => {}
-            Err(LedgerError::ExceedsAvailable { .. }) => {
-                return Err(insufficient(&rate, request.at, account, &view));
+            Err((level, LedgerError::ExceedsAvailable { .. })) => {
+                return Err(refuse(&mut locked, level, &payers, request.at));
             }
-            Err(why) => return Err(refused_by_ledger(account, why)),
+            Err((level, why)) => {
+                return Err(refused_by_ledger(level, asks[level].account, why));
+            }
         }
-        self.journal.append(&Record::Opened(opened(request, &rate, &slice)));
+        if let Some(level) = funded.last_at {
+            exhausted(&mut locked, &payers, level);
+        }
+        for (payer, raise) in payers.iter_mut().zip(funded.raises.iter()) {
+            raise.add_to(payer);
+        }
+        let is_final = funded.last_at.is_some();
+        let opened = opened(request, payers, funded.total_seconds, is_final);
+        // The payers go into the record and come back: nothing is copied for it.
+        let record = Record::Opened(opened);
+        self.journal.append(&record);
+        let Record::Opened(OpenCall { payers, .. }) = record else { unreachable!("made above") };
         drop(locked);
 
-        decisions.push(reserved_line(account, &slice, rate.currency));
+        decisions.extend(
+            payers
+                .iter()
+                .enumerate()
+                .map(|(level, payer)| reserved_line(level, payer, funded.total_seconds, is_final)),
+        );
         let egress = carriers.iter().map(|carrier| carrier.trunk).collect();
         let state = CallState {
-            account,
             at: request.at,
-            rate,
+            payers,
             egress: match request.kind {
                 CallKind::Local => Egress::Local,
                 CallKind::Egress => Egress::Candidates(carriers.into()),
             },
-            reserved: slice.amount,
-            granted_seconds: slice.total_seconds,
+            granted_seconds: funded.total_seconds,
             slice: 0,
-            is_final: slice.is_final,
+            is_final,
+            is_answered: false,
         };
         let grant = state.grant();
         self.calls.insert(request.call, Box::new(state));
@@ -193,7 +224,7 @@ impl CreditControl {
 
     /// Reserves the next slice. The grant that comes back is larger, or final. For a call that is
     /// over (its end and this question crossed) it is final and empty.
-    pub fn extend(&mut self, _now: Now, request: ExtendRequest) -> Extension {
+    pub fn extend(&mut self, now: Now, request: ExtendRequest) -> Extension {
         let call = request.call;
         let Some(state) = self.calls.get_mut(&call) else {
             let grant = Grant { talk_time: Duration::ZERO, is_final: true };
@@ -202,50 +233,54 @@ impl CreditControl {
         if state.is_final {
             return Extension { call, grant: state.grant() };
         }
-        let mut locked = self.ledger.lock(&[state.account]);
-        let view = locked.account(state.account).expect("an account with calls stays");
-        let id = ReservationId { call, leg: 0 };
-        let mut amount = Money::ZERO;
-        match next_slice(&self.settings, state, &view) {
-            Some(slice)
-                if locked
-                    .reserve(id, state.slice + 1, state.account, slice.amount, NEVER)
-                    .is_ok() =>
-            {
-                amount = slice.amount;
-                state.slice += 1;
-                state.reserved.0 += slice.amount.0;
-                state.granted_seconds = slice.total_seconds;
-                state.is_final = slice.is_final;
-            }
-            _ => state.is_final = true,
-        }
+        let mut locked = self.ledger.lock(&funding::accounts(&state.payers));
+        turn(&mut locked, &self.book, &state.payers, now.utc);
+        let raises = next_slice(&self.settings, &mut locked, call, state);
+        let raises = raises.unwrap_or_else(|| {
+            state.is_final = true;
+            nothing(&state.payers)
+        });
         let Grant { talk_time: granted, is_final } = state.grant();
-        let (account, slice) = (state.account, state.slice);
-        let record = Record::Extended { call, account, slice, amount, granted, is_final };
-        self.journal.append(&record);
+        let slice = state.slice;
+        self.journal.append(&Record::Extended { call, slice, granted, is_final, raises });
         Extension { call, grant: state.grant() }
     }
 
-    /// The callee answered, on this trunk if it is one. The 200 may go to the caller once the
-    /// journal is on disk up to the position.
+    /// The callee answered, on this trunk if it is one. Prices count from now on: if those are
+    /// higher than the ones reserved for, more is reserved, or the grant shrinks before any talk.
+    /// The 200 may go to the caller once the journal is on disk up to the position.
     pub fn answered(
         &mut self,
-        _now: Now,
+        now: Now,
         call: CallId,
         trunk: Option<TrunkId>,
         at: Utc,
-    ) -> Position {
+    ) -> AnswerGrant {
         let Some(state) = self.calls.get_mut(&call) else {
-            return self.journal.append(&Record::Answered { call, at, trunk, carrier: None });
+            let (granted, carrier) = (Duration::ZERO, None);
+            let record = Record::Answered { call, at, trunk, carrier, granted, is_final: true };
+            let position = self.journal.append(&record);
+            let grant = Grant { talk_time: granted, is_final: true };
+            return AnswerGrant { position, grant };
         };
-        state.at = at;
+        // A call is answered once; whoever says it again hears the same.
+        let at = if state.is_answered { state.at } else { at };
+        (state.at, state.is_answered) = (at, true);
         let carrier = trunk.and_then(|trunk| state.carrier(trunk)).cloned();
         if let Some(carrier) = &carrier {
-            state.egress = Egress::Carrier(carrier.clone());
+            state.egress = Egress::Carrier(Box::new(carrier.clone()));
         }
-        let _locked = self.ledger.lock(&[state.account]);
-        self.journal.append(&Record::Answered { call, at, trunk, carrier })
+        let mut locked = self.ledger.lock(&funding::accounts(&state.payers));
+        turn(&mut locked, &self.book, &state.payers, now.utc);
+        if let Some(raises) = price_anew(&mut locked, call, state) {
+            let Grant { talk_time: granted, is_final } = state.grant();
+            let slice = state.slice;
+            self.journal.append(&Record::Extended { call, slice, granted, is_final, raises });
+        }
+        let grant = state.grant();
+        let Grant { talk_time: granted, is_final } = grant;
+        let record = Record::Answered { call, at, trunk, carrier, granted, is_final };
+        AnswerGrant { position: self.journal.append(&record), grant }
     }
 
     /// The call is over, or never went ahead: posts what was talked, gives the rest back, writes
@@ -258,9 +293,9 @@ impl CreditControl {
         let state = self.calls.remove(&call);
         let position = match state {
             None => {
-                let cdrs = cdrs(request.facts, Settled::default(), None, None);
-                let (payer, postings) = (None, Vec::new());
-                let ended = Ended { call, at: now.utc, payer, cdrs, postings };
+                let cdrs = cdrs(request.facts, &mut Settled::default(), None);
+                let (payer, postings, bundle_uses) = (None, Vec::new(), Vec::new());
+                let ended = Ended { call, at: now.utc, payer, cdrs, postings, bundle_uses };
                 self.journal.append(&Record::Ended(ended))
             }
             Some(state) => self.settle_authorized(now, request, &state),
@@ -275,13 +310,8 @@ impl CreditControl {
         let ingress = facts.legs.iter().find(|leg| leg.direction == Direction::Ingress);
         // Talk beyond the grant is never counted: a timer may fire late.
         let is_answered = !talked.is_zero() || ingress.is_some_and(|leg| leg.answered_at.is_some());
-        // What was reserved was priced from this moment, so the charge is too.
-        let answered_at = state.at;
-        let talk = match is_answered {
-            true => Talk::answered(answered_at, talked.min(granted)),
-            false => Talk::Unanswered,
-        };
-        let payer = Payer { account: state.account, rate: &state.rate, talk };
+        let payers = &state.payers;
+        let talked = is_answered.then(|| (state.at, talked.min(granted)));
         let paid_leg = answered_by.and_then(|trunk| {
             let is_it = |leg: &&vocabulary::LegFacts| {
                 leg.trunk == Some(trunk)
@@ -292,52 +322,60 @@ impl CreditControl {
         });
         let paid = paid_leg.and_then(|leg| {
             let carrier = state.carrier(leg.trunk?)?;
-            let talk = Talk::answered(answered_at, leg.talked.min(granted));
+            let talk = Talk::answered(state.at, leg.talked.min(granted));
             Some(Paid { leg: leg.index, carrier, talk })
         });
-        let settled = settle(call, now.utc, Some(&payer), paid.as_ref());
-        let charge = settled.charge_posting.clone();
-        let cost = settled.cost_posting.clone();
-        let cost_leg = paid.as_ref().map(|paid| paid.leg);
-        let carrier = paid.as_ref().map_or(state.account, |paid| paid.carrier.account);
-        let priced = Some((granted, answered_at));
-        let cdrs = cdrs(facts, settled, cost_leg, priced);
-        let postings = charge.into_iter().chain(cost).collect::<Vec<_>>();
+        let paying = Paying { call, payers, talked };
+        let mut settled = settlement::settle(&self.ledger, now.utc, &paying, paid.as_ref());
+        let carrier = paid.as_ref().map(|paid| paid.carrier.account);
+        let clock = Clock {
+            granted,
+            answered_at: state.is_answered.then_some(state.at),
+            paid_leg: paid.as_ref().map(|paid| paid.leg),
+        };
 
-        let mut locked = self.ledger.lock(&[state.account, carrier]);
-        let id = ReservationId { call, leg: 0 };
-        let is_charge = |posting: &&crate::Posting| posting.debit == state.account;
-        let charge = postings.first().filter(is_charge);
-        let linked = &postings[usize::from(charge.is_some())..];
-        let outcome = locked.post(id, state.account, charge, linked);
+        let cdrs = cdrs(facts, &mut settled, Some(&clock));
+        let mut locked = settlement::locked(&self.ledger, payers, carrier);
+        turn(&mut locked, &self.book, payers, now.utc);
+        let outcome = settlement::post(&mut locked, call, payers, &settled);
         assert_eq!(outcome, Ok(Outcome::Done), "a grant is paid for in full before it is given");
-        let ended = Ended { call, at: now.utc, payer: Some(state.account), cdrs, postings };
+        let Settled { postings, bundle_uses, .. } = settled;
+        let payer = Some(payers.first.account);
+        let ended = Ended { call, at: now.utc, payer, cdrs, postings, bundle_uses };
         self.journal.append(&Record::Ended(ended))
     }
 }
 
+/// What billing knows better of an authorised call than its facts do.
+struct Clock {
+    granted: Duration,
+    /// The moment that prices were looked up from.
+    answered_at: Option<Utc>,
+    /// The leg of the carrier that is paid.
+    paid_leg: Option<u8>,
+}
+
 /// One CDR a leg; the decisions and the price line by line on the first.
-fn cdrs(
-    mut facts: CallFacts,
-    mut settled: Settled,
-    cost_leg: Option<u8>,
-    priced: Option<(Duration, Utc)>,
-) -> Vec<Cdr> {
+fn cdrs(mut facts: CallFacts, settled: &mut Settled, clock: Option<&Clock>) -> Vec<Cdr> {
     let decisions = std::mem::take(&mut facts.decisions);
     let mut lines: Vec<CdrLine> = decisions.into_iter().map(CdrLine::from).collect();
-    lines.extend(settled.lines);
+    lines.append(&mut settled.lines);
     let legs = std::mem::take(&mut facts.legs);
     let mut cdrs: Vec<Cdr> = legs.into_iter().map(|leg| Cdr::of_leg(&facts, leg)).collect();
     for cdr in &mut cdrs {
-        if let Some((granted, answered_at)) = priced {
-            cdr.talked = cdr.talked.min(granted);
-            // The moment that was priced from, so that the CDR is priced the same again.
-            cdr.answered_at = cdr.answered_at.map(|_| answered_at);
+        let Some(clock) = clock else { continue };
+        cdr.talked = cdr.talked.min(clock.granted);
+        let is_paid = Some(cdr.leg) == clock.paid_leg;
+        if cdr.direction == Direction::Ingress {
+            cdr.charge = settled.charge.take();
+            cdr.upper = std::mem::take(&mut settled.upper);
+        } else if is_paid {
+            cdr.charge = settled.cost.take();
         }
-        match cdr.direction {
-            Direction::Ingress => cdr.charge = settled.charge.take(),
-            Direction::Egress if Some(cdr.leg) == cost_leg => cdr.charge = settled.cost.take(),
-            Direction::Egress => {}
+        // The caller hears the answer when it is on disk; a CDR can be priced again only by the
+        // moment that its price was looked up from.
+        if cdr.answered_at.is_some() && (cdr.direction == Direction::Ingress || is_paid) {
+            cdr.answered_at = clock.answered_at.or(cdr.answered_at);
         }
     }
     if let Some(first) = cdrs.first_mut() {
@@ -346,18 +384,125 @@ fn cdrs(
     cdrs
 }
 
-fn next_slice(settings: &CreditSettings, state: &CallState, view: &AccountView) -> Option<Slice> {
-    // Blocking an account ends its calls at what is paid for.
-    if view.terms.status != Status::Active || state.slice == u16::MAX {
+/// Holds the next slice at every level, if one fits.
+fn next_slice(
+    settings: &CreditSettings,
+    locked: &mut Locked<'_>,
+    call: CallId,
+    state: &mut CallState,
+) -> Option<Chain<Raise>> {
+    // Blocking an account ends its calls, and those of its customers, at what is paid for.
+    if state.slice == u16::MAX || funding::inactive(locked, &state.payers).is_some() {
         return None;
     }
-    let purse = Purse {
-        at: state.at,
-        reserved: state.reserved,
-        available: view.available(),
-        calls: view.open_reservations,
+    let step = Step::Next { granted_seconds: state.granted_seconds, slice: state.slice };
+    let funded = match funding::fund(settings, locked, &state.payers, state.at, step) {
+        Ok(funded) => funded,
+        Err(level) => {
+            exhausted(locked, &state.payers, level);
+            return None;
+        }
     };
-    slices::next(settings, &state.rate, purse, state.granted_seconds, state.slice)
+    if !hold(locked, call, state, &funded.raises) {
+        return None;
+    }
+    if let Some(level) = funded.last_at {
+        exhausted(locked, &state.payers, level);
+    }
+    state.granted_seconds = funded.total_seconds;
+    state.is_final = funded.last_at.is_some();
+    Some(funded.raises)
+}
+
+/// Holds this at every level, as the next slice.
+fn hold(
+    locked: &mut Locked<'_>,
+    call: CallId,
+    state: &mut CallState,
+    raises: &Chain<Raise>,
+) -> bool {
+    let (asks, levels) = funding::asks(call, state.slice + 1, &state.payers, raises);
+    if locked.reserve(&asks[..levels]).is_err() {
+        return false;
+    }
+    state.slice += 1;
+    for (payer, raise) in state.payers.iter_mut().zip(raises.iter()) {
+        raise.add_to(payer);
+    }
+    true
+}
+
+/// What the grant costs more, now that the moment of the answer is known, is held; or the grant
+/// becomes what is paid for. `None` if nothing more is held.
+fn price_anew(
+    locked: &mut Locked<'_>,
+    call: CallId,
+    state: &mut CallState,
+) -> Option<Chain<Raise>> {
+    let (at, granted) = (state.at, state.grant().talk_time);
+    let missing = |payer: &Payer| {
+        let total = price(&payer.rate, &payer.talk(at, granted)).unwrap_or(Money(i64::MAX));
+        Money(total.0.saturating_sub(payer.reserved.0).max(0))
+    };
+    if state.payers.iter().all(|payer| missing(payer).is_zero()) {
+        return None;
+    }
+    let raises = state.payers.map(|_, payer| Raise {
+        account: payer.account,
+        amount: missing(payer),
+        bundles: Vec::new(),
+    });
+    if state.slice < u16::MAX && hold(locked, call, state, &raises) {
+        return Some(raises);
+    }
+    let paid_for = |payer: &Payer| {
+        let (reserved, bundles) = (payer.reserved, payer.bundle_seconds());
+        max_talk(&payer.rate, at, reserved, bundles, state.granted_seconds).unwrap_or(0)
+    };
+    state.granted_seconds = state.payers.iter().map(paid_for).min().unwrap_or(0);
+    state.is_final = true;
+    None
+}
+
+fn nothing(payers: &Chain<Payer>) -> Chain<Raise> {
+    payers.map(|_, payer| Raise {
+        account: payer.account,
+        amount: Money::ZERO,
+        bundles: Vec::new(),
+    })
+}
+
+/// Accounts with limits of spending: which day and month is it for them?
+fn turn(locked: &mut Locked<'_>, book: &RateBook, payers: &Chain<Payer>, now: Utc) {
+    for payer in payers.iter() {
+        let view = locked.account(payer.account);
+        if let Some(view) = view
+            && view.terms.spend.are_set()
+            && !view.spending.is_of(now)
+        {
+            let (day, month) = book.day_and_month(payer.account, now);
+            locked.turn(payer.account, &day, &month);
+        }
+    }
+}
+
+/// The call cannot open for want of money at this level.
+fn refuse(locked: &mut Locked<'_>, level: usize, payers: &Chain<Payer>, at: Utc) -> Refused {
+    let payer = payers.get(level).expect("a level of the call");
+    let Some(view) = locked.account(payer.account) else {
+        return refused_by_ledger(level, payer.account, LedgerError::NoAccount(payer.account));
+    };
+    exhausted(locked, payers, level);
+    insufficient(level, payer, at, &view)
+}
+
+/// Nothing more can be held at this level: its account hears of it, unless a limit of the day or
+/// the month is the reason.
+fn exhausted(locked: &mut Locked<'_>, payers: &Chain<Payer>, level: usize) {
+    let Some(payer) = payers.get(level) else { return };
+    if locked.account(payer.account).is_some_and(|view| limiting_period(&view).is_none()) {
+        locked.exhausted(payer.account);
+    }
 }
 
 fn standing(state: &CallState) -> Authorization {
@@ -373,29 +518,22 @@ fn over(call: CallId) -> Refused {
     Refused::AccountInactive(crate::authorize::line("call_over", format!("Call {call} is over.")))
 }
 
-fn gone(account: AccountId) -> Refused {
-    refused_by_ledger(account, LedgerError::NoAccount(account))
-}
-
-fn refused_by_ledger(account: AccountId, why: LedgerError) -> Refused {
-    let sentence = format!("Account {account} cannot pay for the call: {why}.");
-    Refused::AccountInactive(crate::authorize::line("account_refused", sentence))
-}
-
-fn opened(request: &AuthorizeRequest, rate: &AppliedRate, slice: &Slice) -> OpenCall {
+fn opened(
+    request: &AuthorizeRequest,
+    payers: Chain<Payer>,
+    total_seconds: u32,
+    is_final: bool,
+) -> OpenCall {
     OpenCall {
         call: request.call,
-        account: request.account,
+        payers,
         kind: request.kind,
         cld: request.cld,
         cli: request.cli,
         at: request.at,
-        rate: rate.clone(),
-        granted: Duration::from_secs(slice.total_seconds.into()),
-        is_final: slice.is_final,
-        reserved: slice.amount,
+        granted: Duration::from_secs(total_seconds.into()),
+        is_final,
         slice: 0,
-        newest: slice.amount,
         answered_at: None,
         answered_by: None,
         carrier: None,

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use vocabulary::{AccountId, CallId, SubscriberId, Utc};
 
-use crate::Money;
 use crate::call_state::{CarrierRate, OpenCall};
 use crate::cdr::Cdr;
+use crate::chain::Chain;
 use crate::codec::{Code, DecodeError, Reader, code_struct, put_list, take_list};
-use crate::ledger::Posting;
+use crate::funding::Raise;
+use crate::ledger::{BundleGrant, BundleShare, Posting};
 use crate::rerate::Rerated;
 
 /// Where in the journal a record is: later ones are greater. 0 is before the first.
@@ -37,16 +38,14 @@ pub enum Record {
     Extended {
         /// The call.
         call: CallId,
-        /// Who pays.
-        account: AccountId,
         /// The slice's number; the same as before if only `is_final` changed.
         slice: u16,
-        /// What the slice added.
-        amount: Money,
         /// The whole grant.
         granted: Duration,
         /// No more will follow.
         is_final: bool,
+        /// What the slice added to what each payer holds.
+        raises: Chain<Raise>,
     },
     /// The callee answered.
     Answered {
@@ -58,6 +57,11 @@ pub enum Record {
         trunk: Option<vocabulary::TrunkId>,
         /// What its carrier takes.
         carrier: Option<CarrierRate>,
+        /// The whole grant: less than before if what is held pays for less at the prices of this
+        /// moment.
+        granted: Duration,
+        /// No more will follow.
+        is_final: bool,
     },
     /// The call is over: its CDRs and the postings that they sum up to, in one record.
     Ended(Ended),
@@ -65,6 +69,8 @@ pub enum Record {
     Posted(Posting),
     /// A call that is over was priced again.
     Rerated(Rerated),
+    /// Seconds of a bundle were given to an account.
+    BundleGranted(BundleGrant),
     /// Calls that were live are still live at this moment.
     Heartbeat {
         /// The moment.
@@ -90,16 +96,46 @@ pub struct Ended {
     pub call: CallId,
     /// When.
     pub at: Utc,
-    /// Whose reservation is closed, if the call was authorised.
+    /// The account that called, if the call was authorised: its reservation and those of its
+    /// resellers are closed.
     pub payer: Option<AccountId>,
     /// One a leg.
     pub cdrs: Vec<Cdr>,
-    /// Charge and cost; none of zero.
+    /// Charges, lowest level first, and the cost; none of zero.
     pub postings: Vec<Posting>,
+    /// What was used of bundles. Usually nothing.
+    pub bundle_uses: Vec<BundleUse>,
 }
 
-/// The version that is written. Every earlier one can be read.
-pub(crate) const VERSION: u8 = 1;
+/// Seconds that a call used of a bundle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BundleUse {
+    /// The payer's level.
+    pub level: u8,
+    /// Whose bundle it is.
+    pub account: AccountId,
+    /// Which, and how many seconds.
+    pub share: BundleShare,
+}
+
+code_struct!(BundleUse { level, account, share });
+code_struct!(BundleShare { bundle, seconds });
+code_struct!(BundleGrant {
+    op,
+    bundle,
+    account,
+    destinations,
+    seconds,
+    increment,
+    precedence,
+    valid_from,
+    valid_till,
+    at,
+    note,
+});
+
+/// The version that is written, and the only one that is read: nothing older was released.
+pub(crate) const VERSION: u8 = 2;
 
 pub(crate) fn check_version(from: &mut Reader<'_>) -> Result<(), DecodeError> {
     match from.byte()? {
@@ -117,21 +153,22 @@ impl Record {
                 out.push(1);
                 call.put(out);
             }
-            Record::Extended { call, account, slice, amount, granted, is_final } => {
+            Record::Extended { call, slice, granted, is_final, raises } => {
                 out.push(2);
                 call.put(out);
-                account.put(out);
                 slice.put(out);
-                amount.put(out);
                 granted.put(out);
                 is_final.put(out);
+                raises.put(out);
             }
-            Record::Answered { call, at, trunk, carrier } => {
+            Record::Answered { call, at, trunk, carrier, granted, is_final } => {
                 out.push(3);
                 call.put(out);
                 at.put(out);
                 trunk.put(out);
                 carrier.put(out);
+                granted.put(out);
+                is_final.put(out);
             }
             Record::Ended(ended) => {
                 out.push(4);
@@ -156,6 +193,10 @@ impl Record {
                 out.push(9);
                 rerated.put(out);
             }
+            Record::BundleGranted(grant) => {
+                out.push(8);
+                grant.put(out);
+            }
         }
     }
 
@@ -168,17 +209,18 @@ impl Record {
             1 => Record::Opened(Code::take(from)?),
             2 => Record::Extended {
                 call: Code::take(from)?,
-                account: Code::take(from)?,
                 slice: Code::take(from)?,
-                amount: Code::take(from)?,
                 granted: Code::take(from)?,
                 is_final: Code::take(from)?,
+                raises: Code::take(from)?,
             },
             3 => Record::Answered {
                 call: Code::take(from)?,
                 at: Code::take(from)?,
                 trunk: Code::take(from)?,
                 carrier: Code::take(from)?,
+                granted: Code::take(from)?,
+                is_final: Code::take(from)?,
             },
             4 => Record::Ended(Code::take(from)?),
             5 => Record::Posted(Code::take(from)?),
@@ -190,6 +232,7 @@ impl Record {
                 expires_at: Code::take(from)?,
             },
             9 => Record::Rerated(Code::take(from)?),
+            8 => Record::BundleGranted(Code::take(from)?),
             _ => return Err(DecodeError::Value("record kind")),
         };
         from.end()?;
@@ -204,6 +247,7 @@ impl Code for Ended {
         self.payer.put(out);
         put_list(&self.cdrs, out);
         put_list(&self.postings, out);
+        put_list(&self.bundle_uses, out);
     }
 
     fn take(from: &mut Reader<'_>) -> Result<Ended, DecodeError> {
@@ -213,6 +257,7 @@ impl Code for Ended {
             payer: Code::take(from)?,
             cdrs: take_list(from)?,
             postings: take_list(from)?,
+            bundle_uses: take_list(from)?,
         })
     }
 }

@@ -7,8 +7,10 @@
 mod authorize;
 mod call_state;
 mod cdr;
+mod chain;
 mod codec;
 mod credit_control;
+mod funding;
 mod journal;
 mod ledger;
 mod money;
@@ -24,14 +26,17 @@ mod slices;
 mod testing;
 
 pub use call_state::{CarrierRate, OpenCall};
-pub use cdr::{Cdr, CdrCharge, CdrLine};
+pub use cdr::{Cdr, CdrCharge, CdrLine, UpperCharge};
+pub use chain::{Chain, LEVELS_MAX};
 pub use codec::DecodeError;
-pub use credit_control::CreditControl;
-pub use journal::{Ended, Journal, MemoryJournal, Position, Record};
+pub use credit_control::{AnswerGrant, CreditControl};
+pub use funding::{Payer, Raise};
+pub use journal::{BundleUse, Ended, Journal, MemoryJournal, Position, Record};
 pub use ledger::{
-    AccountState, AccountView, Counters, Ledger, LedgerCheck, LedgerError, Locked, Outcome,
-    Overdraft, PaymentMode, Posting, PostingKind, ReservationId, ReservationState, Status,
-    SystemAccount, SystemKind, Terms,
+    AccountState, AccountView, Ask, Bundle, BundleGrant, BundleId, BundleShare, Counters,
+    DestinationSetId, Ledger, LedgerCheck, LedgerError, LedgerEvent, Locked, Outcome, Overdraft,
+    PaymentMode, Posting, PostingKind, ReservationId, ReservationState, SpendLimits, SpendPeriod,
+    SpendWindow, Spending, Status, SystemAccount, SystemKind, Terms, Thresholds, Use,
 };
 pub use money::{Currency, Money, MoneyError};
 pub use op_id::OpId;

@@ -20,9 +20,9 @@ const OUTSIDE: u128 = 0x10 << 120;
 const CHOSEN: u128 = (1 << 120) - 1;
 
 impl OpId {
-    /// What the payer of this leg is charged.
-    pub fn charge(call: CallId, leg: u8) -> OpId {
-        OpId(CHARGE | u128::from(call.0) << 8 | u128::from(leg))
+    /// What a payer of this call is charged: level 0 is the account that calls, 1 its reseller.
+    pub fn charge(call: CallId, level: u8) -> OpId {
+        OpId(CHARGE | u128::from(call.0) << 8 | u128::from(level))
     }
 
     /// What the carrier on this leg is paid.
@@ -56,6 +56,11 @@ impl OpId {
     /// The balance that an account was opened with.
     pub fn opening(account: AccountId) -> OpId {
         OpId(OPENING | u128::from(account.0))
+    }
+
+    /// The leg that a cost is of, or the level that a charge is of; `None` if no call made the id.
+    pub fn call_part(self) -> Option<u8> {
+        matches!(self.0 >> 120, 1 | 2).then_some(self.0 as u8)
     }
 
     /// A command from outside (top-up, adjustment): 120 bits of the caller's own choosing, e.g. of
@@ -108,6 +113,7 @@ mod tests {
         all.sort_unstable();
         all.dedup();
         assert_eq!(all.len(), ids.len() + plans.len() + 1);
+        assert_eq!((ids[1].call_part(), outside.call_part()), (Some(1), None));
         assert!(ids[0] != ids[1] && ids[1] != ids[2]);
         let again = ids.map(|id| id.of_generation(u32::MAX));
         assert!(!ids.iter().any(|id| again.contains(id)));

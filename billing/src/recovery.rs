@@ -10,10 +10,13 @@ use vocabulary::{CallId, Direction, Party, Utc};
 
 use crate::call_state::OpenCall;
 use crate::cdr::{Cdr, CdrLine};
+use crate::chain::Chain;
+use crate::funding::{Raise, accounts, reservation};
 use crate::journal::{Ended, Position, Record};
-use crate::ledger::{Ledger, Outcome, ReservationId};
+use crate::ledger::{BundleShare, Ledger, Locked, Outcome};
 use crate::rating::Talk;
-use crate::settlement::{Paid, Payer, settle};
+use crate::settlement::{self, Paid, Paying, Settled};
+use crate::{Money, OpId};
 
 /// The replay of a journal over a ledger.
 ///
@@ -66,22 +69,25 @@ impl<'a> Recovery<'a> {
                     self.open_call(call.clone());
                 }
             }
-            Record::Extended { call, slice, amount, granted, is_final, .. } => {
-                self.extended(*call, *slice, *amount, *granted, *is_final);
+            Record::Extended { call, slice, granted, is_final, raises } => {
+                self.extended(*call, *slice, *granted, *is_final, raises);
             }
-            Record::Answered { call, at, trunk, carrier } => {
+            Record::Answered { call, at, trunk, carrier, granted, is_final } => {
                 if let Some(open) = self.calls.get_mut(call)
                     && open.answered_at.is_none()
                 {
                     open.answered_at = Some(*at);
                     open.answered_by = *trunk;
-                    open.carrier = carrier.clone();
+                    open.carrier.clone_from(carrier);
+                    open.granted = *granted;
+                    open.is_final |= is_final;
                 }
             }
             Record::Ended(ended) => self.ended(ended, is_new),
             Record::Posted(posting) => self.ledger.replay(posting, position, is_new),
             Record::Rerated(rerated) if is_new => self.ledger.replay_rerated(rerated),
             Record::Rerated(_) => {}
+            Record::BundleGranted(grant) => self.ledger.replay_grant(grant, position, is_new),
             Record::Heartbeat { at } => self.alive_at(*at),
             Record::Binding { .. } => {}
         }
@@ -91,32 +97,51 @@ impl<'a> Recovery<'a> {
         &mut self,
         call: CallId,
         slice: u16,
-        amount: crate::Money,
         granted: Duration,
         is_final: bool,
+        raises: &Chain<Raise>,
     ) {
         let Some(open) = self.calls.get_mut(&call) else { return };
         // A call loaded from a later moment has this slice in it already.
-        if slice < open.slice || granted < open.granted {
+        if slice < open.slice || granted < open.granted || raises.len() != open.payers.len() {
             return;
         }
         open.is_final |= is_final;
         if slice > open.slice {
             open.slice = slice;
             open.granted = granted;
-            open.newest = amount;
-            open.reserved.0 = open.reserved.0.saturating_add(amount.0);
-            let open = open.clone();
-            self.hold(&open);
+            for (payer, raise) in open.payers.iter_mut().zip(raises.iter()) {
+                raise.add_to(payer);
+            }
+            let open = &self.calls[&call];
+            let mut locked = self.ledger.lock(&accounts(&open.payers));
+            for (level, raise) in raises.iter().enumerate() {
+                restore(&mut locked, open, level, &raise.bundles);
+            }
         }
     }
 
     fn ended(&mut self, ended: &Ended, is_new: bool) {
+        let uses = |level: Option<usize>| {
+            let of = ended.bundle_uses.iter().filter(move |used| {
+                is_new && { level.is_none_or(|level| usize::from(used.level) == level) }
+            });
+            of.copied().collect::<Vec<_>>()
+        };
         if let Some(open) = self.calls.remove(&ended.call) {
-            let id = ReservationId { call: ended.call, leg: 0 };
-            let charged = ended.postings.iter().find(|posting| posting.debit == open.account);
-            let amount = charged.map_or(crate::Money::ZERO, |posting| posting.amount);
-            self.ledger.lock(&[open.account]).forget(id, open.account, amount);
+            let mut locked = self.ledger.lock(&accounts(&open.payers));
+            for (level, payer) in open.payers.iter().enumerate() {
+                let id = reservation(ended.call, level);
+                let op = OpId::charge(ended.call, id.level);
+                let charged = ended.postings.iter().find(|posting| posting.op == op);
+                let amount = charged.map_or(Money::ZERO, |posting| posting.amount);
+                let used: Vec<_> = uses(Some(level)).iter().map(|used| used.share).collect();
+                locked.forget(id, payer.account, amount, &used);
+            }
+        } else {
+            for used in uses(None) {
+                self.ledger.lock(&[used.account]).add_used(used.account, &used.share);
+            }
         }
         if is_new {
             for posting in &ended.postings {
@@ -126,13 +151,17 @@ impl<'a> Recovery<'a> {
     }
 
     fn hold(&self, call: &OpenCall) {
-        let (id, state) = call.reservation();
-        self.ledger.lock(&[call.account]).restore(id, state, call.rate.currency);
+        let mut locked = self.ledger.lock(&accounts(&call.payers));
+        for (level, payer) in call.payers.iter().enumerate() {
+            restore(&mut locked, call, level, &payer.bundles);
+        }
     }
 
     /// Settles every call that is still open, as of the last moment known alive, and returns the
     /// records to append to the journal; they are in the ledger already.
     pub fn finish(mut self) -> Vec<Record> {
+        // What the replay raised was told before the restart; what follows is new.
+        self.ledger.forget_events();
         let calls = std::mem::take(&mut self.calls);
         calls.into_values().map(|call| Record::Ended(self.close(&call))).collect()
     }
@@ -141,35 +170,44 @@ impl<'a> Recovery<'a> {
         let began = call.answered_at.unwrap_or(call.at);
         let ended_at = self.alive_at.unwrap_or(began).max(began);
         let talked = call.answered_at.map(|at| ended_at.since(at).min(call.granted));
-        let talk = talked.map_or(Talk::Unanswered, |talked| Talk::answered(began, talked));
-        let payer = Payer { account: call.account, rate: &call.rate, talk };
+        let payers = &call.payers;
         let paid = match (&call.carrier, talked) {
-            (Some(carrier), Some(_)) => Some(Paid { leg: 1, carrier, talk }),
+            (Some(carrier), Some(talked)) => {
+                Some(Paid { leg: 1, carrier, talk: Talk::answered(began, talked) })
+            }
             _ => None,
         };
-        let settled = settle(call.call, ended_at, Some(&payer), paid.as_ref());
-        let carrier = paid.as_ref().map_or(call.account, |paid| paid.carrier.account);
-        let mut locked = self.ledger.lock(&[call.account, carrier]);
-        let id = ReservationId { call: call.call, leg: 0 };
-        let linked = settled.cost_posting.as_slice();
-        let charge = settled.charge_posting.as_ref();
-        let outcome = locked.post(id, call.account, charge, linked);
+        let paying =
+            Paying { call: call.call, payers, talked: talked.map(|talked| (began, talked)) };
+        let mut settled = settlement::settle(self.ledger, ended_at, &paying, paid.as_ref());
+        let carrier = paid.as_ref().map(|paid| paid.carrier.account);
+        let mut locked = settlement::locked(self.ledger, payers, carrier);
+        let outcome = settlement::post(&mut locked, call.call, payers, &settled);
         assert_eq!(outcome, Ok(Outcome::Done), "a grant is paid for in full before it is given");
 
         let mut ingress = lost_leg(call, Direction::Ingress, ended_at, talked.unwrap_or_default());
-        ingress.charge = settled.charge;
+        ingress.charge = settled.charge.take();
+        ingress.upper = std::mem::take(&mut settled.upper);
         ingress.decisions = lost_lines(self.alive_at);
-        ingress.decisions.extend(settled.lines);
+        ingress.decisions.append(&mut settled.lines);
         let mut cdrs = vec![ingress];
         if call.answered_by.is_some() {
             let talked = talked.unwrap_or_default();
             let mut egress = lost_leg(call, Direction::Egress, ended_at, talked);
-            egress.charge = settled.cost;
+            egress.charge = settled.cost.take();
             cdrs.push(egress);
         }
-        let postings = settled.charge_posting.into_iter().chain(settled.cost_posting).collect();
-        Ended { call: call.call, at: ended_at, payer: Some(call.account), cdrs, postings }
+        let Settled { postings, bundle_uses, .. } = settled;
+        let payer = Some(call.account());
+        Ended { call: call.call, at: ended_at, payer, cdrs, postings, bundle_uses }
     }
+}
+
+/// Puts one payer's reservation where the call's records have it, with these seconds more.
+fn restore(locked: &mut Locked<'_>, call: &OpenCall, level: usize, bundles: &[BundleShare]) {
+    let (id, state) = call.reservation(level);
+    let payer = call.payers.get(level).expect("a level of the call");
+    locked.restore(id, state, bundles, payer.rate.currency);
 }
 
 fn lost_lines(alive_at: Option<Utc>) -> Vec<CdrLine> {
@@ -184,7 +222,7 @@ fn lost_lines(alive_at: Option<Utc>) -> Vec<CdrLine> {
 fn lost_leg(call: &OpenCall, direction: Direction, ended_at: Utc, talked: Duration) -> Cdr {
     let is_ingress = direction == Direction::Ingress;
     let account = match direction {
-        Direction::Ingress => Some(call.account),
+        Direction::Ingress => Some(call.account()),
         Direction::Egress => call.carrier.as_ref().map(|carrier| carrier.account),
     };
     let origin = is_ingress.then_some(&call.origin);
@@ -209,6 +247,7 @@ fn lost_leg(call: &OpenCall, direction: Direction, ended_at: Utc, talked: Durati
         ended_at,
         talked,
         charge: None,
+        upper: Vec::new(),
         cause: Cow::Borrowed("node_lost"),
         q850: 41,
         sip_status: if call.answered_at.is_some() { 200 } else { 503 },

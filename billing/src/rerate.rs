@@ -15,10 +15,10 @@ use std::time::Duration;
 
 use vocabulary::{AccountId, CallId, CallKind, Number, SubscriberId, TrunkId, Utc};
 
-use crate::cdr::{Cdr, CdrCharge, CdrLine};
+use crate::cdr::{Cdr, CdrCharge, CdrLine, UpperCharge};
 use crate::codec::{Code, DecodeError, Reader, code_struct, put_list, take_list};
 use crate::ledger::{Posting, PostingKind, SystemAccount, SystemKind};
-use crate::rating::{AppliedRate, CallQuery, RateBook, Talk, Unrated, explain};
+use crate::rating::{Answered, CallQuery, RateBook, Talk, Unrated, explain};
 use crate::{Currency, Money, MoneyError, OpId};
 
 pub use effect::{BigChange, Change, CurrencyCode, DestinationChange, Effect};
@@ -78,6 +78,8 @@ pub struct RatedLeg {
     pub talked: Duration,
     /// What stands.
     pub charge: Option<CdrCharge>,
+    /// What stands for the resellers above the account, lowest first; on leg 0 only.
+    pub upper: Vec<UpperCharge>,
 }
 
 impl From<&Cdr> for RatedLeg {
@@ -90,11 +92,28 @@ impl From<&Cdr> for RatedLeg {
             answered_at: cdr.answered_at,
             talked: cdr.talked,
             charge: cdr.charge.clone(),
+            upper: cdr.upper.clone(),
         }
     }
 }
 
 impl RatedLeg {
+    /// Who pays for this leg, lowest first, or is paid for it.
+    fn sides(&self) -> Vec<RatedSide> {
+        let Some(side) = self.side() else { return Vec::new() };
+        let mut sides = vec![side];
+        for (upper, level) in self.upper.iter().zip(1..) {
+            sides.push(RatedSide {
+                role: Role::Payer(level),
+                account: upper.account,
+                answered_at: self.answered_at,
+                talked: self.talked,
+                before: Some(upper.charge.clone()),
+            });
+        }
+        sides
+    }
+
     fn side(&self) -> Option<RatedSide> {
         let is_egress = self.leg > 0;
         // Who answers as our own subscriber is not paid.
@@ -131,7 +150,7 @@ impl RatedCall {
             true => CallKind::Egress,
             false => CallKind::Local,
         };
-        let sides: Vec<RatedSide> = legs.iter().filter_map(RatedLeg::side).collect();
+        let sides: Vec<RatedSide> = legs.iter().flat_map(RatedLeg::sides).collect();
         let is_priced = !sides.is_empty();
         let ingress = legs.iter().find(|leg| leg.leg == 0);
         let (subscriber, trunk) = ingress.map_or((None, None), |leg| (leg.subscriber, leg.trunk));
@@ -335,20 +354,29 @@ fn price_side(
     if applied.currency.code() != currency.code() {
         return Err(Unpriced::CurrencyDiffers);
     }
-    let (amount, billed_seconds) =
-        priced(&applied, &talk(side)).map_err(|_: MoneyError| Unpriced::TooLarge)?;
-    Ok(CdrCharge { amount, billed_seconds, applied })
+    let charge = explain(&applied, &talk(side)).map_err(|_: MoneyError| Unpriced::TooLarge)?;
+    Ok(CdrCharge {
+        amount: charge.amount,
+        billed_seconds: charge.billed_seconds,
+        bundle_seconds: charge.bundle_seconds,
+        bundle_allowance: allowance(side),
+        applied,
+    })
+}
+
+/// The seconds of bundles that the call held when it ended: neither more nor less are used now.
+fn allowance(side: &RatedSide) -> u32 {
+    side.before.as_ref().map_or(0, |before| before.bundle_allowance)
 }
 
 fn talk(side: &RatedSide) -> Talk {
     match side.answered_at {
-        Some(at) => Talk::answered(at, side.talked),
+        Some(at) => {
+            let (lasted, bundle_seconds) = (side.talked, allowance(side));
+            Talk::Answered(Answered { at, lasted, bundle_seconds })
+        }
         None => Talk::Unanswered,
     }
-}
-
-fn priced(applied: &AppliedRate, talk: &Talk) -> Result<(Money, u32), MoneyError> {
-    explain(applied, talk).map(|charge| (charge.amount, charge.billed_seconds))
 }
 
 /// A call that was priced again, as the journal keeps it: what its CDRs say from now on, and the
@@ -411,7 +439,7 @@ impl Rerated {
                 continue;
             }
             rerated.lines.extend(lines(call, &side));
-            rerated.postings.extend(posting(&rerated, &side));
+            rerated.postings.extend(posting(call, &rerated, &side));
             let (after, error) = match side.after {
                 Ok(after) => (Some(after), None),
                 Err(why) => (side.before.clone(), Some(Cow::Borrowed(why.code()))),
@@ -459,7 +487,7 @@ fn lines(call: &RatedCall, repriced: &RepricedSide) -> Vec<CdrLine> {
 }
 
 /// The difference between what stood and what stands.
-fn posting(rerated: &Rerated, side: &RepricedSide) -> Option<Posting> {
+fn posting(rated: &RatedCall, rerated: &Rerated, side: &RepricedSide) -> Option<Posting> {
     let difference = side.difference();
     if difference.is_zero() {
         return None;
@@ -472,7 +500,10 @@ fn posting(rerated: &Rerated, side: &RepricedSide) -> Option<Posting> {
         Role::Payer(level) => {
             let kind = if is_more { PostingKind::ChargeRaised } else { PostingKind::ChargeLowered };
             let op = OpId::charge(call, level).of_generation(generation);
-            (op, kind, side.account, ours(SystemKind::Revenue))
+            let above = Role::Payer(level.saturating_add(1));
+            let above = rated.sides.iter().find(|side| side.role == above);
+            let seller = above.map_or(SystemKind::Revenue, |s| SystemKind::Sales(s.account));
+            (op, kind, side.account, ours(seller))
         }
         Role::Carrier(leg) => {
             let kind = if is_more { PostingKind::CostRaised } else { PostingKind::CostLowered };

@@ -10,7 +10,7 @@ use std::time::Duration;
 use vocabulary::Utc;
 
 use crate::Money;
-use crate::rating::{AppliedRate, Talk, max_talk, price, whole_seconds};
+use crate::rating::{Answered, AppliedRate, Talk, max_talk, price, whole_seconds};
 
 /// How credit control reserves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +52,8 @@ pub(crate) struct Slice {
 pub(crate) struct Purse {
     /// When the call was answered; while it rings, when it came in.
     pub(crate) at: Utc,
+    /// The seconds of bundles that the call may use.
+    pub(crate) bundle_seconds: u32,
     /// Held for this call already.
     pub(crate) reserved: Money,
     /// What the account may still spend.
@@ -60,53 +62,77 @@ pub(crate) struct Purse {
     pub(crate) calls: u32,
 }
 
+/// Which slice is asked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Step {
+    /// The one that opens the call.
+    First,
+    /// The one after so many, of which the newest has this number.
+    Next {
+        /// Granted so far.
+        granted_seconds: u32,
+        /// The newest slice's number.
+        slice: u16,
+    },
+}
+
+impl Step {
+    /// Granted before.
+    pub(crate) fn granted(self) -> u32 {
+        match self {
+            Step::First => 0,
+            Step::Next { granted_seconds, .. } => granted_seconds,
+        }
+    }
+}
+
 /// The longest grant: 68 years.
-const SECONDS_MAX: u32 = i32::MAX as u32;
+pub(crate) const SECONDS_MAX: u32 = i32::MAX as u32;
 
 /// The least grant that a call may start with: past grace and free seconds, so that there is money
 /// for the connect fee and the first increment.
-pub(crate) fn floor_seconds(rate: &AppliedRate, at: Utc) -> u32 {
-    whole(rate, at, rate.rate.grace_seconds.max(rate.rate.free_seconds) + 1)
+pub(crate) fn floor_seconds(rate: &AppliedRate) -> u32 {
+    rate.rate.grace_seconds.max(rate.rate.free_seconds) + 1
 }
 
-/// The first slice, or `None` if the connect fee and the first increment cannot be paid.
-pub(crate) fn first(settings: &CreditSettings, rate: &AppliedRate, purse: Purse) -> Option<Slice> {
-    let floor = floor_seconds(rate, purse.at);
-    let wanted = whole(rate, purse.at, settings.first_slice_seconds.max(floor));
-    let least = whole(rate, purse.at, settings.shortest_slice_seconds.max(floor)).min(wanted);
-    choose(rate, purse, wanted, least).filter(|slice| slice.total_seconds >= floor)
-}
-
-/// The slice after number `slice`, or `None` if not one increment more can be paid.
-pub(crate) fn next(
+/// The whole grant that is wanted, and the least that is worth a slice while there is money.
+/// `whole` gives the end of the increment that a second is in.
+pub(crate) fn targets(
     settings: &CreditSettings,
-    rate: &AppliedRate,
-    purse: Purse,
-    granted_seconds: u32,
-    slice: u16,
-) -> Option<Slice> {
-    let doubled = u64::from(settings.first_slice_seconds) << u32::from(slice + 1).min(31);
-    let length = doubled.clamp(1, settings.longest_slice_seconds.max(1).into()) as u32;
-    let wanted = whole(rate, purse.at, granted_seconds.saturating_add(length).min(SECONDS_MAX));
-    let shortest = settings.shortest_slice_seconds.clamp(1, length);
-    let least = whole(rate, purse.at, granted_seconds.saturating_add(shortest).min(SECONDS_MAX));
-    choose(rate, purse, wanted, least).filter(|slice| slice.total_seconds > granted_seconds)
+    step: Step,
+    floor: u32,
+    whole: impl Fn(u32) -> u32,
+) -> (u32, u32) {
+    let granted = step.granted();
+    let (length, shortest) = match step {
+        Step::First => (settings.first_slice_seconds, settings.shortest_slice_seconds),
+        Step::Next { slice, .. } => {
+            let doubled = u64::from(settings.first_slice_seconds) << u32::from(slice + 1).min(31);
+            let length = doubled.clamp(1, settings.longest_slice_seconds.max(1).into()) as u32;
+            (length, settings.shortest_slice_seconds.clamp(1, length))
+        }
+    };
+    let reach = |more: u32| whole(granted.saturating_add(more).min(SECONDS_MAX).max(floor));
+    let wanted = reach(length);
+    (wanted, reach(shortest).min(wanted))
 }
 
-fn choose(rate: &AppliedRate, purse: Purse, wanted: u32, least: u32) -> Option<Slice> {
-    let Purse { at, reserved, available, calls } = purse;
+/// As much of `wanted` as a fair share of the money pays for, but `least` if all of it does.
+pub(crate) fn choose(rate: &AppliedRate, purse: Purse, wanted: u32, least: u32) -> Option<Slice> {
+    let Purse { at, bundle_seconds, reserved, available, calls } = purse;
     if available.is_negative() {
         return None;
     }
     let share = Money(available.0 / i64::from(calls.max(1)));
     let cost = |seconds: u32| {
-        let total = price(rate, &Talk::answered(at, Duration::from_secs(seconds.into()))).ok()?;
-        total.checked_sub(reserved).ok()
+        let lasted = Duration::from_secs(seconds.into());
+        let talk = Talk::Answered(Answered { at, lasted, bundle_seconds });
+        price(rate, &talk).ok()?.checked_sub(reserved).ok()
     };
     let affordable = |seconds: u32, money: Money| cost(seconds).is_some_and(|cost| cost <= money);
     let within = |money: Money, limit: u32| {
         let budget = reserved.checked_add(money).unwrap_or(Money(i64::MAX));
-        max_talk(rate, at, budget, 0, limit).unwrap_or(0)
+        max_talk(rate, at, budget, bundle_seconds, limit).unwrap_or(0)
     };
     let total_seconds = if affordable(wanted, share) {
         wanted
@@ -121,7 +147,7 @@ fn choose(rate: &AppliedRate, purse: Purse, wanted: u32, least: u32) -> Option<S
         }
     };
     let amount = cost(total_seconds)?;
-    let one_more = whole(rate, at, total_seconds.saturating_add(1));
+    let one_more = whole(rate, at, total_seconds.saturating_add(1), bundle_seconds);
     let left = available.checked_sub(amount).ok()?;
     let is_final = match cost(one_more) {
         Some(cost) => Money(cost.0 - amount.0) > left,
@@ -130,8 +156,9 @@ fn choose(rate: &AppliedRate, purse: Purse, wanted: u32, least: u32) -> Option<S
     (!left.is_negative()).then_some(Slice { total_seconds, amount, is_final })
 }
 
-fn whole(rate: &AppliedRate, at: Utc, seconds: u32) -> u32 {
-    whole_seconds(rate, at, seconds, 0)
+/// The end of the increment that `seconds` is in.
+pub(crate) fn whole(rate: &AppliedRate, at: Utc, seconds: u32, bundle_seconds: u32) -> u32 {
+    whole_seconds(rate, at, seconds, bundle_seconds)
 }
 
 #[cfg(test)]
@@ -141,7 +168,18 @@ mod tests {
     use crate::testing::applied;
 
     fn purse(reserved: i64, available: i64, calls: u32) -> Purse {
-        Purse { at: Utc(0), reserved: Money(reserved), available: Money(available), calls }
+        let (reserved, available) = (Money(reserved), Money(available));
+        Purse { at: Utc(0), bundle_seconds: 0, reserved, available, calls }
+    }
+
+    fn slice(rate: &AppliedRate, step: Step, purse: Purse) -> Option<Slice> {
+        let floor = match step {
+            Step::First => floor_seconds(rate),
+            Step::Next { granted_seconds, .. } => granted_seconds + 1,
+        };
+        let whole = |seconds| whole(rate, purse.at, seconds, 0);
+        let (wanted, least) = targets(&CreditSettings::default(), step, floor, whole);
+        choose(rate, purse, wanted, least).filter(|slice| slice.total_seconds >= floor)
     }
 
     /// At 0.60 a minute, 0.01 a second.
@@ -156,12 +194,11 @@ mod tests {
         purse: Purse,
         expected: Option<(u32, i64, bool)>,
     ) {
-        let settings = CreditSettings::default();
-        let slice = match granted {
-            None => first(&settings, rate, purse),
-            Some((seconds, slice)) => next(&settings, rate, purse, seconds, slice),
+        let step = match granted {
+            None => Step::First,
+            Some((granted_seconds, slice)) => Step::Next { granted_seconds, slice },
         };
-        let slice = slice.map(|s| (s.total_seconds, s.amount.0, s.is_final));
+        let slice = slice(rate, step, purse).map(|s| (s.total_seconds, s.amount.0, s.is_final));
         assert_eq!(slice, expected);
     }
 

@@ -7,9 +7,10 @@ mod common;
 use std::time::Duration;
 
 use billing::{
-    AppliedRate, CarrierRate, Cdr, CdrCharge, CdrLine, Currency, DecodeError, DurationRounding,
-    Ended, Money, MoneyMode, MoneyRounding, OpId, OpenCall, Posting, Price, Rate, RateGroupId,
-    Record, Rerated, ReratedSide, Role,
+    AppliedRate, BundleGrant, BundleId, BundleShare, BundleUse, CarrierRate, Cdr, CdrCharge,
+    CdrLine, Chain, Currency, DecodeError, DestinationSetId, DurationRounding, Ended, Money,
+    MoneyMode, MoneyRounding, OpId, OpenCall, Payer, Posting, Price, Raise, Rate, RateGroupId,
+    Record, Rerated, ReratedSide, Role, UpperCharge,
 };
 use common::{CARRIER, CUSTOMER, START, TRUNK, call};
 use proptest::prelude::*;
@@ -62,6 +63,27 @@ fn any_carrier() -> impl Strategy<Value = CarrierRate> {
     any_applied().prop_map(|rate| CarrierRate { trunk: TRUNK, account: CARRIER, rate })
 }
 
+/// Some of them with a reseller and bundles.
+fn payers(
+    account: u64,
+    rate: &AppliedRate,
+    (reserved, newest): (i64, i64),
+    carrier: &Option<CarrierRate>,
+) -> Chain<Payer> {
+    let (reserved, newest) = (Money(reserved), Money(newest));
+    let rate = rate.clone();
+    let bundles = vec![BundleShare { bundle: BundleId(account), seconds: 7 }];
+    let first = Payer { account: AccountId(account), rate, reserved, newest, bundles };
+    let upper = carrier.iter().map(|carrier| Payer {
+        account: carrier.account,
+        rate: carrier.rate.clone(),
+        reserved: newest,
+        newest: reserved,
+        bundles: Vec::new(),
+    });
+    Chain { first, upper: upper.collect() }
+}
+
 fn any_open_call() -> impl Strategy<Value = OpenCall> {
     let ids = (any::<u64>(), any::<u64>(), any::<bool>());
     let numbers = (any_number(), proptest::option::of(any_number()), any_time());
@@ -70,17 +92,14 @@ fn any_open_call() -> impl Strategy<Value = OpenCall> {
     (ids, numbers, any_applied(), grant, answer).prop_map(|(ids, numbers, rate, grant, answer)| {
         OpenCall {
             call: CallId(ids.0),
-            account: AccountId(ids.1),
+            payers: payers(ids.1, &rate, (grant.2, grant.4), &answer.1),
             kind: if ids.2 { CallKind::Local } else { CallKind::Egress },
             cld: numbers.0,
             cli: numbers.1,
             at: numbers.2,
-            rate,
             granted: grant.0,
             is_final: grant.1,
-            reserved: Money(grant.2),
             slice: grant.3,
-            newest: Money(grant.4),
             answered_at: answer.0,
             answered_by: answer.1.as_ref().map(|carrier| carrier.trunk),
             carrier: answer.1,
@@ -120,11 +139,11 @@ fn any_cdr() -> impl Strategy<Value = Cdr> {
             answered_at: None,
             ended_at: times.2,
             talked: times.3,
-            charge: charge.map(|(amount, billed_seconds, applied)| CdrCharge {
-                amount: Money(amount),
-                billed_seconds,
-                applied,
-            }),
+            upper: charge
+                .iter()
+                .map(|charge| UpperCharge { account: CARRIER, charge: any_charge(charge.clone()) })
+                .collect(),
+            charge: charge.map(any_charge),
             cause: texts.3.clone().into(),
             q850: 16,
             sip_status: status,
@@ -132,6 +151,31 @@ fn any_cdr() -> impl Strategy<Value = Cdr> {
             decisions: vec![CdrLine { code: texts.3.into(), sentence: texts.4 }],
         },
     )
+}
+
+fn any_charge((amount, billed_seconds, applied): (i64, u32, AppliedRate)) -> CdrCharge {
+    let (bundle_seconds, bundle_allowance) = (billed_seconds / 2, billed_seconds);
+    let amount = Money(amount);
+    CdrCharge { amount, billed_seconds, bundle_seconds, bundle_allowance, applied }
+}
+
+fn any_grant() -> impl Strategy<Value = BundleGrant> {
+    let ids = (any::<u128>(), any::<u64>(), any::<u32>());
+    let terms = (any::<u32>(), any::<u32>(), any::<u16>());
+    let times = (any_time(), proptest::option::of(any_time()), any_time());
+    (ids, terms, times, ".{0,30}").prop_map(|(ids, terms, times, note)| BundleGrant {
+        op: OpId::outside(ids.0),
+        bundle: BundleId(ids.1),
+        account: CUSTOMER,
+        destinations: DestinationSetId(ids.2),
+        seconds: terms.0,
+        increment: terms.1,
+        precedence: terms.2,
+        valid_from: times.0,
+        valid_till: times.1,
+        at: times.2,
+        note,
+    })
 }
 
 fn any_posting() -> impl Strategy<Value = Posting> {
@@ -174,26 +218,32 @@ fn any_record() -> impl Strategy<Value = Record> {
         (any::<u64>(), any::<u16>(), any::<i64>(), any_duration(), any::<bool>()).prop_map(
             |(call, slice, amount, granted, is_final)| Record::Extended {
                 call: CallId(call),
-                account: CUSTOMER,
                 slice,
-                amount: Money(amount),
                 granted,
                 is_final,
+                raises: raises(amount),
             }
         ),
-        (any_time(), proptest::option::of(any_carrier())).prop_map(|(at, carrier)| {
-            Record::Answered { call: call(1), at, trunk: Some(TRUNK), carrier }
-        }),
+        (any_time(), proptest::option::of(any_carrier()), any_duration()).prop_map(
+            |(at, carrier, granted)| {
+                let (trunk, is_final) = (Some(TRUNK), carrier.is_some());
+                Record::Answered { call: call(1), at, trunk, carrier, granted, is_final }
+            }
+        ),
         (
             proptest::collection::vec(any_cdr(), 0..3),
             proptest::collection::vec(any_posting(), 0..3),
             any_time()
         )
             .prop_map(|(cdrs, postings, at)| {
-                Record::Ended(Ended { call: call(1), at, payer: Some(CUSTOMER), cdrs, postings })
+                let share = BundleShare { bundle: BundleId(4), seconds: 60 };
+                let bundle_uses = vec![BundleUse { level: 1, account: CARRIER, share }];
+                let payer = Some(CUSTOMER);
+                Record::Ended(Ended { call: call(1), at, payer, cdrs, postings, bundle_uses })
             }),
         any_posting().prop_map(Record::Posted),
         any_rerated().prop_map(Record::Rerated),
+        any_grant().prop_map(Record::BundleGranted),
         any_time().prop_map(|at| Record::Heartbeat { at }),
         (bytes(), proptest::option::of(bytes()), any_time()).prop_map(
             |(key, binding, expires_at)| Record::Binding {
@@ -204,6 +254,15 @@ fn any_record() -> impl Strategy<Value = Record> {
             }
         ),
     ]
+}
+
+fn raises(amount: i64) -> Chain<Raise> {
+    let raise = |account| Raise { account, amount: Money(amount), bundles: Vec::new() };
+    let mut chain = Chain::of(raise(CUSTOMER));
+    if amount % 2 == 0 {
+        chain.upper.push(raise(CARRIER));
+    }
+    chain
 }
 
 fn bytes_of(record: &Record) -> Vec<u8> {
@@ -229,7 +288,7 @@ proptest! {
     fn no_garbage_makes_the_reader_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
         let _ = Record::decode(&bytes);
         let _ = OpenCall::decode(&bytes);
-        let mut right_start = vec![1, bytes.first().copied().unwrap_or(0) % 8];
+        let mut right_start = vec![2, bytes.first().copied().unwrap_or(0) % 10];
         right_start.extend_from_slice(&bytes);
         let _ = Record::decode(&right_start);
     }
@@ -261,24 +320,27 @@ fn check_golden(record: &Record, hex: &str) {
 }
 
 #[test]
-fn the_bytes_of_version_1_stay() {
-    check_golden(&Record::Heartbeat { at: START }, "01068080c489e5c5b206");
+fn the_bytes_of_version_2_stay() {
+    check_golden(&Record::Heartbeat { at: START }, "02068080c489e5c5b206");
     let extended = Record::Extended {
         call: call(7),
-        account: CUSTOMER,
         slice: 2,
-        amount: Money(400_000),
         granted: Duration::from_secs(70),
         is_final: true,
+        raises: Chain::of(Raise {
+            account: CUSTOMER,
+            amount: Money(400_000),
+            bundles: vec![BundleShare { bundle: BundleId(9), seconds: 60 }],
+        }),
     };
-    check_golden(&extended, "010287808080808004010280ea3080bbb02101");
+    check_golden(&extended, "0202878080808080040280bbb021010180ea3001093c00");
     let binding = Record::Binding {
         subscriber: SubscriberId(300),
         key: b"k".to_vec(),
         binding: None,
         expires_at: Utc(-1),
     };
-    check_golden(&binding, "0107ac02016b0001");
+    check_golden(&binding, "0207ac02016b0001");
     let top_up = Posting::top_up(
         OpId::outside(5),
         CUSTOMER,
@@ -289,14 +351,14 @@ fn the_bytes_of_version_1_stay() {
     );
     check_golden(
         &Record::Posted(top_up),
-        "01058580808080808080808080808080808080200291a58680808080804001809bee02455552028080c489e5c5b206000470616964",
+        "02058580808080808080808080808080808080200291a58680808080804001809bee02455552028080c489e5c5b206000470616964",
     );
 }
 
 #[test]
 fn a_later_release_s_record_is_named() {
-    assert_eq!(Record::decode(&[2, 6, 0]), Err(DecodeError::Version(2)));
-    assert_eq!(Record::decode(&[1, 6, 0, 0]), Err(DecodeError::Long(1)));
-    assert_eq!(Record::decode(&[1, 99]), Err(DecodeError::Value("record kind")));
+    assert_eq!(Record::decode(&[3, 6, 0]), Err(DecodeError::Version(3)));
+    assert_eq!(Record::decode(&[2, 6, 0, 0]), Err(DecodeError::Long(1)));
+    assert_eq!(Record::decode(&[2, 99]), Err(DecodeError::Value("record kind")));
     assert_eq!(Record::decode(&[]), Err(DecodeError::Short));
 }

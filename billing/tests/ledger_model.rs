@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use billing::{
-    CreditControl, Currency, Ledger, LedgerError, MemoryJournal, Money, OpId, Outcome, Overdraft,
-    Posting, PostingKind, ReservationId, SystemAccount, SystemKind, Terms,
+    Ask, CreditControl, Currency, Ledger, LedgerError, MemoryJournal, Money, OpId, Outcome,
+    Overdraft, Posting, PostingKind, ReservationId, SystemAccount, SystemKind, Terms, Use,
 };
 use common::*;
 use proptest::prelude::*;
@@ -176,7 +176,7 @@ impl Model {
 }
 
 fn id(number: u8) -> ReservationId {
-    ReservationId { call: call(number.into()), leg: 0 }
+    ReservationId { call: call(number.into()), level: 0 }
 }
 
 fn posting(number: u8, kind: PostingKind, amount: i64, account: AccountId) -> Posting {
@@ -207,13 +207,24 @@ fn apply(ledger: &Ledger, journal: &MemoryJournal, op: &Op) -> Result<Outcome, L
         }
         Op::Reserve { call, slice, account: from, amount, expires } => {
             let mut locked = ledger.lock(&[account(from)]);
-            locked.reserve(id(call), slice.into(), account(from), Money(amount), Utc(expires))
+            let ask = Ask {
+                id: id(call),
+                slice: slice.into(),
+                account: account(from),
+                seller: SystemAccount { kind: SystemKind::Revenue, currency: EUR }.id(),
+                amount: Money(amount),
+                bundles: &[],
+                expires_at: Utc(expires),
+            };
+            locked.reserve(&[ask]).map_err(|(_, why)| why)
         }
         Op::Post { call, account: from, amount, cost } => {
             let mut locked = ledger.lock(&[account(from), account(3)]);
             let charge = posting(call, PostingKind::Charge, amount, account(from));
             let cost = posting(call, PostingKind::Cost, cost, account(3));
-            locked.post(id(call), account(from), Some(&charge), &[cost])
+            let made =
+                Use { id: id(call), account: account(from), charge: Some(&charge), bundles: &[] };
+            locked.post(&[made], &[cost])
         }
         Op::Void { call, account: from } => {
             ledger.lock(&[account(from)]).void(id(call), account(from))
@@ -273,7 +284,9 @@ proptest! {
     ) {
         let (ledger, journal, mut model) = (Ledger::new(), MemoryJournal::new(), Model::default());
         for account in 1..4 {
-            ledger.set_terms(AccountId(account), Terms::prepaid(EUR)).unwrap();
+            // What account 3 is paid as a carrier is its own to spend.
+            let terms = Terms { is_netted: account == 3, ..Terms::prepaid(EUR) };
+            ledger.set_terms(AccountId(account), terms).unwrap();
         }
         for op in &ops {
             for _ in 0..repeats {

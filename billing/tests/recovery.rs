@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use billing::{
     AccountState, CdrCharge, Counters, Currency, Ended, Journal, Ledger, Money, OpId, OpenCall,
-    Position, Posting, Rate, Record, Recovery, SystemAccount, SystemKind, Terms,
+    Position, Posting, PostingKind, Rate, Record, Recovery, Spending, SystemAccount, SystemKind,
+    Terms,
 };
 use common::*;
 use proptest::prelude::*;
@@ -158,6 +159,18 @@ fn ends(records: &[(Position, Record)]) -> BTreeMap<CallId, Ended> {
     records.iter().filter_map(end).collect()
 }
 
+/// What we owe an account for carrying calls, as the records up to `applied` say.
+fn owed(records: &[(Position, Record)], applied: Position, account: AccountId) -> Money {
+    let records = records.iter().filter(|(position, _)| *position <= applied);
+    let ended = records.filter_map(|(_, record)| match record {
+        Record::Ended(ended) => Some(ended),
+        _ => None,
+    });
+    let postings = ended.flat_map(|ended| &ended.postings);
+    let costs = postings.filter(|p| p.kind == PostingKind::Cost && p.credit == account);
+    Money(costs.map(|posting| posting.amount.0).sum())
+}
+
 /// A ledger as a projection would load it: what the records up to `applied` posted.
 fn projected(records: &[(Position, Record)], applied: Position) -> Ledger {
     let ledger = Ledger::new();
@@ -179,7 +192,9 @@ fn projected(records: &[(Position, Record)], applied: Position) -> Ledger {
         let (credits_posted, debits_posted) = (Money(credits), Money(debits));
         let terms =
             if account == CUSTOMER { terms() } else { Terms::postpaid(Currency::EUR, Money::ZERO) };
-        ledger.load(&AccountState { account, terms, credits_posted, debits_posted });
+        let (owed, spending) = (owed(records, applied, account), Spending::default());
+        let state = AccountState { account, terms, credits_posted, debits_posted, owed, spending };
+        ledger.load(&state);
     }
     for kind in [SystemKind::Revenue, SystemKind::Cost, SystemKind::Cash] {
         let account = SystemAccount { kind, currency: Currency::EUR };

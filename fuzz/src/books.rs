@@ -5,12 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use billing::{
-    AccountState, AccountTariff, CreditControl, CreditSettings, Currency, DurationRounding,
-    GroupTerms, Journal, Ledger, MemoryJournal, Money, MoneyMode, MoneyRounding, OpId, Overdraft,
-    Position, Posting, Price, Rate, RateBook, RateGroup, RateGroupId, RateRow, Record, Recovery,
-    ReservationId, Status, SystemAccount, SystemKind, Terms,
-};
+use billing::{AccountState, AccountTariff, Ask, Bundle, BundleGrant, BundleId, CreditControl, CreditSettings, Currency, DestinationSet, DestinationSetId, DurationRounding, GroupTerms, Journal, Ledger, MemoryJournal, Money, MoneyMode, MoneyRounding, OpId, Overdraft, Position, Posting, PostingKind, Price, Rate, RateBook, RateGroup, RateGroupId, RateRow, Record, Recovery, ReservationId, Spending, SpendLimits, Status, SystemAccount, SystemKind, Terms};
 use vocabulary::{
     AccountId, AuthorizeRequest, CallFacts, CallId, CallKind, Candidate, Direction, ExtendRequest,
     LegFacts, Now, Origin, Party, ReleaseFacts, SettleRequest, SubscriberId, TrunkId, Utc,
@@ -20,12 +15,21 @@ use crate::Choices;
 
 const EUR: Currency = Currency::EUR;
 const START: Utc = Utc(1_800_000_000_000_000);
-/// A prepaid customer, a postpaid one, two carriers.
-const ACCOUNTS: [AccountId; 4] = [AccountId(1), AccountId(2), AccountId(3), AccountId(4)];
+/// A prepaid customer, a postpaid one, two carriers, and the reseller of the first.
+const ACCOUNTS: [AccountId; 5] =
+    [AccountId(1), AccountId(2), AccountId(3), AccountId(4), RESELLER];
+const RESELLER: AccountId = AccountId(5);
 const CUSTOMERS: [AccountId; 2] = [ACCOUNTS[0], ACCOUNTS[1]];
 const CARRIERS: [AccountId; 2] = [ACCOUNTS[2], ACCOUNTS[3]];
-const KINDS: [SystemKind; 4] =
-    [SystemKind::Revenue, SystemKind::Cost, SystemKind::Cash, SystemKind::Adjustment];
+const KINDS: [SystemKind; 5] = [
+    SystemKind::Revenue,
+    SystemKind::Cost,
+    SystemKind::Cash,
+    SystemKind::Adjustment,
+    SystemKind::Sales(RESELLER),
+];
+/// Bundles may be for these: one destination, or every one.
+const SETS: [(DestinationSetId, &str); 2] = [(DestinationSetId(1), "4930"), (DestinationSetId(2), "")];
 /// Reservations that are no call's, so that something can expire; they are not journaled.
 const STRAY: u64 = 1000;
 
@@ -81,7 +85,15 @@ struct Books {
 fn terms(account: AccountId) -> Terms {
     match account {
         AccountId(1) => Terms::prepaid(EUR),
-        AccountId(2) => Terms::postpaid(EUR, Money::units(2)),
+        AccountId(2) => Terms {
+            spend: SpendLimits { day: Some(Money::units(1)), month: None },
+            is_netted: true,
+            ..Terms::postpaid(EUR, Money::units(2))
+        },
+        RESELLER => Terms {
+            low_balance: [Some(Money(-1_000_000)), Some(Money::ZERO), None, None],
+            ..Terms::postpaid(EUR, Money::units(3))
+        },
         _ => Terms::postpaid(EUR, Money::ZERO),
     }
 }
@@ -134,18 +146,23 @@ fn rate_book(choices: &mut Choices<'_>) -> RateBook {
     for (id, account) in (1..).zip(ACCOUNTS) {
         builder = builder.group(group(id, choices));
         let group = Some(RateGroupId(id));
-        let is_customer = CUSTOMERS.contains(&account);
+        let is_customer = CUSTOMERS.contains(&account) || account == RESELLER;
         let tariff = AccountTariff {
             customer_group: group.filter(|_| is_customer),
             carrier_group: group.filter(|_| !is_customer),
             local_rate: rate(choices),
             customer_duration: choices.pick(&roundings),
             carrier_duration: choices.pick(&roundings),
-            discounts: Arc::default(),
+            is_loss_allowed: choices.chance(200),
+            parent: (account == CUSTOMERS[0]).then_some(RESELLER),
+            ..AccountTariff::default()
         };
         builder = builder.account(account, tariff);
     }
-    builder.build().expect("every group exists")
+    let set = |(id, prefix): (DestinationSetId, &str)| {
+        (id, DestinationSet::new([prefix]).expect("digits"))
+    };
+    builder.destinations(SETS.map(set)).build().expect("every group exists")
 }
 
 impl Books {
@@ -175,7 +192,7 @@ impl Books {
     fn step(&mut self, op: u8, choices: &mut Choices<'_>) {
         let now = self.now();
         let call = CallId::new(1, 0, choices.below(8) as u64);
-        match op % 12 {
+        match op % 13 {
             0 => self.authorize(call, choices),
             1 => {
                 let was = self.worker(call).extend(now, ExtendRequest { call }).grant;
@@ -201,6 +218,7 @@ impl Books {
                 let terms = Terms { status, ..terms(account) };
                 self.ledger.set_terms(account, terms).expect("the currency stays");
             }
+            11 => self.grant(choices),
             _ => {
                 let settings = CreditSettings {
                     first_slice_seconds: choices.byte().into(),
@@ -292,7 +310,7 @@ impl Books {
         };
         let at = self.now().utc;
         let note = String::new();
-        let posting = if op % 12 == 4 {
+        let posting = if op % 13 == 4 {
             Posting::top_up(id, account, Money(amount), EUR, at, note)
         } else {
             let amount = if choices.chance(128) { -amount } else { amount };
@@ -306,10 +324,34 @@ impl Books {
         assert_eq!(length, self.journal.len(), "a repeat leaves no record");
     }
 
+    fn grant(&mut self, choices: &mut Choices<'_>) {
+        let number = choices.below(8) as u64;
+        let from = self.now().utc;
+        let valid = choices.chance(128).then(|| Duration::from_secs(choices.byte().into()));
+        let grant = BundleGrant {
+            op: OpId::outside(1000 + u128::from(number)),
+            bundle: BundleId(number),
+            account: choices.pick(&[CUSTOMERS[0], CUSTOMERS[1], RESELLER]),
+            destinations: choices.pick(&SETS).0,
+            seconds: choices.word().into(),
+            increment: choices.pick(&[1, 6, 60, 7]),
+            precedence: choices.byte().into(),
+            valid_from: from,
+            valid_till: valid.map(|valid| from.plus(valid)),
+            at: from,
+            note: String::new(),
+        };
+        let first = self.ledger.grant(grant.clone(), &*self.journal);
+        let length = self.journal.len();
+        let second = self.ledger.grant(grant, &*self.journal);
+        assert_eq!(first.is_ok(), second.is_ok(), "a repeat is answered like the first");
+        assert_eq!(length, self.journal.len(), "a repeat leaves no record");
+    }
+
     fn stray(&mut self, choices: &mut Choices<'_>) {
         let number = choices.below(4) as u64;
         let account = ACCOUNTS[number as usize];
-        let id = ReservationId { call: CallId::new(1, 0, STRAY + number), leg: 0 };
+        let id = ReservationId { call: CallId::new(1, 0, STRAY + number), level: 0 };
         let mut locked = self.ledger.lock(&[account]);
         if choices.chance(60) {
             let _ = locked.void(id, account);
@@ -317,7 +359,9 @@ impl Books {
             let slice = choices.below(4) as u16;
             let amount = Money((i64::from(choices.word()) - 100) * 1000);
             let expires_at = START.plus(Duration::from_secs(choices.byte().into()));
-            let _ = locked.reserve(id, slice, account, amount, expires_at);
+            let seller = SystemAccount { kind: SystemKind::Revenue, currency: EUR }.id();
+            let ask = Ask { id, slice, account, seller, amount, bundles: &[], expires_at };
+            let _ = locked.reserve(&[ask]);
         }
     }
 
@@ -371,7 +415,14 @@ fn load(records: &[(Position, Record)], applied: Position) -> Ledger {
     for account in ACCOUNTS {
         let (debits_posted, credits_posted) = sums(account);
         let terms = terms(account);
-        ledger.load(&AccountState { account, terms, credits_posted, debits_posted });
+        let owed = owed(records, applied, account);
+        let spending = Spending::default();
+        let state =
+            AccountState { account, terms, credits_posted, debits_posted, owed, spending };
+        ledger.load(&state);
+    }
+    for (account, bundle) in bundles(records, applied).into_values() {
+        ledger.load_bundle(account, bundle);
     }
     for kind in KINDS {
         let account = SystemAccount { kind, currency: EUR };
@@ -379,6 +430,53 @@ fn load(records: &[(Position, Record)], applied: Position) -> Ledger {
         ledger.load_system(account, credits, debits);
     }
     ledger
+}
+
+/// What we owe an account as a carrier.
+fn owed(records: &[(Position, Record)], applied: Position, account: AccountId) -> Money {
+    let records = records.iter().filter(|(position, _)| *position <= applied);
+    let postings = records.flat_map(|(_, record)| match record {
+        Record::Ended(ended) => ended.postings.as_slice(),
+        Record::Posted(posting) => std::slice::from_ref(posting),
+        _ => &[],
+    });
+    let costs = postings.filter(|p| p.kind == PostingKind::Cost && p.credit == account);
+    Money(costs.map(|posting| posting.amount.0).sum())
+}
+
+/// The bundles as a projection keeps them: what was granted and used up to `applied`.
+fn bundles(
+    records: &[(Position, Record)],
+    applied: Position,
+) -> BTreeMap<BundleId, (AccountId, Bundle)> {
+    let mut bundles = BTreeMap::new();
+    for (_, record) in records.iter().filter(|(position, _)| *position <= applied) {
+        match record {
+            Record::BundleGranted(grant) => {
+                bundles.insert(grant.bundle, (grant.account, Bundle::from(grant)));
+            }
+            Record::Ended(ended) => {
+                for used in &ended.bundle_uses {
+                    let (owner, bundle) = bundles.get_mut(&used.share.bundle).expect("granted");
+                    assert_eq!(*owner, used.account);
+                    bundle.used += used.share.seconds;
+                    assert!(bundle.used <= bundle.granted, "a second was used twice");
+                }
+            }
+            _ => {}
+        }
+    }
+    bundles
+}
+
+/// The seconds used of every bundle of which something is left.
+fn used(ledger: &Ledger) -> Vec<(BundleId, u32)> {
+    let of = |account: &AccountId| {
+        let locked = ledger.lock(&[*account]);
+        let left = locked.bundles(*account).filter(|bundle| bundle.left() > 0);
+        left.map(|bundle| (bundle.id, bundle.used)).collect::<Vec<_>>()
+    };
+    ACCOUNTS.iter().flat_map(of).collect()
 }
 
 /// The posted sums after a replay, and the ends that recovery then makes.
@@ -396,9 +494,11 @@ fn replay(
     assert!(check.problems.is_empty(), "recovered: {:?}", check.problems);
     assert!(check.overdrawn.is_empty(), "recovered overdrawn: {:?}", check.overdrawn);
     let before = posted(ledger);
-    assert_eq!(recovery.open_calls().count(), check.reservations);
+    let payers: usize = recovery.open_calls().map(|call| call.payers.len()).sum();
+    assert_eq!(payers, check.reservations, "every payer's reservation is back");
+    let calls = recovery.open_calls().count();
     let ended = recovery.finish();
-    assert_eq!(ended.len(), check.reservations, "every open call gets its end");
+    assert_eq!(ended.len(), calls, "every open call gets its end");
     (before, ended)
 }
 
@@ -419,4 +519,11 @@ fn recover(records: &[(Position, Record)], applied: Position) {
     let (_, ended) = replay(&again, &all, Position(0));
     assert!(ended.is_empty());
     assert_eq!(posted(&again), posted(&ledger));
+    assert_eq!(used(&again), used(&ledger));
+    let kept = bundles(&all, Position(u64::MAX)).into_values().filter(|(_, b)| b.left() > 0);
+    let mut kept: Vec<_> = kept.map(|(_, bundle)| (bundle.id, bundle.used)).collect();
+    let mut left = used(&ledger);
+    kept.sort_unstable();
+    left.sort_unstable();
+    assert_eq!(left, kept, "what the records say of bundles");
 }

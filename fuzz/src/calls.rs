@@ -111,7 +111,7 @@ impl World {
     // In and out.
 
     fn input(&mut self, input: Input) {
-        if let Input::Recorded { call } = &input
+        if let Input::Recorded { call, .. } = &input
             && let Some(facts) = self.calls.get_mut(call)
         {
             facts.is_recorded |= facts.answered > 0;
@@ -290,7 +290,7 @@ impl World {
         let secs = 5 + u64::from(choices.byte());
         let grant = Grant { talk_time: Duration::from_secs(secs), is_final: secs % 4 == 0 };
         if let Some(call) = find(|facts| facts.answered > 0 && !facts.is_recorded) {
-            self.input(Input::Recorded { call });
+            self.input(Input::Recorded { call, grant: None });
         } else if let Some(call) = find(|facts| facts.asked > 0 && !facts.is_authorized) {
             let request = self.asked.iter().find(|request| request.call == call);
             let candidates = &request.expect("asked").candidates;
@@ -421,7 +421,7 @@ impl World {
         let waits = waits.map(|(call, _)| *call);
         let call = if choices.chance(220) { waits } else { self.any_call(choices) };
         if let Some(call) = call {
-            self.input(Input::Recorded { call });
+            self.input(Input::Recorded { call, grant: None });
         }
     }
 
@@ -539,7 +539,7 @@ impl World {
                 self.input(Input::Authorized { call: request.call, result });
             }
             for call in self.calls.keys().copied().collect::<Vec<_>>() {
-                self.input(Input::Recorded { call });
+                self.input(Input::Recorded { call, grant: None });
             }
         } else {
             self.input(Input::ReleaseAll);

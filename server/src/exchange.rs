@@ -11,7 +11,7 @@ use sip::transport::Transmit;
 use store::journal::{JournalFiles, JournalState};
 use switch::registrar::StoredBinding;
 use switch::{AnswerId, Effect, HostToResolve, Input, LiveCall, QueryId, Shard, Stats};
-use vocabulary::{CallId, Now, SubscriberId};
+use vocabulary::{CallId, Grant, Now, SubscriberId};
 
 use crate::metrics::Tally;
 
@@ -28,7 +28,7 @@ pub trait Outside {
 #[derive(Clone, Copy)]
 enum Waiting {
     /// The answer to a caller.
-    Call(CallId),
+    Call(CallId, Grant),
     /// The answer to a phone that registers.
     Phone(AnswerId),
 }
@@ -99,8 +99,8 @@ impl<O: Outside> Exchange<O> {
                 self.follow_up.push_back(Input::Extended(extension));
             }
             Effect::Answered { call, trunk, at } => {
-                let position = self.credit.answered(now, call, trunk, at);
-                self.waiting.push_back((position.0, Waiting::Call(call)));
+                let answer = self.credit.answered(now, call, trunk, at);
+                self.waiting.push_back((answer.position.0, Waiting::Call(call, answer.grant)));
             }
             Effect::Settle(request) => {
                 self.tally.settled(&request.facts);
@@ -126,7 +126,7 @@ impl<O: Outside> Exchange<O> {
         while let Some((_, kept)) = self.waiting.pop_front_if(|(position, _)| *position <= durable)
         {
             let input = match kept {
-                Waiting::Call(call) => Input::Recorded { call },
+                Waiting::Call(call, grant) => Input::Recorded { call, grant: Some(grant) },
                 Waiting::Phone(answer) => Input::BindingKept { answer },
             };
             self.take(now, input);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use billing::Ledger;
 use metrics::{Histogram, counter, gauge, histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use switch::Stats;
@@ -40,6 +41,7 @@ pub fn install() -> Result<PrometheusHandle, metrics_exporter_prometheus::BuildE
 fn describe() {
     use metrics::{describe_counter, describe_gauge, describe_histogram};
     describe_counter!("tandem_attempts_total", "Ended calls by cause and by who ended them");
+    describe_counter!("tandem_account_events_total", "Low balances, limits, used-up bundles");
     describe_histogram!("tandem_post_dial_delay_seconds", "From INVITE to the first ringing");
     describe_histogram!("tandem_setup_delay_seconds", "From INVITE to the answer");
     describe_histogram!("tandem_talk_seconds", "Talk time of answered calls");
@@ -156,6 +158,15 @@ impl WorkerMetrics {
             counter!("tandem_attempts_total", "cause" => cause, "by" => by).increment(count);
         }
     }
+}
+
+/// What the ledger has to tell, counted and in the log.
+pub fn publish_events(ledger: &Ledger) {
+    while let Some(event) = ledger.poll_event() {
+        counter!("tandem_account_events_total", "event" => event.code()).increment(1);
+        tracing::info!(account = %event.account(), event = event.code(), "{event}");
+    }
+    counter!("tandem_account_events_dropped_total").absolute(ledger.events_dropped());
 }
 
 /// What belongs to no worker: streams, dispatch, journal and projection.

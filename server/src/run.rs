@@ -316,6 +316,11 @@ async fn open(config: &Config, clock: Clock) -> Result<Opened, RunError> {
     let ledger = Arc::new(Ledger::new());
     for (account, terms) in &*snapshot.terms {
         ledger.set_terms(*account, *terms)?;
+        // Before the books are put together: what was charged today is looked up from here.
+        if terms.spend.are_set() {
+            let (day, month) = snapshot.rate_book.day_and_month(*account, clock.now().utc);
+            ledger.lock(&[*account]).turn(*account, &day, &month);
+        }
     }
     let mut store = opening.recover(&ledger).await?;
     let report = store.report();
@@ -440,6 +445,7 @@ async fn each_second(switchboard: Arc<Switchboard>, streams: Streams) {
         metrics::publish_shared(&streams, dispatch, lag, store.projection().lag());
         prometheus.run_upkeep();
         ledger.expire(clock.now().utc);
+        metrics::publish_events(ledger);
     }
 }
 

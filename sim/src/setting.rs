@@ -213,6 +213,7 @@ fn rate_book(currency: Currency) -> RateBook {
         customer_duration: DurationRounding::default(),
         carrier_duration: DurationRounding::default(),
         discounts: Arc::default(),
+        ..AccountTariff::default()
     };
     let mut book = RateBook::builder()
         .group(group(1, "retail", "0.12345"))

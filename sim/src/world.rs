@@ -11,7 +11,7 @@ use billing::{CreditControl, Journal, Ledger, MemoryJournal, Money, Record};
 use bytes::Bytes;
 use sip::transport::{Path, Transport};
 use switch::{Effect, Input, Shard};
-use vocabulary::{CallId, Now, Utc};
+use vocabulary::{CallId, Grant, Now, Utc};
 
 use crate::caller::{Caller, Plan};
 use crate::carrier::Carrier;
@@ -80,7 +80,7 @@ enum Event {
     ToSwitch(Path, String),
     ToPeer(SocketAddr, SocketAddr, String),
     Place(Plan),
-    Recorded(CallId),
+    Recorded(CallId, Grant),
     Step,
     Crash,
 }
@@ -286,7 +286,9 @@ impl World {
                 let caller = Caller::new(self.now.monotonic, plan);
                 self.callers.insert(caller.plan.from, caller);
             }
-            Event::Recorded(call) => self.input(Input::Recorded { call }),
+            Event::Recorded(call, grant) => {
+                self.input(Input::Recorded { call, grant: Some(grant) });
+            }
             Event::Step => {
                 let max = self.options.faults.clock_step_max;
                 let step = self.random.between(Duration::ZERO, max).as_micros() as i64;
@@ -317,9 +319,9 @@ impl World {
                     self.shard.handle(self.now, Input::Extended(extension));
                 }
                 Effect::Answered { call, trunk, at } => {
-                    self.credit.answered(self.now, call, trunk, at);
+                    let grant = self.credit.answered(self.now, call, trunk, at).grant;
                     let after = self.random.between(Duration::ZERO, self.options.faults.disk_max);
-                    self.at(after, Event::Recorded(call));
+                    self.at(after, Event::Recorded(call, grant));
                 }
                 Effect::Settle(request) => {
                     *self.settled.entry(request.facts.call).or_default() += 1;
@@ -382,6 +384,6 @@ impl World {
         }
         self.shard = self.setting.shard(self.options.seed, self.starts);
         self.timer_fires_at = None;
-        self.events.retain(|_, (_, event)| !matches!(event, Event::Recorded(_)));
+        self.events.retain(|_, (_, event)| !matches!(event, Event::Recorded(..)));
     }
 }

@@ -2,6 +2,7 @@
 //! each, and a start or a change loads them whole. Never read while a call is set up.
 
 mod account;
+mod credit;
 mod event;
 mod hierarchy;
 mod load;
@@ -17,6 +18,7 @@ use crate::sql::{self, ConnectError, Database, Pool, Row, Transaction};
 
 pub(crate) use account::all as all_accounts;
 pub use account::{Account, AccountStatus, BillingKind, DurationRounding, NUMBER_DIGITS};
+pub use credit::Credit;
 pub use event::{AccountEvent, AccountEventKind};
 pub use hierarchy::LEVELS_MAX;
 pub(crate) use route::all_groups;

@@ -1,7 +1,7 @@
 //! What one journal record of this crate is: a byte that says whose it is, then its bytes. Records
 //! of the ledger are `billing`'s, bindings are ours.
 
-use billing::{Ended, Money, OpenCall, Record, SystemAccount, SystemKind};
+use billing::{Chain, Ended, Money, OpenCall, Payer, Record};
 use vocabulary::{AccountId, CallId, Utc};
 
 use crate::bindings::BindingSet;
@@ -90,38 +90,50 @@ impl Entry {
     }
 }
 
-/// What an open call holds of its payer's money, as its records say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What an open call holds of its payers' money, as its records say.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Held {
+    /// One a payer, the account that calls first.
+    pub(crate) levels: Chain<HeldLevel>,
+    slice: u16,
+}
+
+/// What one payer holds for a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct HeldLevel {
     pub(crate) debit: AccountId,
     pub(crate) credit: AccountId,
     pub(crate) amount: Money,
-    slice: u16,
 }
 
 impl Held {
     fn new(call: &OpenCall) -> Held {
-        let revenue = SystemAccount { kind: SystemKind::Revenue, currency: call.rate.currency };
-        let slice = call.slice;
-        Held { debit: call.account, credit: revenue.id(), amount: call.reserved, slice }
+        let level = |level: usize, payer: &Payer| HeldLevel {
+            debit: payer.account,
+            credit: call.seller(level),
+            amount: payer.reserved,
+        };
+        Held { levels: call.payers.map(level), slice: call.slice }
     }
 
-    /// Follows one record of the call; by how much more is held.
-    pub(crate) fn follow(held: &mut Option<Held>, entry: &Entry) -> Money {
+    /// Follows one record of the call, and tells by how much more is held at which level.
+    pub(crate) fn follow(held: &mut Option<Held>, entry: &Entry, more: &mut dyn FnMut(HeldLevel)) {
         match (entry, held) {
             (Entry::Ledger(Record::Opened(call)), held @ None) => {
-                *held = Some(Held::new(call));
-                call.reserved
+                let opened = held.insert(Held::new(call));
+                opened.levels.iter().for_each(|level| more(*level));
             }
             // The same slice again only says that the grant became final.
-            (Entry::Ledger(Record::Extended { slice, amount, .. }), Some(held))
+            (Entry::Ledger(Record::Extended { slice, raises, .. }), Some(held))
                 if *slice > held.slice =>
             {
                 held.slice = *slice;
-                held.amount.0 += amount.0;
-                *amount
+                for (level, raise) in held.levels.iter_mut().zip(raises.iter()) {
+                    level.amount.0 += raise.amount.0;
+                    more(HeldLevel { amount: raise.amount, ..*level });
+                }
             }
-            _ => Money::ZERO,
+            _ => {}
         }
     }
 }

@@ -7,7 +7,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use billing::{
-    AccountState, Currency, Ledger, Position, Record, Recovery, Status, SystemAccount, Terms,
+    AccountState, Currency, Ledger, Money, Position, Record, Recovery, Spending, Status,
+    SystemAccount, Terms,
 };
 use vocabulary::{AccountId, CallId, SubscriberId, Utc};
 
@@ -140,6 +141,9 @@ impl Opening {
             return Err(OpenError::JournalTooShort { applied, end });
         }
         load_counters(ledger, &snapshot.sums, &pool).await?;
+        for (account, bundle) in &snapshot.bundles {
+            ledger.load_bundle(*account, *bundle);
+        }
         let open = snapshot.open_calls(journal.directory())?;
         let mut replay = Replay::new(ledger, &snapshot, &open)?;
         replay.tail(journal.directory(), applied, end)?;
@@ -316,14 +320,38 @@ async fn load_counters(
                 Terms { status: Status::Closed, ..Terms::prepaid(currency) }
             }
         };
+        let spending = ledger.account(*account).map(|view| view.spending).unwrap_or_default();
+        let spending = spent(*account, spending, pool).await?;
         ledger.load(&AccountState {
             account: *account,
             terms,
             credits_posted: sums.credits_posted,
             debits_posted: sums.debits_posted,
+            owed: sums.owed,
+            spending,
         });
     }
     Ok(())
+}
+
+/// What was charged to an account in the day and the month that its ledger entry names; nothing is
+/// asked of the database for accounts that have none, which are nearly all.
+async fn spent(
+    account: AccountId,
+    mut spending: Spending,
+    pool: &Pool,
+) -> Result<Spending, sqlx::Error> {
+    if spending == Spending::default() {
+        return Ok(spending);
+    }
+    let sql = "SELECT coalesce(sum(amount), 0) FROM posting \
+               WHERE debit_account_id = ? AND at >= ? AND at < ? AND kind = 'charge'";
+    for window in [&mut spending.day, &mut spending.month] {
+        let query = sql::query_scalar::<i64>(sql).bind(account.0.cast_signed());
+        let spent = query.bind(window.from.0).bind(window.until.0).fetch_one(pool).await?;
+        window.spent = Money(spent);
+    }
+    Ok(spending)
 }
 
 /// The currency of an account's postings. One that only ever had reservations has none, and its

@@ -2,11 +2,13 @@
 //! it (J-25, J-27). The money itself goes through the ledger and the journal; from there the
 //! projection writes what the CDRs say now, and `charge_history`.
 
-use billing::{CdrCharge, Money, RatedCall, RatedLeg};
+use std::collections::BTreeMap;
+
+use billing::{CdrCharge, Money, RatedCall, RatedLeg, UpperCharge};
 use vocabulary::{AccountId, CallId, Number, SubscriberId, TrunkId, Utc};
 
 use crate::directory::{Change, ChangeError, DirectoryStore, signed, unsigned};
-use crate::sql::{Builder, Pool, Row};
+use crate::sql::{Builder, Connection, Pool, Row};
 
 /// Calls read at a time.
 pub const BATCH: u32 = 2_000;
@@ -159,6 +161,7 @@ pub(crate) async fn selected_calls(
         legs.push_list(ids.iter().copied());
         legs.push(") ORDER BY call_id, leg");
         let rows = legs.build().fetch_all(&mut *transaction).await?;
+        let mut upper = upper_charges(&mut transaction, ids).await?;
         let mut rest = &rows[..];
         while let Some(first) = rest.first() {
             let id: i64 = first.try_get(0)?;
@@ -169,7 +172,7 @@ pub(crate) async fn selected_calls(
                 length += 1;
             }
             let (legs, later) = rest.split_at(length);
-            calls.extend(call_of_rows(legs)?);
+            calls.extend(call_of_rows(legs, upper.remove(&id).unwrap_or_default())?);
             rest = later;
         }
     }
@@ -180,7 +183,30 @@ pub(crate) async fn selected_calls(
 const LEG_COLUMNS: &str = "call_id, leg, account_id, trunk_id, caller, destination, started_at, \
                            answered_at, talked_us, charge, generation, subscriber_id";
 
-fn call_of_rows(rows: &[Row]) -> Result<Option<SelectedCall>, sqlx::Error> {
+/// What the resellers of these calls paid, the lowest first.
+async fn upper_charges(
+    connection: &mut Connection,
+    calls: &[i64],
+) -> Result<BTreeMap<i64, Vec<UpperCharge>>, sqlx::Error> {
+    let mut query =
+        Builder::new("SELECT call_id, account_id, charge FROM cdr_payer WHERE call_id IN (");
+    query.push_list(calls.iter().copied());
+    query.push(") ORDER BY call_id, level");
+    let mut upper: BTreeMap<i64, Vec<UpperCharge>> = BTreeMap::new();
+    for row in query.build().fetch_all(connection).await? {
+        let account = AccountId(row.try_get::<i64, _>(1)?.cast_unsigned());
+        let charge: &[u8] = row.try_get(2)?;
+        let charge = CdrCharge::decode(charge)
+            .map_err(|error| sqlx::Error::Decode(format!("table cdr_payer: {error}").into()))?;
+        upper.entry(row.try_get(0)?).or_default().push(UpperCharge { account, charge });
+    }
+    Ok(upper)
+}
+
+fn call_of_rows(
+    rows: &[Row],
+    mut upper: Vec<UpperCharge>,
+) -> Result<Option<SelectedCall>, sqlx::Error> {
     let Some(first) = rows.first() else { return Ok(None) };
     let wrong = |what: &str| sqlx::Error::Decode(format!("table cdr: bad {what}").into());
     let call = CallId(first.try_get::<i64, _>(0)?.cast_unsigned());
@@ -206,6 +232,7 @@ fn call_of_rows(rows: &[Row]) -> Result<Option<SelectedCall>, sqlx::Error> {
             answered_at: row.try_get::<Option<i64>, _>(7)?.map(Utc),
             talked: std::time::Duration::from_micros(unsigned(talked)),
             charge,
+            upper: std::mem::take(&mut upper),
         });
     }
     let carried = legs.iter().find(|leg| leg.leg > 0 && leg.answered_at.is_some());

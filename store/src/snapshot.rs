@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use billing::Money;
+use billing::{Bundle, BundleId, DestinationSetId, Money};
 use vocabulary::{AccountId, CallId, Utc};
 
 use crate::entry::{CallStep, Entry, UnreadableRecord};
@@ -46,6 +46,8 @@ pub(crate) struct Sums {
     pub(crate) debits_posted: Money,
     pub(crate) credits_pending: Money,
     pub(crate) credits_posted: Money,
+    /// Of these, as a carrier.
+    pub(crate) owed: Money,
 }
 
 /// What the tables say, of one moment.
@@ -54,6 +56,8 @@ pub(crate) struct Snapshot {
     pub(crate) sums: BTreeMap<AccountId, Sums>,
     /// The records of calls older than a minute, by call and position.
     pub(crate) stored_calls: Vec<(CallId, StepRecord)>,
+    /// Bundles of which something is left that a call may still use.
+    pub(crate) bundles: Vec<(AccountId, Bundle)>,
 }
 
 /// A record of a call that is still open, as it stood in the journal.
@@ -80,7 +84,7 @@ impl Snapshot {
             journal_at: Utc(row.try_get(2)?),
         };
         let sql = "SELECT account_id, debits_pending, debits_posted, credits_pending, \
-                   credits_posted FROM account_balance";
+                   credits_posted, owed FROM account_balance";
         let mut sums = BTreeMap::new();
         for row in sql::query(sql).fetch_all(&mut *connection).await? {
             let account = AccountId(row.try_get::<i64, _>(0)?.cast_unsigned());
@@ -89,6 +93,7 @@ impl Snapshot {
                 debits_posted: Money(row.try_get(2)?),
                 credits_pending: Money(row.try_get(3)?),
                 credits_posted: Money(row.try_get(4)?),
+                owed: Money(row.try_get(5)?),
             };
             sums.insert(account, sum);
         }
@@ -104,7 +109,8 @@ impl Snapshot {
             };
             stored_calls.push((call, step));
         }
-        Ok(Snapshot { applied, sums, stored_calls })
+        let bundles = bundles(connection, applied.journal_at).await?;
+        Ok(Snapshot { applied, sums, stored_calls, bundles })
     }
 
     /// The calls that were open at the applied position: those stored, and those whose records lie
@@ -138,6 +144,40 @@ impl Snapshot {
     pub(crate) fn stored(&self) -> BTreeSet<CallId> {
         self.stored_calls.iter().map(|(call, _)| *call).collect()
     }
+}
+
+/// A call that came in while a bundle was valid may use it this much later: longer than any lasts.
+const BUNDLE_KEPT_MICROS: i64 = 31 * 86_400 * 1_000_000;
+
+async fn bundles(
+    connection: &mut Connection,
+    now: Utc,
+) -> Result<Vec<(AccountId, Bundle)>, sqlx::Error> {
+    let sql = "SELECT id, account_id, destination_set_id, precedence, increment_s, valid_from, \
+               valid_till, granted_s, used_s FROM bundle \
+               WHERE used_s < granted_s AND (valid_till IS NULL OR valid_till > ?)";
+    let since = now.0.saturating_sub(BUNDLE_KEPT_MICROS);
+    let rows = sql::query(sql).bind(since).fetch_all(connection).await?;
+    let mut bundles = Vec::with_capacity(rows.len());
+    for row in rows {
+        let seconds = |column: usize| -> Result<u32, sqlx::Error> {
+            let seconds: i64 = row.try_get(column)?;
+            u32::try_from(seconds).map_err(|error| sqlx::Error::Decode(error.into()))
+        };
+        let bundle = Bundle {
+            id: BundleId(row.try_get::<i64, _>(0)?.cast_unsigned()),
+            destinations: DestinationSetId(seconds(2)?),
+            precedence: u16::try_from(row.try_get::<i32, _>(3)?).unwrap_or(0),
+            increment: seconds(4)?,
+            valid_from: Utc(row.try_get(5)?),
+            valid_till: row.try_get::<Option<i64>, _>(6)?.map(Utc),
+            granted: seconds(7)?,
+            used: seconds(8)?,
+            pending: 0,
+        };
+        bundles.push((AccountId(row.try_get::<i64, _>(1)?.cast_unsigned()), bundle));
+    }
+    Ok(bundles)
 }
 
 /// Stored steps come first and lie before the others, but the journal may still have them too.

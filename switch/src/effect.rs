@@ -8,8 +8,8 @@ use bytes::Bytes;
 use sip::message::uri::{Scheme, Uri};
 use sip::transport::{Path, Transmit, Transport};
 use vocabulary::{
-    AccountId, Authorization, AuthorizeRequest, CallId, ExtendRequest, Extension, Number, Refused,
-    SettleRequest, SubscriberId, TrunkId, Utc,
+    AccountId, Authorization, AuthorizeRequest, CallId, ExtendRequest, Extension, Grant, Number,
+    Refused, SettleRequest, SubscriberId, TrunkId, Utc,
 };
 
 use crate::directory::Directory;
@@ -59,6 +59,9 @@ pub enum Input {
     Recorded {
         /// The call; it may have ended meanwhile.
         call: CallId,
+        /// What billing grants now that the moment of the answer is known; never more than it
+        /// authorised. `None`: as much as that.
+        grant: Option<Grant>,
     },
     /// The journal has [`Effect::BindingChanged`] on disk: the phone may hear that it is registered.
     BindingKept {

@@ -170,7 +170,9 @@ impl Shard {
                 let id = extension.call;
                 self.with_id(now, id, |call, ctx| call.extended(ctx, &extension));
             }
-            Input::Recorded { call } => self.with_id(now, call, Call::recorded),
+            Input::Recorded { call, grant } => {
+                self.with_id(now, call, |call, ctx| call.recorded(ctx, grant));
+            }
             Input::BindingKept { answer } => self.binding_kept(now, answer),
             Input::Resolved { query, targets } => self.resolved(now, query, &targets),
             Input::Directory(directory) => self.swap_directory(now, directory),

@@ -197,7 +197,7 @@ impl Peers {
 fn record(w: &mut World) {
     let place = w.effects.iter().position(|e| matches!(e, Effect::Answered { .. }));
     if let Some(Effect::Answered { call, .. }) = place.and_then(|n| w.effects.remove(n)) {
-        w.input(Input::Recorded { call });
+        w.input(Input::Recorded { call, grant: None });
     }
 }
 

@@ -2,6 +2,8 @@
 
 use vocabulary::AccountId;
 
+use super::bundle::Bundles;
+use super::{LedgerEvent, SpendLimits, SpendPeriod, Spending};
 use crate::{Currency, Money};
 
 /// How an account pays.
@@ -37,7 +39,16 @@ pub struct Terms {
     pub currency: Currency,
     /// As a carrier: no more calls are given to it once we owe it this much (V-16).
     pub owed_limit: Option<Money>,
+    /// A customer that is a carrier too may use what we owe it for its own calls.
+    pub is_netted: bool,
+    /// What it may be charged for calls in a day and in a month (V-11).
+    pub spend: SpendLimits,
+    /// It is told when less than this is left, each once.
+    pub low_balance: Thresholds,
 }
+
+/// At most four amounts; `None` where there are fewer.
+pub type Thresholds = [Option<Money>; 4];
 
 impl Terms {
     /// An active prepaid account.
@@ -48,6 +59,9 @@ impl Terms {
             credit_limit: Money::ZERO,
             currency,
             owed_limit: None,
+            is_netted: false,
+            spend: SpendLimits::default(),
+            low_balance: Thresholds::default(),
         }
     }
 
@@ -79,6 +93,11 @@ pub struct Counters {
 }
 
 impl Counters {
+    pub(super) fn post(&mut self, is_debit: bool, amount: i64) {
+        let sum = if is_debit { &mut self.debits_posted } else { &mut self.credits_posted };
+        sum.0 = sum.0.saturating_add(amount);
+    }
+
     /// Received less taken.
     pub fn balance(&self) -> Money {
         clamp(i128::from(self.credits_posted.0) - i128::from(self.debits_posted.0))
@@ -100,6 +119,10 @@ pub struct AccountState {
     pub credits_posted: Money,
     /// Taken so far.
     pub debits_posted: Money,
+    /// What we owe it as a carrier, of the above.
+    pub owed: Money,
+    /// What it was charged for calls in the present day and month; only looked at if it has limits.
+    pub spending: Spending,
 }
 
 /// An account as it is at one moment.
@@ -109,24 +132,50 @@ pub struct AccountView {
     pub terms: Terms,
     /// Its counters.
     pub counters: Counters,
+    /// What we owe it as a carrier: its costs less what we paid out. A part of the counters, and of
+    /// the balance; the rest is its balance as a customer.
+    pub owed: Money,
+    /// What it was charged for calls today and this month.
+    pub spending: Spending,
     /// Reservations not yet posted, voided or expired.
     pub open_reservations: u32,
 }
 
 impl AccountView {
-    /// What may still be reserved: received − taken − reserved + credit limit.
+    /// Its balance as a customer: all that it was given less all that was taken, without what it
+    /// earns as a carrier.
+    pub fn balance_as_customer(&self) -> Money {
+        let balance = i128::from(self.counters.balance().0);
+        clamp(balance - i128::from(self.owed.0))
+    }
+
+    /// What is left to spend, reserved or not: the balance that counts, and the credit limit.
+    pub fn left(&self) -> Money {
+        let balance =
+            if self.terms.is_netted { self.counters.balance() } else { self.balance_as_customer() };
+        clamp(i128::from(balance.0) + i128::from(effective_limit(&self.terms).0))
+    }
+
+    /// What may still be reserved of its money: received − taken − reserved + credit limit.
     pub fn available(&self) -> Money {
-        clamp(
-            i128::from(self.counters.credits_posted.0)
-                - i128::from(self.counters.debits_posted.0)
-                - i128::from(self.counters.debits_pending.0)
-                + i128::from(effective_limit(&self.terms).0),
-        )
+        clamp(i128::from(self.left().0) - i128::from(self.counters.debits_pending.0))
+    }
+
+    /// What may still be reserved, the limits of the day and the month considered.
+    pub fn spendable(&self) -> Money {
+        let limited = self.spend_limit_left().map(|(left, _)| left);
+        limited.map_or(self.available(), |left| left.min(self.available()))
+    }
+
+    /// What the limits of the day and the month leave, and which of them leaves less.
+    pub fn spend_limit_left(&self) -> Option<(Money, SpendPeriod)> {
+        self.spending.left(&self.terms.spend, self.counters.debits_pending)
     }
 
     /// Has its owed limit been reached, as a carrier (V-16)?
     pub fn is_owed_limit_reached(&self) -> bool {
-        self.terms.owed_limit.is_some_and(|limit| self.counters.balance() >= limit)
+        let owed = if self.terms.is_netted { self.counters.balance() } else { self.owed };
+        self.terms.owed_limit.is_some_and(|limit| owed >= limit)
     }
 }
 
@@ -134,17 +183,78 @@ impl AccountView {
 #[derive(Clone, Debug)]
 pub(super) struct Account {
     pub(super) view: AccountView,
+    pub(super) bundles: Bundles,
+    /// A bit for each threshold that is not crossed.
+    armed: u8,
+    /// Nothing more could be reserved, and no money came in since.
+    is_exhausted: bool,
 }
 
 impl Account {
     pub(super) fn new(terms: Terms) -> Account {
-        let view = AccountView { terms, counters: Counters::default(), open_reservations: 0 };
-        Account { view }
+        let view = AccountView {
+            terms,
+            counters: Counters::default(),
+            owed: Money::ZERO,
+            spending: Spending::default(),
+            open_reservations: 0,
+        };
+        let mut account =
+            Account { view, bundles: Bundles::default(), armed: 0, is_exhausted: false };
+        account.arm();
+        account
     }
 
     /// An account that the directory does not know (any more): it can be paid, not charged anew.
     pub(super) fn unknown(currency: Currency) -> Account {
         Account::new(Terms { status: Status::Closed, ..Terms::prepaid(currency) })
+    }
+
+    /// Thresholds that are crossed now were crossed before: nothing is to be told.
+    pub(super) fn arm(&mut self) {
+        let left = self.view.left();
+        self.armed = 0;
+        for (bit, threshold) in self.view.terms.low_balance.iter().enumerate() {
+            if threshold.is_some_and(|threshold| left >= threshold) {
+                self.armed |= 1 << bit;
+            }
+        }
+    }
+
+    /// Money moved: what is to be told of it? Each threshold once a crossing.
+    pub(super) fn moved(&mut self, id: AccountId, tell: &mut dyn FnMut(LedgerEvent)) {
+        if self.view.terms.low_balance == Thresholds::default() {
+            return;
+        }
+        let (left, currency) = (self.view.left(), self.view.terms.currency);
+        for (bit, threshold) in self.view.terms.low_balance.iter().enumerate() {
+            let Some(threshold) = *threshold else { continue };
+            let is_armed = self.armed & 1 << bit != 0;
+            if left >= threshold {
+                self.armed |= 1 << bit;
+            } else if is_armed {
+                self.armed &= !(1 << bit);
+                tell(LedgerEvent::LowBalance { account: id, threshold, left, currency });
+            }
+        }
+    }
+
+    /// Money came in.
+    pub(super) fn restored(&mut self, id: AccountId, tell: &mut dyn FnMut(LedgerEvent)) {
+        if self.is_exhausted && self.view.available() > Money::ZERO {
+            self.is_exhausted = false;
+            let (left, currency) = (self.view.left(), self.view.terms.currency);
+            tell(LedgerEvent::BalanceRestored { account: id, left, currency });
+        }
+    }
+
+    /// A call wanted money that is not there.
+    pub(super) fn exhausted(&mut self, id: AccountId) -> Option<LedgerEvent> {
+        if std::mem::replace(&mut self.is_exhausted, true) {
+            return None;
+        }
+        let (left, currency) = (self.view.left(), self.view.terms.currency);
+        Some(LedgerEvent::CreditLimitReached { account: id, left, currency })
     }
 }
 
@@ -159,6 +269,9 @@ pub enum SystemKind {
     Cash,
     /// Corrections.
     Adjustment,
+    /// What a reseller's own customers are charged: the reseller's income, not ours. What the
+    /// reseller is charged is another posting.
+    Sales(AccountId),
 }
 
 /// One of our own accounts: a kind in a currency.
@@ -171,7 +284,10 @@ pub struct SystemAccount {
 }
 
 const SYSTEM: u64 = 1 << 62;
+const SALES: u64 = 1 << 61;
 const CURRENCY_BITS: u32 = 15;
+/// Ids of resellers fit into what the flags and the currency leave.
+const SELLER_BITS: u32 = 61 - CURRENCY_BITS;
 
 impl SystemAccount {
     /// Its account id: above every customer's, the same on every node, and positive in SQL.
@@ -181,6 +297,10 @@ impl SystemAccount {
             SystemKind::Cost => 2,
             SystemKind::Cash => 3,
             SystemKind::Adjustment => 4,
+            SystemKind::Sales(seller) => {
+                debug_assert!(seller.0 < 1 << SELLER_BITS, "ids count up from 1000");
+                SALES >> CURRENCY_BITS | seller.0
+            }
         };
         AccountId(SYSTEM | kind << CURRENCY_BITS | self.currency.index())
     }
@@ -195,6 +315,10 @@ impl SystemAccount {
         if !SystemAccount::is_system(account) {
             return None;
         }
+        if account.0 & SALES != 0 {
+            let seller = (account.0 & !(SYSTEM | SALES)) >> CURRENCY_BITS;
+            return Some(SystemKind::Sales(AccountId(seller)));
+        }
         match (account.0 & !SYSTEM) >> CURRENCY_BITS {
             1 => Some(SystemKind::Revenue),
             2 => Some(SystemKind::Cost),
@@ -202,5 +326,44 @@ impl SystemAccount {
             4 => Some(SystemKind::Adjustment),
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_own_accounts_are_known_by_their_ids() {
+        let kinds = [
+            SystemKind::Revenue,
+            SystemKind::Cost,
+            SystemKind::Cash,
+            SystemKind::Adjustment,
+            SystemKind::Sales(AccountId(0)),
+            SystemKind::Sales(AccountId(1_000_000_007)),
+        ];
+        let mut ids = Vec::new();
+        for kind in kinds {
+            let id = SystemAccount { kind, currency: Currency::EUR }.id();
+            assert!(SystemAccount::is_system(id) && id.0 < 1 << 63);
+            assert_eq!(SystemAccount::kind_of(id), Some(kind));
+            ids.push(id);
+        }
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), kinds.len());
+        assert_eq!(SystemAccount::kind_of(AccountId(1000)), None);
+    }
+
+    #[test]
+    fn what_a_carrier_earns_is_for_its_own_calls_only_if_netted() {
+        let mut account = Account::new(Terms::prepaid(Currency::EUR));
+        account.view.counters.credits_posted = Money(70);
+        account.view.owed = Money(50);
+        assert_eq!(account.view.available(), Money(20));
+        account.view.terms.is_netted = true;
+        assert_eq!(account.view.available(), Money(70));
+        assert_eq!(account.view.balance_as_customer(), Money(20));
     }
 }

@@ -6,12 +6,13 @@ use std::sync::{Mutex, MutexGuard};
 use vocabulary::{AccountId, Utc};
 
 use super::account::Account;
-use super::posting::Recent;
+use super::event::Events;
+use super::posting::{Memo, Recent, What};
 use super::reservation::Closing;
 use super::shard::Shard;
 use super::{
-    AccountState, AccountView, Counters, LedgerError, Locked, Outcome, Overdraft, Posting,
-    ReservationId, SystemAccount, Terms,
+    AccountState, AccountView, Bundle, BundleGrant, Counters, LedgerError, LedgerEvent, Locked,
+    Outcome, Overdraft, Posting, ReservationId, SystemAccount, Terms,
 };
 use crate::{Journal, Money, Position, Record, Rerated};
 
@@ -28,6 +29,8 @@ pub struct Ledger {
     shards: Box<[Slot]>,
     /// Operations from outside. Locked before any shard, and never for a call.
     outside: Mutex<Recent>,
+    /// What is to be told. Locked after any shard.
+    pub(super) events: Events,
 }
 
 impl Default for Ledger {
@@ -44,7 +47,7 @@ impl Ledger {
     /// Empty books.
     pub fn new() -> Ledger {
         let shards = (0..SHARDS).map(|_| Slot(Mutex::new(Shard::new()))).collect();
-        Ledger { shards, outside: Mutex::new(Recent::new()) }
+        Ledger { shards, outside: Mutex::new(Recent::new()), events: Events::default() }
     }
 
     pub(super) fn shard_of(&self, account: AccountId) -> usize {
@@ -78,7 +81,11 @@ impl Ledger {
         if has.code() != terms.currency.code() && known.view.counters != Counters::default() {
             return Err(LedgerError::CurrencyDiffers { account, has, asked: terms.currency });
         }
+        let is_same = known.view.terms.low_balance == terms.low_balance;
         known.view.terms = terms;
+        if !is_same {
+            known.arm();
+        }
         Ok(())
     }
 
@@ -91,6 +98,17 @@ impl Ledger {
         known.view.terms = state.terms;
         known.view.counters.credits_posted = state.credits_posted;
         known.view.counters.debits_posted = state.debits_posted;
+        known.view.owed = state.owed;
+        known.view.spending = state.spending;
+        known.arm();
+    }
+
+    /// Puts a bundle back as the last projection left it: nothing is pending. At start only.
+    pub fn load_bundle(&self, account: AccountId, bundle: Bundle) {
+        let mut shard = self.shard(self.shard_of(account));
+        if let Some(account) = shard.accounts.get_mut(&account) {
+            account.bundles.put(Bundle { pending: 0, ..bundle });
+        }
     }
 
     /// Puts one of our own accounts back as the last projection left it.
@@ -112,7 +130,7 @@ impl Ledger {
         let id = account.id();
         let mut sum = Counters::default();
         for shard in self.all() {
-            for (_, _, part) in shard.ours.iter().filter(|(known, ..)| *known == id) {
+            if let Some((_, part)) = shard.ours.get(&id) {
                 sum.debits_pending.0 += part.debits_pending.0;
                 sum.debits_posted.0 += part.debits_posted.0;
                 sum.credits_pending.0 += part.credits_pending.0;
@@ -183,6 +201,67 @@ impl Ledger {
         rerated.postings.iter().for_each(|posting| locked.apply(posting));
     }
 
+    /// Gives an account seconds for some destinations (V-04, V-05). Journaled under the account's
+    /// lock. The position is that of the record, also for a repeat.
+    pub fn grant(
+        &self,
+        grant: BundleGrant,
+        journal: &dyn Journal,
+    ) -> Result<(Outcome, Position), LedgerError> {
+        let what = What::Grant(grant.account, grant.bundle, grant.seconds);
+        let mut outside = self.outside();
+        match outside.find(grant.op) {
+            None => {}
+            Some(memo) if memo.what == what => return Ok((Outcome::Exists, memo.position)),
+            Some(_) => return Err(LedgerError::Differs),
+        }
+        let account = grant.account;
+        let mut locked = self.lock(&[account]);
+        let known = locked.account_mut(account).ok_or(LedgerError::NoAccount(account))?;
+        if known.bundles.get(grant.bundle).is_some() {
+            return Err(LedgerError::Differs);
+        }
+        known.bundles.forget(grant.at);
+        known.bundles.put(Bundle::from(&grant));
+        let op = grant.op;
+        let position = journal.append(&Record::BundleGranted(grant));
+        outside.push(Memo { op, what, position });
+        Ok((Outcome::Done, position))
+    }
+
+    /// Replays a grant of seconds.
+    pub(crate) fn replay_grant(&self, grant: &BundleGrant, position: Position, apply: bool) {
+        let mut outside = self.outside();
+        if apply {
+            let currency = crate::Currency::EUR;
+            let mut shard = self.shard(self.shard_of(grant.account));
+            let account = shard.open(grant.account, currency);
+            if account.bundles.get(grant.bundle).is_none() {
+                account.bundles.put(Bundle::from(grant));
+            }
+        }
+        if outside.find(grant.op).is_none() {
+            let what = What::Grant(grant.account, grant.bundle, grant.seconds);
+            outside.push(Memo { op: grant.op, what, position });
+        }
+    }
+
+    /// The next thing to tell the outside of, oldest first. Shared by whoever asks: each is told
+    /// once.
+    pub fn poll_event(&self) -> Option<LedgerEvent> {
+        self.events.pop()
+    }
+
+    /// How many events were dropped because nobody asked for them.
+    pub fn events_dropped(&self) -> u64 {
+        self.events.dropped()
+    }
+
+    /// What a replay raised was told before the restart.
+    pub(crate) fn forget_events(&self) {
+        self.events.clear();
+    }
+
     /// Replays a posting from outside.
     pub(crate) fn replay(&self, posting: &Posting, position: Position, apply: bool) {
         let mut outside = self.outside();
@@ -208,7 +287,7 @@ impl Ledger {
             let mut over: Vec<ReservationId> = over.map(|(id, _)| *id).collect();
             over.sort_unstable();
             for id in &over {
-                shard.release(*id, Closing::Expired);
+                shard.release(*id, Closing::Expired, &[]);
             }
             expired.append(&mut over);
         }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use vocabulary::AccountId;
 
 use super::account::clamp;
-use super::{Counters, Ledger};
+use super::{BundleId, Counters, Ledger};
 use crate::Money;
 
 /// The result of a check. No problems: the books are right.
@@ -48,17 +48,22 @@ impl Ledger {
         let mut check = LedgerCheck::default();
         let mut currencies: BTreeMap<[u8; 3], Sums> = BTreeMap::new();
         let mut held: BTreeMap<AccountId, (i128, u32)> = BTreeMap::new();
+        let mut bundles: BTreeMap<(AccountId, BundleId), u64> = BTreeMap::new();
         for shard in &shards {
             check.reservations += shard.reservations.len();
             for (id, reservation) in &shard.reservations {
                 let sum = held.entry(reservation.account).or_default();
                 sum.0 += i128::from(reservation.amount.0);
                 sum.1 += 1;
+                for share in shard.shares.get(id).into_iter().flatten() {
+                    *bundles.entry((reservation.account, share.bundle)).or_default() +=
+                        u64::from(share.seconds);
+                }
                 if reservation.amount.is_negative() {
                     check.problems.push(format!("the reservation of call {} is negative", id.call));
                 }
             }
-            for (_, currency, counters) in &shard.ours {
+            for (currency, counters) in shard.ours.values() {
                 currencies.entry(letters(currency.code())).or_default().add(counters);
             }
         }
@@ -84,11 +89,25 @@ impl Ledger {
                 if view.available().is_negative() {
                     check.overdrawn.push(*id);
                 }
+                for bundle in account.bundles.iter() {
+                    let pending = bundles.remove(&(*id, bundle.id)).unwrap_or_default();
+                    let used = u64::from(bundle.used) + u64::from(bundle.pending);
+                    if pending != u64::from(bundle.pending) || used > u64::from(bundle.granted) {
+                        check.problems.push(format!(
+                            "bundle {} of account {id} has {} of {} s used and {} pending, but \
+                             calls hold {pending}",
+                            bundle.id, bundle.used, bundle.granted, bundle.pending
+                        ));
+                    }
+                }
             }
         }
         check.overdrawn.sort_unstable();
         for account in held.keys() {
             check.problems.push(format!("account {account} is reserved from but does not exist"));
+        }
+        for (account, bundle) in bundles.into_keys() {
+            check.problems.push(format!("account {account} has no bundle {bundle}, but calls do"));
         }
         compare_sums(&currencies, &mut check);
         check.problems.sort_unstable();

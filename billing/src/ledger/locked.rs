@@ -2,15 +2,17 @@
 //! else. Locks are taken in the order of the shards, so two such steps never wait for each other
 //! in a circle.
 
+use std::ops::Range;
 use std::sync::MutexGuard;
 
 use vocabulary::{AccountId, Utc};
 
+use super::account::Account;
 use super::reservation::Closing;
 use super::shard::Shard;
 use super::{
-    AccountView, Ledger, LedgerError, Outcome, Posting, ReservationId, ReservationState,
-    SystemAccount,
+    AccountView, Ask, Bundle, BundleId, BundleShare, Ledger, LedgerError, Outcome, Posting,
+    ReservationId, ReservationState, SystemAccount, Use,
 };
 use crate::Money;
 
@@ -64,23 +66,62 @@ impl<'a> Locked<'a> {
         self.shard(account).reservations.get(&id).copied()
     }
 
-    /// Holds `amount` more. Slices count from 0; the same slice again is `Exists`, changed it is
-    /// an error. `available` is never below zero afterwards.
-    pub fn reserve(
-        &mut self,
-        id: ReservationId,
-        slice: u16,
-        account: AccountId,
-        amount: Money,
-        expires_at: Utc,
-    ) -> Result<Outcome, LedgerError> {
-        self.shard_mut(account).reserve(id, slice, account, amount, expires_at)
+    /// A bundle as it is.
+    pub fn bundle(&self, account: AccountId, bundle: BundleId) -> Option<Bundle> {
+        self.shard(account).accounts.get(&account)?.bundles.get(bundle).copied()
+    }
+
+    /// The account's bundles in the order in which they are used.
+    pub fn bundles(&self, account: AccountId) -> impl Iterator<Item = &Bundle> {
+        let account = self.shard(account).accounts.get(&account);
+        account.into_iter().flat_map(|account| account.bundles.iter())
+    }
+
+    /// Says when the account's present day and month begin and end; what was charged in another
+    /// day or month counts no more.
+    pub fn turn(&mut self, account: AccountId, day: &Range<Utc>, month: &Range<Utc>) {
+        if let Some(account) = self.shard_mut(account).accounts.get_mut(&account) {
+            account.view.spending.turn(day, month);
+        }
+    }
+
+    /// A call was refused, or will end, because nothing more can be reserved from this account.
+    pub fn exhausted(&mut self, account: AccountId) {
+        let known = self.shard_mut(account).accounts.get_mut(&account);
+        if let Some(event) = known.and_then(|known| known.exhausted(account)) {
+            self.ledger.events.push(event);
+        }
+    }
+
+    /// Holds more, for one payer or for several of one call: all of it or, with the place of the
+    /// first that cannot, nothing. The same slice again is `Exists`, changed it is an error.
+    /// `available` is never below zero afterwards.
+    pub fn reserve(&mut self, asks: &[Ask<'_>]) -> Result<Outcome, (usize, LedgerError)> {
+        let mut outcome = Outcome::Exists;
+        // The last one needs no look ahead: nothing can go wrong behind it.
+        let ahead = asks.len().saturating_sub(1);
+        for (index, ask) in asks[..ahead].iter().enumerate() {
+            self.shard(ask.account).check_ask(ask).map_err(|why| (index, why))?;
+        }
+        if ahead > 0 {
+            let last = &asks[ahead];
+            self.shard(last.account).check_ask(last).map_err(|why| (ahead, why))?;
+        }
+        for (index, ask) in asks.iter().enumerate() {
+            let shard = self.shard_mut(ask.account);
+            if let Some(state) = shard.check_ask(ask).map_err(|why| (index, why))? {
+                shard.hold(ask.id, state, ask.bundles).map_err(|why| (index, why))?;
+                outcome = Outcome::Done;
+            }
+        }
+        Ok(outcome)
     }
 
     /// Gives all of a reservation back.
     pub fn void(&mut self, id: ReservationId, account: AccountId) -> Result<Outcome, LedgerError> {
         let shard = self.shard_mut(account);
-        if shard.release(id, Closing::Voided).is_some() {
+        if shard.reservations.contains_key(&id) {
+            shard.release(id, Closing::Voided, &[]);
             return Ok(Outcome::Done);
         }
         match shard.closed.get(id) {
@@ -90,38 +131,31 @@ impl<'a> Locked<'a> {
         }
     }
 
-    /// Posts what was used of a reservation, gives the rest back, and makes the linked postings:
-    /// all of it or nothing. `charge` is debited from the reservation's account; `None` posts
-    /// nothing.
-    pub fn post(
-        &mut self,
-        id: ReservationId,
-        account: AccountId,
-        charge: Option<&Posting>,
-        linked: &[Posting],
-    ) -> Result<Outcome, LedgerError> {
-        let amount = charge.map_or(Money::ZERO, |posting| posting.amount);
-        let shard = self.shard(account);
-        match (shard.reservations.get(&id), shard.closed.get(id)) {
-            (Some(held), _) if amount > held.amount => {
-                return Err(LedgerError::ExceedsReserved { reserved: held.amount, asked: amount });
-            }
-            (Some(held), _) if held.account != account => return Err(LedgerError::Differs),
-            (Some(_), _) => {}
-            (None, Some(Closing::Posted(before))) if before == amount => {
-                return Ok(Outcome::Exists);
-            }
-            (None, Some(closing)) => return Err(closing.error()),
-            (None, None) => return Err(LedgerError::NoReservation),
+    /// Posts what was used of a call's reservations, gives the rest back, and makes the linked
+    /// postings: all of it or nothing.
+    pub fn post(&mut self, uses: &[Use<'_>], linked: &[Posting]) -> Result<Outcome, LedgerError> {
+        let mut repeats = 0;
+        for made in uses {
+            let outcome = self.shard(made.account).check_use(made)?;
+            repeats += usize::from(outcome == Outcome::Exists);
         }
-        if charge.is_some_and(|posting| posting.debit != account) {
-            return Err(LedgerError::Differs);
+        if repeats > 0 {
+            let is_repeat = repeats == uses.len();
+            return if is_repeat { Ok(Outcome::Exists) } else { Err(LedgerError::Differs) };
         }
-        for posting in charge.into_iter().chain(linked) {
+        let charges = uses.iter().filter_map(|made| made.charge);
+        for posting in charges.clone().chain(linked) {
             self.validate(posting)?;
         }
-        self.shard_mut(account).release(id, Closing::Posted(amount));
-        for posting in charge.into_iter().chain(linked) {
+        for made in uses {
+            let amount = made.charge.map_or(Money::ZERO, |posting| posting.amount);
+            let closing = Closing::Posted(amount);
+            let event = self.shard_mut(made.account).release(made.id, closing, made.bundles);
+            if let Some(event) = event {
+                self.ledger.events.push(event);
+            }
+        }
+        for posting in charges.chain(linked) {
             self.apply(posting);
         }
         Ok(Outcome::Done)
@@ -138,17 +172,16 @@ impl<'a> Locked<'a> {
 
     /// Moves the counters, without a question.
     pub(crate) fn apply(&mut self, posting: &Posting) {
-        let (currency, amount) = (posting.currency, posting.amount.0);
         // Our own side is counted in the shard of the other side: no lock is shared by all.
         let home = |side: AccountId, other: AccountId| {
             if SystemAccount::is_system(side) { other } else { side }
         };
+        let ledger = self.ledger;
+        let mut tell = |event| ledger.events.push(event);
         let debit_home = home(posting.debit, posting.credit);
-        let debit = self.shard_mut(debit_home).counters(posting.debit, currency);
-        debit.debits_posted.0 = debit.debits_posted.0.saturating_add(amount);
+        self.shard_mut(debit_home).apply(posting.debit, true, posting, &mut tell);
         let credit_home = home(posting.credit, posting.debit);
-        let credit = self.shard_mut(credit_home).counters(posting.credit, currency);
-        credit.credits_posted.0 = credit.credits_posted.0.saturating_add(amount);
+        self.shard_mut(credit_home).apply(posting.credit, false, posting, &mut tell);
     }
 
     /// Puts a reservation back as it was before a restart.
@@ -156,15 +189,34 @@ impl<'a> Locked<'a> {
         &mut self,
         id: ReservationId,
         state: ReservationState,
+        bundles: &[BundleShare],
         currency: crate::Currency,
     ) {
         let shard = self.shard_mut(state.account);
-        shard.counters(state.account, currency);
-        shard.hold(id, state).expect("the account was just opened");
+        shard.open(state.account, currency);
+        shard.hold(id, state, bundles).expect("the account was just opened");
     }
 
     /// Takes a reservation off without posting, as its `Ended` record did before a restart.
-    pub(crate) fn forget(&mut self, id: ReservationId, account: AccountId, posted: Money) {
-        self.shard_mut(account).release(id, Closing::Posted(posted));
+    /// `used` is what that record says of bundles, if the loaded balances do not have it yet.
+    pub(crate) fn forget(
+        &mut self,
+        id: ReservationId,
+        account: AccountId,
+        posted: Money,
+        used: &[BundleShare],
+    ) {
+        self.shard_mut(account).release(id, Closing::Posted(posted), used);
+    }
+
+    /// Uses of bundles by a call whose reservation was never seen.
+    pub(crate) fn add_used(&mut self, account: AccountId, used: &BundleShare) {
+        if let Some(account) = self.shard_mut(account).accounts.get_mut(&account) {
+            account.bundles.add_used(used);
+        }
+    }
+
+    pub(super) fn account_mut(&mut self, account: AccountId) -> Option<&mut Account> {
+        self.shard_mut(account).accounts.get_mut(&account)
     }
 }

@@ -3,20 +3,27 @@
 
 mod account;
 mod books;
+mod bundle;
 mod check;
+mod event;
 mod locked;
 mod posting;
 mod reservation;
 mod shard;
+mod spending;
 
 pub use account::{
     AccountState, AccountView, Counters, PaymentMode, Status, SystemAccount, SystemKind, Terms,
+    Thresholds,
 };
 pub use books::Ledger;
+pub use bundle::{Bundle, BundleGrant, BundleId, BundleShare, DestinationSetId};
 pub use check::LedgerCheck;
+pub use event::LedgerEvent;
 pub use locked::Locked;
 pub use posting::{Overdraft, Posting, PostingKind};
-pub use reservation::{ReservationId, ReservationState};
+pub use reservation::{Ask, ReservationId, ReservationState, Use};
+pub use spending::{SpendLimits, SpendPeriod, SpendWindow, Spending};
 
 use vocabulary::AccountId;
 
@@ -47,6 +54,26 @@ pub enum LedgerError {
         available: Money,
         /// What was asked for.
         needed: Money,
+    },
+    /// The limit of the day or the month leaves too little.
+    #[error("{needed} is needed and the limit of the {} leaves {left}", period.as_str())]
+    ExceedsSpendLimit {
+        /// Which limit.
+        period: SpendPeriod,
+        /// What it leaves.
+        left: Money,
+        /// What was asked for.
+        needed: Money,
+    },
+    /// Not so many seconds are free in the bundle.
+    #[error("{asked} s are to be held of bundle {bundle} and {free} s are free")]
+    ExceedsBundle {
+        /// Which.
+        bundle: BundleId,
+        /// What there is.
+        free: u32,
+        /// What was asked for.
+        asked: u32,
     },
     /// More was asked to be posted than is reserved.
     #[error("{asked} is to be posted and {reserved} is reserved")]

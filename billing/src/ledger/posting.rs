@@ -6,7 +6,7 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use vocabulary::{AccountId, CallId, Utc};
 
-use super::{SystemAccount, SystemKind};
+use super::{BundleId, SystemAccount, SystemKind};
 use crate::{Currency, Money, OpId, Position};
 
 /// What a posting is for.
@@ -36,6 +36,8 @@ pub enum PostingKind {
     CreditNote,
     /// A voucher was redeemed (P-025).
     Voucher,
+    /// A carrier is paid what we owe it.
+    Payout,
 }
 
 /// An amount moved from one account to another, for ever. A mistake is mended by another posting.
@@ -104,7 +106,7 @@ impl Posting {
         note: String,
     ) -> Posting {
         let ours = match kind {
-            PostingKind::TopUp | PostingKind::Voucher => SystemKind::Cash,
+            PostingKind::TopUp | PostingKind::Voucher | PostingKind::Payout => SystemKind::Cash,
             PostingKind::Adjustment => SystemKind::Adjustment,
             PostingKind::Cost | PostingKind::CostRaised | PostingKind::CostLowered => {
                 SystemKind::Cost
@@ -117,8 +119,23 @@ impl Posting {
         Posting { op, kind, debit, credit, amount, currency, at, call: None, note }
     }
 
+    /// We pay a carrier what we owe it: account → cash.
+    pub fn payout(
+        op: OpId,
+        account: AccountId,
+        amount: Money,
+        currency: Currency,
+        at: Utc,
+        note: String,
+    ) -> Posting {
+        let cash = SystemAccount { kind: SystemKind::Cash, currency }.id();
+        let kind = PostingKind::Payout;
+        Posting { op, kind, debit: account, credit: cash, amount, currency, at, call: None, note }
+    }
+
     pub(super) fn memo(&self, position: Position) -> Memo {
-        Memo { op: self.op, debit: self.debit, credit: self.credit, amount: self.amount, position }
+        let what = What::Posting(self.debit, self.credit, self.amount);
+        Memo { op: self.op, what, position }
     }
 }
 
@@ -131,19 +148,26 @@ pub enum Overdraft {
     Allow,
 }
 
-/// A posting remembered.
+/// An operation from outside, remembered.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Memo {
-    op: OpId,
-    debit: AccountId,
-    credit: AccountId,
-    amount: Money,
+    pub(super) op: OpId,
+    pub(super) what: What,
     pub(super) position: Position,
+}
+
+/// What must be the same for a repeat to be one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum What {
+    /// Debit, credit, amount.
+    Posting(AccountId, AccountId, Money),
+    /// Account, bundle, seconds.
+    Grant(AccountId, BundleId, u32),
 }
 
 impl Memo {
     pub(super) fn is_same(&self, posting: &Posting) -> bool {
-        (self.debit, self.credit, self.amount) == (posting.debit, posting.credit, posting.amount)
+        self.what == What::Posting(posting.debit, posting.credit, posting.amount)
     }
 }
 

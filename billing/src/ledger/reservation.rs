@@ -7,16 +7,48 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use vocabulary::{AccountId, CallId, Utc};
 
-use super::LedgerError;
+use super::{BundleShare, LedgerError, Posting};
 use crate::Money;
 
-/// Which reservation: the paying leg of a call. With a slice number it names one raise of it.
+/// Which reservation: one payer of a call. With a slice number it names one raise of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ReservationId {
     /// The call.
     pub call: CallId,
-    /// The leg that is paid for; 0 is the ingress leg.
-    pub leg: u8,
+    /// 0 is the account that calls, 1 its reseller, 2 the reseller's reseller.
+    pub level: u8,
+}
+
+/// More money, and seconds of bundles, to be held for a call.
+#[derive(Clone, Copy, Debug)]
+pub struct Ask<'a> {
+    /// For which payer of which call.
+    pub id: ReservationId,
+    /// Slices count from 0; the same slice again is a repeat.
+    pub slice: u16,
+    /// Whose money.
+    pub account: AccountId,
+    /// Who will be credited: `Revenue`, or the `Sales` of the account's reseller.
+    pub seller: AccountId,
+    /// How much more.
+    pub amount: Money,
+    /// How many more seconds, of which bundles. Usually none.
+    pub bundles: &'a [BundleShare],
+    /// When all of it is given back by itself. `Utc(i64::MAX)`: never.
+    pub expires_at: Utc,
+}
+
+/// What was used of a reservation; the rest is given back.
+#[derive(Clone, Copy, Debug)]
+pub struct Use<'a> {
+    /// Which.
+    pub id: ReservationId,
+    /// Whose it is.
+    pub account: AccountId,
+    /// What it pays, debited from the account; `None`: nothing.
+    pub charge: Option<&'a Posting>,
+    /// Seconds used of the bundles held.
+    pub bundles: &'a [BundleShare],
 }
 
 /// A reservation as it stands.
@@ -24,6 +56,8 @@ pub struct ReservationId {
 pub struct ReservationState {
     /// Whose money is held.
     pub account: AccountId,
+    /// Who will be credited.
+    pub seller: AccountId,
     /// How much, all slices together.
     pub amount: Money,
     /// The newest slice's number, from 0.

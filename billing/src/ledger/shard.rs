@@ -3,21 +3,27 @@
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use vocabulary::{AccountId, Utc};
+use vocabulary::AccountId;
 
 use super::account::Account;
 use super::reservation::{Closed, Closing};
-use super::{Counters, LedgerError, Posting, ReservationId, ReservationState, SystemAccount};
-use super::{Outcome, Status, SystemKind};
+use super::{
+    Ask, BundleShare, Counters, LedgerError, LedgerEvent, Outcome, Posting, PostingKind,
+    ReservationId, ReservationState, Status, SystemAccount,
+};
 use crate::{Currency, Money};
 
 #[derive(Debug)]
 pub(super) struct Shard {
     pub(super) accounts: HashMap<AccountId, Account, FixedState>,
     pub(super) reservations: HashMap<ReservationId, ReservationState, FixedState>,
+    /// The bundles that a reservation may use, in order, with the seconds that it holds; most
+    /// reservations have none and are not in here.
+    pub(super) shares: HashMap<ReservationId, Vec<BundleShare>, FixedState>,
     pub(super) closed: Closed,
-    /// Our own accounts as far as this shard's postings moved them; a handful.
-    pub(super) ours: Vec<(AccountId, Currency, Counters)>,
+    /// Our own accounts as far as this shard's postings moved them: a handful, and the sales of
+    /// resellers whose customers are here.
+    pub(super) ours: HashMap<AccountId, (Currency, Counters), FixedState>,
 }
 
 impl Shard {
@@ -25,32 +31,19 @@ impl Shard {
         Shard {
             accounts: HashMap::with_hasher(FixedState::default()),
             reservations: HashMap::with_hasher(FixedState::default()),
+            shares: HashMap::with_hasher(FixedState::default()),
             closed: Closed::new(),
-            ours: Vec::new(),
+            ours: HashMap::with_hasher(FixedState::default()),
         }
     }
 
     pub(super) fn ours(&mut self, id: AccountId, currency: Currency) -> &mut Counters {
-        let index = self.ours.iter().position(|(known, ..)| *known == id).unwrap_or_else(|| {
-            self.ours.push((id, currency, Counters::default()));
-            self.ours.len() - 1
-        });
-        &mut self.ours[index].2
+        &mut self.ours.entry(id).or_insert_with(|| (currency, Counters::default())).1
     }
 
-    fn revenue(&mut self, currency: Currency) -> &mut Counters {
-        self.ours(SystemAccount { kind: SystemKind::Revenue, currency }.id(), currency)
-    }
-
-    /// Holds `amount` more for `id`. Slices count up from 0.
-    pub(super) fn reserve(
-        &mut self,
-        id: ReservationId,
-        slice: u16,
-        account: AccountId,
-        amount: Money,
-        expires_at: Utc,
-    ) -> Result<Outcome, LedgerError> {
+    /// The reservation as it would be with this; `None` for a repeat.
+    pub(super) fn check_ask(&self, ask: &Ask<'_>) -> Result<Option<ReservationState>, LedgerError> {
+        let Ask { id, slice, account, seller, amount, bundles, expires_at } = *ask;
         if amount.is_negative() {
             return Err(LedgerError::Amount);
         }
@@ -58,10 +51,10 @@ impl Shard {
             return Err(closing.error());
         }
         let held = self.reservations.get(&id);
-        if let Some(outcome) = repeated(held, slice, account, amount)? {
-            return Ok(outcome);
+        if repeated(held, slice, account, amount)? {
+            return Ok(None);
         }
-        let payer = self.accounts.get_mut(&account).ok_or(LedgerError::NoAccount(account))?;
+        let payer = self.accounts.get(&account).ok_or(LedgerError::NoAccount(account))?;
         // A call under way is paid for even if its account was blocked meanwhile.
         if slice == 0 && payer.view.terms.status != Status::Active {
             return Err(LedgerError::Inactive(account));
@@ -70,18 +63,29 @@ impl Shard {
         if amount > available {
             return Err(LedgerError::ExceedsAvailable { available, needed: amount });
         }
+        // Nothing of nothing is within any limit: a repeat of a slice without money must not fail.
+        if let Some((left, period)) = payer.view.spend_limit_left()
+            && amount > left
+            && !amount.is_zero()
+        {
+            return Err(LedgerError::ExceedsSpendLimit { period, left, needed: amount });
+        }
+        payer.bundles.check(bundles)?;
         let before = held.map_or(Money::ZERO, |held| held.amount);
         let total = before.checked_add(amount).map_err(|_| LedgerError::Amount)?;
-        let state = ReservationState { account, amount: total, slice, newest: amount, expires_at };
-        self.hold(id, state)?;
-        Ok(Outcome::Done)
+        let pending = payer.view.counters.debits_pending;
+        pending.checked_add(amount).map_err(|_| LedgerError::Amount)?;
+        let newest = amount;
+        Ok(Some(ReservationState { account, seller, amount: total, slice, newest, expires_at }))
     }
 
-    /// Sets a reservation to `state`, whatever it was; the pending sums follow.
+    /// Sets a reservation to `state`, whatever it was, and adds the seconds of bundles; the pending
+    /// sums follow.
     pub(super) fn hold(
         &mut self,
         id: ReservationId,
         state: ReservationState,
+        bundles: &[BundleShare],
     ) -> Result<(), LedgerError> {
         let payer =
             self.accounts.get_mut(&state.account).ok_or(LedgerError::NoAccount(state.account))?;
@@ -92,31 +96,123 @@ impl Shard {
         let currency = payer.view.terms.currency;
         payer.view.counters.debits_pending = pending;
         payer.view.open_reservations += u32::from(before.is_none());
+        if !bundles.is_empty() {
+            let held = self.shares.entry(id).or_default();
+            for share in bundles {
+                if payer.bundles.get(share.bundle).is_none() {
+                    continue;
+                }
+                payer.bundles.hold(share);
+                match held.iter_mut().find(|held| held.bundle == share.bundle) {
+                    Some(held) => held.seconds = held.seconds.saturating_add(share.seconds),
+                    None => held.push(*share),
+                }
+            }
+        }
         self.reservations.insert(id, state);
-        self.revenue(currency).credits_pending.0 += raised.0;
+        self.ours(state.seller, currency).credits_pending.0 += raised.0;
         Ok(())
     }
 
-    /// Takes a reservation off the books.
-    pub(super) fn release(&mut self, id: ReservationId, closing: Closing) -> Option<Money> {
+    /// Takes a reservation off the books, and what was used of its bundles off these.
+    pub(super) fn release(
+        &mut self,
+        id: ReservationId,
+        closing: Closing,
+        used: &[BundleShare],
+    ) -> Option<LedgerEvent> {
         let held = self.reservations.remove(&id)?;
         let payer = self.accounts.get_mut(&held.account).expect("a reservation has its account");
         payer.view.counters.debits_pending.0 -= held.amount.0;
         payer.view.open_reservations -= 1;
         let currency = payer.view.terms.currency;
-        self.revenue(currency).credits_pending.0 -= held.amount.0;
+        let mut event = None;
+        if !self.shares.is_empty()
+            && let Some(shares) = self.shares.remove(&id)
+        {
+            for share in &shares {
+                let used = used.iter().find(|used| used.bundle == share.bundle);
+                payer.bundles.release(share, used.map_or(0, |used| used.seconds));
+            }
+            if let Some(last) = used.iter().rfind(|used| used.seconds > 0)
+                && payer.bundles.are_used_up(&shares)
+            {
+                let (account, bundle) = (held.account, last.bundle);
+                event = Some(LedgerEvent::BundleExhausted { account, bundle });
+            }
+        }
+        self.ours(held.seller, currency).credits_pending.0 -= held.amount.0;
         self.closed.push(id, closing);
-        Some(held.amount)
+        event
     }
 
-    /// The counters that one side of a posting moves. An unknown account is opened, closed to new
-    /// calls: money that moved is never lost for want of a name.
-    pub(super) fn counters(&mut self, account: AccountId, currency: Currency) -> &mut Counters {
-        if SystemAccount::is_system(account) {
-            return self.ours(account, currency);
+    /// Is this use of a reservation possible? `Exists` if it was made before.
+    pub(super) fn check_use(&self, made: &super::Use<'_>) -> Result<Outcome, LedgerError> {
+        let amount = made.charge.map_or(Money::ZERO, |posting| posting.amount);
+        match (self.reservations.get(&made.id), self.closed.get(made.id)) {
+            (Some(held), _) if amount > held.amount => {
+                return Err(LedgerError::ExceedsReserved { reserved: held.amount, asked: amount });
+            }
+            (Some(held), _) if held.account != made.account => return Err(LedgerError::Differs),
+            (Some(_), _) => {}
+            (None, Some(Closing::Posted(before))) if before == amount => {
+                return Ok(Outcome::Exists);
+            }
+            (None, Some(closing)) => return Err(closing.error()),
+            (None, None) => return Err(LedgerError::NoReservation),
         }
-        let account = self.accounts.entry(account).or_insert_with(|| Account::unknown(currency));
-        &mut account.view.counters
+        if made.charge.is_some_and(|posting| posting.debit != made.account) {
+            return Err(LedgerError::Differs);
+        }
+        for used in made.bundles {
+            let held = self.shares.get(&made.id).map_or(&[][..], Vec::as_slice);
+            let held = held.iter().find(|held| held.bundle == used.bundle);
+            let free = held.map_or(0, |held| held.seconds);
+            if used.seconds > free {
+                let bundle = used.bundle;
+                return Err(LedgerError::ExceedsBundle { bundle, free, asked: used.seconds });
+            }
+        }
+        Ok(Outcome::Done)
+    }
+
+    /// Moves one side of a posting, without a question. An unknown account is opened, closed to
+    /// new calls: money that moved is never lost for want of a name.
+    pub(super) fn apply(
+        &mut self,
+        id: AccountId,
+        is_debit: bool,
+        posting: &Posting,
+        tell: &mut dyn FnMut(LedgerEvent),
+    ) {
+        let (currency, amount) = (posting.currency, posting.amount.0);
+        if SystemAccount::is_system(id) {
+            self.ours(id, currency).post(is_debit, amount);
+            return;
+        }
+        let account = self.accounts.entry(id).or_insert_with(|| Account::unknown(currency));
+        account.view.counters.post(is_debit, amount);
+        let taken = if is_debit { amount } else { -amount };
+        match posting.kind {
+            PostingKind::Charge => account.view.spending.add(posting.at, taken),
+            PostingKind::Cost
+            | PostingKind::CostRaised
+            | PostingKind::CostLowered
+            | PostingKind::Payout => {
+                account.view.owed.0 = account.view.owed.0.saturating_sub(taken);
+            }
+            // Limits of spending are about calls as they happen; a later price is none of today's.
+            _ => {}
+        }
+        account.moved(id, tell);
+        if !is_debit {
+            account.restored(id, tell);
+        }
+    }
+
+    /// Opens an account that nobody knows.
+    pub(super) fn open(&mut self, account: AccountId, currency: Currency) -> &mut Account {
+        self.accounts.entry(account).or_insert_with(|| Account::unknown(currency))
     }
 
     /// Can this side of the posting be moved?
@@ -139,28 +235,28 @@ impl Shard {
     }
 }
 
-/// `Some(Exists)` for a repeat, `None` for the next slice.
+/// A repeat, or the next slice?
 fn repeated(
     held: Option<&ReservationState>,
     slice: u16,
     account: AccountId,
     amount: Money,
-) -> Result<Option<Outcome>, LedgerError> {
+) -> Result<bool, LedgerError> {
     let Some(held) = held else {
         if slice > 0 {
             return Err(LedgerError::NoReservation);
         }
-        return Ok(None);
+        return Ok(false);
     };
     if held.account != account {
         return Err(LedgerError::Differs);
     }
     let expected = held.slice.checked_add(1).ok_or(LedgerError::Amount)?;
     match slice {
-        _ if slice == expected => Ok(None),
+        _ if slice == expected => Ok(false),
         _ if slice > expected => Err(LedgerError::OutOfOrder { asked: slice, expected }),
         // Only the newest slice's part is still known by itself.
         _ if slice == held.slice && held.newest != amount => Err(LedgerError::Differs),
-        _ => Ok(Some(Outcome::Exists)),
+        _ => Ok(true),
     }
 }

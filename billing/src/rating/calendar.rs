@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
+use std::ops::Range;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::{fmt, iter};
@@ -72,6 +73,28 @@ impl Zone {
         };
         (offset.into(), self.changes.get(next).map(|(from, _)| *from))
     }
+}
+
+/// The day and the month that a moment is in; `None` is UTC.
+pub(crate) fn day_and_month(zone: Option<&Zone>, at: Utc) -> (Range<Utc>, Range<Utc>) {
+    let offset = |second: i64| zone.map_or(0, |zone| zone.offset(second).0);
+    // Local midnight is looked up with the offset that holds near it: twice is enough, offsets
+    // change by hours and months apart.
+    let begin = |day: i64| {
+        let midnight = day * DAY;
+        let near = midnight - offset(midnight - offset(midnight));
+        Utc((midnight - offset(near)) * 1_000_000)
+    };
+    let second = at.0.div_euclid(1_000_000);
+    let day = (second + offset(second)).div_euclid(DAY);
+    let date = i32::try_from(day).ok().and_then(|day| {
+        let second = i64::from(day) * DAY;
+        Some(jiff::Timestamp::from_second(second).ok()?.to_zoned(jiff::tz::TimeZone::UTC).date())
+    });
+    let (of_month, length) =
+        date.map_or((1, 30), |date| (i64::from(date.day()), i64::from(date.days_in_month())));
+    let first = day - (of_month - 1);
+    (begin(day)..begin(day + 1), begin(first)..begin(first + length))
 }
 
 impl fmt::Debug for Zone {

@@ -2,17 +2,20 @@
 //! shared between snapshots, so that a changed account or group costs only itself.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use vocabulary::AccountId;
+use vocabulary::{AccountId, Number, Utc};
 
+use super::calendar;
 use super::{
-    AppliedRate, CallQuery, Discount, DurationRounding, ExchangeRate, MoneyRounding, NotRated,
-    PayerTerms, Price, RATE_GROUP_NONE, Rate, RateGroup, RateGroupId,
+    AppliedRate, CallQuery, DestinationSet, Discount, DurationRounding, ExchangeRate,
+    MoneyRounding, NotRated, PayerTerms, Percent, Price, RATE_GROUP_NONE, Rate, RateGroup,
+    RateGroupId, Zone,
 };
-use crate::Currency;
+use crate::{Currency, DestinationSetId, Money};
 
 /// How an account is priced, as customer and as carrier.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +28,15 @@ pub struct AccountTariff {
     pub local_rate: Rate,
     /// Percentages off what it pays, by destination, site and time (J-17, J-29).
     pub discounts: Arc<[Discount]>,
+    /// Its reseller, who pays for its calls too, by a rate of its own.
+    pub parent: Option<AccountId>,
+    /// Calls may go to a carrier that costs more than they bring; otherwise that carrier is
+    /// passed over.
+    pub is_loss_allowed: bool,
+    /// A cost this much above the charge is no loss yet (T5).
+    pub loss: Percent,
+    /// Where its days and months begin; `None`: in UTC.
+    pub zone: Option<Arc<Zone>>,
     /// Rounding of its talk time when it pays.
     pub customer_duration: DurationRounding,
     /// Rounding of talk time when it is paid.
@@ -38,6 +50,10 @@ impl Default for AccountTariff {
             carrier_group: None,
             local_rate: Rate::per_minute(Price::ZERO, 60, 60),
             discounts: Arc::default(),
+            parent: None,
+            is_loss_allowed: false,
+            loss: Percent::default(),
+            zone: None,
             customer_duration: DurationRounding::Up,
             carrier_duration: DurationRounding::Up,
         }
@@ -78,6 +94,7 @@ pub struct RateBook {
     tariffs: Arc<HashMap<AccountId, AccountTariff, FixedState>>,
     /// One unit of the first currency in the second.
     exchange_rates: Arc<BTreeMap<(u64, u64), ExchangeRate>>,
+    destinations: Arc<HashMap<DestinationSetId, DestinationSet, FixedState>>,
 }
 
 impl Default for RateBook {
@@ -86,6 +103,7 @@ impl Default for RateBook {
             groups: HashMap::with_hasher(FixedState::default()),
             tariffs: Arc::new(HashMap::with_hasher(FixedState::default())),
             exchange_rates: Arc::default(),
+            destinations: Arc::new(HashMap::with_hasher(FixedState::default())),
         }
     }
 }
@@ -109,6 +127,33 @@ impl RateBook {
     /// An account's tariff.
     pub fn tariff(&self, account: AccountId) -> Option<&AccountTariff> {
         self.tariffs.get(&account)
+    }
+
+    /// The account's reseller.
+    pub(crate) fn parent(&self, account: AccountId) -> Option<AccountId> {
+        self.tariffs.get(&account)?.parent
+    }
+
+    /// Is the number in this set of destinations? An unknown set has none.
+    pub(crate) fn covers(&self, destinations: DestinationSetId, cld: &Number) -> bool {
+        self.destinations.get(&destinations).is_some_and(|set| set.contains(cld))
+    }
+
+    /// An amount in another currency, rounded up; `None` without an exchange rate.
+    pub(crate) fn converted(&self, amount: Money, from: Currency, to: Currency) -> Option<Money> {
+        if from.code() == to.code() {
+            return Some(amount);
+        }
+        let rate = self.exchange(from, to)?.rate();
+        let nanos = i128::from(amount.0) * i128::from(rate.nanos());
+        let whole = nanos / 1_000_000_000 + i128::from(nanos % 1_000_000_000 > 0);
+        i64::try_from(whole).ok().map(Money)
+    }
+
+    /// The day and the month that this moment is in, where the account is.
+    pub fn day_and_month(&self, account: AccountId, at: Utc) -> (Range<Utc>, Range<Utc>) {
+        let zone = self.tariffs.get(&account).and_then(|tariff| tariff.zone.as_deref());
+        calendar::day_and_month(zone, at)
     }
 
     /// What the account pays for a call to this number at this moment.
@@ -239,6 +284,18 @@ impl RateBookBuilder {
         rate: ExchangeRate,
     ) -> RateBookBuilder {
         Arc::make_mut(&mut self.book.exchange_rates).insert((from.index(), to.index()), rate);
+        self
+    }
+
+    /// Replaces all sets of destinations.
+    #[must_use]
+    pub fn destinations(
+        mut self,
+        sets: impl IntoIterator<Item = (DestinationSetId, DestinationSet)>,
+    ) -> RateBookBuilder {
+        let mut map = HashMap::with_hasher(FixedState::default());
+        map.extend(sets);
+        self.book.destinations = Arc::new(map);
         self
     }
 

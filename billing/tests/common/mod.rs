@@ -56,7 +56,8 @@ pub fn group(id: RateGroupId, rows: &[RateRow]) -> RateGroup {
 }
 
 pub fn customer_tariff() -> AccountTariff {
-    AccountTariff { customer_group: Some(CUSTOMER_GROUP), ..AccountTariff::default() }
+    let customer_group = Some(CUSTOMER_GROUP);
+    AccountTariff { customer_group, is_loss_allowed: true, ..AccountTariff::default() }
 }
 
 pub fn carrier_tariff(group: RateGroupId) -> AccountTariff {

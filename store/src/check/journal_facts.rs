@@ -125,9 +125,10 @@ impl JournalFacts {
             let mut held = None;
             for step in steps {
                 let entry = Entry::decode(step.end, &step.bytes);
-                Held::follow(&mut held, &entry.expect("decoded when the call was found open"));
+                let entry = entry.expect("decoded when the call was found open");
+                Held::follow(&mut held, &entry, &mut |_| {});
             }
-            if let Some(held) = held {
+            for held in held.iter().flat_map(|held: &Held| held.levels.iter()) {
                 reserved.entry(held.debit).or_default().debits_pending.0 += held.amount.0;
                 reserved.entry(held.credit).or_default().credits_pending.0 += held.amount.0;
             }

@@ -56,14 +56,16 @@ pub(super) async fn counters_equal_postings(
 
 const CHARGES: &str = "
     WITH priced AS (
-        SELECT call_id, leg, amount FROM cdr WHERE amount <> 0
+        SELECT call_id, leg, 0 AS level, amount FROM cdr WHERE amount <> 0
         UNION ALL
-        SELECT call_id, leg,
+        SELECT call_id, 0, level, amount FROM cdr_payer
+        UNION ALL
+        SELECT call_id, leg, level,
                CASE WHEN kind IN ('charge_lowered', 'cost_lowered') THEN amount ELSE -amount END
         FROM posting WHERE call_id IS NOT NULL
     )
-    SELECT call_id, leg, sum(amount) FROM priced GROUP BY call_id, leg
-    HAVING sum(amount) <> 0 ORDER BY call_id, leg";
+    SELECT call_id, leg, level, sum(amount) FROM priced GROUP BY call_id, leg, level
+    HAVING sum(amount) <> 0 ORDER BY call_id, leg, level";
 
 pub(super) async fn charges_equal_postings(
     connection: &mut Connection,
@@ -75,8 +77,12 @@ pub(super) async fn charges_equal_postings(
     finding.counted(count(connection, "SELECT count(*) FROM cdr").await?);
     for row in sql::query(CHARGES).fetch_all(connection).await? {
         let call = CallId(row.try_get::<i64, _>(0)?.cast_unsigned());
-        let (leg, difference): (u8, _) = (row.try_get(1)?, Money(row.try_get(2)?));
-        finding.offender(|| format!("{}: CDR less postings is {difference}", leg_name(call, leg)));
+        let (leg, level): (u8, u8) = (row.try_get(1)?, row.try_get(2)?);
+        let difference = Money(row.try_get(3)?);
+        finding.offender(|| {
+            let leg = leg_name(call, leg);
+            format!("{leg} level {level}: CDR less postings is {difference}")
+        });
     }
     Ok(finding.done())
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use rust_decimal::Decimal;
 use vocabulary::{AccountId, Utc};
 
+use super::credit::Credit;
 use super::{
     CallLimits, Change, ChangeError, DirectoryStore, Result, check_name, limits, signed, taken,
     unsigned, word, words,
@@ -90,6 +91,8 @@ pub struct Account {
     pub non_cli_rate_group: Option<String>,
     /// Fields of the operator's own (P-014).
     pub custom: BTreeMap<String, String>,
+    /// Limits, thresholds, and what concerns it as a carrier.
+    pub credit: Credit,
     /// Since when it is suspended for a charge that it could not pay (P-013).
     pub suspended_at: Option<Utc>,
     /// When it was opened.
@@ -121,6 +124,7 @@ impl Account {
             loss_percent_max: Decimal::ZERO,
             non_cli_rate_group: None,
             custom: BTreeMap::new(),
+            credit: Credit::default(),
             suspended_at: None,
             created_at: now,
         }
@@ -141,6 +145,7 @@ impl Account {
             let what = "write 0 or more, with at most 9 decimals";
             return Err(ChangeError::invalid("local_price", what));
         }
+        self.credit.check()?;
         self.check_service()
     }
 
@@ -227,6 +232,7 @@ fn account(row: &Row) -> Result<Account> {
             serde_json::from_str(&text)
                 .map_err(|_| ChangeError::Corrupt { column: "custom", value: text })?
         },
+        credit: Credit::read(row)?,
         suspended_at: row.try_get::<Option<i64>, _>("suspended_at")?.map(Utc),
         created_at: Utc(row.try_get("created_at")?),
     })
@@ -319,6 +325,7 @@ impl Change {
         .execute(&mut *self.tx)
         .await
         .map_err(|error| taken(error, &[("account.name", "name", &account.name)]))?;
+        self.set_credit(account).await?;
         self.set_service(account).await
     }
 

@@ -129,7 +129,7 @@ fn terms(account: &Account) -> Result<Terms> {
         column: "currency",
         value: account.currency.clone(),
     })?;
-    Ok(Terms {
+    let mut terms = Terms {
         status: match account.status {
             AccountStatus::Active if account.suspended_at.is_none() => Status::Active,
             AccountStatus::Active | AccountStatus::Blocked => Status::Blocked,
@@ -141,6 +141,8 @@ fn terms(account: &Account) -> Result<Terms> {
         },
         credit_limit: Money(account.credit_limit),
         currency,
-        owed_limit: None,
-    })
+        ..Terms::prepaid(currency)
+    };
+    account.credit.apply(&mut terms);
+    Ok(terms)
 }

@@ -1,7 +1,10 @@
 //! One batch into the tables: one statement a table (in a few fixed sizes), the position in the same
 //! commit.
 
-use super::collect::Batch;
+use std::collections::BTreeMap;
+
+use super::collect::{Batch, Used};
+use super::payers::{BUNDLE_COLUMNS, BundleRow, PAYER_COLUMNS, PayerRow, USE_COLUMNS, UseRow};
 use super::rows::{CDR_COLUMNS, CdrRow, POSTING_COLUMNS, PostingRow};
 use crate::bindings::{BINDING_COLUMNS, BindingRow};
 use crate::snapshot::{StepRecord, Sums};
@@ -13,6 +16,9 @@ pub(crate) struct Applier {
     cdr: Bulk,
     posting: Bulk,
     balance: Bulk,
+    payer: Bulk,
+    bundle: Bulk,
+    bundle_use: Bulk,
     step: Bulk,
     ended: Bulk,
     binding_gone: Bulk,
@@ -26,18 +32,28 @@ impl Applier {
             let head = format!("INSERT INTO {table} ({})", columns.join(", "));
             Bulk::new(&head, columns.len(), tail)
         };
-        let balance_columns =
-            ["account_id", "debits_pending", "debits_posted", "credits_pending", "credits_posted"];
+        let balance_columns = [
+            "account_id",
+            "debits_pending",
+            "debits_posted",
+            "credits_pending",
+            "credits_posted",
+            "owed",
+        ];
         let add = "ON CONFLICT (account_id) DO UPDATE SET \
                    debits_pending = account_balance.debits_pending + excluded.debits_pending, \
                    debits_posted = account_balance.debits_posted + excluded.debits_posted, \
                    credits_pending = account_balance.credits_pending + excluded.credits_pending, \
-                   credits_posted = account_balance.credits_posted + excluded.credits_posted";
+                   credits_posted = account_balance.credits_posted + excluded.credits_posted, \
+                   owed = account_balance.owed + excluded.owed";
         let once = "ON CONFLICT DO NOTHING";
         Applier {
             cdr: insert("cdr", &CDR_COLUMNS, once),
             posting: insert("posting", &POSTING_COLUMNS, once),
             balance: insert("account_balance", &balance_columns, add),
+            payer: insert("cdr_payer", &PAYER_COLUMNS, once),
+            bundle: insert("bundle", &BUNDLE_COLUMNS, once),
+            bundle_use: insert("bundle_use", &USE_COLUMNS, once),
             step: insert("open_call", &["call_id", "start", "position", "record"], once),
             ended: Bulk::new("DELETE FROM open_call WHERE call_id IN (", 1, ")"),
             binding_gone: Bulk::new("DELETE FROM binding WHERE subscriber_id IN (", 1, ")"),
@@ -66,6 +82,7 @@ impl Applier {
         super::rerated::write(&self.history, connection, &batch.rerated).await?;
         let postings: Vec<PostingRow<'_>> = batch.postings.iter().map(PostingRow).collect();
         expect_all("posting", postings.len(), self.posting.run(connection, &postings).await?);
+        self.apply_payers(connection, batch).await?;
         let sums: Vec<SumsRow> = batch.moved.iter().map(|(id, sums)| SumsRow(*id, *sums)).collect();
         self.balance.run(connection, &sums).await?;
         let steps: Vec<StepRow<'_>> = batch.steps.iter().map(|(id, s)| StepRow(*id, s)).collect();
@@ -80,6 +97,33 @@ impl Applier {
             .bind(batch.journal_at.0)
             .execute(connection)
             .await?;
+        Ok(())
+    }
+
+    /// What others paid than the account that called: its resellers, and bundles.
+    async fn apply_payers(
+        &self,
+        connection: &mut Connection,
+        batch: &Batch,
+    ) -> Result<(), sqlx::Error> {
+        let payers: Vec<PayerRow<'_>> = PayerRow::all(&batch.cdrs).collect();
+        expect_all("cdr_payer", payers.len(), self.payer.run(connection, &payers).await?);
+        let bundles: Vec<BundleRow<'_>> = batch.bundles.iter().map(BundleRow).collect();
+        expect_all("bundle", bundles.len(), self.bundle.run(connection, &bundles).await?);
+        let uses: Vec<UseRow<'_>> = batch.bundle_uses.iter().map(UseRow).collect();
+        expect_all("bundle_use", uses.len(), self.bundle_use.run(connection, &uses).await?);
+        let mut used: BTreeMap<i64, i64> = BTreeMap::new();
+        for Used { used: made, .. } in &batch.bundle_uses {
+            let bundle = made.share.bundle.0.cast_signed();
+            *used.entry(bundle).or_default() += i64::from(made.share.seconds);
+        }
+        for (bundle, seconds) in used {
+            sql::query("UPDATE bundle SET used_s = used_s + ? WHERE id = ?")
+                .bind(seconds)
+                .bind(bundle)
+                .execute(&mut *connection)
+                .await?;
+        }
         Ok(())
     }
 
@@ -123,6 +167,7 @@ impl BulkRow for SumsRow {
         row.put(self.1.debits_posted.0);
         row.put(self.1.credits_pending.0);
         row.put(self.1.credits_posted.0);
+        row.put(self.1.owed.0);
     }
 }
 

@@ -4,11 +4,11 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
-use billing::{Cdr, Ended, Money, Posting, Record, Rerated};
+use billing::{BundleGrant, BundleUse, Cdr, Ended, Money, Posting, PostingKind, Record, Rerated};
 use vocabulary::{AccountId, CallId, SubscriberId, Utc};
 
 use crate::bindings::BindingSet;
-use crate::entry::{CallStep, Entry, Held};
+use crate::entry::{CallStep, Entry, Held, HeldLevel};
 use crate::snapshot::{Applied, OpenCalls, Snapshot, StepRecord, Sums};
 
 /// A call older than this is stored in `open_call`, so that the journal need not be kept for it.
@@ -33,6 +33,17 @@ pub(crate) struct Batch {
     /// Calls that ended and have steps stored.
     pub(crate) ended: Vec<CallId>,
     pub(crate) bindings: BTreeMap<SubscriberId, BindingSet>,
+    pub(crate) bundles: Vec<BundleGrant>,
+    pub(crate) bundle_uses: Vec<Used>,
+}
+
+/// Seconds that a call used of a bundle.
+#[derive(Debug)]
+pub(crate) struct Used {
+    pub(crate) call: CallId,
+    /// When it ended.
+    pub(crate) at: Utc,
+    pub(crate) used: BundleUse,
 }
 
 /// What is known of the calls open at the position reached, and the batch under way.
@@ -78,7 +89,7 @@ impl Collector {
                 if let Some(CallStep::Opens(_, at)) = entry.call_step() {
                     opened_at = at;
                 }
-                Held::follow(&mut state.held, &entry);
+                Held::follow(&mut state.held, &entry, &mut |_| {});
             }
             if !is_stored {
                 state.steps.clone_from(steps);
@@ -113,10 +124,14 @@ impl Collector {
             None => {}
         }
         match entry {
-            Entry::Ledger(Record::Ended(Ended { cdrs, postings, .. })) => {
+            Entry::Ledger(Record::Ended(ended)) => {
+                let Ended { call, at, cdrs, postings, bundle_uses, .. } = ended;
                 self.batch.cdrs.extend(cdrs);
                 postings.into_iter().for_each(|posting| self.post(posting));
+                let uses = bundle_uses.into_iter().map(|used| Used { call, at, used });
+                self.batch.bundle_uses.extend(uses);
             }
+            Entry::Ledger(Record::BundleGranted(grant)) => self.batch.bundles.push(grant),
             Entry::Ledger(Record::Posted(posting)) => self.post(posting),
             Entry::Ledger(Record::Rerated(mut rerated)) => {
                 rerated.postings.drain(..).for_each(|posting| self.post(posting));
@@ -135,17 +150,17 @@ impl Collector {
         } else {
             state.steps.push(step);
         }
-        let more = Held::follow(&mut state.held, entry);
-        if let Some(held) = &state.held {
-            pend(&mut self.batch.moved, held, more);
-        }
+        let moved = &mut self.batch.moved;
+        Held::follow(&mut state.held, entry, &mut |level| pend(moved, &level, level.amount));
     }
 
     fn end(&mut self, call: CallId) {
         // A call that was refused has no record but this one.
         let Some(state) = self.open.remove(&call) else { return };
         if let Some(held) = &state.held {
-            pend(&mut self.batch.moved, held, Money(-held.amount.0));
+            for level in held.levels.iter() {
+                pend(&mut self.batch.moved, level, Money(-level.amount.0));
+            }
         }
         if state.is_stored {
             self.batch.ended.push(call);
@@ -155,8 +170,15 @@ impl Collector {
     fn post(&mut self, posting: Posting) {
         let debit = self.batch.moved.entry(posting.debit).or_default();
         debit.debits_posted.0 += posting.amount.0;
+        let is_carriers = is_carriers(posting.kind);
+        if is_carriers {
+            debit.owed.0 -= posting.amount.0;
+        }
         let credit = self.batch.moved.entry(posting.credit).or_default();
         credit.credits_posted.0 += posting.amount.0;
+        if is_carriers {
+            credit.owed.0 += posting.amount.0;
+        }
         self.batch.postings.push(posting);
     }
 
@@ -190,7 +212,18 @@ impl Collector {
 }
 
 /// Moves the pending sums on both sides of a reservation.
-fn pend(moved: &mut BTreeMap<AccountId, Sums>, held: &Held, more: Money) {
+fn pend(moved: &mut BTreeMap<AccountId, Sums>, held: &HeldLevel, more: Money) {
     moved.entry(held.debit).or_default().debits_pending.0 += more.0;
     moved.entry(held.credit).or_default().credits_pending.0 += more.0;
+}
+
+/// Does a posting of this kind change what we owe a carrier, as the ledger counts it?
+fn is_carriers(kind: PostingKind) -> bool {
+    matches!(
+        kind,
+        PostingKind::Cost
+            | PostingKind::CostRaised
+            | PostingKind::CostLowered
+            | PostingKind::Payout
+    )
 }

@@ -3,6 +3,7 @@
 
 mod apply;
 mod collect;
+mod payers;
 mod rerated;
 mod rows;
 mod runner;

@@ -39,7 +39,10 @@ pub(super) async fn write(
             let leg = match side.role {
                 Role::Payer(0) => 0,
                 Role::Carrier(leg) => leg,
-                Role::Payer(_) => continue,
+                Role::Payer(level) => {
+                    update_payer(connection, one, level, side).await?;
+                    continue;
+                }
             };
             update(connection, one, leg, side).await?;
         }
@@ -86,6 +89,29 @@ async fn update(
     update.push(" AND leg = ").push_bind(i64::from(leg));
     if update.build().execute(connection).await?.rows_affected() != 1 {
         tracing::error!(call = %rerated.call, leg, "a leg that was priced again has no CDR");
+    }
+    Ok(())
+}
+
+/// The row of a reseller. One whose call had no price has none yet.
+async fn update_payer(
+    connection: &mut Connection,
+    rerated: &Rerated,
+    level: u8,
+    side: &ReratedSide,
+) -> Result<(), sqlx::Error> {
+    let Some(charge) = &side.after else { return Ok(()) };
+    let mut update = Builder::new("UPDATE cdr_payer SET amount = ");
+    update.push_bind(charge.amount.0);
+    update.push(", currency = ").push_bind(charge.applied.currency.code().to_owned());
+    update.push(", billed_us = ").push_bind(super::rows::seconds(charge.billed_seconds));
+    update.push(", rate_group_id = ").push_bind(i64::from(charge.applied.group.0));
+    update.push(", rate_sheet_version = ").push_bind(i64::from(charge.applied.sheet_version));
+    update.push(", charge = ").push_bind(charge.encode());
+    update.push(" WHERE call_id = ").push_bind(rerated.call.0.cast_signed());
+    update.push(" AND level = ").push_bind(i64::from(level));
+    if update.build().execute(connection).await?.rows_affected() != 1 {
+        tracing::error!(call = %rerated.call, level, "a payer who was charged anew has no row");
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ use vocabulary::{CallId, Direction, Party, Utc};
 use crate::sql::{BulkRow, Values};
 
 /// In the order in which `CdrRow` binds them.
-pub(crate) const CDR_COLUMNS: [&str; 36] = [
+pub(crate) const CDR_COLUMNS: [&str; 38] = [
     "call_id",
     "leg",
     "direction",
@@ -47,6 +47,8 @@ pub(crate) const CDR_COLUMNS: [&str; 36] = [
     "post_dial_delay_us",
     "error_code",
     "charge",
+    "bundle_us",
+    "bundle_allowance_us",
 ];
 
 pub(crate) struct CdrRow<'a>(pub(crate) &'a Cdr);
@@ -90,7 +92,15 @@ impl BulkRow for CdrRow<'_> {
         row.put(cdr.post_dial_delay().map(micros));
         row.put(error_code(cdr));
         row.put(cdr.charge.as_ref().map(CdrCharge::encode));
+        let charge = cdr.charge.as_ref();
+        row.put(seconds(charge.map_or(0, |charge| charge.bundle_seconds)));
+        row.put(seconds(charge.map_or(0, |charge| charge.bundle_allowance)));
     }
+}
+
+/// Seconds as microseconds.
+pub(super) fn seconds(seconds: u32) -> i64 {
+    i64::from(seconds) * 1_000_000
 }
 
 /// Why a leg that somebody should pay for has no price (J-28): it could not be held when the call
@@ -204,7 +214,7 @@ pub(crate) fn posting_key(op: OpId) -> Vec<u8> {
 }
 
 /// In the order in which `PostingRow` binds them.
-pub(crate) const POSTING_COLUMNS: [&str; 10] = [
+pub(crate) const POSTING_COLUMNS: [&str; 11] = [
     "op_id",
     "kind",
     "debit_account_id",
@@ -214,6 +224,7 @@ pub(crate) const POSTING_COLUMNS: [&str; 10] = [
     "at",
     "call_id",
     "leg",
+    "level",
     "note",
 ];
 
@@ -232,6 +243,7 @@ impl BulkRow for PostingRow<'_> {
             PostingKind::ChargeLowered => "charge_lowered",
             PostingKind::CostRaised => "cost_raised",
             PostingKind::CostLowered => "cost_lowered",
+            PostingKind::Payout => "payout",
             PostingKind::Fee => "fee",
             PostingKind::FeeRefund => "fee_refund",
             PostingKind::CreditNote => "credit_note",
@@ -243,8 +255,15 @@ impl BulkRow for PostingRow<'_> {
         row.put(posting.currency.code().to_owned());
         row.put(posting.at.0);
         row.put(posting.call.map(|call| call.0.cast_signed()));
-        // The id that a call's posting is given ends in the number of its leg.
-        row.put(posting.call.map(|_| posting.op.0 as u8));
+        // The id that a call's posting is given ends in the level of its payer or in the number of
+        // its egress leg.
+        let is_charge = matches!(
+            posting.kind,
+            PostingKind::Charge | PostingKind::ChargeRaised | PostingKind::ChargeLowered
+        );
+        let part = posting.call.and_then(|_| posting.op.call_part()).map(i32::from);
+        row.put(part.map(|leg| if is_charge { 0 } else { leg }));
+        row.put(part.map(|level| if is_charge { level } else { 0 }));
         row.put(posting.note.clone());
     }
 }

@@ -1,11 +1,16 @@
 //! From sheets to the rate book that billing asks.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use billing::{
-    AccountTariff, Currency, DurationRounding as Rounding, GroupTerms, MoneyMode, MoneyRounding,
-    Price, Rate, RateBook, RateGroup, RateGroupId,
+    AccountTariff, Currency, DestinationSet, DestinationSetId, DurationRounding as Rounding,
+    GroupTerms, MoneyMode, MoneyRounding, Percent, Price, Rate, RateBook, RateGroup, RateGroupId,
+    Zone,
 };
+use rust_decimal::Decimal;
+use rust_decimal::prelude::ToPrimitive;
+use vocabulary::AccountId;
 
 use super::chunk;
 use crate::directory::{
@@ -64,11 +69,36 @@ impl Change {
             builder = builder.group(group);
         }
         let accounts = all_accounts(&mut *self.tx).await?;
+        let named: BTreeMap<&str, AccountId> =
+            accounts.iter().map(|account| (account.name.as_str(), account.id)).collect();
+        let tariffs = accounts.iter().map(|account| {
+            let parent = account.parent.as_deref().and_then(|name| named.get(name)).copied();
+            (account.id, tariff(account, parent, &ids))
+        });
         builder
-            .accounts(accounts.iter().map(|account| (account.id, tariff(account, &ids))))
+            .accounts(tariffs)
+            .destinations(destinations(&mut *self.tx).await?)
             .build()
             .map_err(|error| ChangeError::InUse(error.to_string()))
     }
+}
+
+/// All sets of destinations.
+async fn destinations(
+    executor: impl Executor<'_>,
+) -> Result<Vec<(DestinationSetId, DestinationSet)>, ChangeError> {
+    let sql = "SELECT destination_set_id, prefix FROM destination_set_prefix \
+               ORDER BY destination_set_id, prefix";
+    let mut sets: BTreeMap<u32, Vec<String>> = BTreeMap::new();
+    for row in sql::query(sql).fetch_all(executor).await? {
+        sets.entry(narrow(unsigned(row.try_get(0)?))?).or_default().push(row.try_get(1)?);
+    }
+    let set = |(id, prefixes): (u32, Vec<String>)| {
+        let set = DestinationSet::new(prefixes.iter().map(String::as_str))
+            .map_err(|error| ChangeError::Corrupt { column: "prefix", value: error.to_string() })?;
+        Ok((DestinationSetId(id), set))
+    };
+    sets.into_iter().map(set).collect()
 }
 
 fn build(
@@ -99,7 +129,11 @@ fn build(
     Ok(builder.build())
 }
 
-fn tariff(account: &Account, groups: &[(String, RateGroupId)]) -> AccountTariff {
+fn tariff(
+    account: &Account,
+    parent: Option<AccountId>,
+    groups: &[(String, RateGroupId)],
+) -> AccountTariff {
     let group = |name: &Option<String>| {
         let name = name.as_ref()?;
         groups.iter().find(|(known, _)| known == name).map(|(_, id)| *id)
@@ -117,5 +151,17 @@ fn tariff(account: &Account, groups: &[(String, RateGroupId)]) -> AccountTariff 
         customer_duration: rounding(account.duration_rounding),
         carrier_duration: rounding(account.carrier_duration_rounding),
         discounts: Arc::default(),
+        parent,
+        is_loss_allowed: account.allow_loss,
+        loss: percent(account.loss_percent_max),
+        zone: Some(account.time_zone.as_str())
+            .filter(|name| *name != "UTC")
+            .and_then(|name| Zone::named(name).ok()),
     }
+}
+
+/// In hundredths, the rest cut off: a share of a loss that is not asked for is none.
+fn percent(percent: Decimal) -> Percent {
+    let hundredths = (percent * Decimal::from(100)).trunc().to_u32().unwrap_or(0);
+    Percent::from_hundredths(hundredths).unwrap_or_default()
 }

@@ -273,7 +273,7 @@ impl Call {
     }
 
     /// The answer is on disk: now the caller hears it.
-    pub(crate) fn recorded(&mut self, ctx: &mut Context<'_>) {
+    pub(crate) fn recorded(&mut self, ctx: &mut Context<'_>, grant: Option<Grant>) {
         // The caller may have given up meanwhile.
         let State::Answering(_) = &self.state else { return };
         let State::Answering(answering) = std::mem::replace(&mut self.state, State::Releasing)
@@ -281,6 +281,11 @@ impl Call {
             unreachable!("looked at above");
         };
         let Answering { winner, headers, body, .. } = *answering;
+        // Dearer than when it came in: it may shrink, before there is any talk.
+        if let Some(grant) = grant {
+            let talk_time = grant.talk_time.min(self.grant.talk_time);
+            self.grant = Grant { talk_time, is_final: grant.is_final || self.grant.is_final };
+        }
         // Talk begins when the caller hears the answer: nobody pays for a slow disk.
         let answered = ctx.now;
         let mut talking = Talking { winner, answered, extend_at: None, cut_at: Duration::MAX };

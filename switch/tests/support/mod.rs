@@ -329,7 +329,9 @@ impl World {
     pub(crate) fn record(&mut self) {
         let place = self.effects.iter().position(|e| matches!(e, Effect::Answered { .. }));
         match place.and_then(|place| self.effects.remove(place)) {
-            Some(Effect::Answered { call, .. }) => self.input(Input::Recorded { call }),
+            Some(Effect::Answered { call, .. }) => {
+                self.input(Input::Recorded { call, grant: None })
+            }
             _ => panic!("no answer to be recorded: {:?}", self.effects),
         }
     }

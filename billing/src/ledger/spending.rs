@@ -1,0 +1,143 @@
+//! How much an account may be charged for calls in a day and in a month, whatever its balance
+//! (V-11): what limits the damage of a stolen password. Days and months begin when whoever knows
+//! the account's time zone says so; here they are two moments.
+
+use std::ops::Range;
+
+use vocabulary::Utc;
+
+use super::account::clamp;
+use crate::Money;
+
+/// The limits. `None`: no limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct SpendLimits {
+    /// For calls that end in a day.
+    pub day: Option<Money>,
+    /// For calls that end in a month.
+    pub month: Option<Money>,
+}
+
+impl SpendLimits {
+    /// Is there any?
+    pub fn are_set(&self) -> bool {
+        self.day.is_some() || self.month.is_some()
+    }
+}
+
+/// What was charged for calls from one moment to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SpendWindow {
+    /// The first moment that counts,
+    pub from: Utc,
+    /// and the first that does not.
+    pub until: Utc,
+    /// Charged in between.
+    pub spent: Money,
+}
+
+impl Default for SpendWindow {
+    /// All of time: until somebody says when a day begins, everything counts.
+    fn default() -> SpendWindow {
+        SpendWindow { from: Utc(i64::MIN), until: Utc(i64::MAX), spent: Money::ZERO }
+    }
+}
+
+impl SpendWindow {
+    fn add(&mut self, at: Utc, amount: i64) {
+        if self.from <= at && at < self.until {
+            self.spent.0 = self.spent.0.saturating_add(amount);
+        }
+    }
+
+    fn turn(&mut self, to: &Range<Utc>) {
+        if (self.from, self.until) != (to.start, to.end) {
+            *self = SpendWindow { from: to.start, until: to.end, spent: Money::ZERO };
+        }
+    }
+}
+
+/// The present day and the present month of an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Spending {
+    /// Today.
+    pub day: SpendWindow,
+    /// This month.
+    pub month: SpendWindow,
+}
+
+impl Spending {
+    /// Is this moment within both?
+    pub fn is_of(&self, at: Utc) -> bool {
+        let is_in = |window: &SpendWindow| window.from <= at && at < window.until;
+        let is_known = self.day.until != Utc(i64::MAX);
+        is_known && is_in(&self.day) && is_in(&self.month)
+    }
+
+    pub(super) fn add(&mut self, at: Utc, amount: i64) {
+        self.day.add(at, amount);
+        self.month.add(at, amount);
+    }
+
+    pub(super) fn turn(&mut self, day: &Range<Utc>, month: &Range<Utc>) {
+        self.day.turn(day);
+        self.month.turn(month);
+    }
+
+    /// What may still be reserved under the limits, and which of them says so.
+    pub(super) fn left(
+        &self,
+        limits: &SpendLimits,
+        pending: Money,
+    ) -> Option<(Money, SpendPeriod)> {
+        let left = |limit: Option<Money>, window: &SpendWindow, period| {
+            let used = i128::from(window.spent.0) + i128::from(pending.0);
+            limit.map(|limit| (clamp(i128::from(limit.0) - used), period))
+        };
+        let day = left(limits.day, &self.day, SpendPeriod::Day);
+        let month = left(limits.month, &self.month, SpendPeriod::Month);
+        day.into_iter().chain(month).min_by_key(|(left, _)| *left)
+    }
+}
+
+/// Which limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SpendPeriod {
+    /// That of the day.
+    Day,
+    /// That of the month.
+    Month,
+}
+
+impl SpendPeriod {
+    /// In a sentence.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            SpendPeriod::Day => "day",
+            SpendPeriod::Month => "month",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_spent_counts_in_its_own_day() {
+        let limits = SpendLimits { day: Some(Money(100)), month: Some(Money(150)) };
+        let mut spending = Spending::default();
+        let month = Utc(0)..Utc(1000);
+        spending.turn(&(Utc(0)..Utc(10)), &month);
+        spending.add(Utc(9), 70);
+        let pending = Money(20);
+        assert_eq!(spending.left(&limits, pending), Some((Money(10), SpendPeriod::Day)));
+        spending.turn(&(Utc(10)..Utc(20)), &month);
+        assert_eq!(spending.left(&limits, pending), Some((Money(60), SpendPeriod::Month)));
+        // A correction of yesterday's call is none of today's.
+        spending.add(Utc(9), -70);
+        assert_eq!(spending.day.spent, Money::ZERO);
+        assert_eq!(spending.month.spent, Money::ZERO);
+        assert!(spending.is_of(Utc(10)) && !spending.is_of(Utc(20)));
+    }
+}
