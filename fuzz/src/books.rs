@@ -5,7 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use billing::{AccountState, AccountTariff, Ask, Bundle, BundleGrant, BundleId, CreditControl, CreditSettings, Currency, DestinationSet, DestinationSetId, DurationRounding, GroupTerms, Journal, Ledger, MemoryJournal, Money, MoneyMode, MoneyRounding, OpId, Overdraft, Position, Posting, PostingKind, Price, Rate, RateBook, RateGroup, RateGroupId, RateRow, Record, Recovery, ReservationId, Spending, SpendLimits, Status, SystemAccount, SystemKind, Terms};
+use billing::{
+    AccountState, AccountTariff, Ask, Bundle, BundleGrant, BundleId, CreditControl, CreditSettings,
+    Currency, DestinationSet, DestinationSetId, DurationRounding, GroupTerms, Journal, Ledger,
+    MemoryJournal, Money, MoneyMode, MoneyRounding, OpId, Overdraft, Position, Posting,
+    PostingKind, Price, Rate, RateBook, RateGroup, RateGroupId, RateRow, Record, Recovery,
+    ReservationId, SpendLimits, Spending, Status, SystemAccount, SystemKind, Terms,
+};
 use vocabulary::{
     AccountId, AuthorizeRequest, CallFacts, CallId, CallKind, Candidate, Direction, ExtendRequest,
     LegFacts, Now, Origin, Party, ReleaseFacts, SettleRequest, SubscriberId, TrunkId, Utc,
@@ -16,8 +22,7 @@ use crate::Choices;
 const EUR: Currency = Currency::EUR;
 const START: Utc = Utc(1_800_000_000_000_000);
 /// A prepaid customer, a postpaid one, two carriers, and the reseller of the first.
-const ACCOUNTS: [AccountId; 5] =
-    [AccountId(1), AccountId(2), AccountId(3), AccountId(4), RESELLER];
+const ACCOUNTS: [AccountId; 5] = [AccountId(1), AccountId(2), AccountId(3), AccountId(4), RESELLER];
 const RESELLER: AccountId = AccountId(5);
 const CUSTOMERS: [AccountId; 2] = [ACCOUNTS[0], ACCOUNTS[1]];
 const CARRIERS: [AccountId; 2] = [ACCOUNTS[2], ACCOUNTS[3]];
@@ -29,7 +34,8 @@ const KINDS: [SystemKind; 5] = [
     SystemKind::Sales(RESELLER),
 ];
 /// Bundles may be for these: one destination, or every one.
-const SETS: [(DestinationSetId, &str); 2] = [(DestinationSetId(1), "4930"), (DestinationSetId(2), "")];
+const SETS: [(DestinationSetId, &str); 2] =
+    [(DestinationSetId(1), "4930"), (DestinationSetId(2), "")];
 /// Reservations that are no call's, so that something can expire; they are not journaled.
 const STRAY: u64 = 1000;
 
@@ -134,7 +140,14 @@ fn group(id: u32, choices: &mut Choices<'_>) -> RateGroup {
     });
     for prefix in ["49", "4930"] {
         let (prefix, rate) = (prefix.into(), rate(choices));
-        let row = RateRow { prefix, rate, special: None, valid_from: None, valid_till: None, sheet_version: 1 };
+        let row = RateRow {
+            prefix,
+            rate,
+            special: None,
+            valid_from: None,
+            valid_till: None,
+            sheet_version: 1,
+        };
         builder.row(&row).expect("within bounds");
     }
     builder.build()
@@ -417,8 +430,7 @@ fn load(records: &[(Position, Record)], applied: Position) -> Ledger {
         let terms = terms(account);
         let owed = owed(records, applied, account);
         let spending = Spending::default();
-        let state =
-            AccountState { account, terms, credits_posted, debits_posted, owed, spending };
+        let state = AccountState { account, terms, credits_posted, debits_posted, owed, spending };
         ledger.load(&state);
     }
     for (account, bundle) in bundles(records, applied).into_values() {
