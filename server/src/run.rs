@@ -46,6 +46,8 @@ const MAILBOX_ROOM: usize = 8;
 /// second 3.4 and 2.1. The longest wait is only used between 1,000 and 2,000 datagrams a second;
 /// from there on it is what eight datagrams take.
 const GATHER: Duration = Duration::from_millis(4);
+/// How much less of a processor the database's threads get than a worker, if both want it: a tenth.
+const DATABASE_NICE: i32 = 10;
 /// How long released calls may take to say goodbye at the end.
 const GOODBYE: Duration = Duration::from_secs(5);
 /// Digest nonces remembered at the same time, 4 bytes each; an older one costs its phone one more
@@ -116,10 +118,24 @@ pub fn run_and_tell(
         .thread_name("runtime")
         .enable_all()
         .build()?;
-    let running = Running::start(config, &runtime)?;
+    let database = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("database")
+        .on_thread_start(yield_to_calls)
+        .enable_all()
+        .build()?;
+    let running = Running::start(config, &runtime, &database)?;
     started(&running.switchboard);
     runtime.block_on(running.until_signal());
     running.end(&runtime)
+}
+
+/// The tables follow the journal in bursts of many milliseconds; on a processor that a worker needs,
+/// a call must not wait for them. Threads that this one starts (SQLite's) do the same.
+fn yield_to_calls() {
+    if let Err(error) = rustix::process::nice(DATABASE_NICE) {
+        tracing::warn!(%error, "the database's threads keep the priority of calls");
+    }
 }
 
 /// Every call takes sockets of no kind, but connections, files and the database do.
@@ -167,11 +183,11 @@ struct Running {
 }
 
 impl Running {
-    fn start(config: Config, runtime: &Runtime) -> Result<Running, RunError> {
+    fn start(config: Config, runtime: &Runtime, database: &Runtime) -> Result<Running, RunError> {
         let clock = Clock::start();
+        let opened = database.block_on(open(&config, clock))?;
         let _inside = runtime.enter();
         let signal = shutdown::listen()?;
-        let opened = runtime.block_on(open(&config, clock))?;
         let bound = listeners::bind(&config.listeners, settings::workers(&config))?;
         let workers = settings::workers(&config);
         let prometheus = metrics::install()?;

@@ -22,7 +22,7 @@ use crate::net::streams::{Delivery, Streams};
 use crate::net::udp::{BATCH, UdpCounts, UdpPort};
 
 /// Inputs handled between two looks at the sockets, the timers and the outbox.
-const WORK_BATCH: usize = 128;
+const WORK_BATCH: usize = 32;
 /// Own datagrams taken in before they are worked on; beyond it they wait in the kernel.
 const INBOX_MAX: usize = 8192;
 /// The worker is behind when its oldest input has waited this long …
