@@ -3,6 +3,7 @@
 //! reservation, journal and CDR. Figures are given beside Kamailio's from the same run, because the
 //! machines it runs on are shared and noisy.
 
+mod delay;
 mod process;
 mod servers;
 mod sipp;
@@ -44,6 +45,8 @@ struct Figures {
     pdd_ms_p99: f64,
     /// The same between SIPp and SIPp at that rate: what the generator itself needs.
     pdd_ms_p99_direct: f64,
+    /// What the server adds, at half the clean rate, from packet stamps; `None` without dumpcap.
+    pdd_added_ms_p99: Option<f64>,
     bytes_per_held_call: f64,
     generator_is_limit: bool,
 }
@@ -132,6 +135,8 @@ fn as_json(ours: &Figures, kamailio: Option<&Figures>, ceiling: u32) -> Value {
         "retransmissions": ours.retransmissions,
         "pdd_ms_p99": round(ours.pdd_ms_p99),
         "pdd_ms_p99_direct": round(ours.pdd_ms_p99_direct),
+        "pdd_added_ms_p99": ours.pdd_added_ms_p99.map(round),
+        "kamailio_pdd_added_ms_p99": kamailio.and_then(|k| k.pdd_added_ms_p99).map(round),
         "kamailio_pdd_ms_p99": theirs(|k| k.pdd_ms_p99),
         "bytes_per_held_call": ours.bytes_per_held_call.round(),
         "generator_cps": ceiling,
@@ -158,7 +163,9 @@ fn figures(
     let seconds = if options.quick { 4 } else { 15 };
     let (clean_cps, at_best, cpu_at_saturation) = saturate(options, dir, server, port, ceiling)?;
     let rate = (clean_cps / 2).max(1);
+    let capture = delay::Capture::start(dir, port);
     let (half, _) = phase(dir, server, port, rate, seconds)?;
+    let pdd_added_ms_p99 = capture.and_then(delay::Capture::finish);
     let direct = sipp::direct(dir, &Run { calls: rate * seconds, rate, talk: TALK })?;
     Ok(Figures {
         clean_cps,
@@ -168,6 +175,7 @@ fn figures(
         retransmissions: at_best.retransmissions,
         pdd_ms_p99: half.pdd_ms_p99,
         pdd_ms_p99_direct: direct.pdd_ms_p99,
+        pdd_added_ms_p99,
         bytes_per_held_call,
         generator_is_limit: f64::from(clean_cps) >= f64::from(ceiling) * 0.9,
     })
@@ -271,12 +279,14 @@ fn tell(options: &Options, name: &str, figures: &Figures) {
         options,
         &format!(
             "{name}: {} clean calls/s; CPU s per 1,000 calls {:.3} there, {:.3} at 200/s; \
-             PDD p99 {:.1} ms at half load (SIPp alone {:.1}); {:.0} bytes a held call",
+             PDD p99 {:.1} ms at half load (SIPp alone {:.1}), {} of it added; \
+             {:.0} bytes a held call",
             figures.clean_cps,
             figures.cpu_at_saturation,
             figures.cpu_at_200,
             figures.pdd_ms_p99,
             figures.pdd_ms_p99_direct,
+            figures.pdd_added_ms_p99.map_or("unknown".to_owned(), |ms| format!("{ms:.1} ms")),
             figures.bytes_per_held_call
         ),
     );

@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 pub(crate) const UAS_PORT: u16 = 5080;
-pub(crate) const CLD: &str = "442079460000";
+pub(crate) const CLD: &str = "442079";
 pub(crate) const USER: &str = "load";
 pub(crate) const PASSWORD: &str = "load-secret";
 
