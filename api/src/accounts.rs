@@ -7,7 +7,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
-use billing::{Money, Overdraft, PostingKind};
+use billing::{Money, OpId, Overdraft, PostingKind};
 use serde::{Deserialize, Serialize};
 use store::directory::{Account, AccountEventKind, AccountStatus, BillingKind, DurationRounding};
 use store::moment::parse_utc;
@@ -317,6 +317,7 @@ async fn status_changed(
     let kind = match (before, account.status) {
         (_, AccountStatus::Closed) => {
             turn.change.check_closable(account).await?;
+            turn.change.end_account_plans(account.id, now).await?;
             AccountEventKind::Closed
         }
         (_, AccountStatus::Blocked) => AccountEventKind::Blocked,
@@ -335,13 +336,26 @@ pub(crate) struct TopUp {
 }
 
 #[derive(Serialize)]
-struct ToppedUp {
+pub(crate) struct ToppedUp {
     account: String,
     op_id: String,
     amount: String,
     currency: String,
     balance: String,
     available: String,
+}
+
+impl ToppedUp {
+    pub(crate) fn new(op: OpId, amount: Money, now: &wire::Account) -> ToppedUp {
+        ToppedUp {
+            op_id: op.to_string(),
+            amount: amount.to_string(),
+            account: now.name().to_owned(),
+            currency: now.currency().to_owned(),
+            balance: now.balance().to_owned(),
+            available: now.available().to_owned(),
+        }
+    }
 }
 
 /// Money in. The key of the command names the movement in the books, so that it moves once, also
@@ -373,19 +387,14 @@ pub(crate) async fn top_up(
     let (id, note, overdraft) = (account.id, top_up.note, Overdraft::Refuse);
     let payment = Payment { op, account: id, amount, kind, overdraft, note };
     api.control.pay(payment).await.map_err(refused)?;
-    let now = api.account_on_wire(account);
-    let receipt = ToppedUp {
-        op_id: op.to_string(),
-        amount: amount.to_string(),
-        account: now.name().to_owned(),
-        currency: now.currency().to_owned(),
-        balance: now.balance().to_owned(),
-        available: now.available().to_owned(),
-    };
-    api.finish(turn, Touched::Money, 201, &receipt).await
+    turn.change.try_charges_again(account.id, api.control.now()).await?;
+    let receipt = ToppedUp::new(op, amount, &api.account_on_wire(account));
+    let answer = api.finish(turn, Touched::Money, 201, &receipt).await?;
+    api.charge_soon();
+    Ok(answer)
 }
 
-fn refused(refusal: PaymentRefused) -> Problem {
+pub(crate) fn refused(refusal: PaymentRefused) -> Problem {
     match refusal {
         PaymentRefused::NoAccount => Problem::new(409, "conflict", refusal.to_string()),
         PaymentRefused::Differs => Problem::new(

@@ -190,7 +190,7 @@ impl Api {
         Ok(respond(answer))
     }
 
-    async fn remake(
+    pub(crate) async fn remake(
         &self,
         change: &mut Change,
         before: &Snapshot,

@@ -4,10 +4,13 @@
 
 mod account_number;
 mod accounts;
+mod adjustments;
 mod calls;
+mod charges;
 mod command;
 mod control;
 mod names;
+mod plans;
 mod price;
 mod problem;
 mod rates;
@@ -31,8 +34,9 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use store::directory::{ChangeError, DirectoryStore};
 use switch::directory::Settings;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Notify};
 
+pub use charges::ChargeRun;
 pub use control::{
     Control, Later, LedgerReport, Payment, PaymentRefused, Simulated, SimulatedPrice, Snapshot,
     Status,
@@ -77,6 +81,10 @@ pub struct Api {
     limits: (usize, usize),
     /// Commands take turns: each sees what the one before left, and snapshots go out in order.
     turn: Arc<Mutex<Snapshot>>,
+    /// Asks for the job that charges, before its time.
+    charge_soon: Notify,
+    /// Held while it runs.
+    charging: Mutex<()>,
 }
 
 type Shared = State<Arc<Api>>;
@@ -93,6 +101,8 @@ impl Api {
             request_timeout: config.request_timeout,
             limits: (config.body_bytes_max, config.import_bytes_max),
             turn: Arc::new(Mutex::new(config.snapshot)),
+            charge_soon: Notify::new(),
+            charging: Mutex::new(()),
         }
     }
 
@@ -102,9 +112,9 @@ impl Api {
     }
 
     /// All routes. Everything but `/health` needs the token.
-    pub fn router(self) -> Router {
+    pub fn router(self: &Arc<Self>) -> Router {
         let (body_bytes_max, import_bytes_max) = self.limits;
-        let api = Arc::new(self);
+        let api = Arc::clone(self);
         let import = Router::new()
             .route("/rate-groups/{name}/sheets", post(rates::import))
             .layer(DefaultBodyLimit::max(import_bytes_max));
@@ -114,6 +124,7 @@ impl Api {
             .route("/accounts/{name}", get(accounts::show).patch(accounts::set))
             .route("/accounts/{name}/topups", post(accounts::top_up))
             .route("/accounts/{name}/statement", get(accounts::statement))
+            .merge(charging())
             .route("/accounts/{name}/sites", get(sites::list).post(sites::add))
             .route("/accounts/{name}/sites/{site}", delete(sites::remove))
             .route("/accounts/{name}/events", get(sites::events))
@@ -146,6 +157,25 @@ impl Api {
             .layer(middleware::from_fn_with_state(Arc::clone(&api), limit_time))
             .with_state(api)
     }
+}
+
+/// What is charged and given without a call.
+fn charging() -> Router<Arc<Api>> {
+    Router::new()
+        .route("/destination-sets", get(plans::list_sets).post(plans::put_set))
+        .route("/destination-sets/{name}", delete(plans::remove_set))
+        .route("/plans", get(plans::list).post(plans::add))
+        .route("/plans/{name}", get(plans::show))
+        .route("/plans/{name}/close", post(plans::close))
+        .route("/accounts/{name}/plans", get(plans::list_of_account).post(plans::subscribe))
+        .route("/accounts/{name}/compensations", post(plans::compensate))
+        .route("/accounts/{name}/bundles", get(charges::list_grants))
+        .route("/subscriptions/{id}/end", post(plans::end))
+        .route("/accounts/{name}/charges", get(charges::list).post(adjustments::charge))
+        .route("/charges/run", post(charges::run))
+        .route("/accounts/{name}/adjustments", post(adjustments::adjust))
+        .route("/accounts/{name}/credit-notes", post(adjustments::credit))
+        .route("/reasons", get(adjustments::list_reasons).post(adjustments::put_reason))
 }
 
 /// Reads the whole directory into snapshots.

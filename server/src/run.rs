@@ -53,6 +53,8 @@ const GOODBYE: Duration = Duration::from_secs(5);
 /// Digest nonces remembered at the same time, 4 bytes each; an older one costs its phone one more
 /// round.
 const NONCES: usize = 1 << 20;
+/// How often what has become due is charged, besides when a command asks for it.
+const CHARGE_EACH: Duration = Duration::from_secs(60);
 /// How often the end looks whether it is there.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -245,9 +247,12 @@ impl Running {
             .collect();
         tasks.push(runtime.spawn(each_second(Arc::clone(&switchboard), streams)));
         let (stop_api, stopped) = oneshot::channel();
-        let api = runtime.block_on(serve_api(&config, &switchboard, opened.directory, stopped))?;
+        let (api, serving) =
+            runtime.block_on(serve_api(&config, &switchboard, opened.directory, stopped))?;
+        tasks.push(runtime.spawn(api.charge_always(CHARGE_EACH)));
         tracing::info!(listeners = ?switchboard.listeners, workers, "taking calls");
         let drain_limit = config.calls.drain_limit;
+        let api = serving;
         Ok(Running { switchboard, threads, signal, worker_died, stop_api, api, drain_limit, tasks })
     }
 
@@ -470,12 +475,12 @@ async fn serve_api(
     switchboard: &Arc<Switchboard>,
     directory: DirectoryStore,
     stopped: oneshot::Receiver<()>,
-) -> Result<tokio::task::JoinHandle<()>, RunError> {
+) -> Result<(Arc<Api>, tokio::task::JoinHandle<()>), RunError> {
     let address: SocketAddr = config.api.address;
     let socket = |source| RunError::Socket { what: format!("the API at {address}"), source };
     let listener = tokio::net::TcpListener::bind(address).await.map_err(socket)?;
     let control: Arc<dyn Control> = switchboard.clone();
-    let api = Api::new(ApiConfig {
+    let api = Arc::new(Api::new(ApiConfig {
         store: directory,
         control,
         snapshot: (*switchboard.snapshot.load_full()).clone(),
@@ -485,13 +490,14 @@ async fn serve_api(
         body_bytes_max: config.api.body_bytes_max,
         import_bytes_max: config.api.import_bytes_max,
         request_timeout: config.api.request_timeout,
-    });
+    }));
     let serving = axum::serve(listener, api.router()).with_graceful_shutdown(async {
         let _ = stopped.await;
     });
-    Ok(tokio::spawn(async move {
+    let serving = tokio::spawn(async move {
         if let Err(error) = serving.await {
             tracing::error!(%error, "the API has ended");
         }
-    }))
+    });
+    Ok((api, serving))
 }

@@ -3,12 +3,17 @@
 
 mod account;
 mod credit;
+mod destination_set;
 mod event;
 mod hierarchy;
 mod load;
+mod plan;
+pub mod plan_words;
+mod reason;
 mod route;
 mod site;
 mod subscriber;
+mod subscription;
 mod trunk;
 
 use vocabulary::{AccountId, CallId, Utc};
@@ -19,12 +24,16 @@ use crate::sql::{self, ConnectError, Database, Pool, Row, Transaction};
 pub(crate) use account::all as all_accounts;
 pub use account::{Account, AccountStatus, BillingKind, DurationRounding, NUMBER_DIGITS};
 pub use credit::Credit;
+pub use destination_set::DestinationSet;
 pub use event::{AccountEvent, AccountEventKind};
 pub use hierarchy::LEVELS_MAX;
+pub use plan::SoldPlan;
+pub use reason::{Reason, ReasonKind};
 pub(crate) use route::all_groups;
 pub use route::{RateGroup, RateGroupRounding, Route};
 pub use site::Site;
 pub use subscriber::{Subscriber, digest_secret};
+pub use subscription::{AccountPlan, NewSubscription, Scheduled, calendar_of};
 pub use trunk::{Trunk, TrunkTransport};
 
 /// Limits in both directions; `None` is no limit. Inward is towards us.

@@ -1,6 +1,7 @@
 //! The only crate with SQL, and the owner of the data directory: the journal files that are the
 //! point of no loss, and the database that follows them.
 
+pub mod charges;
 pub mod directory;
 pub mod idempotency;
 pub mod journal;

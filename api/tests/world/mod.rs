@@ -1,8 +1,8 @@
 //! The API on a real SQLite file, with a switch that only books and remembers.
 #![allow(dead_code, unreachable_pub, missing_docs)] // each test takes what it needs
 
-use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicI64};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -33,11 +33,22 @@ pub struct Quiet {
     pub published: Mutex<Vec<Snapshot>>,
     pub is_draining: AtomicBool,
     pub is_journal_stuck: AtomicBool,
+    /// Payments are booked, and whoever asked does not hear of it.
+    pub loses_answers: AtomicBool,
+    /// Since `NOW`, in microseconds.
+    pub elapsed: AtomicI64,
+}
+
+impl Quiet {
+    /// Lets time pass.
+    pub fn advance(&self, micros: i64) {
+        self.elapsed.fetch_add(micros, Relaxed);
+    }
 }
 
 impl Control for Quiet {
     fn now(&self) -> Utc {
-        NOW
+        Utc(NOW.0 + self.elapsed.load(Relaxed))
     }
 
     fn publish(&self, snapshot: &Snapshot) {
@@ -56,6 +67,9 @@ impl Control for Quiet {
         let Payment { op, account, amount, kind, overdraft, note } = payment;
         let posting = Posting::between(kind, op, account, amount, currency, NOW, note);
         let result = match self.ledger.post(posting, overdraft, &self.journal) {
+            Ok(_) if self.loses_answers.load(Relaxed) => {
+                Err(PaymentRefused::Amount("the answer is lost".into()))
+            }
             Ok(_) => Ok(()),
             Err(LedgerError::Differs) => Err(PaymentRefused::Differs),
             Err(error) => Err(PaymentRefused::Amount(error.to_string())),
@@ -109,6 +123,7 @@ pub type Told<'a> = (u16, &'a str, &'a str, &'a str);
 
 pub struct World {
     pub dir: tempfile::TempDir,
+    pub api: Arc<Api>,
     pub router: Router,
     pub control: Arc<Quiet>,
     pub token: String,
@@ -133,8 +148,9 @@ pub async fn world() -> World {
         import_bytes_max: 100_000,
         request_timeout: Duration::from_secs(10),
     };
-    let router = Api::new(config).router();
-    World { dir, router, control, token: token.expose().to_owned() }
+    let api = Arc::new(Api::new(config));
+    let router = api.router();
+    World { dir, api, router, control, token: token.expose().to_owned() }
 }
 
 impl World {

@@ -218,7 +218,7 @@ pub struct Subscription {
     pub starts_at: Utc,
     /// Until when; its day still counts.
     pub ends_at: Option<Utc>,
-    /// Since when the end is known, not after it: what was due before is charged to the period's
-    /// end and given back then, so that the sum is the same whenever the job runs.
+    /// Since when the end is known, not after it: what was due until then is charged to the
+    /// period's end and given back, so that the sum is the same whenever the job runs.
     pub end_known_at: Option<Utc>,
 }

@@ -129,7 +129,7 @@ impl Span<'_> {
     }
 
     fn is_end_known(&self, at: Utc) -> bool {
-        self.subscription.end_known_at.is_none_or(|known| known <= at)
+        self.subscription.end_known_at.is_none_or(|known| known < at)
     }
 
     fn op(&self, kind: u8, item: u16, day: Day) -> OpId {

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::builder::BoolishValueParser;
 use clap::{Args as ClapArgs, Parser, Subcommand};
 
+pub(crate) use super::charging_args::*;
+
 /// Takes what `show` prints, `yes` and `no`, and what JSON has.
 fn yes_or_no() -> BoolishValueParser {
     BoolishValueParser::new()
@@ -57,6 +59,34 @@ pub(crate) enum Command {
     },
     /// Pay money into an account (negative: take it back)
     Topup(TopUp),
+    /// Show an account's movements of money
+    Statement(StatementArgs),
+    /// Correct an account by hand, with a reason
+    Adjust(ByHand),
+    /// Give money back as a credit note
+    CreditNote(ByHand),
+    /// Charge an account once
+    Charge(ByHand),
+    /// Words for adjustments, credit notes and charges
+    Reason {
+        #[command(subcommand)]
+        command: ReasonCommand,
+    },
+    /// Plans: recurring fees and free minutes
+    Plan {
+        #[command(subcommand)]
+        command: PlanCommand,
+    },
+    /// Sets of prefixes that plans and discounts are for
+    Destination {
+        #[command(subcommand)]
+        command: DestinationCommand,
+    },
+    /// What plans charge
+    Charges {
+        #[command(subcommand)]
+        command: ChargesCommand,
+    },
     /// Phones and people that register
     Subscriber {
         #[command(subcommand)]

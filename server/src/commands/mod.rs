@@ -2,11 +2,14 @@
 //! asks the running switch over its API, with the token from the data directory.
 
 mod account;
+mod adjust;
 mod args;
 mod backup;
 mod calls;
+mod charging_args;
 mod client;
 mod demo;
+mod plan;
 mod price;
 mod rates;
 mod run;
@@ -130,6 +133,14 @@ fn dispatch(args: Args) -> Outcome {
         Command::Account { command } => account::run(&context, command),
         Command::Site { command } => site::run(&context, command),
         Command::Topup(top_up) => account::top_up(&context, &top_up),
+        Command::Statement(asked) => adjust::statement(&context, &asked),
+        Command::Adjust(asked) => adjust::by_hand(&context, "adjustments", &asked),
+        Command::CreditNote(asked) => adjust::by_hand(&context, "credit-notes", &asked),
+        Command::Charge(asked) => adjust::by_hand(&context, "charges", &asked),
+        Command::Reason { command } => adjust::reason(&context, command),
+        Command::Plan { command } => plan::run(&context, command),
+        Command::Destination { command } => plan::destination(&context, command),
+        Command::Charges { command } => plan::charges(&context, command),
         Command::Subscriber { command } => subscriber::run(&context, command),
         Command::Trunk { command } => trunk::run(&context, *command),
         Command::Route { command } => trunk::route(&context, command),

@@ -1,0 +1,159 @@
+//! The words of the command line for what is charged without a call.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Subcommand};
+
+#[derive(ClapArgs)]
+pub(crate) struct StatementArgs {
+    /// The account's name or id
+    pub(crate) account: String,
+    /// Movements at or after, such as 2026-12-01
+    #[arg(long)]
+    pub(crate) from: Option<String>,
+    /// Movements before
+    #[arg(long, alias = "to")]
+    pub(crate) till: Option<String>,
+}
+
+#[derive(ClapArgs)]
+pub(crate) struct ByHand {
+    /// The account's name or id
+    pub(crate) account: String,
+    /// How much, such as 10.50; of an adjustment, negative takes
+    #[arg(allow_negative_numbers = true)]
+    pub(crate) amount: String,
+    /// A code from `reason list`
+    #[arg(long)]
+    pub(crate) reason: Option<String>,
+    /// Free text for the statement
+    #[arg(long)]
+    pub(crate) label: Option<String>,
+    /// Take it though the account has not got it
+    #[arg(long)]
+    pub(crate) allow_debt: bool,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum ReasonCommand {
+    /// Add a reason, or give one other words
+    Set {
+        /// adjustment, credit_note or charge
+        kind: String,
+        /// Its code
+        code: String,
+        /// Its words on statements
+        label: String,
+    },
+    /// List all reasons
+    List,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum PlanCommand {
+    /// Add a plan from a JSON file; docs/operating/plans.md has its form
+    Add {
+        /// The file
+        file: PathBuf,
+    },
+    /// List all plans
+    List,
+    /// Show one plan
+    Show {
+        /// Its name
+        name: String,
+    },
+    /// Sell a plan no more; who has it keeps it
+    Close {
+        /// Its name
+        name: String,
+    },
+    /// Give an account a plan
+    Subscribe {
+        /// The account's name or id
+        account: String,
+        /// The plan's name
+        plan: String,
+        /// How many
+        #[arg(long)]
+        quantity: Option<u32>,
+        /// What it is for, such as a number
+        #[arg(long)]
+        note: Option<String>,
+        /// From when; default now
+        #[arg(long)]
+        from: Option<String>,
+        /// Until when; default open
+        #[arg(long)]
+        till: Option<String>,
+    },
+    /// List the plans of an account
+    Of {
+        /// The account's name or id
+        account: String,
+    },
+    /// End a plan of an account
+    End {
+        /// Its number, from `plan of`
+        subscription: u64,
+        /// When; default now
+        #[arg(long)]
+        at: Option<String>,
+    },
+    /// Give an account a day of free calls
+    Compensate {
+        /// The account's name or id
+        account: String,
+        /// The destination set that is free
+        #[arg(long)]
+        destinations: String,
+        /// The day; default today where the account is
+        #[arg(long)]
+        day: Option<String>,
+        /// At most so many seconds
+        #[arg(long)]
+        seconds: Option<u32>,
+    },
+    /// List the free minutes that an account was given
+    Bundles {
+        /// The account's name or id
+        account: String,
+    },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum DestinationCommand {
+    /// Make a set, or give one other prefixes
+    Set {
+        /// Its name
+        name: String,
+        /// Digits; "" covers everything
+        #[arg(required = true)]
+        prefixes: Vec<String>,
+    },
+    /// List all sets
+    List,
+    /// Remove a set that nothing is for
+    Remove {
+        /// Its name
+        name: String,
+    },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum ChargesCommand {
+    /// Charge what has become due, which happens by itself each minute
+    Run {
+        /// By when; with --preview it may be in the future
+        #[arg(long)]
+        until: Option<String>,
+        /// Only show what would be charged
+        #[arg(long)]
+        preview: bool,
+    },
+    /// List the charges of an account, the newest first
+    List {
+        /// The account's name or id
+        account: String,
+    },
+}
