@@ -326,7 +326,7 @@ pub(crate) struct GrantOnWire {
     bundle: u64,
     label: String,
     seconds: Option<u32>,
-    precedence: i16,
+    precedence: u16,
     valid_from: String,
     valid_till: Option<String>,
     state: String,

@@ -171,6 +171,18 @@ impl Api {
         status: u16,
         body: &impl Serialize,
     ) -> Result<Response, Stop> {
+        self.finish_once(turn, touched, status, body, body).await
+    }
+
+    /// The same with an answer that is given once: a repeat gets `kept`, which holds no secrets.
+    pub(crate) async fn finish_once(
+        &self,
+        turn: Turn,
+        touched: Touched,
+        status: u16,
+        body: &impl Serialize,
+        kept: &impl Serialize,
+    ) -> Result<Response, Stop> {
         let Turn { mut change, mut snapshot, key, fingerprint } = turn;
         let next = match touched {
             Touched::Money => None,
@@ -178,16 +190,17 @@ impl Api {
             Touched::Rates(group) => Some(self.remake(&mut change, &snapshot, Some(group)).await?),
         };
         let body = serde_json::to_string(body).expect("wire types are always JSON");
-        let answer = Answer { status, body };
         if let Some(key) = key {
-            change.remember(&key, &fingerprint, &answer, self.control.now()).await?;
+            let body = serde_json::to_string(kept).expect("wire types are always JSON");
+            let kept = Answer { status, body };
+            change.remember(&key, &fingerprint, &kept, self.control.now()).await?;
         }
         change.commit().await?;
         if let Some(next) = next {
             self.control.publish(&next);
             *snapshot = next;
         }
-        Ok(respond(answer))
+        Ok(respond(Answer { status, body }))
     }
 
     pub(crate) async fn remake(

@@ -21,6 +21,7 @@ mod system;
 pub mod tariff;
 mod token;
 mod trunks;
+mod vouchers;
 mod wire;
 
 use std::sync::Arc;
@@ -175,6 +176,12 @@ fn charging() -> Router<Arc<Api>> {
         .route("/charges/run", post(charges::run))
         .route("/accounts/{name}/adjustments", post(adjustments::adjust))
         .route("/accounts/{name}/credit-notes", post(adjustments::credit))
+        .route("/voucher-batches", get(vouchers::list).post(vouchers::add))
+        .route("/voucher-batches/{name}/void", post(vouchers::void))
+        .route("/accounts/{name}/vouchers", post(vouchers::redeem))
+        .route("/accounts/{name}/pin", post(vouchers::new_pin))
+        .route("/pin-batches", post(vouchers::add_pins))
+        .route("/pin-settings", get(vouchers::show_pin_settings).put(vouchers::set_pin_settings))
         .route("/reasons", get(adjustments::list_reasons).post(adjustments::put_reason))
 }
 

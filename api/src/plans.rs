@@ -103,7 +103,7 @@ struct BundleOnWire {
     #[serde(default)]
     valid_days: Option<u16>,
     #[serde(default)]
-    precedence: i16,
+    precedence: u16,
     #[serde(default = "one")]
     increment_s: u16,
 }
@@ -408,7 +408,7 @@ fn goodwill() -> String {
 }
 
 /// Above every plan's: a free day is used before what was paid for.
-const COMPENSATION_PRECEDENCE: i16 = i16::MAX;
+const COMPENSATION_PRECEDENCE: u16 = u16::MAX;
 
 pub(crate) async fn compensate(
     State(api): Shared,

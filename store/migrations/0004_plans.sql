@@ -95,7 +95,7 @@ CREATE TABLE plan_bundle (
     anchor_day        INTEGER,
     -- null is until the period's end
     valid_days        INTEGER,
-    precedence        INTEGER NOT NULL CHECK (precedence BETWEEN 0 AND 32767),
+    precedence        INTEGER NOT NULL CHECK (precedence BETWEEN 0 AND 65535),
     increment_s       INTEGER NOT NULL CHECK (increment_s > 0),
     PRIMARY KEY (plan_id, item)
 );

@@ -2,10 +2,9 @@
 //! ledger afterwards under its own id, and marked as booked. Whatever breaks in between, it is
 //! booked once: a repeat is found by its id, in the ledger or among the postings.
 
+use crate::sql::{self, Row};
 use billing::plans::{Day, Shortage};
 use billing::{Money, OpId, PostingKind};
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 use vocabulary::{AccountId, Utc};
 
 use crate::directory::plan_words::{shortage_of, shortage_word};
@@ -91,7 +90,7 @@ pub struct GrantRow {
     /// A call takes whole increments.
     pub increment_seconds: u16,
     /// Greater is used first.
-    pub precedence: i16,
+    pub precedence: u16,
     /// Good from.
     pub valid_from: Utc,
     /// Good until; `None` for ever.
@@ -113,7 +112,7 @@ fn op_bytes(op: OpId) -> Vec<u8> {
     op.0.to_be_bytes().to_vec()
 }
 
-fn op_of(row: &SqliteRow) -> Result<OpId> {
+fn op_of(row: &Row) -> Result<OpId> {
     let bytes: Vec<u8> = row.try_get("op_id")?;
     let bytes: [u8; 16] = bytes.try_into().map_err(|_| ChangeError::Corrupt {
         column: "op_id",
@@ -122,13 +121,13 @@ fn op_of(row: &SqliteRow) -> Result<OpId> {
     Ok(OpId(u128::from_be_bytes(bytes)))
 }
 
-fn source(row: &SqliteRow) -> Result<Option<(u64, u16)>> {
+fn source(row: &Row) -> Result<Option<(u64, u16)>> {
     let subscription: Option<i64> = row.try_get("subscription_id")?;
     let item: Option<u16> = row.try_get("item")?;
     Ok(subscription.map(unsigned).zip(item))
 }
 
-fn charge(row: &SqliteRow) -> Result<StoredCharge> {
+fn charge(row: &Row) -> Result<StoredCharge> {
     let text = |column: &'static str| row.try_get::<String, _>(column);
     let (kind, shortage) = (text("kind")?, text("shortage")?);
     let day = |column| row.try_get::<Option<i32>, _>(column).map(|day| day.map(Day));
@@ -152,7 +151,7 @@ fn charge(row: &SqliteRow) -> Result<StoredCharge> {
     })
 }
 
-fn grant(row: &SqliteRow) -> Result<StoredGrant> {
+fn grant(row: &Row) -> Result<StoredGrant> {
     let seconds: Option<i64> = row.try_get("seconds")?;
     Ok(StoredGrant {
         bundle: unsigned(row.try_get("bundle_id")?),
@@ -178,7 +177,7 @@ const LIST_MAX: i64 = 10_000;
 impl DirectoryStore {
     /// Charges that are to be tried now, the longest due first.
     pub async fn waiting_charges(&self, now: Utc, limit: u32) -> Result<Vec<StoredCharge>> {
-        let rows = sqlx::query(
+        let rows = sql::query(
             "SELECT * FROM charge WHERE state = 'waiting' AND next_try_at <= ?
              ORDER BY due_at, op_id LIMIT ?",
         )
@@ -191,7 +190,7 @@ impl DirectoryStore {
 
     /// The charges of an account, the newest first.
     pub async fn charges(&self, account: AccountId) -> Result<Vec<StoredCharge>> {
-        let rows = sqlx::query(
+        let rows = sql::query(
             "SELECT * FROM charge WHERE account_id = ? ORDER BY due_at DESC, op_id DESC LIMIT ?",
         )
         .bind(signed(account.0))
@@ -203,7 +202,7 @@ impl DirectoryStore {
 
     /// Grants that are to be made now: those of a subscription wait for its fees.
     pub async fn waiting_grants(&self, now: Utc, limit: u32) -> Result<Vec<StoredGrant>> {
-        let rows = sqlx::query(
+        let rows = sql::query(
             "SELECT * FROM bundle_grant
              WHERE state = 'waiting' AND valid_from <= ?
                AND (subscription_id IS NULL OR NOT EXISTS (
@@ -222,7 +221,7 @@ impl DirectoryStore {
 
     /// What an account was given or waits for, the newest first.
     pub async fn grants(&self, account: AccountId) -> Result<Vec<StoredGrant>> {
-        let rows = sqlx::query(
+        let rows = sql::query(
             "SELECT * FROM bundle_grant WHERE account_id = ? ORDER BY bundle_id DESC LIMIT ?",
         )
         .bind(signed(account.0))
@@ -234,7 +233,7 @@ impl DirectoryStore {
 
     /// Is there a posting of this id? Those of the last moment may only be in the journal.
     pub async fn is_posted(&self, op: OpId) -> Result<bool> {
-        let row = sqlx::query("SELECT 1 FROM posting WHERE op_id = ?").bind(op_bytes(op));
+        let row = sql::query("SELECT 1 FROM posting WHERE op_id = ?").bind(op_bytes(op));
         Ok(row.fetch_optional(&self.pool).await?.is_some())
     }
 }
@@ -243,7 +242,7 @@ impl Change {
     /// Writes a charge down to be booked; one that is there already stays as it is.
     pub async fn add_charge(&mut self, charge: &ChargeRow) -> Result<()> {
         let (from, till) = charge.days.map_or((None, None), |(from, till)| (Some(from), till));
-        sqlx::query(
+        sql::query(
             "INSERT INTO charge (op_id, account_id, kind, amount, label, subscription_id, item,
                 from_day, till_day, due_at, shortage, state, next_try_at)
              VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'waiting', ?)
@@ -270,7 +269,7 @@ impl Change {
     /// the bundle, unless it was there.
     pub async fn add_grant(&mut self, grant: &GrantRow) -> Result<Option<u64>> {
         let bundle = self.next_id("bundle_grant").await?;
-        let done = sqlx::query(
+        let done = sql::query(
             "INSERT INTO bundle_grant (op_id, bundle_id, account_id, subscription_id, item, label,
                 destination_set_id, seconds, increment_s, precedence, valid_from, valid_till, state)
              VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'waiting')
@@ -295,13 +294,11 @@ impl Change {
 
     /// A charge is in the books.
     pub async fn charge_booked(&mut self, op: OpId, now: Utc) -> Result<()> {
-        sqlx::query(
-            "UPDATE charge SET state = 'booked', fault = '', booked_at = ? WHERE op_id = ?",
-        )
-        .bind(now.0)
-        .bind(op_bytes(op))
-        .execute(&mut *self.tx)
-        .await?;
+        sql::query("UPDATE charge SET state = 'booked', fault = '', booked_at = ? WHERE op_id = ?")
+            .bind(now.0)
+            .bind(op_bytes(op))
+            .execute(&mut *self.tx)
+            .await?;
         Ok(())
     }
 
@@ -313,7 +310,7 @@ impl Change {
         again_at: Option<Utc>,
     ) -> Result<()> {
         let state = if again_at.is_some() { "waiting" } else { "dropped" };
-        sqlx::query("UPDATE charge SET state = ?, fault = ?, next_try_at = ? WHERE op_id = ?")
+        sql::query("UPDATE charge SET state = ?, fault = ?, next_try_at = ? WHERE op_id = ?")
             .bind(state)
             .bind(fault)
             .bind(again_at.map_or(i64::MAX, |at| at.0))
@@ -325,7 +322,7 @@ impl Change {
 
     /// The account has money again: what waits for it is tried at once (A-08).
     pub async fn try_charges_again(&mut self, account: AccountId, now: Utc) -> Result<()> {
-        sqlx::query(
+        sql::query(
             "UPDATE charge SET next_try_at = ?
              WHERE account_id = ? AND state = 'waiting' AND next_try_at > ? AND due_at <= ?",
         )
@@ -340,7 +337,7 @@ impl Change {
 
     /// Does a charge that suspends the account still wait for money?
     pub async fn is_in_arrears(&mut self, account: AccountId) -> Result<bool> {
-        let row = sqlx::query(
+        let row = sql::query(
             "SELECT 1 FROM charge WHERE account_id = ? AND state = 'waiting'
                AND shortage = 'suspend' AND fault <> ''",
         )
@@ -352,7 +349,7 @@ impl Change {
 
     /// A grant is in the ledger (`granted`), or came too late.
     pub async fn grant_done(&mut self, op: OpId, is_granted: bool) -> Result<()> {
-        sqlx::query("UPDATE bundle_grant SET state = ? WHERE op_id = ?")
+        sql::query("UPDATE bundle_grant SET state = ? WHERE op_id = ?")
             .bind(if is_granted { "granted" } else { "dropped" })
             .bind(op_bytes(op))
             .execute(&mut *self.tx)

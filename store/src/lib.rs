@@ -20,6 +20,7 @@ mod entry;
 mod projection;
 mod recovery;
 mod snapshot;
+pub mod voucher;
 
 pub use backup::{Backup, BackupError, backup, restore};
 pub use bindings::BindingSet;

@@ -95,7 +95,7 @@ pub struct Bundle {
     /// Good until when.
     pub validity: Validity,
     /// Greater is used first; equal ones by the earlier expiry (P-008).
-    pub precedence: i16,
+    pub precedence: u16,
     /// A call takes whole increments of so many seconds; at least 1.
     pub increment_seconds: u16,
 }

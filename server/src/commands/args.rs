@@ -77,6 +77,16 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: PlanCommand,
     },
+    /// Vouchers
+    Voucher {
+        #[command(subcommand)]
+        command: VoucherCommand,
+    },
+    /// Calling-card PINs
+    Pin {
+        #[command(subcommand)]
+        command: PinCommand,
+    },
     /// Sets of prefixes that plans and discounts are for
     Destination {
         #[command(subcommand)]

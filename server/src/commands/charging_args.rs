@@ -157,3 +157,93 @@ pub(crate) enum ChargesCommand {
         account: String,
     },
 }
+
+#[derive(Subcommand)]
+pub(crate) enum VoucherCommand {
+    /// Make a batch of vouchers; their codes are written to a file, this once
+    Add {
+        /// The batch's name
+        name: String,
+        /// How many
+        #[arg(long)]
+        count: u32,
+        /// What each is worth
+        #[arg(long)]
+        amount: String,
+        /// ISO 4217
+        #[arg(long, default_value = "EUR")]
+        currency: String,
+        /// Signs of a code, the prefix counted
+        #[arg(long)]
+        length: Option<u32>,
+        /// What every code begins with
+        #[arg(long)]
+        prefix: Option<String>,
+        /// Capitals and digits instead of digits only
+        #[arg(long)]
+        letters: bool,
+        /// Good until, such as 2027-12-31
+        #[arg(long)]
+        expires: Option<String>,
+        /// The new file for the codes, as CSV
+        #[arg(long)]
+        output: PathBuf,
+    },
+    /// List all batches
+    List,
+    /// Withdraw what is not redeemed of a batch
+    Void {
+        /// Its name
+        name: String,
+    },
+    /// Redeem a voucher
+    Redeem {
+        /// The account's name or id
+        account: String,
+        /// The code
+        code: String,
+    },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum PinCommand {
+    /// Open accounts with PINs, all or none; the PINs are written to a file, this once
+    Batch {
+        /// The batch's name; the accounts are NAME-00001 and so on
+        name: String,
+        /// How many
+        #[arg(long)]
+        count: u32,
+        /// ISO 4217
+        #[arg(long, default_value = "EUR")]
+        currency: String,
+        /// What they pay for calls
+        #[arg(long)]
+        rate_group: Option<String>,
+        /// The reseller they belong to
+        #[arg(long)]
+        parent: Option<String>,
+        /// Digits of a PIN, the prefix counted; default as `pin length` says
+        #[arg(long)]
+        length: Option<u32>,
+        /// What every PIN begins with
+        #[arg(long)]
+        prefix: Option<String>,
+        /// What each account is opened with
+        #[arg(long)]
+        balance: Option<String>,
+        /// The new file for the PINs, as CSV
+        #[arg(long)]
+        output: PathBuf,
+    },
+    /// Draw a new PIN for an account, and show it this once
+    New {
+        /// The account's name or id
+        account: String,
+    },
+    /// Show or set how many digits PINs have
+    Length {
+        /// 6 to 20
+        length: Option<u32>,
+    },
+}

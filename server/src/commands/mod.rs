@@ -18,6 +18,7 @@ mod subscriber;
 mod system;
 mod table;
 mod trunk;
+mod voucher;
 
 use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
@@ -139,6 +140,8 @@ fn dispatch(args: Args) -> Outcome {
         Command::Charge(asked) => adjust::by_hand(&context, "charges", &asked),
         Command::Reason { command } => adjust::reason(&context, command),
         Command::Plan { command } => plan::run(&context, command),
+        Command::Voucher { command } => voucher::run(&context, command),
+        Command::Pin { command } => voucher::pin(&context, command),
         Command::Destination { command } => plan::destination(&context, command),
         Command::Charges { command } => plan::charges(&context, command),
         Command::Subscriber { command } => subscriber::run(&context, command),

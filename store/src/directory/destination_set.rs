@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::{Row, SqliteExecutor};
+use crate::sql::{self, Executor};
 use vocabulary::Utc;
 
 use super::{Change, ChangeError, DirectoryStore, Result, check_name, signed, taken, unsigned};
@@ -20,8 +20,8 @@ pub struct DestinationSet {
 
 const PREFIXES_MAX: usize = 10_000;
 
-pub(crate) async fn all(executor: impl SqliteExecutor<'_>) -> Result<Vec<DestinationSet>> {
-    let rows = sqlx::query(
+pub(crate) async fn all(executor: impl Executor<'_>) -> Result<Vec<DestinationSet>> {
+    let rows = sql::query(
         "SELECT destination_set.id, destination_set.name, destination_set_prefix.prefix
          FROM destination_set
          LEFT JOIN destination_set_prefix
@@ -70,7 +70,7 @@ impl Change {
             Some(id) => id,
             None => {
                 let id = self.next_id("destination_set").await?;
-                sqlx::query("INSERT INTO destination_set (id, name, created_at) VALUES (?, ?, ?)")
+                sql::query("INSERT INTO destination_set (id, name, created_at) VALUES (?, ?, ?)")
                     .bind(signed(id))
                     .bind(name)
                     .bind(now.0)
@@ -80,7 +80,7 @@ impl Change {
                 id
             }
         };
-        sqlx::query("DELETE FROM destination_set_prefix WHERE destination_set_id = ?")
+        sql::query("DELETE FROM destination_set_prefix WHERE destination_set_id = ?")
             .bind(signed(id))
             .execute(&mut *self.tx)
             .await?;
@@ -88,7 +88,7 @@ impl Change {
         sorted.sort();
         sorted.dedup();
         for prefix in &sorted {
-            sqlx::query(
+            sql::query(
                 "INSERT INTO destination_set_prefix (destination_set_id, prefix) VALUES (?, ?)",
             )
             .bind(signed(id))
@@ -100,7 +100,7 @@ impl Change {
     }
 
     async fn find_destination_set(&mut self, name: &str) -> Result<Option<u64>> {
-        let row = sqlx::query("SELECT id FROM destination_set WHERE name = ?")
+        let row = sql::query("SELECT id FROM destination_set WHERE name = ?")
             .bind(name)
             .fetch_optional(&mut *self.tx)
             .await?;
@@ -120,7 +120,7 @@ impl Change {
         let Some(id) = self.find_destination_set(name).await? else {
             return Err(ChangeError::not_found("destination set", name));
         };
-        let row = sqlx::query(
+        let row = sql::query(
             "SELECT (SELECT COUNT(*) FROM plan_bundle WHERE destination_set_id = ?)
                   + (SELECT COUNT(*) FROM bundle_grant WHERE destination_set_id = ?) AS users",
         )
@@ -132,11 +132,11 @@ impl Change {
             let what = format!("plans or granted minutes are for destination set {name:?}");
             return Err(ChangeError::InUse(what));
         }
-        sqlx::query("DELETE FROM destination_set_prefix WHERE destination_set_id = ?")
+        sql::query("DELETE FROM destination_set_prefix WHERE destination_set_id = ?")
             .bind(signed(id))
             .execute(&mut *self.tx)
             .await?;
-        sqlx::query("DELETE FROM destination_set WHERE id = ?")
+        sql::query("DELETE FROM destination_set WHERE id = ?")
             .bind(signed(id))
             .execute(&mut *self.tx)
             .await?;

@@ -3,10 +3,9 @@
 
 use std::collections::BTreeMap;
 
+use crate::sql::{self, Connection, Row};
 use billing::Money;
 use billing::plans::{Anchor, Bundle, Fee, Plan, Validity};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteConnection};
 use vocabulary::Utc;
 
 use super::account::check_currency;
@@ -41,7 +40,7 @@ fn anchor_words(anchor: Anchor) -> (&'static str, Option<u8>) {
     }
 }
 
-fn anchor(row: &SqliteRow) -> Result<Anchor> {
+fn anchor(row: &Row) -> Result<Anchor> {
     let word: String = row.try_get("anchor")?;
     let day: Option<u8> = row.try_get("anchor_day")?;
     match (word.as_str(), day) {
@@ -53,7 +52,7 @@ fn anchor(row: &SqliteRow) -> Result<Anchor> {
 }
 
 fn read<T>(
-    row: &SqliteRow,
+    row: &Row,
     column: &'static str,
     of: fn(&str) -> std::result::Result<T, String>,
 ) -> Result<T> {
@@ -61,14 +60,14 @@ fn read<T>(
     of(&value).map_err(|_| ChangeError::Corrupt { column, value })
 }
 
-fn every(row: &SqliteRow) -> Result<Option<billing::plans::Every>> {
+fn every(row: &Row) -> Result<Option<billing::plans::Every>> {
     match row.try_get::<Option<String>, _>("every")? {
         Some(_) => read(row, "every", every_of).map(Some),
         None => Ok(None),
     }
 }
 
-fn fee(row: &SqliteRow) -> Result<Fee> {
+fn fee(row: &Row) -> Result<Fee> {
     Ok(Fee {
         item: row.try_get("item")?,
         label: row.try_get("label")?,
@@ -81,7 +80,7 @@ fn fee(row: &SqliteRow) -> Result<Fee> {
     })
 }
 
-fn bundle(row: &SqliteRow) -> Result<Bundle> {
+fn bundle(row: &Row) -> Result<Bundle> {
     let seconds: Option<i64> = row.try_get("seconds")?;
     let days: Option<u16> = row.try_get("valid_days")?;
     Ok(Bundle {
@@ -97,9 +96,9 @@ fn bundle(row: &SqliteRow) -> Result<Bundle> {
     })
 }
 
-async fn all(connection: &mut SqliteConnection) -> Result<Vec<SoldPlan>> {
+async fn all(connection: &mut Connection) -> Result<Vec<SoldPlan>> {
     let mut plans: BTreeMap<u64, SoldPlan> = BTreeMap::new();
-    let rows = sqlx::query("SELECT * FROM plan ORDER BY id").fetch_all(&mut *connection).await?;
+    let rows = sql::query("SELECT * FROM plan ORDER BY id").fetch_all(&mut *connection).await?;
     for row in &rows {
         let id = unsigned(row.try_get("id")?);
         let decimals = row.try_get("decimals")?;
@@ -114,13 +113,13 @@ async fn all(connection: &mut SqliteConnection) -> Result<Vec<SoldPlan>> {
         plans.insert(id, sold);
     }
     let sql = "SELECT * FROM plan_fee ORDER BY plan_id, item";
-    for row in &sqlx::query(sql).fetch_all(&mut *connection).await? {
+    for row in &sql::query(sql).fetch_all(&mut *connection).await? {
         if let Some(sold) = plans.get_mut(&unsigned(row.try_get("plan_id")?)) {
             sold.plan.fees.push(fee(row)?);
         }
     }
     let sql = "SELECT * FROM plan_bundle ORDER BY plan_id, item";
-    for row in &sqlx::query(sql).fetch_all(&mut *connection).await? {
+    for row in &sql::query(sql).fetch_all(&mut *connection).await? {
         if let Some(sold) = plans.get_mut(&unsigned(row.try_get("plan_id")?)) {
             sold.plan.bundles.push(bundle(row)?);
         }
@@ -153,11 +152,8 @@ impl Change {
         check_name("name", &sold.name)?;
         check_currency(&sold.currency)?;
         sold.plan.check().map_err(|error| ChangeError::invalid("plan", error.to_string()))?;
-        if sold.plan.bundles.iter().any(|bundle| bundle.precedence < 0) {
-            return Err(ChangeError::invalid("precedence", "write 0 or more"));
-        }
         sold.id = self.next_id("plan").await?;
-        sqlx::query(
+        sql::query(
             "INSERT INTO plan (id, name, currency, decimals, created_at) VALUES (?, ?, ?, ?, ?)",
         )
         .bind(signed(sold.id))
@@ -179,7 +175,7 @@ impl Change {
 
     async fn insert_fee(&mut self, plan: u64, fee: &Fee) -> Result<()> {
         let (anchor, day) = anchor_words(fee.anchor);
-        sqlx::query(
+        sql::query(
             "INSERT INTO plan_fee (plan_id, item, label, amount, every, anchor, anchor_day,
                 at_start, at_end, shortage)
              VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -205,7 +201,7 @@ impl Change {
             Validity::Period => None,
             Validity::Days(days) => Some(i32::from(days)),
         };
-        sqlx::query(
+        sql::query(
             "INSERT INTO plan_bundle (plan_id, item, label, destination_set_id, seconds, every,
                 anchor, anchor_day, valid_days, precedence, increment_s)
              VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -231,7 +227,7 @@ impl Change {
         let mut plan = self.plan(name).await?;
         if plan.closed_at.is_none() {
             plan.closed_at = Some(now);
-            sqlx::query("UPDATE plan SET closed_at = ? WHERE id = ?")
+            sql::query("UPDATE plan SET closed_at = ? WHERE id = ?")
                 .bind(now.0)
                 .bind(signed(plan.id))
                 .execute(&mut *self.tx)

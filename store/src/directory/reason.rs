@@ -1,6 +1,6 @@
 //! Words for adjustments, credit notes and one-time charges, to be chosen from (J-35).
 
-use sqlx::Row;
+use crate::sql;
 
 use super::{Change, ChangeError, DirectoryStore, Result, check_name, word, words};
 
@@ -30,7 +30,7 @@ pub struct Reason {
 impl DirectoryStore {
     /// All reasons.
     pub async fn reasons(&self) -> Result<Vec<Reason>> {
-        let rows = sqlx::query("SELECT kind, code, label FROM reason ORDER BY kind, code")
+        let rows = sql::query("SELECT kind, code, label FROM reason ORDER BY kind, code")
             .fetch_all(&self.pool)
             .await?;
         let mut reasons = Vec::with_capacity(rows.len());
@@ -45,7 +45,7 @@ impl DirectoryStore {
 impl Change {
     /// One reason, by its code.
     pub async fn reason(&mut self, kind: ReasonKind, code: &str) -> Result<Reason> {
-        let row = sqlx::query("SELECT label FROM reason WHERE kind = ? AND code = ?")
+        let row = sql::query("SELECT label FROM reason WHERE kind = ? AND code = ?")
             .bind(kind.as_str())
             .bind(code)
             .fetch_optional(&mut *self.tx)
@@ -61,7 +61,7 @@ impl Change {
     pub async fn put_reason(&mut self, reason: &Reason) -> Result<()> {
         check_name("code", &reason.code)?;
         check_name("label", &reason.label)?;
-        sqlx::query(
+        sql::query(
             "INSERT INTO reason (kind, code, label) VALUES (?, ?, ?)
              ON CONFLICT (kind, code) DO UPDATE SET label = excluded.label",
         )

@@ -1,11 +1,10 @@
 //! Which account has which plan, and what that makes due.
 
+use crate::sql::{self, Executor, Row};
 use billing::plans::{
     AccountCalendar, Due, DueKind, Plan, Shortage, Subscription, Zone, due, next_due,
 };
 use billing::{Money, OpId};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteExecutor};
 use vocabulary::{AccountId, Utc};
 
 use super::plan::SoldPlan;
@@ -43,7 +42,7 @@ const SELECT: &str = "SELECT subscription.*, account.name AS account_name, plan.
     JOIN account ON account.id = subscription.account_id
     JOIN plan ON plan.id = subscription.plan_id";
 
-fn account_plan(row: &SqliteRow) -> Result<AccountPlan> {
+fn account_plan(row: &Row) -> Result<AccountPlan> {
     let moment = |column| row.try_get::<Option<i64>, _>(column).map(|at| at.map(Utc));
     let quantity: i64 = row.try_get("quantity")?;
     Ok(AccountPlan {
@@ -63,12 +62,9 @@ fn account_plan(row: &SqliteRow) -> Result<AccountPlan> {
     })
 }
 
-async fn of_account(
-    executor: impl SqliteExecutor<'_>,
-    account: AccountId,
-) -> Result<Vec<AccountPlan>> {
+async fn of_account(executor: impl Executor<'_>, account: AccountId) -> Result<Vec<AccountPlan>> {
     let sql = format!("{SELECT} WHERE subscription.account_id = ? ORDER BY subscription.id");
-    let rows = sqlx::query(&sql).bind(signed(account.0)).fetch_all(executor).await?;
+    let rows = sql::query(&sql).bind(signed(account.0)).fetch_all(executor).await?;
     rows.iter().map(account_plan).collect()
 }
 
@@ -125,7 +121,7 @@ impl Change {
         };
         let first = before(new.starts_at);
         let next = next_due(&calendar_of(account)?, &sold.plan, &subscription, first);
-        sqlx::query(
+        sql::query(
             "INSERT INTO subscription (id, account_id, plan_id, quantity, note, starts_at, ends_at,
                 next_due_at, created_at)
              VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -160,7 +156,7 @@ impl Change {
     /// One subscription.
     pub async fn subscription(&mut self, id: u64) -> Result<AccountPlan> {
         let sql = format!("{SELECT} WHERE subscription.id = ?");
-        let row = sqlx::query(&sql).bind(signed(id)).fetch_optional(&mut *self.tx).await?;
+        let row = sql::query(&sql).bind(signed(id)).fetch_optional(&mut *self.tx).await?;
         let row = row.ok_or_else(|| ChangeError::not_found("subscription", &id.to_string()))?;
         account_plan(&row)
     }
@@ -188,7 +184,7 @@ impl Change {
         let from = had.charged_until.unwrap_or(before(had.subscription.starts_at));
         let next = next_due(&calendar_of(&account)?, &sold.plan, &had.subscription, from);
         had.next_due_at = next;
-        sqlx::query(
+        sql::query(
             "UPDATE subscription SET ends_at = ?, end_known_at = ?, next_due_at = ? WHERE id = ?",
         )
         .bind(end.0)
@@ -219,7 +215,7 @@ impl Change {
             "{SELECT} WHERE subscription.next_due_at <= ?
              ORDER BY subscription.next_due_at, subscription.id LIMIT ?"
         );
-        let query = sqlx::query(&sql).bind(until.0).bind(i64::from(limit));
+        let query = sql::query(&sql).bind(until.0).bind(i64::from(limit));
         let rows = query.fetch_all(&mut *self.tx).await?;
         let plans = if rows.is_empty() { Vec::new() } else { self.plans().await? };
         let mut written = Vec::new();
@@ -236,7 +232,7 @@ impl Change {
                 written.push(Scheduled { account: had.account_name.clone(), label, due });
             }
             let next = next_due(&calendar, &sold.plan, &had.subscription, until);
-            sqlx::query("UPDATE subscription SET charged_until = ?, next_due_at = ? WHERE id = ?")
+            sql::query("UPDATE subscription SET charged_until = ?, next_due_at = ? WHERE id = ?")
                 .bind(until.0)
                 .bind(next.map(|at| at.0))
                 .bind(signed(had.subscription.id))
