@@ -115,6 +115,7 @@ pub(crate) async fn why(
     let (call, others) = find_call(&api, &id).await?;
     let story = api.store.call_story(call).await?.ok_or_else(|| no_call(&id))?;
     let snapshot = api.snapshot().await;
+    let history = api.store.charge_history(call).await?;
     let decisions = story.cdrs.iter().flat_map(|cdr| &cdr.decisions);
     let names = Names::new(&snapshot.directory, api.store.rate_groups().await?);
     let decisions = decisions.map(|decision| Reason {
@@ -130,6 +131,7 @@ pub(crate) async fn why(
             .map(|posting| wire::Posting::new(posting, &snapshot.directory))
             .collect(),
         legs: story.cdrs.into_iter().map(|cdr| wire::Cdr::new(cdr, &snapshot.directory)).collect(),
+        history: history.iter().map(|past| wire::past(past, &snapshot.directory)).collect(),
         others: others.iter().map(CallId::to_string).collect(),
     }))
 }

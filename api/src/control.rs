@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use billing::{AccountView, Money, OpId, Overdraft, PostingKind, RateBook, Terms};
+use billing::{AccountView, Money, OpId, Overdraft, PostingKind, RateBook, Rerated, Terms};
 use switch::LiveCall;
 use switch::directory::Directory;
 use switch::registrar::StoredBinding;
@@ -124,6 +124,14 @@ pub trait Control: Send + Sync + 'static {
 
     /// Books a payment and answers when it is on disk; a repeat answers the same.
     fn pay(&self, payment: Payment) -> Later<'_, Result<(), PaymentRefused>>;
+
+    /// Books calls that were priced again, and answers when they are on disk: why one was refused,
+    /// with which none after it was booked.
+    fn rerate(&self, rerated: Vec<Rerated>) -> Later<'_, Option<String>>;
+
+    /// Waits until everything that has happened so far can be read from the database, however long
+    /// that takes.
+    fn written(&self) -> Later<'_, ()>;
 
     /// The calls of all workers.
     fn live_calls(&self) -> Later<'_, Vec<LiveCall>>;

@@ -14,6 +14,8 @@ mod plans;
 mod price;
 mod problem;
 mod rates;
+mod reports;
+mod rerate;
 mod routes;
 mod sites;
 mod subscribers;
@@ -86,6 +88,8 @@ pub struct Api {
     charge_soon: Notify,
     /// Held while it runs.
     charging: Mutex<()>,
+    /// Calls being priced again.
+    runs: rerate::Runs,
 }
 
 type Shared = State<Arc<Api>>;
@@ -104,6 +108,7 @@ impl Api {
             turn: Arc::new(Mutex::new(config.snapshot)),
             charge_soon: Notify::new(),
             charging: Mutex::new(()),
+            runs: rerate::Runs::default(),
         }
     }
 
@@ -139,6 +144,11 @@ impl Api {
             .route("/rate-groups", get(rates::list_groups).post(rates::add_group))
             .route("/rate-groups/{name}/rates", get(rates::list))
             .route("/rate-sheets", get(rates::list_sheets))
+            .route("/rerates", get(rerate::list).post(rerate::start))
+            .route("/rerates/{id}", get(rerate::show))
+            .route("/reports/profit", get(reports::profit))
+            .route("/reports/quality", get(reports::quality))
+            .route("/reports/balances", get(reports::balances))
             .route("/calls", get(calls::live))
             .route("/calls/{id}", delete(calls::hang_up))
             .route("/cdrs", get(calls::cdrs))

@@ -4,6 +4,7 @@
 mod calls;
 mod plan;
 mod rates;
+mod rerate;
 
 use std::collections::BTreeMap;
 
@@ -20,6 +21,7 @@ use crate::control::{LedgerReport, Status};
 pub(crate) use calls::{Cdr, Live, Reason, SimulatedCall, Why};
 pub(crate) use plan::Plan;
 pub(crate) use rates::{Rate, RateGroup, Sheet};
+pub(crate) use rerate::{balance, effect, past, profit, quality, run};
 
 /// A list, so that more can stand beside it one day.
 #[derive(Serialize)]

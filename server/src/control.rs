@@ -10,7 +10,7 @@ use api::{
     Status,
 };
 use arc_swap::ArcSwap;
-use billing::{AccountView, CreditSettings, Journal, Ledger, LedgerError, Posting, quote};
+use billing::{AccountView, CreditSettings, Journal, Ledger, LedgerError, Posting, Rerated, quote};
 use metrics_exporter_prometheus::PrometheusHandle;
 use store::Store;
 use store::journal::JournalState;
@@ -106,6 +106,32 @@ impl Control for Switchboard {
             self.store.journal().durable_at(position).await;
             Ok(())
         })
+    }
+
+    fn rerate(&self, rerated: Vec<Rerated>) -> Later<'_, Option<String>> {
+        Box::pin(async move {
+            let journal: &dyn Journal = &**self.store.journal();
+            let mut last = None;
+            let mut refused = None;
+            for one in rerated {
+                let call = one.call;
+                match self.ledger.rerate(one, journal) {
+                    Ok(position) => last = Some(position.0),
+                    Err(why) => {
+                        refused = Some(format!("call {call} cannot be booked: {why}"));
+                        break;
+                    }
+                }
+            }
+            if let Some(position) = last {
+                self.store.journal().durable_at(position).await;
+            }
+            refused
+        })
+    }
+
+    fn written(&self) -> Later<'_, ()> {
+        Box::pin(self.store.flush())
     }
 
     fn live_calls(&self) -> Later<'_, Vec<LiveCall>> {

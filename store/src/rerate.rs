@@ -26,7 +26,7 @@ pub struct Selection {
     pub trunk_out: Option<TrunkId>,
     /// Of this account.
     pub account: Option<AccountId>,
-    /// Of this site of an account.
+    /// Of this site of an account: its subscribers and trunks, as they belong to it now.
     pub site: Option<u64>,
     /// To one of these prefixes; empty: to anywhere.
     pub prefixes: Vec<String>,
@@ -67,6 +67,11 @@ impl Selection {
         }
         if let Some(account) = self.account {
             query.push(" AND c.account_id = ").push_bind(id(account.0));
+        }
+        if let Some(site) = self.site {
+            query.push(" AND (c.subscriber_id IN (SELECT id FROM subscriber WHERE site_id = ");
+            query.push_bind(id(site)).push(") OR c.trunk_id IN (SELECT id FROM trunk WHERE ");
+            query.push("site_id = ").push_bind(id(site)).push("))");
         }
         for (index, prefix) in self.prefixes.iter().enumerate() {
             query.push(if index == 0 { " AND (" } else { " OR " });

@@ -164,6 +164,9 @@ pub(crate) struct Why {
     pub(crate) decisions: Vec<Reason>,
     pub(crate) legs: Vec<Cdr>,
     pub(crate) postings: Vec<Posting>,
+    /// What stood before, each time the call was priced again.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) history: Vec<serde_json::Value>,
     /// Other calls with the same SIP Call-ID.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) others: Vec<String>,

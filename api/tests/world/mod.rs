@@ -13,7 +13,7 @@ use api::{
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, Response};
-use billing::{AccountView, Ledger, LedgerError, MemoryJournal, Posting};
+use billing::{AccountView, Ledger, LedgerError, MemoryJournal, Posting, Rerated};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use store::directory::DirectoryStore;
@@ -75,6 +75,18 @@ impl Control for Quiet {
             Err(error) => Err(PaymentRefused::Amount(error.to_string())),
         };
         Box::pin(std::future::ready(result))
+    }
+
+    fn rerate(&self, rerated: Vec<Rerated>) -> Later<'_, Option<String>> {
+        let mut refused = None;
+        for one in rerated {
+            refused = refused.or(self.ledger.rerate(one, &self.journal).err());
+        }
+        Box::pin(std::future::ready(refused.map(|why| why.to_string())))
+    }
+
+    fn written(&self) -> Later<'_, ()> {
+        Box::pin(std::future::ready(()))
     }
 
     fn live_calls(&self) -> Later<'_, Vec<LiveCall>> {

@@ -1,11 +1,14 @@
 //! The words of the command line.
 
+mod pricing;
+
 use std::path::PathBuf;
 
 use clap::builder::BoolishValueParser;
 use clap::{Args as ClapArgs, Parser, Subcommand};
 
 pub(crate) use super::charging_args::*;
+pub(crate) use pricing::{Output, Recycle, ReportCommand, Rerate, Selected, Spanned};
 
 /// Takes what `show` prints, `yes` and `no`, and what JSON has.
 fn yes_or_no() -> BoolishValueParser {
@@ -118,6 +121,17 @@ pub(crate) enum Command {
     Rates {
         #[command(subcommand)]
         command: RatesCommand,
+    },
+    /// Price calls again with the present rates; only differences are booked
+    Rerate(Box<Rerate>),
+    /// Price calls that could not be priced when they ended
+    Recycle(Recycle),
+    /// List the runs that priced calls again
+    Reruns,
+    /// Reports
+    Report {
+        #[command(subcommand)]
+        command: ReportCommand,
     },
     /// Show live calls
     Live,

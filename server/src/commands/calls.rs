@@ -127,6 +127,22 @@ pub(super) fn why(context: &Context, call: &str) -> Outcome {
             ("LEG", "leg"),
         ];
         print!("{}", table::render(list(answer, "postings"), &columns));
+        let history = list(answer, "history");
+        if !history.is_empty() {
+            println!("\npriced again");
+            let columns = [
+                ("TIME", "generation"),
+                ("AS", "as"),
+                ("ACCOUNT", "account"),
+                ("BEFORE", "before"),
+                ("AFTER", "after"),
+                ("CURRENCY", "currency"),
+                ("AT", "at"),
+                ("BY", "started_by"),
+                ("REASON", "reason"),
+            ];
+            print!("{}", table::render(history, &columns));
+        }
         let others = list(answer, "others");
         if !others.is_empty() {
             let others: Vec<&str> = others.iter().filter_map(Value::as_str).collect();

@@ -12,6 +12,8 @@ mod demo;
 mod plan;
 mod price;
 mod rates;
+mod report;
+mod rerate;
 mod run;
 mod site;
 mod subscriber;
@@ -149,6 +151,10 @@ fn dispatch(args: Args) -> Outcome {
         Command::Route { command } => trunk::route(&context, command),
         Command::Price(asked) => price::run(&context, asked),
         Command::Rates { command } => rates::run(&context, command),
+        Command::Rerate(asked) => rerate::rerate(&context, *asked),
+        Command::Recycle(asked) => rerate::recycle(&context, asked),
+        Command::Reruns => rerate::list(&context),
+        Command::Report { command } => report::run(&context, command),
         Command::Live => calls::live(&context),
         Command::Hangup { call } => calls::hang_up(&context, &call),
         Command::Cdr(which) => calls::cdr(&context, &which),

@@ -1,0 +1,105 @@
+//! The words of pricing calls again, and of reports.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Subcommand};
+
+/// Which calls are priced again.
+#[derive(ClapArgs)]
+pub(crate) struct Selected {
+    /// Begun at or after; mandatory
+    #[arg(long)]
+    pub(crate) from: Option<String>,
+    /// Begun before; mandatory
+    #[arg(long)]
+    pub(crate) till: Option<String>,
+    /// That came in by this trunk
+    #[arg(long)]
+    pub(crate) trunk_in: Option<String>,
+    /// That were carried by this trunk
+    #[arg(long)]
+    pub(crate) trunk_out: Option<String>,
+    /// Only show what would change
+    #[arg(long)]
+    pub(crate) preview: bool,
+    /// Why, for those who read it later
+    #[arg(long)]
+    pub(crate) reason: Option<String>,
+}
+
+#[derive(ClapArgs)]
+pub(crate) struct Rerate {
+    #[command(flatten)]
+    pub(crate) selected: Selected,
+    /// Of this account
+    #[arg(long)]
+    pub(crate) account: Option<String>,
+    /// Of this site of the account
+    #[arg(long)]
+    pub(crate) site: Option<String>,
+    /// To numbers that begin so; several with commas between
+    #[arg(long)]
+    pub(crate) destination: Option<String>,
+    /// all, payers or carriers
+    #[arg(long)]
+    pub(crate) sides: Option<String>,
+}
+
+#[derive(ClapArgs)]
+pub(crate) struct Recycle {
+    #[command(flatten)]
+    pub(crate) selected: Selected,
+    /// Only with this error code, such as no_rate
+    #[arg(long)]
+    pub(crate) error_code: Option<String>,
+}
+
+/// The calls of a report.
+#[derive(ClapArgs)]
+pub(crate) struct Spanned {
+    /// Begun at or after; mandatory
+    #[arg(long)]
+    pub(crate) from: Option<String>,
+    /// Begun before; mandatory
+    #[arg(long)]
+    pub(crate) till: Option<String>,
+}
+
+#[derive(ClapArgs)]
+pub(crate) struct Output {
+    /// Write it to this file, in the form that its name ends in: .csv, .xlsx or .json
+    #[arg(long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum ReportCommand {
+    /// Revenue, cost and profit; the greatest loss first
+    Profit {
+        #[command(flatten)]
+        spanned: Spanned,
+        /// customer, carrier, destination, day, month; several with commas between
+        #[arg(long, default_value = "customer")]
+        by: String,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// ASR, ACD and PDD of what was offered to carriers
+    Quality {
+        #[command(flatten)]
+        spanned: Spanned,
+        /// How many digits of the destination tell attempts apart
+        #[arg(long, default_value_t = 0)]
+        digits: u8,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Every account's balance at a past moment, from the postings
+    Balances {
+        /// When; default now
+        #[arg(long)]
+        at: Option<String>,
+        #[command(flatten)]
+        output: Output,
+    },
+}
