@@ -7,6 +7,15 @@ use super::args::{ChargesCommand, DestinationCommand, PlanCommand};
 use super::client::escape;
 use super::{Context, Outcome, table};
 
+const BUNDLE_COLUMNS: [(&str, &str); 6] = [
+    ("ID", "bundle"),
+    ("WHAT", "label"),
+    ("SECONDS", "seconds"),
+    ("FROM", "valid_from"),
+    ("TILL", "valid_till"),
+    ("STATE", "state"),
+];
+
 pub(super) fn run(context: &Context, command: PlanCommand) -> Outcome {
     let client = context.client()?;
     let of = |account: &str, what: &str| format!("/accounts/{}/{what}", escape(account));
@@ -64,15 +73,7 @@ pub(super) fn run(context: &Context, command: PlanCommand) -> Outcome {
             client.command("POST", &of(&account, "compensations"), &Value::Object(body))?
         }
         PlanCommand::Bundles { account } => {
-            let columns = [
-                ("ID", "bundle"),
-                ("WHAT", "label"),
-                ("SECONDS", "seconds"),
-                ("FROM", "valid_from"),
-                ("TILL", "valid_till"),
-                ("STATE", "state"),
-            ];
-            context.show_list(&client.get(&of(&account, "bundles"))?, &columns);
+            context.show_list(&client.get(&of(&account, "bundles"))?, &BUNDLE_COLUMNS);
             return Ok(());
         }
     };
