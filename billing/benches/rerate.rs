@@ -38,7 +38,7 @@ fn leg(leg: u8, talked: Duration, charge: Option<CdrCharge>) -> RatedLeg {
 fn calls(book: &RateBook) -> Vec<RatedCall> {
     let eur = |_: AccountId| Some(Currency::EUR);
     let rated = |sequence: u64| {
-        let talked = Duration::from_millis(sequence * 7 % 600_000);
+        let talked = Duration::from_millis(1 + sequence * 7 % 600_000);
         let cld: Number = format!("4930{:07}", sequence * 7919 % 10_000_000).parse().unwrap();
         let of = |legs: &[RatedLeg]| {
             RatedCall::of_legs(call(sequence), 0, START, (None, cld), legs).unwrap()
