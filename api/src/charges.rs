@@ -9,7 +9,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use billing::plans::{DueKind, Shortage};
-use billing::{Money, Overdraft};
+use billing::{BundleGrant, BundleId, DestinationSetId, Money, Overdraft};
 use serde::{Deserialize, Serialize};
 use store::charges::{StoredCharge, StoredGrant};
 use store::directory::{AccountEventKind, Change, ChangeError, Scheduled};
@@ -38,6 +38,8 @@ pub struct ChargeRun {
     pub booked: usize,
     /// Charges that wait for money.
     pub refused: usize,
+    /// Free minutes given.
+    pub granted: usize,
 }
 
 /// How a charge fared.
@@ -97,6 +99,7 @@ impl Api {
             let fates = self.book_all(&waiting).await?;
             self.note_fates(&waiting, &fates, now, &mut run).await?;
         }
+        run.granted = self.grant_all(now).await?;
         Ok(run)
     }
 
@@ -180,6 +183,38 @@ impl Api {
         Ok(())
     }
 
+    /// Gives the free minutes whose fees are paid. Those that are over by now are dropped.
+    async fn grant_all(&self, now: Utc) -> Result<usize, ChangeError> {
+        let mut granted = 0;
+        loop {
+            let waiting = self.store.waiting_grants(now, BOOK_BATCH).await?;
+            let mut done = Vec::with_capacity(waiting.len());
+            for stored in &waiting {
+                let op = stored.row.op;
+                if self.store.is_granted(op).await? {
+                    done.push((op, true));
+                } else if stored.row.valid_till.is_some_and(|till| till <= now) {
+                    done.push((op, false));
+                } else {
+                    match self.control.grant(bundle_grant(stored, now)).await {
+                        Ok(()) => done.push((op, true)),
+                        Err(fault) => tracing::warn!(%op, %fault, "minutes are not given yet"),
+                    }
+                }
+            }
+            if done.is_empty() {
+                return Ok(granted);
+            }
+            granted += done.iter().filter(|(_, is_given)| *is_given).count();
+            let _turn = self.queue().await;
+            let mut change = self.store.begin().await?;
+            for (op, is_given) in done {
+                change.grant_done(op, is_given).await?;
+            }
+            change.commit().await?;
+        }
+    }
+
     /// What would become due by then; nothing is written.
     async fn preview(&self, until: Utc) -> Result<Vec<Scheduled>, ChangeError> {
         let _turn = self.queue().await;
@@ -206,6 +241,23 @@ fn payment(charge: &StoredCharge) -> Payment {
             Shortage::Debt => Overdraft::Allow,
             Shortage::Retry | Shortage::Suspend => Overdraft::Refuse,
         },
+        note: row.label.clone(),
+    }
+}
+
+fn bundle_grant(stored: &StoredGrant, now: Utc) -> BundleGrant {
+    let row = &stored.row;
+    BundleGrant {
+        op: row.op,
+        bundle: BundleId(stored.bundle),
+        account: row.account,
+        destinations: DestinationSetId(u32::try_from(row.destination_set).unwrap_or(u32::MAX)),
+        seconds: row.seconds.unwrap_or(u32::MAX),
+        increment: row.increment_seconds.into(),
+        precedence: row.precedence,
+        valid_from: row.valid_from,
+        valid_till: row.valid_till,
+        at: now,
         note: row.label.clone(),
     }
 }

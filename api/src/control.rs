@@ -4,7 +4,9 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use billing::{AccountView, Money, OpId, Overdraft, PostingKind, RateBook, Rerated, Terms};
+use billing::{
+    AccountView, BundleGrant, Money, OpId, Overdraft, PostingKind, RateBook, Rerated, Terms,
+};
 use switch::LiveCall;
 use switch::directory::Directory;
 use switch::registrar::StoredBinding;
@@ -132,6 +134,9 @@ pub trait Control: Send + Sync + 'static {
     /// Waits until everything that has happened so far can be read from the database, however long
     /// that takes.
     fn written(&self) -> Later<'_, ()>;
+
+    /// Gives free seconds and answers when it is on disk; a repeat answers the same.
+    fn grant(&self, grant: BundleGrant) -> Later<'_, Result<(), PaymentRefused>>;
 
     /// The calls of all workers.
     fn live_calls(&self) -> Later<'_, Vec<LiveCall>>;

@@ -244,3 +244,36 @@ async fn money_is_moved_by_hand_with_a_reason_or_a_label() {
     assert_eq!(ask("charges", "o4", visit).await.0, 201);
     assert_eq!(ask("charges", "o5", json!({"amount": "0", "reason": "visit"})).await.0, 422);
 }
+
+#[tokio::test]
+async fn minutes_are_given_when_their_period_is_paid_and_once() {
+    // V-04, P-019
+    let world = with_money("2").await;
+    world.made("/destination-sets", json!({"name": "de", "prefixes": ["49"]})).await;
+    let mut plan = monthly("retry");
+    plan["bundles"] = json!([{"label": "100 minutes", "destination_set": "de", "seconds": 6000,
+        "every": "month", "anchor": "1", "precedence": 5, "increment_s": 60}]);
+    world.made("/plans", plan).await;
+    subscribe(&world, json!({"plan": "basic"})).await;
+    let ran = run(&world).await;
+    assert_eq!((&ran["refused"], &ran["granted"]), (&json!(1), &json!(0)));
+    let body = json!({"amount": "50"}).to_string();
+    world.ask("POST", "/accounts/alice/topups", Some("t2"), body).await;
+    let ran = run(&world).await;
+    assert_eq!((&ran["booked"], &ran["granted"]), (&json!(1), &json!(1)));
+    assert_eq!(run(&world).await["granted"], 0);
+    let free = json!({"destination_set": "de"}).to_string();
+    let given = world.ask("POST", "/accounts/alice/compensations", Some("c"), free).await;
+    assert_eq!((given.0, &given.1["valid_till"]), (201, &json!("2026-09-22T00:00:00Z")));
+    assert_eq!(run(&world).await["granted"], 1);
+    let bundles = world.get("/accounts/alice/bundles").await;
+    let states: Vec<&Value> =
+        bundles["items"].as_array().unwrap().iter().map(|bundle| &bundle["state"]).collect();
+    assert_eq!(states, ["granted", "granted"]);
+    let grants = world.control.journal.records().into_iter();
+    let grants = grants.filter_map(|(_, record)| match record {
+        billing::Record::BundleGranted(grant) => Some((grant.seconds, grant.precedence)),
+        _ => None,
+    });
+    assert_eq!(grants.collect::<Vec<_>>(), [(6_000, 5), (u32::MAX, u16::MAX)]);
+}

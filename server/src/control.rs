@@ -10,7 +10,9 @@ use api::{
     Status,
 };
 use arc_swap::ArcSwap;
-use billing::{AccountView, CreditSettings, Journal, Ledger, LedgerError, Posting, Rerated, quote};
+use billing::{
+    AccountView, BundleGrant, CreditSettings, Journal, Ledger, LedgerError, Posting, Rerated, quote,
+};
 use metrics_exporter_prometheus::PrometheusHandle;
 use store::Store;
 use store::journal::JournalState;
@@ -132,6 +134,20 @@ impl Control for Switchboard {
 
     fn written(&self) -> Later<'_, ()> {
         Box::pin(self.store.flush())
+    }
+
+    fn grant(&self, grant: BundleGrant) -> Later<'_, Result<(), PaymentRefused>> {
+        Box::pin(async move {
+            let journal: &dyn Journal = &**self.store.journal();
+            let position = match self.ledger.grant(grant, journal) {
+                Ok((_, position)) => position.0,
+                Err(LedgerError::NoAccount(_)) => return Err(PaymentRefused::NoAccount),
+                Err(LedgerError::Differs) => return Err(PaymentRefused::Differs),
+                Err(error) => return Err(PaymentRefused::Amount(error.to_string())),
+            };
+            self.store.journal().durable_at(position).await;
+            Ok(())
+        })
     }
 
     fn live_calls(&self) -> Later<'_, Vec<LiveCall>> {

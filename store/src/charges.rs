@@ -231,6 +231,13 @@ impl DirectoryStore {
         rows.iter().map(grant).collect()
     }
 
+    /// Does the ledger have the bundle of this grant? Those of the last moment may only be in the
+    /// journal.
+    pub async fn is_granted(&self, op: OpId) -> Result<bool> {
+        let row = sql::query("SELECT 1 FROM bundle WHERE op_id = ?").bind(op_bytes(op));
+        Ok(row.fetch_optional(&self.pool).await?.is_some())
+    }
+
     /// Is there a posting of this id? Those of the last moment may only be in the journal.
     pub async fn is_posted(&self, op: OpId) -> Result<bool> {
         let row = sql::query("SELECT 1 FROM posting WHERE op_id = ?").bind(op_bytes(op));
