@@ -3,8 +3,11 @@
 //! no SQL, no clock: bytes and moments come in, values go out.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+mod book;
 mod cell;
 mod deck;
+mod difference;
+mod export;
 mod header;
 mod layout;
 mod mapping;
@@ -14,14 +17,18 @@ mod report;
 mod table;
 mod words;
 
-pub use cell::moment::DateOrder;
+pub use book::{SheetTerms, in_force, resolve};
+pub use cell::moment::{DateOrder, format as format_moment};
 pub use cell::price::{DecimalSign, ExcessDecimals};
 pub use deck::{Deck, DeckBuilder, DeckRow, OPEN, WITHDRAWN, moment, second};
+pub use difference::{Difference, Movement, Movements, RateMove, Taking, changes, compare};
+pub use export::{FileForm, Selection, export, notification};
 pub use header::Column;
 pub use layout::{Layout, PriceChoice, PriceUnit};
 pub use mapping::{Reading, SheetError, interpret};
 pub use prefix::Prefix;
 pub use reading::{Form, ReadError, Workbook};
 pub use report::{Note, RowKind, TableReport, Tally};
+pub use rust_xlsxwriter::XlsxError;
 pub use table::{Cell, CellKind, Table, TableBuilder};
 pub use words::{Claim, Role};

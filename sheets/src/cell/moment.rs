@@ -137,7 +137,7 @@ pub(crate) fn date(days: i64) -> (i64, u32, u32) {
 }
 
 /// `2026-12-01T08:00:00Z`; to the second.
-pub(crate) fn format(at: Utc) -> String {
+pub fn format(at: Utc) -> String {
     let (year, month, day) = date(at.seconds().div_euclid(SECONDS_A_DAY));
     let second = at.seconds().rem_euclid(SECONDS_A_DAY);
     let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
@@ -225,7 +225,7 @@ pub(crate) fn read(text: &str, order: DateOrder, offset_default: i64) -> Result<
     let days = days(i64::from(year), month, day).ok_or_else(unreadable)?;
     let (second, offset) = time(time_text).ok_or_else(unreadable)?;
     // The end of time that databases write where a date is wanted.
-    if year >= 2099 {
+    if year >= 2106 || (year, month, day) == (2099, 12, 31) {
         return Ok(Moment::Open);
     }
     at(days * SECONDS_A_DAY + second - offset.unwrap_or(offset_default)).ok_or_else(unreadable)
