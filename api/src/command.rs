@@ -128,6 +128,8 @@ pub(crate) enum Touched {
     Rates(u64),
     /// Only money: no snapshot changes.
     Money,
+    /// How sheets are read: no snapshot changes.
+    Layouts,
 }
 
 impl Api {
@@ -185,7 +187,7 @@ impl Api {
     ) -> Result<Response, Stop> {
         let Turn { mut change, mut snapshot, key, fingerprint } = turn;
         let next = match touched {
-            Touched::Money => None,
+            Touched::Money | Touched::Layouts => None,
             Touched::Directory => Some(self.remake(&mut change, &snapshot, None).await?),
             Touched::Rates(group) => Some(self.remake(&mut change, &snapshot, Some(group)).await?),
         };

@@ -13,6 +13,7 @@ mod names;
 mod plans;
 mod price;
 mod problem;
+mod rate_sheets;
 mod rates;
 mod reports;
 mod rerate;
@@ -122,7 +123,7 @@ impl Api {
         let (body_bytes_max, import_bytes_max) = self.limits;
         let api = Arc::clone(self);
         let import = Router::new()
-            .route("/rate-groups/{name}/sheets", post(rates::import))
+            .route("/rate-groups/{name}/sheets", post(rate_sheets::import))
             .layer(DefaultBodyLimit::max(import_bytes_max));
         let v1 = Router::new()
             .route("/status", get(system::status))
@@ -143,12 +144,22 @@ impl Api {
             .route("/routes/{id}", delete(routes::remove))
             .route("/rate-groups", get(rates::list_groups).post(rates::add_group))
             .route("/rate-groups/{name}/rates", get(rates::list))
-            .route("/rate-sheets", get(rates::list_sheets))
             .route("/rerates", get(rerate::list).post(rerate::start))
             .route("/rerates/{id}", get(rerate::show))
             .route("/reports/profit", get(reports::profit))
             .route("/reports/quality", get(reports::quality))
             .route("/reports/balances", get(reports::balances))
+            .route("/rate-groups/{name}/export", get(rate_sheets::export))
+            .route("/rate-groups/{name}/changes", get(rate_sheets::changes))
+            .route("/accounts/{name}/rate-changes", get(rate_sheets::notify))
+            .route("/rate-sheets", get(rate_sheets::list))
+            .route("/rate-sheets/{id}/rollback", post(rate_sheets::roll_back))
+            .route("/rate-sheets/{id}/rejected", get(rate_sheets::rejected))
+            .route("/rate-layouts", get(rate_sheets::list_layouts))
+            .route(
+                "/rate-layouts/{vendor}",
+                get(rate_sheets::show_layout).patch(rate_sheets::set_layout),
+            )
             .route("/calls", get(calls::live))
             .route("/calls/{id}", delete(calls::hang_up))
             .route("/cdrs", get(calls::cdrs))

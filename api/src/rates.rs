@@ -1,16 +1,13 @@
-//! Rate groups and the sheets imported into them.
+//! Rate groups and their rates.
 
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
-use billing::RateGroupId;
 use serde::Deserialize;
 use store::directory::{RateGroup, RateGroupRounding};
-use store::rate_deck::{SheetFaults, read_sheet};
 
-use crate::accounts::{moment, parsed};
+use crate::accounts::parsed;
 use crate::command::{Command, Stop, Touched};
-use crate::problem::RowProblem;
 use crate::wire::{self, List};
 use crate::{Problem, Shared};
 
@@ -68,67 +65,4 @@ pub(crate) async fn list(
     let limit = which.limit.unwrap_or(100).min(10_000);
     let rates = api.store.rates(&group, which.prefix.trim_start_matches('+'), limit).await?;
     Ok(Json(List { items: rates.into_iter().map(wire::Rate::from).collect() }))
-}
-
-pub(crate) async fn list_sheets(State(api): Shared) -> Result<Json<List<wire::Sheet>>, Problem> {
-    let sheets = api.store.sheets().await?;
-    Ok(Json(List { items: sheets.into_iter().map(wire::Sheet::from).collect() }))
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Import {
-    #[serde(default = "unnamed")]
-    file: String,
-    #[serde(default)]
-    preview: bool,
-    valid_from: Option<String>,
-}
-
-fn unnamed() -> String {
-    "sheet.csv".to_owned()
-}
-
-/// A sheet as CSV in the body: read, counted, and, unless it is a preview, stored whole.
-pub(crate) async fn import(
-    State(api): Shared,
-    Path(name): Path<String>,
-    Query(import): Query<Import>,
-    command: Command,
-) -> Result<Response, Stop> {
-    let now = api.control.now();
-    let valid_from = moment("valid_from", import.valid_from.as_deref(), now)?;
-    let group = api.store.rate_group(&name).await?;
-    let (body, file) = (command.body.clone(), import.file.clone());
-    let read = tokio::task::spawn_blocking(move || read_sheet(&body, &file, valid_from));
-    let sheet = read.await.expect("reading a sheet does not panic").map_err(faulty)?;
-
-    let snapshot = api.queue().await;
-    let id = RateGroupId(u32::try_from(group.id).unwrap_or(u32::MAX));
-    let before = snapshot.rate_book.group(id).cloned();
-    let counted = tokio::task::spawn_blocking(move || {
-        let counts = sheet.counts(before.as_deref());
-        (sheet, counts)
-    });
-    let (sheet, counts) = counted.await.expect("counting a sheet does not panic");
-    if import.preview {
-        let rows = sheet.rows.len() as u64;
-        let wire = wire::Sheet::preview(&group.name, &sheet.file, rows, counts);
-        return Ok(axum::response::IntoResponse::into_response(Json(wire)));
-    }
-    let mut turn = api.begin_in(snapshot, &command).await?;
-    let stored = turn.change.add_sheet(&group, &sheet, counts, now).await?;
-    api.finish(turn, Touched::Rates(group.id), 201, &wire::Sheet::from(stored)).await
-}
-
-fn faulty(faults: SheetFaults) -> Problem {
-    let rows = faults.faults.iter().map(|fault| RowProblem {
-        row: fault.line,
-        column: fault.column.clone(),
-        detail: fault.what.clone(),
-    });
-    let what =
-        if faults.total == 1 { "a fault".to_owned() } else { format!("{} faults", faults.total) };
-    let detail = format!("{} has {what}; nothing was imported", faults.file);
-    Problem::new(422, "invalid_sheet", detail).with_rows(rows.collect())
 }

@@ -20,7 +20,9 @@ use crate::control::{LedgerReport, Status};
 
 pub(crate) use calls::{Cdr, Live, Reason, SimulatedCall, Why};
 pub(crate) use plan::Plan;
-pub(crate) use rates::{Rate, RateGroup, Sheet};
+pub(crate) use rates::{
+    Layout, Rate, RateChange, RateGroup, Sheet, SheetReport, SheetVerdict, column, verdicts,
+};
 pub(crate) use rerate::{balance, effect, past, profit, quality, run};
 
 /// A list, so that more can stand beside it one day.

@@ -245,7 +245,7 @@ async fn a_sheet_goes_in_whole_or_not_at_all() {
     assert_eq!(
         problem["errors"][0],
         json!({"row": 3, "column": "prefix",
-        "detail": "\"4x\" is not at most 31 digits"})
+        "detail": "\"4x\" is neither a code nor a range such as 49172-49174"})
     );
 
     let good = "prefix,destination,price\n49,Germany,0.01\n1,USA,0.02\n".to_owned();

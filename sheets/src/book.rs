@@ -108,8 +108,8 @@ mod tests {
             claim: crate::Claim::Nothing,
         };
         let mut deck = Deck { rows: rows.iter().map(row).collect(), ..Deck::default() };
-        let mut sheets = BTreeMap::<u32, SheetTerms>::new();
-        rows.iter().for_each(|row| drop(sheets.insert(row.0, SheetTerms::default())));
+        let mut sheets: BTreeMap<u32, SheetTerms> =
+            rows.iter().map(|row| (row.0, SheetTerms::default())).collect();
         full.iter().for_each(|sheet| sheets.entry(*sheet).or_default().is_full = true);
         for (sheet, at) in rolled_back {
             sheets.entry(*sheet).or_default().rolled_back_at = Some(*at);

@@ -1,6 +1,8 @@
 //! Rates packed: equal terms and equal names are held once, so that a million rows take some 50 MB.
 
-use billing::Rate;
+use std::sync::Arc;
+
+use billing::{Rate, SpecialTerms};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use vocabulary::Utc;
@@ -34,11 +36,20 @@ pub struct DeckRow {
     pub claim: Claim,
 }
 
+/// The terms of a rate.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Terms {
+    /// The plain ones.
+    pub rate: Rate,
+    /// What it has beyond them; nothing for most.
+    pub special: Option<Arc<SpecialTerms>>,
+}
+
 /// Rates with what they share.
 #[derive(Clone, Debug, Default)]
 pub struct Deck {
     /// Each once.
-    pub terms: Vec<Rate>,
+    pub terms: Vec<Terms>,
     /// Each once; the first is empty.
     pub names: Vec<Box<str>>,
     /// All rates.
@@ -48,7 +59,7 @@ pub struct Deck {
 impl Deck {
     /// The terms of a row; nothing if it withdraws its prefix.
     pub fn rate(&self, row: &DeckRow) -> Option<&Rate> {
-        self.terms.get(row.terms as usize)
+        self.terms.get(row.terms as usize).map(|terms| &terms.rate)
     }
 
     /// The destination's name of a row.
@@ -78,9 +89,9 @@ pub fn moment(second: u32) -> Utc {
 #[derive(Debug)]
 pub struct DeckBuilder {
     deck: Deck,
-    terms: HashMap<Rate, u32, FixedState>,
+    terms: HashMap<Terms, u32, FixedState>,
     names: HashMap<Box<str>, u32, FixedState>,
-    last_terms: Option<(Rate, u32)>,
+    last_terms: Option<(Terms, u32)>,
     last_name: u32,
 }
 
@@ -98,23 +109,29 @@ impl Default for DeckBuilder {
 }
 
 impl DeckBuilder {
-    /// The number of these terms.
+    /// The number of these terms, which have nothing special.
     pub fn terms(&mut self, rate: &Rate) -> u32 {
         if let Some((last, number)) = &self.last_terms
-            && last == rate
+            && last.rate == *rate
+            && last.special.is_none()
         {
             return *number;
         }
-        let number = match self.terms.get(rate) {
+        self.terms_with(Terms { rate: *rate, special: None })
+    }
+
+    /// The number of any terms.
+    pub fn terms_with(&mut self, terms: Terms) -> u32 {
+        let number = match self.terms.get(&terms) {
             Some(number) => *number,
             None => {
                 let number = self.deck.terms.len() as u32;
-                self.deck.terms.push(*rate);
-                self.terms.insert(*rate, number);
+                self.deck.terms.push(terms.clone());
+                self.terms.insert(terms.clone(), number);
                 number
             }
         };
-        self.last_terms = Some((*rate, number));
+        self.last_terms = Some((terms, number));
         number
     }
 

@@ -20,7 +20,7 @@ mod words;
 pub use book::{SheetTerms, in_force, resolve};
 pub use cell::moment::{DateOrder, format as format_moment};
 pub use cell::price::{DecimalSign, ExcessDecimals};
-pub use deck::{Deck, DeckBuilder, DeckRow, OPEN, WITHDRAWN, moment, second};
+pub use deck::{Deck, DeckBuilder, DeckRow, OPEN, Terms, WITHDRAWN, moment, second};
 pub use difference::{Difference, Movement, Movements, RateMove, Taking, changes, compare};
 pub use export::{FileForm, Selection, export, notification};
 pub use header::Column;

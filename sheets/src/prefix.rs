@@ -15,6 +15,19 @@ impl Prefix {
     /// Covers every number.
     pub const ALL: Prefix = Prefix(0);
 
+    /// As it is stored: equal prefixes, equal bytes.
+    pub fn to_bytes(self) -> [u8; 16] {
+        self.0.to_be_bytes()
+    }
+
+    /// From what was stored; nothing if it never was a prefix.
+    pub fn from_bytes(bytes: [u8; 16]) -> Option<Prefix> {
+        let prefix = Prefix(u128::from_be_bytes(bytes));
+        let length = prefix.len();
+        let is_digit = |at: usize| (1..=10).contains(&(prefix.0 >> (124 - 4 * at) & 15));
+        (length <= DIGITS_MAX && (0..length).all(is_digit)).then_some(prefix)
+    }
+
     /// How many digits.
     pub fn len(self) -> usize {
         (32 - (self.0.trailing_zeros() / 4) as usize).min(32) * usize::from(self.0 != 0)

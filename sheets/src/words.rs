@@ -248,9 +248,39 @@ pub(crate) fn claim(text: &str) -> Result<Claim, String> {
         });
     }
     let plain = plain(text);
-    let has = |words: &[&str]| words.iter().any(|word| plain.contains(word));
-    Ok(
-        if has(&[
+    if let "nc" | "ok" | "existing" | "c" | "yes" | "open" = plain.as_str() {
+        return Ok(Claim::Unchanged);
+    }
+    if let "none" | "na" | "n a" = plain.as_str() {
+        return Ok(Claim::Nothing);
+    }
+    if let Some(claim) = [
+        ("i", Claim::Increase),
+        ("up", Claim::Increase),
+        ("d", Claim::Decrease),
+        ("down", Claim::Decrease),
+        ("n", Claim::New),
+    ]
+    .into_iter()
+    .find_map(|(letter, claim)| (plain == letter).then_some(claim))
+    {
+        return Ok(claim);
+    }
+    let mut stems = STEMS.iter();
+    let found = stems.find(|(_, stems)| stems.iter().any(|stem| plain.contains(stem)));
+    found.map(|(claim, _)| *claim).ok_or_else(|| {
+        format!(
+            "the status {text:?} is not known; write new, increase, decrease, unchanged, blocked or \
+             deleted, or make the column a comment in the layout"
+        )
+    })
+}
+
+/// What states begin with or hold, the graver first.
+const STEMS: [(Claim, &[&str]); 7] = [
+    (
+        Claim::Removed,
+        &[
             "delet",
             "remov",
             "discontinu",
@@ -263,9 +293,11 @@ pub(crate) fn claim(text: &str) -> Result<Claim, String> {
             "eliminad",
             "supprim",
             "expired",
-        ]) {
-            Claim::Removed
-        } else if has(&[
+        ],
+    ),
+    (
+        Claim::Blocked,
+        &[
             "block",
             "barred",
             "suspend",
@@ -273,9 +305,12 @@ pub(crate) fn claim(text: &str) -> Result<Claim, String> {
             "unavailable",
             "gesperrt",
             "forbid",
-        ]) {
-            Claim::Blocked
-        } else if has(&[
+            "inactive",
+        ],
+    ),
+    (
+        Claim::Unchanged,
+        &[
             "no change",
             "unchang",
             "same",
@@ -285,30 +320,13 @@ pub(crate) fn claim(text: &str) -> Result<Claim, String> {
             "not changed",
             "active",
             "n c",
-        ]) || matches!(plain.as_str(), "nc" | "ok" | "existing" | "c" | "yes" | "open")
-        {
-            Claim::Unchanged
-        } else if has(&["increas", "erhöh", "aumento", "augment", "higher", "up"]) || plain == "i"
-        {
-            Claim::Increase
-        } else if has(&["decreas", "reduc", "senk", "baja", "baisse", "lower", "down"])
-            || plain == "d"
-        {
-            Claim::Decrease
-        } else if has(&["new", "neu", "nuevo", "nouveau", "added", "add"]) || plain == "n" {
-            Claim::New
-        } else if has(&["chang", "geändert", "modif", "update", "code split"]) {
-            Claim::Changed
-        } else if matches!(plain.as_str(), "none" | "na" | "n a") {
-            Claim::Nothing
-        } else {
-            return Err(format!(
-                "the status {text:?} is not known; write new, increase, decrease, unchanged, blocked or \
-             deleted, or make the column a comment in the layout"
-            ));
-        },
-    )
-}
+        ],
+    ),
+    (Claim::Increase, &["increas", "erhöh", "aumento", "augment", "higher"]),
+    (Claim::Decrease, &["decreas", "reduc", "senk", "baja", "baisse", "lower"]),
+    (Claim::New, &["new", "neu", "nuevo", "nouveau", "added", "add"]),
+    (Claim::Changed, &["chang", "geändert", "modif", "updat", "code split"]),
+];
 
 /// Does a worksheet of this name list removals?
 pub(crate) fn is_about_removal(name: &str) -> bool {
@@ -383,6 +401,9 @@ mod tests {
         assert_eq!(claim("Blocked"), Ok(Claim::Blocked));
         assert_eq!(claim("+0.002"), Ok(Claim::Nothing));
         assert_eq!(claim("New destination"), Ok(Claim::New));
+        assert_eq!(claim("Inactive"), Ok(Claim::Blocked));
+        assert_eq!(claim("Updated"), Ok(Claim::Changed));
+        assert_eq!(claim("up"), Ok(Claim::Increase));
         assert!(claim("pending").is_err());
         assert!(is_about_removal("Deleted Codes") && !is_about_removal("Rates"));
     }

@@ -1,4 +1,5 @@
 //! What is exported reads back identically (V-26), and differences are what they say (O1, O2).
+#![allow(clippy::unwrap_used)] // a test may
 
 use billing::{Price, Rate};
 use proptest::prelude::*;

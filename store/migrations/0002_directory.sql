@@ -11,20 +11,35 @@ CREATE TABLE rate_group (
     decimals          INTEGER NOT NULL DEFAULT 6 CHECK (decimals BETWEEN 0 AND 6)
 );
 
--- Every rate sheet that was imported, and what it changed. Its id is its version: of two rates
--- with the same prefix and start, the higher version counts.
+-- Every rate sheet that was imported, what became of its rows and what it changed. Its id is its
+-- version: of two rates with the same prefix and start, the higher version counts. A sheet never
+-- changes; one without rows may roll another back, from `begins_at` on.
 CREATE TABLE rate_sheet (
     id                BIGINT  NOT NULL PRIMARY KEY,
     rate_group_id     BIGINT  NOT NULL REFERENCES rate_group (id),
     file              TEXT    NOT NULL,
     sha256            BLOB    NOT NULL,
+    vendor            TEXT    NOT NULL DEFAULT '',
     imported_at       BIGINT  NOT NULL,
-    row_count         INTEGER NOT NULL,
-    added             INTEGER NOT NULL,
-    increased         INTEGER NOT NULL,
-    decreased         INTEGER NOT NULL,
-    changed           INTEGER NOT NULL,
-    unchanged         INTEGER NOT NULL
+    begins_at         BIGINT  NOT NULL,
+    is_full           INTEGER NOT NULL DEFAULT 0 CHECK (is_full IN (0, 1)),
+    rolls_back        BIGINT  UNIQUE REFERENCES rate_sheet (id),
+    row_count         BIGINT  NOT NULL,
+    rows_in           BIGINT  NOT NULL,
+    accepted          BIGINT  NOT NULL,
+    repaired          BIGINT  NOT NULL,
+    merged            BIGINT  NOT NULL,
+    rejected          BIGINT  NOT NULL,
+    added             BIGINT  NOT NULL,
+    removed           BIGINT  NOT NULL,
+    increased         BIGINT  NOT NULL,
+    decreased         BIGINT  NOT NULL,
+    changed           BIGINT  NOT NULL,
+    blocked           BIGINT  NOT NULL,
+    unchanged         BIGINT  NOT NULL,
+    -- the rows that were left out, as JSON
+    rejected_rows     TEXT    NOT NULL DEFAULT '[]',
+    CHECK (rows_in = accepted + merged + rejected)
 );
 CREATE INDEX rate_sheet_group ON rate_sheet (rate_group_id);
 
@@ -35,6 +50,13 @@ CREATE TABLE rate_chunk (
     ordinal           INTEGER NOT NULL,
     rates             BLOB    NOT NULL,
     PRIMARY KEY (rate_sheet_id, ordinal)
+);
+
+-- How each vendor's sheets are laid out, as JSON; corrected by operators.
+CREATE TABLE rate_layout (
+    vendor            TEXT    NOT NULL PRIMARY KEY CHECK (vendor <> ''),
+    layout            TEXT    NOT NULL,
+    changed_at        BIGINT  NOT NULL
 );
 
 CREATE TABLE account (

@@ -1,56 +1,54 @@
-//! Rate sheets: read from CSV, kept in packed chunks, loaded into a rate book. A sheet is taken
-//! whole or not at all, and what it would change is counted before.
+//! Rate sheets: kept in packed chunks that never change, loaded into a rate book. What ends, what a
+//! full sheet leaves out and what was rolled back follows from the sheets each time they are loaded
+//! (`sheets::resolve`).
 
 mod chunk;
-mod csv_sheet;
+mod layout;
 mod load;
 
-use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use billing::{RateGroup, RateRow};
+use billing::RateRow;
 use sha2::{Digest as _, Sha256};
-use vocabulary::{Number, Utc};
+use sheets::{Deck, DeckBuilder, Movements, OPEN, SheetTerms, Tally, moment, second};
+use vocabulary::Utc;
 
 use crate::directory::{Change, ChangeError, DirectoryStore, RateGroup as GroupRow};
 use crate::directory::{signed, unsigned};
 use crate::sql::{self, Row};
 
-pub use csv_sheet::{COLUMNS, SheetFault, SheetFaults, read_sheet};
+pub use layout::StoredLayout;
 
-/// One row of a sheet.
+/// One rate as it is listed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SheetRow {
-    /// The rate. Its sheet version is set when the sheet is stored.
+    /// The rate.
     pub rate: RateRow,
     /// What the sheet calls the destination; empty if it does not.
     pub destination: String,
 }
 
-/// A sheet that was read without a fault.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sheet {
+/// A sheet to be stored.
+#[derive(Clone, Debug)]
+pub struct NewSheet<'a> {
     /// The file's name.
-    pub file: String,
+    pub file: &'a str,
     /// Of the file's bytes.
     pub sha256: [u8; 32],
-    /// In the order of the file.
-    pub rows: Vec<SheetRow>,
-}
-
-/// What a sheet changes in its group. The counts add up to the rows of the sheet.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct SheetCounts {
-    /// Prefixes that had no rate in force at the row's start.
-    pub added: u64,
-    /// Dearer a minute than before.
-    pub increased: u64,
-    /// Cheaper a minute than before.
-    pub decreased: u64,
-    /// Same price, other terms.
-    pub changed: u64,
-    /// As before.
-    pub unchanged: u64,
+    /// Whose layout it was read with; empty for none.
+    pub vendor: &'a str,
+    /// Its rates, the withdrawals of a full sheet included.
+    pub deck: &'a Deck,
+    /// It is a whole offer.
+    pub is_full: bool,
+    /// When rows without a date begin, and what a full sheet leaves out ends.
+    pub begins_at: Utc,
+    /// What became of its rows.
+    pub tally: Tally,
+    /// What it changes.
+    pub movements: Movements,
+    /// The rows that were left out, as JSON: kept, since the file is not.
+    pub rejected: &'a str,
 }
 
 /// A sheet that was stored.
@@ -62,39 +60,22 @@ pub struct StoredSheet {
     pub group: String,
     /// The file's name.
     pub file: String,
+    /// Whose layout it was read with.
+    pub vendor: String,
     /// When.
     pub imported_at: Utc,
-    /// How many rows.
+    /// When its rows without a date began.
+    pub begins_at: Utc,
+    /// Whether it is a whole offer.
+    pub is_full: bool,
+    /// The sheet that it rolls back; it then has no rows.
+    pub rolls_back: Option<u64>,
+    /// How many rates it holds.
     pub row_count: u64,
+    /// What became of its rows; only the sums that are kept.
+    pub tally: Tally,
     /// What it changed.
-    pub counts: SheetCounts,
-}
-
-impl Sheet {
-    /// What this sheet would change.
-    pub fn counts(&self, group: Option<&RateGroup>) -> SheetCounts {
-        let mut counts = SheetCounts::default();
-        for row in &self.rows {
-            let at = row.rate.valid_from.unwrap_or_default();
-            let before = group.and_then(|group| in_force(group, &row.rate.prefix, at));
-            let count = match before {
-                None => &mut counts.added,
-                Some(before) if before.price < row.rate.rate.price => &mut counts.increased,
-                Some(before) if before.price > row.rate.rate.price => &mut counts.decreased,
-                Some(before) if before != row.rate.rate => &mut counts.changed,
-                Some(_) => &mut counts.unchanged,
-            };
-            *count += 1;
-        }
-        counts
-    }
-}
-
-/// The rate of exactly this prefix, not of a shorter one.
-fn in_force(group: &RateGroup, prefix: &str, at: Utc) -> Option<billing::Rate> {
-    let number: Number = prefix.parse().ok()?;
-    let found = group.lookup(&number, at)?;
-    (usize::from(found.prefix_length) == prefix.len()).then_some(*found.rate)
+    pub movements: Movements,
 }
 
 /// SHA-256 of a file, to recognise it.
@@ -107,46 +88,123 @@ impl Change {
     pub async fn add_sheet(
         &mut self,
         group: &GroupRow,
-        sheet: &Sheet,
-        counts: SheetCounts,
+        sheet: &NewSheet<'_>,
         now: Utc,
     ) -> Result<StoredSheet, ChangeError> {
         let id = self.next_id("rate_sheet").await?;
-        let row_count = sheet.rows.len() as u64;
-        sql::query(
-            "INSERT INTO rate_sheet (id, rate_group_id, file, sha256, imported_at, row_count,
-                added, increased, decreased, changed, unchanged)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        )
-        .bind(signed(id))
-        .bind(signed(group.id))
-        .bind(&sheet.file)
-        .bind(&sheet.sha256[..])
-        .bind(now.0)
-        .bind(signed(row_count))
-        .bind(signed(counts.added))
-        .bind(signed(counts.increased))
-        .bind(signed(counts.decreased))
-        .bind(signed(counts.changed))
-        .bind(signed(counts.unchanged))
-        .execute(&mut *self.tx)
-        .await?;
-        for (ordinal, rows) in (0_i64..).zip(sheet.rows.chunks(chunk::ROWS_MAX)) {
+        let stored = StoredSheet {
+            id,
+            group: group.name.clone(),
+            file: sheet.file.to_owned(),
+            vendor: sheet.vendor.to_owned(),
+            imported_at: now,
+            begins_at: sheet.begins_at,
+            is_full: sheet.is_full,
+            rolls_back: None,
+            row_count: sheet.deck.rows.len() as u64,
+            tally: sheet.tally,
+            movements: sheet.movements,
+        };
+        self.insert_sheet(group.id, &stored, &sheet.sha256, sheet.rejected).await?;
+        for (ordinal, rows) in (0_i64..).zip(sheet.deck.rows.chunks(chunk::ROWS_MAX)) {
             sql::query("INSERT INTO rate_chunk (rate_sheet_id, ordinal, rates) VALUES (?, ?, ?)")
                 .bind(signed(id))
                 .bind(ordinal)
-                .bind(chunk::encode(rows))
+                .bind(chunk::encode(sheet.deck, rows))
                 .execute(&mut *self.tx)
                 .await?;
         }
-        Ok(StoredSheet {
-            id,
-            group: group.name.clone(),
-            file: sheet.file.clone(),
+        Ok(stored)
+    }
+
+    async fn insert_sheet(
+        &mut self,
+        group: u64,
+        sheet: &StoredSheet,
+        sha256: &[u8],
+        rejected: &str,
+    ) -> Result<(), ChangeError> {
+        let (tally, movements) = (&sheet.tally, &sheet.movements);
+        sql::query(
+            "INSERT INTO rate_sheet (id, rate_group_id, file, sha256, vendor, imported_at, begins_at,
+                is_full, rolls_back, row_count, rows_in, accepted, repaired, merged, rejected,
+                added, removed, increased, decreased, changed, blocked, unchanged, rejected_rows)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        )
+        .bind(signed(sheet.id))
+        .bind(signed(group))
+        .bind(&sheet.file)
+        .bind(sha256)
+        .bind(&sheet.vendor)
+        .bind(sheet.imported_at.0)
+        .bind(sheet.begins_at.0)
+        .bind(i32::from(sheet.is_full))
+        .bind(sheet.rolls_back.map(signed))
+        .bind(signed(sheet.row_count))
+        .bind(signed(tally.rows_in))
+        .bind(signed(tally.accepted))
+        .bind(signed(tally.changed))
+        .bind(signed(tally.merged))
+        .bind(signed(tally.rejected))
+        .bind(signed(movements.added))
+        .bind(signed(movements.removed))
+        .bind(signed(movements.increased))
+        .bind(signed(movements.decreased))
+        .bind(signed(movements.changed))
+        .bind(signed(movements.blocked))
+        .bind(signed(movements.unchanged))
+        .bind(rejected)
+        .execute(&mut *self.tx)
+        .await?;
+        Ok(())
+    }
+
+    /// Rolls a sheet back from `at` on: a new version without rows says so, and nothing is deleted.
+    /// What was priced by the sheet before stays as it was.
+    pub async fn roll_back(
+        &mut self,
+        version: u64,
+        at: Utc,
+        now: Utc,
+    ) -> Result<(StoredSheet, u64), ChangeError> {
+        let row = sql::query(
+            "SELECT rate_sheet.rate_group_id, rate_sheet.rolls_back, rate_sheet.file, rate_group.name
+             FROM rate_sheet JOIN rate_group ON rate_group.id = rate_sheet.rate_group_id
+             WHERE rate_sheet.id = ?",
+        )
+        .bind(signed(version))
+        .fetch_optional(&mut *self.tx)
+        .await?;
+        let row = row.ok_or_else(|| ChangeError::not_found("rate sheet", &version.to_string()))?;
+        let group = unsigned(row.try_get(0)?);
+        if row.try_get::<Option<i64>, _>(1)?.is_some() {
+            let what =
+                format!("rate sheet {version} is itself a rolling back; import it anew instead");
+            return Err(ChangeError::InUse(what));
+        }
+        let before = sql::query("SELECT id FROM rate_sheet WHERE rolls_back = ?")
+            .bind(signed(version))
+            .fetch_optional(&mut *self.tx)
+            .await?;
+        if before.is_some() {
+            let what = format!("rate sheet {version} was rolled back before");
+            return Err(ChangeError::InUse(what));
+        }
+        let sheet = StoredSheet {
+            id: self.next_id("rate_sheet").await?,
+            group: row.try_get(3)?,
+            file: row.try_get(2)?,
+            vendor: String::new(),
             imported_at: now,
-            row_count,
-            counts,
-        })
+            begins_at: at,
+            is_full: false,
+            rolls_back: Some(version),
+            row_count: 0,
+            tally: Tally::default(),
+            movements: Movements::default(),
+        };
+        self.insert_sheet(group, &sheet, &[0; 32], "[]").await?;
+        Ok((sheet, group))
     }
 }
 
@@ -160,52 +218,102 @@ impl DirectoryStore {
         )
         .fetch_all(&self.pool)
         .await?;
-        let sheet = |row: &Row| -> Result<StoredSheet, ChangeError> {
-            let count = |column| Ok::<_, sqlx::Error>(unsigned(row.try_get(column)?));
-            Ok(StoredSheet {
-                id: count("id")?,
-                group: row.try_get("rate_group")?,
-                file: row.try_get("file")?,
-                imported_at: Utc(row.try_get("imported_at")?),
-                row_count: count("row_count")?,
-                counts: SheetCounts {
-                    added: count("added")?,
-                    increased: count("increased")?,
-                    decreased: count("decreased")?,
-                    changed: count("changed")?,
-                    unchanged: count("unchanged")?,
-                },
-            })
-        };
-        rows.iter().map(sheet).collect()
+        rows.iter().map(stored_sheet).collect()
     }
 
-    /// The rows of a group that begin with `prefix`, over all its sheets, at most `limit`.
+    /// The rows of a sheet that were left out of it, as JSON.
+    pub async fn rejected_rows(&self, version: u64) -> Result<String, ChangeError> {
+        let row = sql::query("SELECT rejected_rows FROM rate_sheet WHERE id = ?")
+            .bind(signed(version))
+            .fetch_optional(&self.pool)
+            .await?;
+        let row = row.ok_or_else(|| ChangeError::not_found("rate sheet", &version.to_string()))?;
+        Ok(row.try_get(0)?)
+    }
+
+    /// All rates of a group over all its sheets, with their ends worked out, sorted by prefix.
+    pub async fn book(&self, group: &GroupRow) -> Result<Deck, ChangeError> {
+        let chunks = load::chunks(&self.pool, group.id).await?;
+        let sheets = load::sheet_terms(&self.pool, group.id).await?;
+        let built = tokio::task::spawn_blocking(move || resolved(&chunks, &sheets));
+        built.await.expect("resolving rates does not panic")
+    }
+
+    /// The rates of a group that begin with `prefix`, over all its sheets, at most `limit`.
     pub async fn rates(
         &self,
         group: &GroupRow,
         prefix: &str,
         limit: usize,
     ) -> Result<Vec<SheetRow>, ChangeError> {
-        // Only the first `limit` are held, of however many millions there are.
-        let mut found = BTreeMap::new();
-        for (sheet, bytes) in load::chunks(&self.pool, group.id).await? {
-            chunk::each(&bytes, sheet, |row| {
-                if !row.rate.prefix.starts_with(prefix) {
-                    return Ok(());
-                }
-                let newest_first = Reverse((row.rate.valid_from, row.rate.sheet_version));
-                if found.len() >= limit {
-                    let last = found.last_key_value().map(|((prefix, newest), _)| (prefix, newest));
-                    if last.is_none_or(|last| last <= (&row.rate.prefix, &newest_first)) {
-                        return Ok(());
-                    }
-                    found.pop_last();
-                }
-                found.insert((row.rate.prefix.clone(), newest_first), row.clone());
-                Ok(())
-            })?;
-        }
-        Ok(found.into_values().collect())
+        let what = |what| ChangeError::invalid("prefix", what);
+        let prefix: sheets::Prefix = prefix.parse().map_err(what)?;
+        let book = self.book(group).await?;
+        let first = book.rows.partition_point(|row| row.prefix < prefix);
+        let rows = book.rows[first..].iter().take_while(|row| row.prefix.starts_with(prefix));
+        let row = |row: &sheets::DeckRow| {
+            let terms = book.terms.get(row.terms as usize)?;
+            let rate = RateRow {
+                prefix: row.prefix.to_string(),
+                rate: terms.rate,
+                special: terms.special.clone(),
+                valid_from: (row.from > 0).then(|| moment(row.from)),
+                valid_till: (row.till != OPEN).then(|| moment(row.till)),
+                sheet_version: row.source,
+            };
+            Some(SheetRow { rate, destination: book.name(row).to_owned() })
+        };
+        Ok(rows.filter_map(row).take(limit).collect())
     }
+}
+
+/// The rows of all chunks, each with its sheet's version, as they stand together.
+fn resolved(
+    chunks: &[(u32, Vec<u8>)],
+    sheets: &BTreeMap<u32, SheetTerms>,
+) -> Result<Deck, ChangeError> {
+    let mut builder = DeckBuilder::default();
+    for (version, bytes) in chunks {
+        chunk::decode(bytes, *version, &mut builder)?;
+    }
+    let mut deck = builder.build();
+    sheets::resolve(&mut deck, sheets);
+    Ok(deck)
+}
+
+fn stored_sheet(row: &Row) -> Result<StoredSheet, ChangeError> {
+    let count = |column| Ok::<_, sqlx::Error>(unsigned(row.try_get(column)?));
+    Ok(StoredSheet {
+        id: count("id")?,
+        group: row.try_get("rate_group")?,
+        file: row.try_get("file")?,
+        vendor: row.try_get("vendor")?,
+        imported_at: Utc(row.try_get("imported_at")?),
+        begins_at: Utc(row.try_get("begins_at")?),
+        is_full: row.try_get::<i32, _>("is_full")? != 0,
+        rolls_back: row.try_get::<Option<i64>, _>("rolls_back")?.map(unsigned),
+        row_count: count("row_count")?,
+        tally: Tally {
+            rows_in: count("rows_in")?,
+            accepted: count("accepted")?,
+            changed: count("repaired")?,
+            merged: count("merged")?,
+            rejected: count("rejected")?,
+            ..Tally::default()
+        },
+        movements: Movements {
+            added: count("added")?,
+            removed: count("removed")?,
+            increased: count("increased")?,
+            decreased: count("decreased")?,
+            changed: count("changed")?,
+            blocked: count("blocked")?,
+            unchanged: count("unchanged")?,
+        },
+    })
+}
+
+/// The second of a moment, for what the sheets hold.
+fn at_second(micros: i64) -> u32 {
+    second(Utc(micros))
 }

@@ -6,13 +6,14 @@ mod world;
 use std::path::Path;
 use std::time::Duration;
 
+use sheets::{Layout, Movements, Taking, compare, interpret};
 use store::Database;
 use store::directory::{
     Account, AccountStatus, BillingKind, Change, ChangeError, DirectoryStore, RateGroup,
     RateGroupRounding, Route, Subscriber, Trunk, TrunkTransport, digest_secret,
 };
 use store::idempotency::{Answer, Seen};
-use store::rate_deck::{SheetCounts, read_sheet};
+use store::rate_deck::NewSheet;
 use switch::directory::{Credentials, Settings};
 use switch::routing::{BareNumber, EgressForm, Rewrite};
 use vocabulary::{SubscriberId, TrunkId, Utc};
@@ -24,6 +25,8 @@ on_both!(
     a_removed_id_never_comes_back,
     a_command_that_is_not_committed_leaves_nothing,
     a_sheet_is_stored_and_counted,
+    a_sheet_is_rolled_back_without_being_deleted,
+    a_vendor_keeps_his_layout,
     an_answer_is_had_again_by_the_same_command_only,
     blocked_accounts_are_inactive_in_the_switch,
 );
@@ -213,6 +216,87 @@ async fn a_command_that_is_not_committed_leaves_nothing(backend: Backend) {
     assert!(store.accounts().await.unwrap().is_empty());
 }
 
+async fn import(
+    store: &DirectoryStore,
+    change: &mut store::directory::Change,
+    group: &store::directory::RateGroup,
+    csv: &str,
+    at: Utc,
+    is_full: bool,
+) -> store::rate_deck::StoredSheet {
+    let mut reading = interpret(csv.as_bytes(), &Layout::default(), at).unwrap();
+    let book = store.book(group).await.unwrap();
+    let taking = Taking { is_full, from: at, now: at, notice_days: 0 };
+    let difference = compare(&book, &mut reading.deck, taking);
+    let sheet = NewSheet {
+        file: "a.csv",
+        sha256: [0; 32],
+        vendor: "",
+        deck: &reading.deck,
+        is_full,
+        begins_at: at,
+        tally: reading.tally,
+        movements: difference.movements,
+        rejected: "[]",
+    };
+    change.add_sheet(group, &sheet, at).await.unwrap()
+}
+
+/// A full sheet ends what it leaves out; rolled back, what was before it comes again, and nothing of
+/// the past changes (O1).
+async fn a_sheet_is_rolled_back_without_being_deleted(backend: Backend) {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(backend, dir.path()).await;
+    let mut change = store.begin().await.unwrap();
+    two_accounts(&mut change).await;
+    change.commit().await.unwrap();
+    let group = store.rate_group("retail").await.unwrap();
+    let at = |seconds: i64| Utc(NOW.0 / 1_000_000 * 1_000_000 + seconds * 1_000_000);
+    let mut versions = Vec::new();
+    for (csv, seconds) in [("code,price\n49,0.01\n33,0.02\n", 0), ("code,price\n49,0.05\n", 10)] {
+        let mut change = store.begin().await.unwrap();
+        let stored = import(&store, &mut change, &group, csv, at(seconds), seconds > 0).await;
+        change.commit().await.unwrap();
+        versions.push(stored.id);
+    }
+    let id = billing::RateGroupId(u32::try_from(group.id).unwrap());
+    let prices = async || {
+        let mut change = store.begin_read().await.unwrap();
+        let book = change.rate_book(None, None).await.unwrap();
+        let group = std::sync::Arc::clone(book.group(id).unwrap());
+        [("49", 5), ("33", 5), ("49", 15), ("33", 15), ("49", 25), ("33", 25)].map(
+            |(cld, second)| {
+                let found = group.lookup(&cld.parse().unwrap(), at(second));
+                found.map_or("none".to_owned(), |found| found.rate.price.to_string())
+            },
+        )
+    };
+    assert_eq!(prices().await, ["0.01", "0.02", "0.05", "none", "0.05", "none"]);
+    let mut change = store.begin().await.unwrap();
+    let (rolled_back, of) = change.roll_back(versions[1], at(20), at(20)).await.unwrap();
+    assert_eq!((rolled_back.rolls_back, of), (Some(versions[1]), group.id));
+    assert!(change.roll_back(versions[1], at(20), at(20)).await.is_err());
+    assert!(change.roll_back(rolled_back.id, at(20), at(20)).await.is_err());
+    change.commit().await.unwrap();
+    assert_eq!(prices().await, ["0.01", "0.02", "0.05", "none", "0.01", "0.02"]);
+    assert_eq!(store.sheets().await.unwrap().len(), 3);
+}
+
+async fn a_vendor_keeps_his_layout(backend: Backend) {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(backend, dir.path()).await;
+    assert!(store.layout("aurora").await.is_err());
+    let layout = Layout { is_full: true, time_zone: "CET".into(), ..Layout::default() };
+    let mut change = store.begin().await.unwrap();
+    change.set_layout("aurora", &Layout::default(), NOW).await.unwrap();
+    change.set_layout("aurora", &layout, NOW).await.unwrap();
+    let wrong = Layout { time_zone: "Mars".into(), ..Layout::default() };
+    assert!(change.set_layout("b", &wrong, NOW).await.is_err());
+    change.commit().await.unwrap();
+    assert_eq!(store.layout("aurora").await.unwrap().layout, layout);
+    assert_eq!(store.layouts().await.unwrap().len(), 1);
+}
+
 async fn a_sheet_is_stored_and_counted(backend: Backend) {
     let dir = tempfile::tempdir().unwrap();
     let store = open(backend, dir.path()).await;
@@ -222,10 +306,9 @@ async fn a_sheet_is_stored_and_counted(backend: Backend) {
     let group = store.rate_group("retail").await.unwrap();
 
     let csv = "prefix,destination,price\n49,Germany,0.01\n4930,Berlin,0.02\n1,USA,0.03\n";
-    let sheet = read_sheet(csv.as_bytes(), "a.csv", NOW).unwrap();
     let mut change = store.begin().await.unwrap();
-    let stored = change.add_sheet(&group, &sheet, sheet.counts(None), NOW).await.unwrap();
-    assert_eq!(stored.counts, SheetCounts { added: 3, ..SheetCounts::default() });
+    let stored = import(&store, &mut change, &group, csv, NOW, false).await;
+    assert_eq!(stored.movements, Movements { added: 3, ..Movements::default() });
     let book = change.rate_book(None, None).await.unwrap();
     change.commit().await.unwrap();
 
@@ -237,14 +320,11 @@ async fn a_sheet_is_stored_and_counted(backend: Backend) {
 
     let later = Utc(NOW.0 + 1_000_000);
     let csv = "prefix,price,connect_fee\n49,0.02,0\n4930,0.01,0\n1,0.03,0.1\n33,1,0\n";
-    let next = read_sheet(csv.as_bytes(), "b.csv", later).unwrap();
-    let counts = next.counts(Some(loaded));
-    assert_eq!(
-        counts,
-        SheetCounts { added: 1, increased: 1, decreased: 1, changed: 1, unchanged: 0 }
-    );
     let mut change = store.begin().await.unwrap();
-    change.add_sheet(&group, &next, counts, later).await.unwrap();
+    let next = import(&store, &mut change, &group, csv, later, false).await;
+    let expected =
+        Movements { added: 1, increased: 1, decreased: 1, changed: 1, ..Movements::default() };
+    assert_eq!(next.movements, expected);
     let kept = change.rate_book(Some(&book), None).await.unwrap();
     assert!(std::sync::Arc::ptr_eq(kept.group(id).unwrap(), loaded));
     let read_anew = change.rate_book(Some(&book), Some(group.id)).await.unwrap();

@@ -1,9 +1,10 @@
 //! Rate groups, rates and sheets on the wire.
 
 use serde::Serialize;
+use sheets::{Reading, RowKind, TableReport};
 use store::directory as rows;
 use store::moment::format_utc;
-use store::rate_deck::{SheetCounts, SheetRow, StoredSheet};
+use store::rate_deck::{SheetRow, StoredLayout, StoredSheet};
 
 #[derive(Serialize)]
 pub(crate) struct RateGroup {
@@ -72,41 +73,228 @@ pub(crate) struct Sheet {
     id: Option<u64>,
     rate_group: String,
     file: String,
+    vendor: String,
     imported: bool,
     imported_at: Option<String>,
+    begins_at: String,
+    full: bool,
+    rolls_back: Option<u64>,
+    /// Rates, not rows of the file.
     rows: u64,
+    rows_in: u64,
+    accepted: u64,
+    repaired: u64,
+    merged: u64,
+    rejected: u64,
     added: u64,
+    removed: u64,
     increased: u64,
     decreased: u64,
     changed: u64,
+    blocked: u64,
     unchanged: u64,
-}
-
-impl Sheet {
-    pub(crate) fn preview(group: &str, file: &str, rows: u64, counts: SheetCounts) -> Sheet {
-        Sheet {
-            id: None,
-            rate_group: group.to_owned(),
-            file: file.to_owned(),
-            imported: false,
-            imported_at: None,
-            rows,
-            added: counts.added,
-            increased: counts.increased,
-            decreased: counts.decreased,
-            changed: counts.changed,
-            unchanged: counts.unchanged,
-        }
-    }
 }
 
 impl From<StoredSheet> for Sheet {
     fn from(sheet: StoredSheet) -> Sheet {
+        let (tally, movements) = (sheet.tally, sheet.movements);
         Sheet {
-            id: Some(sheet.id),
-            imported: true,
-            imported_at: Some(format_utc(sheet.imported_at)),
-            ..Sheet::preview(&sheet.group, &sheet.file, sheet.row_count, sheet.counts)
+            id: (sheet.id > 0).then_some(sheet.id),
+            rate_group: sheet.group,
+            file: sheet.file,
+            vendor: sheet.vendor,
+            imported: sheet.id > 0,
+            imported_at: (sheet.id > 0).then(|| format_utc(sheet.imported_at)),
+            begins_at: format_utc(sheet.begins_at),
+            full: sheet.is_full,
+            rolls_back: sheet.rolls_back,
+            rows: sheet.row_count,
+            rows_in: tally.rows_in,
+            accepted: tally.accepted,
+            repaired: tally.changed,
+            merged: tally.merged,
+            rejected: tally.rejected,
+            added: movements.added,
+            removed: movements.removed,
+            increased: movements.increased,
+            decreased: movements.decreased,
+            changed: movements.changed,
+            blocked: movements.blocked,
+            unchanged: movements.unchanged,
         }
+    }
+}
+
+/// All that an import has to say.
+#[derive(Serialize)]
+pub(crate) struct SheetReport {
+    #[serde(flatten)]
+    pub(crate) sheet: Sheet,
+    form: String,
+    encoding: &'static str,
+    currency: Option<String>,
+    /// Lines of the file that bring no rates and should not.
+    blank: u64,
+    header: u64,
+    preamble: u64,
+    remarks: u64,
+    outside: u64,
+    lines: u64,
+    warnings: Vec<String>,
+    worksheets: Vec<Worksheet>,
+    /// The rows that were asked for.
+    verdicts: Vec<SheetVerdict>,
+    verdicts_untold: u64,
+}
+
+#[derive(Serialize)]
+struct Worksheet {
+    name: String,
+    header_row: Option<u32>,
+    removals: bool,
+    not_read: Option<String>,
+    columns: Vec<SheetColumn>,
+}
+
+#[derive(Serialize)]
+struct SheetColumn {
+    header: String,
+    role: Option<&'static str>,
+}
+
+/// What became of a row of a file.
+#[derive(Serialize)]
+pub(crate) struct SheetVerdict {
+    worksheet: String,
+    row: u32,
+    verdict: &'static str,
+    notes: Vec<SheetNote>,
+    cells: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct SheetNote {
+    column: String,
+    detail: String,
+}
+
+/// The verdicts of at most `limit` rows that `take` wants, and how many more there are.
+pub(crate) fn verdicts(
+    reading: &Reading,
+    limit: usize,
+    take: impl Fn(RowKind) -> bool,
+) -> (Vec<SheetVerdict>, u64) {
+    let (mut told, mut untold) = (Vec::new(), 0);
+    for (table, row, kind) in reading.rows().filter(|(_, _, kind)| take(*kind)) {
+        if told.len() >= limit {
+            untold += 1;
+            continue;
+        }
+        let (report, cells) = (&reading.tables[table], &reading.workbook.tables[table]);
+        let note = |note: &sheets::Note| SheetNote {
+            column: column(report, note.column),
+            detail: note.text.clone(),
+        };
+        told.push(SheetVerdict {
+            worksheet: cells.name().to_owned(),
+            row: cells.line(row),
+            verdict: kind.as_str(),
+            notes: report.notes_of(row).iter().map(note).collect(),
+            cells: cells.row(row).map(|cell| cell.text.to_owned()).collect(),
+        });
+    }
+    (told, untold)
+}
+
+/// A column's name in a message.
+pub(crate) fn column(report: &TableReport, at: Option<u16>) -> String {
+    let column = at.and_then(|at| report.columns.get(usize::from(at)));
+    column.map_or(String::new(), |column| column.header.clone())
+}
+
+impl SheetReport {
+    pub(crate) fn new(
+        stored: StoredSheet,
+        reading: &Reading,
+        warnings: Vec<String>,
+        (verdicts, verdicts_untold): (Vec<SheetVerdict>, u64),
+    ) -> SheetReport {
+        let tally = reading.tally;
+        let worksheet = |(report, table): (&TableReport, &sheets::Table)| Worksheet {
+            name: table.name().to_owned(),
+            header_row: report.header_line,
+            removals: report.is_removal,
+            not_read: report.outside.clone(),
+            columns: report
+                .columns
+                .iter()
+                .map(|column| SheetColumn {
+                    header: column.header.clone(),
+                    role: column.role.map(sheets::Role::as_str),
+                })
+                .collect(),
+        };
+        SheetReport {
+            sheet: Sheet::from(stored),
+            form: reading.workbook.form.to_string(),
+            encoding: reading.workbook.encoding,
+            currency: reading.currency.clone(),
+            blank: tally.blank,
+            header: tally.header,
+            preamble: tally.preamble,
+            remarks: tally.remarks,
+            outside: tally.outside,
+            lines: tally.lines,
+            warnings,
+            worksheets: reading
+                .tables
+                .iter()
+                .zip(&reading.workbook.tables)
+                .map(worksheet)
+                .collect(),
+            verdicts,
+            verdicts_untold,
+        }
+    }
+}
+
+/// A rate that changes.
+#[derive(Serialize)]
+pub(crate) struct RateChange {
+    prefix: String,
+    destination: String,
+    change: &'static str,
+    at: String,
+    price_before: Option<String>,
+    price_after: Option<String>,
+    short_notice: bool,
+}
+
+impl From<sheets::RateMove> for RateChange {
+    fn from(moved: sheets::RateMove) -> RateChange {
+        RateChange {
+            prefix: moved.prefix.to_string(),
+            destination: moved.name.into(),
+            change: moved.movement.as_str(),
+            at: format_utc(sheets::moment(moved.at)),
+            price_before: moved.before.map(|rate| rate.price.to_string()),
+            price_after: moved.after.map(|rate| rate.price.to_string()),
+            short_notice: moved.is_short_notice,
+        }
+    }
+}
+
+/// A vendor's layout.
+#[derive(Serialize)]
+pub(crate) struct Layout {
+    vendor: String,
+    changed_at: String,
+    layout: sheets::Layout,
+}
+
+impl From<StoredLayout> for Layout {
+    fn from(stored: StoredLayout) -> Layout {
+        let changed_at = format_utc(stored.changed_at);
+        Layout { vendor: stored.vendor, changed_at, layout: stored.layout }
     }
 }

@@ -8,10 +8,11 @@ use clap::builder::BoolishValueParser;
 use clap::{Args as ClapArgs, Parser, Subcommand};
 
 pub(crate) use super::charging_args::*;
+pub(crate) use super::rate_args::{LayoutCommand, RatesCommand, RatesImport, RatesSpan};
 pub(crate) use pricing::{Output, Recycle, ReportCommand, Rerate, Selected, Spanned};
 
 /// Takes what `show` prints, `yes` and `no`, and what JSON has.
-fn yes_or_no() -> BoolishValueParser {
+pub(crate) fn yes_or_no() -> BoolishValueParser {
     BoolishValueParser::new()
 }
 
@@ -494,41 +495,6 @@ pub(crate) enum RouteCommand {
         /// Its id, from `route list`
         id: u64,
     },
-}
-
-#[derive(Subcommand)]
-pub(crate) enum RatesCommand {
-    /// Import a rate sheet (CSV), whole or not at all
-    Import {
-        /// The file
-        file: PathBuf,
-        /// The rate group it goes into; made if there is none
-        #[arg(long)]
-        group: String,
-        /// The currency of a group that is made
-        #[arg(long, default_value = "EUR")]
-        currency: String,
-        /// Only show what it would change
-        #[arg(long)]
-        preview: bool,
-        /// When rows without a date of their own begin; default now
-        #[arg(long)]
-        valid_from: Option<String>,
-    },
-    /// List rate groups, or the rates of one
-    List {
-        /// The group
-        #[arg(long)]
-        group: Option<String>,
-        /// Only prefixes that begin so
-        #[arg(long, default_value = "", requires = "group")]
-        prefix: String,
-        /// At most so many
-        #[arg(long, default_value_t = 100)]
-        limit: usize,
-    },
-    /// List the sheets that were imported
-    Sheets,
 }
 
 #[derive(ClapArgs)]

@@ -88,6 +88,11 @@ impl Client {
         self.send("GET", path, None, "", b"")
     }
 
+    /// A file.
+    pub(crate) fn download(&self, path: &str) -> Result<Vec<u8>, Failure> {
+        self.send_for_bytes("GET", path, None, "", b"")
+    }
+
     /// A command under the caller's key, or one of its own.
     pub(crate) fn command(&self, method: &str, path: &str, body: &Value) -> Result<Value, Failure> {
         self.command_as(method, path, body, &self.key())
@@ -126,6 +131,18 @@ impl Client {
         content_type: &str,
         body: &[u8],
     ) -> Result<Value, Failure> {
+        let bytes = self.send_for_bytes(method, path, key, content_type, body)?;
+        Ok(serde_json::from_slice(&bytes).unwrap_or(Value::Null))
+    }
+
+    fn send_for_bytes(
+        &self,
+        method: &str,
+        path: &str,
+        key: Option<&str>,
+        content_type: &str,
+        body: &[u8],
+    ) -> Result<Vec<u8>, Failure> {
         let address = self.address;
         let stream = TcpStream::connect_timeout(&address, CONNECT_TIMEOUT).map_err(|error| {
             let data = self.data_directory.display();
@@ -138,10 +155,10 @@ impl Client {
         let (status, text) = answer.map_err(|error| {
             Failure::Broken(format!("the connection to the switch broke: {error}"))
         })?;
-        let value: Value = serde_json::from_slice(&text).unwrap_or(Value::Null);
         if (200..300).contains(&status) {
-            return Ok(value);
+            return Ok(text);
         }
+        let value: Value = serde_json::from_slice(&text).unwrap_or(Value::Null);
         Err(Failure::Refused(status, explain(status, &value)))
     }
 

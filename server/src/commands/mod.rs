@@ -11,6 +11,7 @@ mod client;
 mod demo;
 mod plan;
 mod price;
+mod rate_args;
 mod rates;
 mod report;
 mod rerate;

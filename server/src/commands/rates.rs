@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::args::RatesCommand;
+use super::args::{LayoutCommand, RatesCommand, RatesImport, RatesSpan};
 use super::client::{Client, Failure, escape, query};
 use super::{Context, Outcome};
 
@@ -19,16 +19,45 @@ const RATE_COLUMNS: [(&str, &str); 9] = [
     ("FROM", "valid_from"),
     ("TILL", "valid_till"),
 ];
+const GROUP_COLUMNS: [(&str, &str); 5] = [
+    ("GROUP", "name"),
+    ("CURRENCY", "currency"),
+    ("ROUNDING", "rounding"),
+    ("DECIMALS", "decimals"),
+    ("RATES", "rates"),
+];
+const SHEET_COLUMNS: [(&str, &str); 12] = [
+    ("SHEET", "id"),
+    ("GROUP", "rate_group"),
+    ("FILE", "file"),
+    ("IMPORTED", "imported_at"),
+    ("RATES", "rows"),
+    ("REJECTED", "rejected"),
+    ("FULL", "full"),
+    ("ADDED", "added"),
+    ("REMOVED", "removed"),
+    ("INCREASED", "increased"),
+    ("DECREASED", "decreased"),
+    ("ROLLS BACK", "rolls_back"),
+];
+const CHANGE_COLUMNS: [(&str, &str); 6] = [
+    ("PREFIX", "prefix"),
+    ("DESTINATION", "destination"),
+    ("CHANGE", "change"),
+    ("AT", "at"),
+    ("BEFORE", "price_before"),
+    ("AFTER", "price_after"),
+];
 
 pub(super) fn run(context: &Context, command: RatesCommand) -> Outcome {
     let client = context.client()?;
     match command {
-        RatesCommand::Import { file, group, currency, preview, valid_from } => {
-            if !preview {
-                make_group(&client, &group, &currency)?;
+        RatesCommand::Import(import) => {
+            if !import.preview {
+                make_group(&client, &import.group, &import.currency)?;
             }
-            let answer = import(&client, &file, &group, preview, valid_from)?;
-            context.show(&answer, |answer| tell(&file, &group, answer));
+            let answer = send_sheet(&client, &import)?;
+            context.show(&answer, |answer| tell(&import, answer));
         }
         RatesCommand::List { group: Some(group), prefix, limit } => {
             let parts = [("prefix", Some(prefix)), ("limit", Some(limit.to_string()))];
@@ -36,29 +65,78 @@ pub(super) fn run(context: &Context, command: RatesCommand) -> Outcome {
             context.show_list(&client.get(&path)?, &RATE_COLUMNS);
         }
         RatesCommand::List { group: None, .. } => {
-            let columns = [
-                ("GROUP", "name"),
-                ("CURRENCY", "currency"),
-                ("ROUNDING", "rounding"),
-                ("DECIMALS", "decimals"),
-                ("RATES", "rates"),
-            ];
-            context.show_list(&client.get("/rate-groups")?, &columns);
+            context.show_list(&client.get("/rate-groups")?, &GROUP_COLUMNS);
         }
-        RatesCommand::Sheets => {
-            let columns = [
-                ("SHEET", "id"),
-                ("GROUP", "rate_group"),
-                ("FILE", "file"),
-                ("IMPORTED", "imported_at"),
-                ("ROWS", "rows"),
-                ("ADDED", "added"),
-                ("INCREASED", "increased"),
-                ("DECREASED", "decreased"),
-                ("CHANGED", "changed"),
-                ("UNCHANGED", "unchanged"),
-            ];
-            context.show_list(&client.get("/rate-sheets")?, &columns);
+        RatesCommand::Sheets => context.show_list(&client.get("/rate-sheets")?, &SHEET_COLUMNS),
+        RatesCommand::Rejected { sheet } => {
+            let answer = client.get(&format!("/rate-sheets/{sheet}/rejected"))?;
+            context.show(&answer["items"], tell_verdicts);
+        }
+        RatesCommand::Rollback { sheet, at } => {
+            let path = format!("/rate-sheets/{sheet}/rollback{}", query(&[("at", at)]));
+            let answer = client.command("POST", &path, &json!({}))?;
+            context.show(&answer, |answer| {
+                let (id, from) = (&answer["id"], answer["begins_at"].as_str().unwrap_or_default());
+                println!("sheet {sheet} no longer counts from {from} on (sheet {id} says so)");
+            });
+        }
+        RatesCommand::Layout { command } => layout(context, &client, command)?,
+        RatesCommand::Export { group, file, at, future, vendor } => {
+            let future = future.then(|| "true".to_owned());
+            let form = Some(form_of(&file)?);
+            let parts = [("format", form), ("at", at), ("future", future), ("vendor", vendor)];
+            let path = format!("/rate-groups/{}/export{}", escape(&group), query(&parts));
+            write(&client, &path, &file)?;
+        }
+        RatesCommand::Changes { group, span } => {
+            let path = format!("/rate-groups/{}/changes{}", escape(&group), span_query(span, None));
+            context.show_list(&client.get(&path)?, &CHANGE_COLUMNS);
+        }
+        RatesCommand::Notify { account, file, span } => {
+            let query = span_query(span, Some(form_of(&file)?));
+            write(&client, &format!("/accounts/{}/rate-changes{query}", escape(&account)), &file)?;
+        }
+    }
+    Ok(())
+}
+
+fn span_query(span: RatesSpan, form: Option<String>) -> String {
+    query(&[("from", span.from), ("till", span.till), ("format", form)])
+}
+
+/// What a file's name says it shall be.
+fn form_of(file: &Path) -> Result<String, String> {
+    match file.extension().and_then(|end| end.to_str()) {
+        Some(end @ ("csv" | "xlsx")) => Ok(end.to_owned()),
+        _ => Err(format!("{}: name a file that ends in .csv or .xlsx", file.display())),
+    }
+}
+
+fn write(client: &Client, path: &str, file: &Path) -> Outcome {
+    let bytes = client.download(path)?;
+    std::fs::write(file, bytes).map_err(|error| format!("{}: {error}", file.display()))?;
+    println!("wrote {}", file.display());
+    Ok(())
+}
+
+fn layout(context: &Context, client: &Client, command: LayoutCommand) -> Outcome {
+    let show = |answer: &Value| {
+        let text = serde_json::to_string_pretty(&answer["layout"]).unwrap_or_default();
+        println!("{text}");
+    };
+    match command {
+        LayoutCommand::List => {
+            let columns = [("VENDOR", "vendor"), ("CHANGED", "changed_at")];
+            context.show_list(&client.get("/rate-layouts")?, &columns);
+        }
+        LayoutCommand::Show { vendor } => {
+            context.show(&client.get(&format!("/rate-layouts/{}", escape(&vendor)))?, show);
+        }
+        LayoutCommand::Set { vendor, fields } => {
+            let fields: Value = serde_json::from_str(&fields)
+                .map_err(|error| format!("the fields are not JSON: {error}"))?;
+            let path = format!("/rate-layouts/{}", escape(&vendor));
+            context.show(&client.command("PATCH", &path, &fields)?, show);
         }
     }
     Ok(())
@@ -73,25 +151,75 @@ fn make_group(client: &Client, group: &str, currency: &str) -> Outcome {
     }
 }
 
-fn import(
-    client: &Client,
-    file: &Path,
-    group: &str,
-    preview: bool,
-    valid_from: Option<String>,
-) -> Result<Value, String> {
-    let csv = std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
-    let name = file.file_name().map(|name| name.to_string_lossy().into_owned());
-    let preview = preview.then(|| "true".to_owned());
-    let parts = [("file", name), ("preview", preview), ("valid_from", valid_from)];
-    let path = format!("/rate-groups/{}/sheets{}", escape(group), query(&parts));
-    Ok(client.upload(&path, &csv)?)
+fn send_sheet(client: &Client, import: &RatesImport) -> Result<Value, String> {
+    let file = &import.file;
+    let bytes = std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
+    let yes = |is: bool| is.then(|| "true".to_owned());
+    let parts = [
+        ("file", file.file_name().map(|name| name.to_string_lossy().into_owned())),
+        ("preview", yes(import.preview)),
+        ("valid_from", import.valid_from.clone()),
+        ("vendor", import.vendor.clone()),
+        ("layout", import.layout.clone()),
+        ("full", import.full.map(|full| full.to_string())),
+        ("skip_rejected", yes(import.skip_rejected)),
+        ("rows", import.rows.clone()),
+    ];
+    let path = format!("/rate-groups/{}/sheets{}", escape(&import.group), query(&parts));
+    Ok(client.upload(&path, &bytes)?)
 }
 
-fn tell(file: &Path, group: &str, answer: &Value) {
+fn tell(import: &RatesImport, answer: &Value) {
     let done = if answer["imported"] == true { "imported into" } else { "would go into" };
-    println!("{} rates of {} {done} {group}", answer["rows"], file.display());
-    for count in ["added", "increased", "decreased", "changed", "unchanged"] {
+    println!("{} rates of {} {done} {}", answer["rows"], import.file.display(), import.group);
+    println!(
+        "  {} rows: {} accepted ({} of them repaired), {} merged, {} rejected",
+        answer["rows_in"],
+        answer["accepted"],
+        answer["repaired"],
+        answer["merged"],
+        answer["rejected"]
+    );
+    let others = ["header", "preamble", "blank", "remarks", "outside"];
+    let others: Vec<String> =
+        others.iter().map(|name| format!("{} {name}", answer[*name])).collect();
+    println!("  {} lines of the file; besides those rows: {}", answer["lines"], others.join(", "));
+    let movements =
+        ["added", "removed", "increased", "decreased", "changed", "blocked", "unchanged"];
+    for count in movements {
         println!("  {count:<10} {}", answer[count]);
+    }
+    for warning in answer["warnings"].as_array().into_iter().flatten() {
+        println!("  note: {}", warning.as_str().unwrap_or_default());
+    }
+    tell_verdicts(&answer["verdicts"]);
+    if answer["verdicts_untold"] != 0 {
+        println!("  … and {} more rows", answer["verdicts_untold"]);
+    }
+}
+
+fn tell_verdicts(verdicts: &Value) {
+    for verdict in verdicts.as_array().into_iter().flatten() {
+        let worksheet = verdict["worksheet"].as_str().unwrap_or_default();
+        let notes = verdict["notes"].as_array().into_iter().flatten();
+        let notes: Vec<String> = notes
+            .map(|note| {
+                let (column, detail) = (note["column"].as_str(), note["detail"].as_str());
+                let detail = detail.unwrap_or_default();
+                match column {
+                    Some(column) if !column.is_empty() => format!("column {column}: {detail}"),
+                    _ => detail.to_owned(),
+                }
+            })
+            .collect();
+        let cells = verdict["cells"].as_array().into_iter().flatten();
+        let cells: Vec<&str> = cells.filter_map(Value::as_str).collect();
+        let place = if worksheet.is_empty() { String::new() } else { format!("{worksheet} ") };
+        let what = if notes.is_empty() { cells.join(" | ") } else { notes.join("; ") };
+        println!(
+            "  {place}row {} {}: {what}",
+            verdict["row"],
+            verdict["verdict"].as_str().unwrap_or_default()
+        );
     }
 }

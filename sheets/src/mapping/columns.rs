@@ -81,25 +81,7 @@ impl Columns {
         let dates = |role| {
             header.find(role).map(|at| DateColumn { at, order: order(table, layout, at, first) })
         };
-        let mut warnings = Vec::new();
-        if prices.len() > 1 {
-            let which = if layout.price == PriceChoice::Lowest { "lowest" } else { "highest" };
-            let names: Vec<&str> =
-                prices.iter().map(|p| header.columns[p.at].header.as_str()).collect();
-            warnings.push(format!(
-                "of the prices {} the {which} counts; set `price` in the layout for another",
-                names.join(", ")
-            ));
-        }
-        let unknown: Vec<&str> = header
-            .columns
-            .iter()
-            .filter(|column| column.role.is_none() && !column.header.is_empty())
-            .map(|column| column.header.as_str())
-            .collect();
-        if !unknown.is_empty() {
-            warnings.push(format!("columns that are not used: {}", unknown.join(", ")));
-        }
+        let mut warnings = warnings(header, layout, &prices);
         let preamble = preamble_date(table, header, layout, offset)?;
         if let Some(at) = preamble {
             warnings.push(format!(
@@ -183,6 +165,30 @@ impl Columns {
         let digits = digits.strip_prefix("00").unwrap_or(digits);
         digits.parse().ok()
     }
+}
+
+/// What an operator should know about the columns.
+fn warnings(header: &Header, layout: &Layout, prices: &[PriceColumn]) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if prices.len() > 1 {
+        let which = if layout.price == PriceChoice::Lowest { "lowest" } else { "highest" };
+        let names: Vec<&str> =
+            prices.iter().map(|p| header.columns[p.at].header.as_str()).collect();
+        warnings.push(format!(
+            "of the prices {} the {which} counts; set `price` in the layout for another",
+            names.join(", ")
+        ));
+    }
+    let unknown: Vec<&str> = header
+        .columns
+        .iter()
+        .filter(|column| column.role.is_none() && !column.header.is_empty())
+        .map(|column| column.header.as_str())
+        .collect();
+    if !unknown.is_empty() {
+        warnings.push(format!("columns that are not used: {}", unknown.join(", ")));
+    }
+    warnings
 }
 
 /// The columns with prices that count.

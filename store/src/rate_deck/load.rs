@@ -6,13 +6,13 @@ use std::sync::Arc;
 use billing::{
     AccountTariff, Currency, DestinationSet, DestinationSetId, DurationRounding as Rounding,
     GroupTerms, MoneyMode, MoneyRounding, Percent, Price, Rate, RateBook, RateGroup, RateGroupId,
-    Zone,
+    RateRow, Zone,
 };
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
+use sheets::{OPEN, SheetTerms, moment};
 use vocabulary::AccountId;
 
-use super::chunk;
 use crate::directory::{
     Account, Change, ChangeError, DurationRounding, RateGroup as GroupRow, RateGroupRounding,
     all_accounts, all_groups, signed, unsigned,
@@ -34,6 +34,30 @@ pub(super) async fn chunks(
     .await?;
     let chunk = |row: &Row| Ok((narrow(unsigned(row.try_get(0)?))?, row.try_get(1)?));
     rows.iter().map(chunk).collect()
+}
+
+/// What counts of a group's sheets besides their rows.
+pub(super) async fn sheet_terms(
+    executor: impl Executor<'_>,
+    group: u64,
+) -> Result<BTreeMap<u32, SheetTerms>, ChangeError> {
+    let rows = sql::query(
+        "SELECT rate_sheet.id, rate_sheet.is_full, later.begins_at FROM rate_sheet
+         LEFT JOIN rate_sheet AS later ON later.rolls_back = rate_sheet.id
+         WHERE rate_sheet.rate_group_id = ?",
+    )
+    .bind(signed(group))
+    .fetch_all(executor)
+    .await?;
+    let terms = |row: &Row| {
+        let rolled_back_at: Option<i64> = row.try_get(2)?;
+        let terms = SheetTerms {
+            is_full: row.try_get::<i32, _>(1)? != 0,
+            rolled_back_at: rolled_back_at.map(super::at_second),
+        };
+        Ok((narrow(unsigned(row.try_get(0)?))?, terms))
+    };
+    rows.iter().map(terms).collect()
 }
 
 fn narrow(id: u64) -> Result<u32, ChangeError> {
@@ -62,7 +86,8 @@ impl Change {
             }
             // Built on other cores while the next one is read.
             let chunks = chunks(&mut *self.tx, row.id).await?;
-            building.push(tokio::task::spawn_blocking(move || build(&row, id, &chunks)));
+            let sheets = sheet_terms(&mut *self.tx, row.id).await?;
+            building.push(tokio::task::spawn_blocking(move || build(&row, id, &chunks, &sheets)));
         }
         for built in building {
             let group = built.await.expect("building a rate group does not panic")?;
@@ -105,6 +130,7 @@ fn build(
     row: &GroupRow,
     id: RateGroupId,
     chunks: &[(u32, Vec<u8>)],
+    sheets: &BTreeMap<u32, SheetTerms>,
 ) -> Result<RateGroup, ChangeError> {
     let currency: Currency = row
         .currency
@@ -119,12 +145,27 @@ fn build(
     let money_rounding = MoneyRounding { mode, decimals: row.decimals };
     let terms = GroupTerms { id, name: row.name.clone(), currency, money_rounding, special: None };
     let mut builder = RateGroup::builder(terms);
-    for (sheet_version, bytes) in chunks {
-        chunk::each(bytes, *sheet_version, |row| {
-            builder
-                .row(&row.rate)
-                .map_err(|error| ChangeError::Corrupt { column: "rates", value: error.to_string() })
-        })?;
+    let deck = super::resolved(chunks, sheets)?;
+    let mut rate = RateRow {
+        prefix: String::new(),
+        rate: Rate::per_minute(Price::ZERO, 60, 60),
+        special: None,
+        valid_from: None,
+        valid_till: None,
+        sheet_version: 0,
+    };
+    for row in &deck.rows {
+        let Some(terms) = deck.terms.get(row.terms as usize) else { continue };
+        rate.prefix.clear();
+        row.prefix.write(&mut rate.prefix);
+        rate.rate = terms.rate;
+        rate.special.clone_from(&terms.special);
+        rate.valid_from = (row.from > 0).then(|| moment(row.from));
+        rate.valid_till = (row.till != OPEN).then(|| moment(row.till));
+        rate.sheet_version = row.source;
+        builder
+            .row(&rate)
+            .map_err(|error| ChangeError::Corrupt { column: "rates", value: error.to_string() })?;
     }
     Ok(builder.build())
 }

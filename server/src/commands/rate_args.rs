@@ -1,0 +1,138 @@
+//! The words of `rates …`.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Subcommand};
+
+use super::args::yes_or_no;
+
+#[derive(Subcommand)]
+pub(crate) enum RatesCommand {
+    /// Import a rate sheet of any layout (CSV, TXT, XLS, XLSX)
+    Import(Box<RatesImport>),
+    /// List rate groups, or the rates of one
+    List {
+        /// The group
+        #[arg(long)]
+        group: Option<String>,
+        /// Only prefixes that begin so
+        #[arg(long, default_value = "", requires = "group")]
+        prefix: String,
+        /// At most so many
+        #[arg(long, default_value_t = 100)]
+        limit: usize,
+    },
+    /// List the sheets that were imported
+    Sheets,
+    /// Show the rows that were left out of a sheet
+    Rejected {
+        /// The sheet, from `rates sheets`
+        sheet: u64,
+    },
+    /// Undo a sheet from a moment on; nothing is deleted
+    Rollback {
+        /// The sheet, from `rates sheets`
+        sheet: u64,
+        /// From when; default now
+        #[arg(long)]
+        at: Option<String>,
+    },
+    /// How vendors' sheets are laid out
+    Layout {
+        #[command(subcommand)]
+        command: LayoutCommand,
+    },
+    /// Write the rates of a group to a file (.csv or .xlsx)
+    Export {
+        /// The group
+        group: String,
+        /// The file
+        file: PathBuf,
+        /// As they are at this moment; default now
+        #[arg(long)]
+        at: Option<String>,
+        /// Rates that begin later too
+        #[arg(long)]
+        future: bool,
+        /// Under the headers of this vendor's layout
+        #[arg(long)]
+        vendor: Option<String>,
+    },
+    /// Show what changes in a group between two moments
+    Changes {
+        /// The group
+        group: String,
+        #[command(flatten)]
+        span: RatesSpan,
+    },
+    /// Write what changes for a customer to a file (.csv or .xlsx), for him to read
+    Notify {
+        /// The account's name or id
+        account: String,
+        /// The file
+        file: PathBuf,
+        #[command(flatten)]
+        span: RatesSpan,
+    },
+}
+
+#[derive(ClapArgs)]
+pub(crate) struct RatesSpan {
+    /// After this moment; default now
+    #[arg(long)]
+    pub(crate) from: Option<String>,
+    /// Until this moment; default for ever
+    #[arg(long)]
+    pub(crate) till: Option<String>,
+}
+
+#[derive(ClapArgs)]
+pub(crate) struct RatesImport {
+    /// The file
+    pub(crate) file: PathBuf,
+    /// The rate group it goes into; made if there is none
+    #[arg(long)]
+    pub(crate) group: String,
+    /// The currency of a group that is made
+    #[arg(long, default_value = "EUR")]
+    pub(crate) currency: String,
+    /// Only show what it would change
+    #[arg(long)]
+    pub(crate) preview: bool,
+    /// When rows without a date of their own begin; default now
+    #[arg(long)]
+    pub(crate) valid_from: Option<String>,
+    /// Whose layout to read it with
+    #[arg(long)]
+    pub(crate) vendor: Option<String>,
+    /// Fields of a layout as JSON, for this import only
+    #[arg(long)]
+    pub(crate) layout: Option<String>,
+    /// It is the whole offer: codes that are missing in it end
+    #[arg(long, value_name = "YES|NO", value_parser = yes_or_no())]
+    pub(crate) full: Option<bool>,
+    /// Import although rows are rejected; they are kept for `rates rejected`
+    #[arg(long)]
+    pub(crate) skip_rejected: bool,
+    /// Which rows to show: rejected or all
+    #[arg(long)]
+    pub(crate) rows: Option<String>,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum LayoutCommand {
+    /// List all layouts
+    List,
+    /// Show a vendor's layout
+    Show {
+        /// Whose
+        vendor: String,
+    },
+    /// Set fields of a vendor's layout
+    Set {
+        /// Whose: the name of a carrier's account, or any other
+        vendor: String,
+        /// Fields as JSON: {"date_order":"day_first","columns":{"Gold":"price"}}
+        fields: String,
+    },
+}
