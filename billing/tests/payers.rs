@@ -508,3 +508,36 @@ proptest! {
         play(&balance, longest, minutes, Duration::from_secs(500));
     }
 }
+
+#[test]
+fn a_bundle_that_a_call_may_use_and_does_not_hold_can_be_forgotten() {
+    let mut world = World::prepaid(rate("0.60", 1, 1), "10");
+    world.book = chain_less(&world).into();
+    world.credit.set_rate_book(world.book.clone());
+    give(&world, 1, CUSTOMER, GERMANY, 1, 9);
+    give(&world, 2, CUSTOMER, GERMANY, 1, 1);
+    world.credit.authorize(at(0), &request(call(1), "49301234")).unwrap();
+    let later = BundleGrant {
+        op: OpId::outside(9_000),
+        bundle: BundleId(3),
+        account: CUSTOMER,
+        destinations: GERMANY,
+        seconds: 60,
+        increment: 1,
+        precedence: 1,
+        valid_from: START,
+        valid_till: None,
+        at: START.plus(seconds(30 * 86_400)),
+        note: String::new(),
+    };
+    world.ledger.grant(later, &*world.journal).unwrap();
+    assert_eq!(world.ledger.lock(&[CUSTOMER]).bundle(CUSTOMER, BundleId(2)), None);
+    assert_eq!(world.ledger.check().problems, Vec::<String>::new());
+    world.credit.settle(at(5_000), ended(call(1), Some(TRUNK), Some(seconds(5))));
+    world.check_over();
+}
+
+fn chain_less(world: &World) -> RateBook {
+    let germany = (GERMANY, DestinationSet::new(["49"]).unwrap());
+    world.book.change().destinations([germany]).build().unwrap()
+}

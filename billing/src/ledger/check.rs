@@ -55,7 +55,9 @@ impl Ledger {
                 let sum = held.entry(reservation.account).or_default();
                 sum.0 += i128::from(reservation.amount.0);
                 sum.1 += 1;
-                for share in shard.shares.get(id).into_iter().flatten() {
+                // What a call may use and holds nothing of can be forgotten meanwhile.
+                let shares = shard.shares.get(id).into_iter().flatten();
+                for share in shares.filter(|share| share.seconds > 0) {
                     *bundles.entry((reservation.account, share.bundle)).or_default() +=
                         u64::from(share.seconds);
                 }
