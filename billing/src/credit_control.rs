@@ -190,7 +190,7 @@ impl CreditControl {
         for (payer, raise) in payers.iter_mut().zip(funded.raises.iter()) {
             raise.add_to(payer);
         }
-        let is_final = funded.last_at.is_some();
+        let is_final = funded.is_final();
         let opened = opened(request, payers, funded.total_seconds, is_final);
         // The payers go into the record and come back: nothing is copied for it.
         let record = Record::Opened(opened);
@@ -276,6 +276,11 @@ impl CreditControl {
             let Grant { talk_time: granted, is_final } = state.grant();
             let slice = state.slice;
             self.journal.append(&Record::Extended { call, slice, granted, is_final, raises });
+        }
+        // The prices of this moment may reach a cap that ends the call sooner.
+        let end = funding::first_cap_end(&state.payers, at);
+        if state.granted_seconds >= end {
+            (state.granted_seconds, state.is_final) = (end, true);
         }
         let grant = state.grant();
         let Grant { talk_time: granted, is_final } = grant;
@@ -410,7 +415,7 @@ fn next_slice(
         exhausted(locked, &state.payers, level);
     }
     state.granted_seconds = funded.total_seconds;
-    state.is_final = funded.last_at.is_some();
+    state.is_final = funded.is_final();
     Some(funded.raises)
 }
 

@@ -12,7 +12,7 @@ use crate::codec::{Code, DecodeError, Reader, code_struct, put_list, take_list};
 use crate::ledger::{
     AccountView, Ask, BundleShare, Locked, ReservationId, Status, SystemAccount, SystemKind,
 };
-use crate::rating::{Answered, AppliedRate, RateBook, Talk, price};
+use crate::rating::{Answered, AppliedRate, RateBook, Talk, disconnect_after, price};
 use crate::slices::{self, CreditSettings, Purse, SECONDS_MAX, Step};
 
 /// One payer of a live call.
@@ -146,14 +146,24 @@ pub(crate) struct Funding {
     pub(crate) total_seconds: u32,
     /// The level at which not one increment more would fit, if there is one.
     pub(crate) last_at: Option<usize>,
+    /// A cap ends the call there.
+    pub(crate) is_capped: bool,
     /// What each level holds more.
     pub(crate) raises: Chain<Raise>,
+}
+
+impl Funding {
+    /// Will no more follow?
+    pub(crate) fn is_final(&self) -> bool {
+        self.last_at.is_some() || self.is_capped
+    }
 }
 
 /// What one level could do.
 struct Offer {
     total_seconds: u32,
     is_last: bool,
+    is_capped: bool,
 }
 
 /// The next slice of a call with these payers, whose accounts are locked; or the level that cannot
@@ -182,21 +192,23 @@ pub(crate) fn fund(
     let (wanted, least) = slices::targets(settings, step, floor, whole);
     let mut total_seconds = u32::MAX;
     let mut last_at = None;
+    let mut is_capped = false;
     for (level, payer) in levels() {
         let offer = offer(locked, payer, at, granted, wanted, least).ok_or(level)?;
         if offer.total_seconds < floor {
             return Err(level);
         }
         if offer.total_seconds < total_seconds {
-            (total_seconds, last_at) = (offer.total_seconds, None);
+            (total_seconds, last_at, is_capped) = (offer.total_seconds, None, false);
         }
-        if offer.total_seconds == total_seconds && offer.is_last {
-            last_at = last_at.or(Some(level));
+        if offer.total_seconds == total_seconds {
+            last_at = last_at.or(offer.is_last.then_some(level));
+            is_capped |= offer.is_capped;
         }
     }
     let raises = payers
         .try_map(|level, payer| raise(locked, payer, at, granted, total_seconds).ok_or(level))?;
-    Ok(Funding { total_seconds, last_at, raises })
+    Ok(Funding { total_seconds, last_at, is_capped, raises })
 }
 
 /// What this level's bundles and money reach.
@@ -216,6 +228,8 @@ fn offer(
         bundle_seconds = bundle_seconds.saturating_add(sum(&more_shares(locked, payer, need)));
         is_bundle_open = bundle_seconds >= need;
     }
+    let end = cap_end(&payer.rate, at, bundle_seconds);
+    let (wanted, least) = (wanted.min(end), least.min(end));
     let purse = Purse {
         at,
         bundle_seconds,
@@ -225,8 +239,22 @@ fn offer(
     };
     let slice = slices::choose(&payer.rate, purse, wanted, least)?;
     // What bundles hold beyond this slice is not looked at before it is asked for.
-    let is_last = slice.is_final && !is_bundle_open;
-    Some(Offer { total_seconds: slice.total_seconds, is_last })
+    let is_capped = slice.total_seconds >= end;
+    let is_last = slice.is_final && !is_bundle_open && !is_capped;
+    Some(Offer { total_seconds: slice.total_seconds, is_last, is_capped })
+}
+
+/// The talk at which the cap of this rate ends the call, if one does; past grace and free seconds
+/// in any case.
+fn cap_end(rate: &AppliedRate, at: Utc, bundle_seconds: u32) -> u32 {
+    let end = disconnect_after(rate, at, bundle_seconds);
+    end.map_or(u32::MAX, |end| end.max(slices::floor_seconds(rate)))
+}
+
+/// The talk at which the first cap among the payers' rates ends the call.
+pub(crate) fn first_cap_end(payers: &Chain<Payer>, at: Utc) -> u32 {
+    let end = |payer: &Payer| cap_end(&payer.rate, at, payer.bundle_seconds());
+    payers.iter().map(end).min().unwrap_or(u32::MAX)
 }
 
 /// Calls that live off the account, the one that is about to open included.

@@ -56,7 +56,7 @@ pub fn quote(
             return Err(insufficient(level, payer, request.at, &view));
         }
     };
-    let is_final = funding.last_at.is_some();
+    let is_final = funding.is_final();
     for (level, (payer, raise)) in payers.iter_mut().zip(funding.raises.iter()).enumerate() {
         raise.add_to(payer);
         decisions.push(reserved_line(level, payer, funding.total_seconds, is_final));

@@ -6,8 +6,9 @@ mod common;
 use std::time::Duration;
 
 use billing::{
-    AccountTariff, Cdr, CreditSettings, Currency, Money, Posting, Price, Rate, Record, Status,
-    Terms, quote,
+    AccountTariff, AfterCap, Calendar, Cap, Cdr, CreditSettings, Currency, Days, LedgerEvent,
+    Money, Period, PeriodChoice, Posting, Price, Rate, RateRow, Record, SpecialTerms, Status,
+    Terms, TimePrice, Zone, quote,
 };
 use common::*;
 use vocabulary::{CallKind, ExtendRequest, Grant, Refused};
@@ -329,5 +330,66 @@ fn a_call_that_is_over_is_given_no_money() {
     world.credit.settle(at(0), ended(call(1), None, None));
     let late = world.credit.authorize(at(1), &request(call(1), "49301234"));
     assert!(matches!(late, Err(Refused::AccountInactive(line)) if line.code == "call_over"));
+    world.check_over();
+}
+
+/// A customer with 1000 whose calls cost 0.60 a minute, by the second, with these terms.
+fn world_of(terms: SpecialTerms) -> World {
+    let mut world = World::prepaid(rate("0.60", 1, 1), "1000");
+    let row = RateRow { special: Some(terms.into()), ..row("49", rate("0.60", 1, 1)) };
+    let book = world.book.change().group(group(CUSTOMER_GROUP, &[row])).build().unwrap();
+    world.credit.set_rate_book(book.into());
+    world
+}
+
+fn cap_at(amount: &str) -> Option<Cap> {
+    Some(Cap { amount: amount.parse().unwrap(), after: AfterCap::Disconnect })
+}
+
+#[test]
+fn a_call_is_granted_no_talk_beyond_the_cap_that_ends_it() {
+    let mut world = world_of(SpecialTerms { cap: cap_at("0.50"), ..SpecialTerms::default() });
+    let first = world.credit.authorize(at(0), &request(call(1), "49301234")).unwrap();
+    assert_eq!(first.grant, Grant { talk_time: seconds(10), is_final: false });
+    world.credit.answered(at(0), call(1), Some(TRUNK), START);
+    let ask = ExtendRequest { call: call(1) };
+    assert_eq!(world.credit.extend(at(5_000), ask).grant.talk_time, seconds(30));
+    // 0.50 is reached with the 50th second.
+    let last = Grant { talk_time: seconds(50), is_final: true };
+    assert_eq!(world.credit.extend(at(20_000), ask).grant, last);
+    assert_eq!(world.credit.extend(at(40_000), ask).grant, last);
+    world.credit.settle(at(50_400), ended(call(1), Some(TRUNK), Some(seconds(51))));
+    assert_eq!(world.available(), "999.500000");
+    // Nobody ran out of money.
+    let events: Vec<LedgerEvent> = std::iter::from_fn(|| world.ledger.poll_event()).collect();
+    assert_eq!(events, []);
+    world.check_over();
+}
+
+#[test]
+fn a_dearer_answer_brings_the_end_by_the_cap_forward() {
+    // START is 2027-01-15 08:00 UTC; from 08:01 on a minute costs 6, so that a second costs 0.10.
+    let dear = TimePrice { price: "6".parse().unwrap(), ..TimePrice::of(&rate("6", 1, 1)) };
+    let period = Period {
+        days: Days::ALL,
+        from_second: 8 * 3_600 + 60,
+        till_second: 9 * 3_600,
+        price: dear,
+    };
+    let calendar = Calendar {
+        zone: Zone::named("UTC").unwrap(),
+        holidays: Box::default(),
+        periods: Box::new([period]),
+        choice: PeriodChoice::EachIncrement,
+    };
+    let calendar = Some(calendar.into());
+    let terms = SpecialTerms { cap: cap_at("0.50"), calendar, ..SpecialTerms::default() };
+    let mut world = world_of(terms);
+    let first = world.credit.authorize(at(0), &request(call(1), "49301234")).unwrap();
+    assert_eq!(first.grant, Grant { talk_time: seconds(10), is_final: false });
+    let answer = world.credit.answered(at(70_000), call(1), Some(TRUNK), at(70_000).utc);
+    assert_eq!(answer.grant, Grant { talk_time: seconds(5), is_final: true });
+    world.credit.settle(at(75_000), ended(call(1), Some(TRUNK), Some(seconds(5))));
+    assert_eq!(world.available(), "999.500000");
     world.check_over();
 }

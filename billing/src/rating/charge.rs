@@ -136,7 +136,7 @@ pub fn whole_seconds(applied: &AppliedRate, at: Utc, seconds: u32, bundle_second
 }
 
 /// The talk after which the cap ends the call: the end of the increment that reaches it.
-fn disconnect_after(applied: &AppliedRate, at: Utc, bundle_seconds: u32) -> Option<u32> {
+pub(crate) fn disconnect_after(applied: &AppliedRate, at: Utc, bundle_seconds: u32) -> Option<u32> {
     applied.special.as_ref()?.cap.filter(|cap| cap.after == AfterCap::Disconnect)?;
     let is_below = |seconds: u32| {
         let talk = whole(at, seconds, bundle_seconds);

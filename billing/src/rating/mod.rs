@@ -15,6 +15,7 @@ mod special_bytes;
 mod time;
 
 pub use calendar::{Calendar, Date, Days, Period, PeriodChoice, Zone};
+pub(crate) use charge::disconnect_after;
 pub use charge::{Answered, Charge, ChargeLine, Talk, explain, max_talk, price, whole_seconds};
 pub use destination::{DestinationSet, Discount, Site};
 pub use price::{Price, PriceError};
