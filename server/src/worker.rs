@@ -33,6 +33,9 @@ const CAUGHT_UP_AT: Duration = Duration::from_millis(20);
 const GATHER_FROM: u64 = 1000;
 /// So many datagrams a round are worth waiting for; more save little.
 const GATHER_COUNT: u64 = 8;
+/// Timers wait for each other this long: most of them only forget a transaction, and each call has a
+/// dozen. A packet or a letter still wakes the worker at once.
+const TIMER_SLACK: Duration = Duration::from_millis(10);
 /// Without anything to do, a look at the clock and the metrics this often.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 
@@ -343,13 +346,11 @@ impl<O: Outside> Worker<O> {
         let now = self.clock.monotonic();
         let deadline = self.exchange.poll_timeout();
         let until = deadline.map_or(LONGEST_SLEEP, |at| at.saturating_sub(now).min(LONGEST_SLEEP));
-        if until.is_zero() {
-            return;
-        }
         if let Some(window) = self.traffic.window(self.settings.gather) {
-            std::thread::sleep(window.min(until));
+            std::thread::sleep(window);
             return;
         }
+        let until = until.max(TIMER_SLACK);
         if self.mailbox.is_empty_before_sleep() && !self.exchange.has_recorded() {
             self.sleep(until);
         }
