@@ -11,8 +11,7 @@ use std::time::{Duration, Instant};
 use crate::sipp::UAS_PORT;
 
 /// INVITEs and 18x responses: `INVI`, or `SIP/` and `18`.
-const FILTER: &str =
-    "udp and (udp[8:4]=0x494e5649 or (udp[8:4]=0x5349502f and udp[16:2]=0x3138))";
+const FILTER: &str = "udp and (udp[8:4]=0x494e5649 or (udp[8:4]=0x5349502f and udp[16:2]=0x3138))";
 const FILE_HEADER: usize = 24;
 const RECORD_HEADER: usize = 16;
 
