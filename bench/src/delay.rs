@@ -104,24 +104,17 @@ fn calls(capture: &[u8], server: u16) -> HashMap<Vec<u8>, Passed> {
         let Some(number) = called_number(message) else { continue };
         let call = calls.entry(number.to_vec()).or_default();
         let is_invite = message.starts_with(b"INVITE");
-        match to {
-            _ if to == server && is_invite => {
-                // The first one is challenged; the one with credentials is the call.
-                if contains(message, b"Authorization:") {
-                    call.invite_in.get_or_insert(at);
-                }
-            }
-            _ if to == server => {
-                call.ringing_in.get_or_insert(at);
-            }
-            UAS_PORT if is_invite => {
-                call.invite_out.get_or_insert(at);
-            }
-            _ if !is_invite => {
-                call.ringing_out.get_or_insert(at);
-            }
-            _ => {}
-        }
+        // The first INVITE is challenged; the one with credentials is the call.
+        let is_challenged = !contains(message, b"Authorization:");
+        let moment = match (to == server, is_invite) {
+            (true, true) if is_challenged => continue,
+            (true, true) => &mut call.invite_in,
+            (true, false) => &mut call.ringing_in,
+            (false, true) if to == UAS_PORT => &mut call.invite_out,
+            (false, true) => continue,
+            (false, false) => &mut call.ringing_out,
+        };
+        moment.get_or_insert(at);
     }
     calls
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use vocabulary::AccountId;
 
-use super::account::clamp;
+use super::account::{Account, clamp};
 use super::{BundleId, Counters, Ledger};
 use crate::Money;
 
@@ -91,17 +91,7 @@ impl Ledger {
                 if view.available().is_negative() {
                     check.overdrawn.push(*id);
                 }
-                for bundle in account.bundles.iter() {
-                    let pending = bundles.remove(&(*id, bundle.id)).unwrap_or_default();
-                    let used = u64::from(bundle.used) + u64::from(bundle.pending);
-                    if pending != u64::from(bundle.pending) || used > u64::from(bundle.granted) {
-                        check.problems.push(format!(
-                            "bundle {} of account {id} has {} of {} s used and {} pending, but \
-                             calls hold {pending}",
-                            bundle.id, bundle.used, bundle.granted, bundle.pending
-                        ));
-                    }
-                }
+                compare_bundles(*id, account, &mut bundles, &mut check);
             }
         }
         check.overdrawn.sort_unstable();
@@ -119,6 +109,26 @@ impl Ledger {
 
 fn letters(code: &str) -> [u8; 3] {
     code.as_bytes().try_into().expect("a currency has three letters")
+}
+
+/// What calls hold of an account's bundles, taken out of `held`.
+fn compare_bundles(
+    id: AccountId,
+    account: &Account,
+    held: &mut BTreeMap<(AccountId, BundleId), u64>,
+    check: &mut LedgerCheck,
+) {
+    for bundle in account.bundles.iter() {
+        let pending = held.remove(&(id, bundle.id)).unwrap_or_default();
+        let used = u64::from(bundle.used) + u64::from(bundle.pending);
+        if pending != u64::from(bundle.pending) || used > u64::from(bundle.granted) {
+            check.problems.push(format!(
+                "bundle {} of account {id} has {} of {} s used and {} pending, but calls hold \
+                 {pending}",
+                bundle.id, bundle.used, bundle.granted, bundle.pending
+            ));
+        }
+    }
 }
 
 fn compare_sums(currencies: &BTreeMap<[u8; 3], Sums>, check: &mut LedgerCheck) {
