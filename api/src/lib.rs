@@ -9,6 +9,7 @@ mod calls;
 mod charges;
 mod command;
 mod control;
+mod dry_run;
 mod names;
 mod plans;
 mod price;
@@ -124,6 +125,7 @@ impl Api {
         let api = Arc::clone(self);
         let import = Router::new()
             .route("/rate-groups/{name}/sheets", post(rate_sheets::import))
+            .route("/rate-groups/{name}/dry-run", post(dry_run::start))
             .layer(DefaultBodyLimit::max(import_bytes_max));
         let v1 = Router::new()
             .route("/status", get(system::status))

@@ -60,7 +60,7 @@ pub(crate) async fn import(
     let now = api.control.now();
     let valid_from = moment("valid_from", import.valid_from.as_deref(), now)?;
     let group = api.store.rate_group(&name).await?;
-    let layout = layout_of(&api, &import).await?;
+    let layout = layout_of(&api, &import.vendor, import.layout.as_deref(), import.full).await?;
     let (body, is_full, notice_days) = (command.body.clone(), layout.is_full, layout.notice_days);
     let read = tokio::task::spawn_blocking(move || sheets::interpret(&body, &layout, valid_from));
     let mut reading = read.await.expect("reading a sheet does not panic").map_err(|error| {
@@ -112,18 +112,23 @@ pub(crate) async fn import(
 }
 
 /// The vendor's layout, with what the request says over it.
-async fn layout_of(api: &crate::Api, import: &Import) -> Result<Layout, Problem> {
-    let mut layout = match api.store.layout(&import.vendor).await {
+pub(crate) async fn layout_of(
+    api: &crate::Api,
+    vendor: &str,
+    over: Option<&str>,
+    full: Option<bool>,
+) -> Result<Layout, Problem> {
+    let mut layout = match api.store.layout(vendor).await {
         Ok(stored) => stored.layout,
         Err(ChangeError::NotFound { .. }) => Layout::default(),
         Err(error) => return Err(error.into()),
     };
-    if let Some(text) = &import.layout {
+    if let Some(text) = over {
         let fields = serde_json::from_str(text);
         let fields = fields.map_err(|error| Problem::invalid("layout", error.to_string()))?;
         layout = merged(&layout, fields)?;
     }
-    layout.is_full = import.full.unwrap_or(layout.is_full);
+    layout.is_full = full.unwrap_or(layout.is_full);
     Ok(layout)
 }
 
@@ -163,7 +168,11 @@ fn told(reading: &Reading, which: Option<&str>) -> Result<(Vec<wire::SheetVerdic
 }
 
 /// A file that names another currency than its group has would be off by the exchange rate.
-fn check_currency(file: &str, group: &RateGroup, reading: &Reading) -> Result<(), Problem> {
+pub(crate) fn check_currency(
+    file: &str,
+    group: &RateGroup,
+    reading: &Reading,
+) -> Result<(), Problem> {
     match &reading.currency {
         Some(currency) if *currency != group.currency => {
             let (ours, name) = (&group.currency, &group.name);
@@ -177,7 +186,7 @@ fn check_currency(file: &str, group: &RateGroup, reading: &Reading) -> Result<()
     }
 }
 
-fn faulty(file: &str, reading: &Reading) -> Problem {
+pub(crate) fn faulty(file: &str, reading: &Reading) -> Problem {
     let mut rows = Vec::new();
     for (table, row, _) in reading.rows().filter(|(_, _, kind)| *kind == RowKind::Rejected) {
         let (report, cells) = (&reading.tables[table], &reading.workbook.tables[table]);

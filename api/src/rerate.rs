@@ -9,12 +9,16 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use billing::{Currency, Effect, Rerated, Sides, reprice};
+use billing::{
+    Currency, Draft, Effect, RateBook, RatedCall, Rerated, Sides, carrier_order, dry_run, reprice,
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use store::directory::ChangeError;
 use store::rerate::{Cursor, SelectedCall, Selection};
-use vocabulary::{AccountId, Utc};
+use switch::directory::Directory;
+use switch::routing::RouteTarget;
+use vocabulary::{AccountId, CallKind, Utc};
 
 use crate::accounts::moment;
 use crate::command::{Command, Stop, Touched};
@@ -91,6 +95,8 @@ pub(crate) struct Asked {
 struct Job {
     selection: Selection,
     sides: Sides,
+    /// A dry run: rates that are not in force, in a book that has them.
+    draft: Option<(Arc<RateBook>, Draft)>,
 }
 
 /// Start and end are mandatory: without them one slip of the hand prices years again (J-25).
@@ -173,7 +179,7 @@ impl Api {
             error_code,
             ..Selection::between(from, till)
         };
-        Ok(Job { selection, sides })
+        Ok(Job { selection, sides, draft: None })
     }
 
     /// Prices all calls of the job with the present rates; `run` also books.
@@ -184,23 +190,33 @@ impl Api {
         };
         // What was booked before must be in the tables: generations are read there.
         self.control.written().await;
-        let Snapshot { rate_book, terms, .. } = self.snapshot().await;
+        let Snapshot { rate_book, terms, directory } = self.snapshot().await;
         let currencies: Arc<BTreeMap<AccountId, Currency>> =
             Arc::new(terms.iter().map(|(id, terms)| (*id, terms.currency)).collect());
         let mut next = Some(Cursor::before(&job.selection));
         while let Some(cursor) = next {
             let batch = self.store.selected_calls(&job.selection, cursor).await?;
             next = batch.next;
-            let (book, currencies, sides) =
-                (Arc::clone(&rate_book), Arc::clone(&currencies), job.sides);
+            let (book, currencies) = (Arc::clone(&rate_book), Arc::clone(&currencies));
+            let (sides, draft, directory) = (job.sides, job.draft.clone(), Arc::clone(&directory));
             let now = self.control.now();
             let priced = tokio::task::spawn_blocking(move || {
                 let currency = |account: AccountId| currencies.get(&account).copied();
                 let mut effect = Effect::default();
                 let mut records = Vec::new();
                 for SelectedCall { call, .. } in batch.calls {
-                    let repriced = reprice(&book, &currency, &call, sides);
+                    let repriced = match &draft {
+                        Some((drafted, draft)) => dry_run(drafted, &currency, &call, *draft),
+                        None => reprice(&book, &currency, &call, sides),
+                    };
                     effect.add(&call, &repriced);
+                    let order = draft.as_ref().and_then(|(drafted, draft)| {
+                        let candidates = candidates(&directory, &call);
+                        carrier_order(drafted, &currency, &call, &candidates, *draft)
+                    });
+                    if let Some(order) = order {
+                        effect.add_order(&call, &repriced, order);
+                    }
                     if let Some(run) = run {
                         records.extend(Rerated::new(run, now, &call, repriced));
                     }
@@ -238,6 +254,20 @@ impl Api {
     }
 }
 
+/// The carriers that the present routes would offer a call, in the order of routing.
+fn candidates(directory: &Directory, call: &RatedCall) -> Vec<(u16, AccountId)> {
+    if call.kind != CallKind::Egress {
+        return Vec::new();
+    }
+    let targets = directory.routes(&call.cld).map_or(&[][..], |(_, targets)| targets);
+    let candidate = |target: &RouteTarget| {
+        let trunk = directory.trunk(target.trunk).filter(|row| row.is_active);
+        let trunk = trunk.filter(|row| call.trunk != Some(row.id))?;
+        Some((target.priority, trunk.account))
+    };
+    targets.iter().filter_map(candidate).collect()
+}
+
 fn spawn(api: &Arc<Api>, id: u64, run: Option<u64>, job: Job) {
     let api = Arc::clone(api);
     api.runs.note(id, |_| {});
@@ -253,6 +283,21 @@ fn spawn(api: &Arc<Api>, id: u64, run: Option<u64>, job: Job) {
             }
         });
     });
+}
+
+/// Prices the calls of this span with rates that are not in force, and answers as a preview does.
+pub(crate) fn start_dry_run(
+    api: &Arc<Api>,
+    (from, till): (Utc, Utc),
+    book: Arc<RateBook>,
+    draft: Draft,
+) -> Response {
+    let id = api.runs.next_preview();
+    let selection = Selection::between(from, till);
+    let job = Job { selection, sides: Sides::All, draft: Some((book, draft)) };
+    spawn(api, id, None, job);
+    let answer = json!({ "run": id, "state": "running", "preview": true });
+    (StatusCode::ACCEPTED, Json(answer)).into_response()
 }
 
 /// Starts a preview or a run, and answers its id: a repeat of the command starts nothing.

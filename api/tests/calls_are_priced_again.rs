@@ -89,6 +89,30 @@ async fn a_run_is_previewed_made_once_and_kept() {
 }
 
 #[tokio::test]
+async fn a_dry_run_of_a_file_stores_nothing() {
+    let world = world::world().await;
+    world.fill().await;
+    let ask = async |query: &str, sheet: &str| {
+        let path = format!("/rate-groups/retail/dry-run{query}");
+        world.ask("POST", &path, None, sheet.to_owned()).await
+    };
+    let good = "prefix,price\n49,0.01\n";
+    for (query, sheet) in [("?days=3&at=2026-12-01", good), ("?full=true", good), ("", "")] {
+        let run = done(&world, &ask(query, sheet).await).await;
+        let (is_preview, calls) = (&run["preview"], &run["calls"]);
+        assert_eq!((is_preview, calls), (&json!(true), &json!(0)), "{query}: {run}");
+    }
+    assert_eq!(World::told(&ask("?days=0", good).await).2, "days");
+    assert_eq!(World::told(&ask("?at=soon", good).await).2, "at");
+    let bad = ask("", "prefix,price\n49,cheap\n").await;
+    assert_eq!((bad.0, World::told(&bad).1), (422, "invalid_sheet"), "{}", bad.1);
+    let nobody = world.ask("POST", "/rate-groups/none/dry-run", None, String::new()).await;
+    assert_eq!(nobody.0, 404);
+    assert_eq!(world.get("/rate-sheets").await["items"], json!([]));
+    assert_eq!(world.get("/rerates").await["items"], json!([]));
+}
+
+#[tokio::test]
 async fn reports_of_nothing_are_empty() {
     let world = world::world().await;
     world.fill().await;

@@ -180,7 +180,7 @@ fn rate_sentence(request: &AuthorizeRequest, account: AccountId, applied: &Appli
 }
 
 /// As if it were answered as it comes in.
-fn at_typical_talk(settings: &CreditSettings, rate: &AppliedRate, at: Utc) -> Money {
+pub(crate) fn at_typical_talk(settings: &CreditSettings, rate: &AppliedRate, at: Utc) -> Money {
     let talk = Duration::from_secs(settings.typical_talk_seconds.into());
     price(rate, &Talk::answered(at, talk)).unwrap_or(Money(i64::MAX))
 }

@@ -8,6 +8,7 @@
 //!                                          └─ at generation n + 1 ──▶ Rerated ──▶ journal
 //! ```
 
+mod dry_run;
 mod effect;
 
 use std::borrow::Cow;
@@ -21,6 +22,7 @@ use crate::ledger::{Posting, PostingKind, SystemAccount, SystemKind};
 use crate::rating::{Answered, CallQuery, RateBook, Talk, Unrated, explain};
 use crate::{Currency, Money, MoneyError, OpId};
 
+pub use dry_run::{Draft, carrier_order, dry_run};
 pub use effect::{BigChange, Change, CurrencyCode, DestinationChange, Effect};
 
 /// A call that is over, as its CDRs tell it now.
@@ -319,17 +321,21 @@ pub fn reprice(
             role: side.role,
             account: side.account,
             before: side.before.clone(),
-            after: price_side(book, currency_of, call, side),
+            after: price_side(book, currency_of, call, side, call.at),
         })
         .collect();
-    // A reseller is never charged for a call that its customer is not charged for.
+    price_all_payers_or_none(&mut repriced);
+    repriced
+}
+
+/// A reseller is never charged for a call that its customer is not charged for.
+fn price_all_payers_or_none(repriced: &mut [RepricedSide]) {
     let is_payer = |side: &RepricedSide| matches!(side.role, Role::Payer(_));
     if repriced.iter().any(|side| is_payer(side) && side.after.is_err()) {
         for side in repriced.iter_mut().filter(|side| is_payer(side) && side.after.is_ok()) {
             side.after = Err(Unpriced::OtherPayer);
         }
     }
-    repriced
 }
 
 fn price_side(
@@ -337,12 +343,14 @@ fn price_side(
     currency_of: &dyn Fn(AccountId) -> Option<Currency>,
     call: &RatedCall,
     side: &RatedSide,
+    in_force_at: Utc,
 ) -> Result<CdrCharge, Unpriced> {
     let currency = currency_of(side.account).ok_or(Unpriced::NoAccount)?;
     let query = CallQuery {
         cld: &call.cld,
         cli: call.cli.as_ref(),
         at: call.at,
+        in_force_at,
         subscriber: call.subscriber,
         trunk: call.trunk,
     };

@@ -7,8 +7,8 @@ mod common;
 use std::time::Duration;
 
 use billing::{
-    Cdr, Currency, Ledger, Money, Position, PostingKind, Rate, RateBook, RatedCall, RatedLeg,
-    Record, Recovery, RepricedSide, Rerated, Role, Sides, Terms, Unpriced, reprice,
+    Cdr, Currency, Effect, Ledger, Money, Position, PostingKind, Rate, RateBook, RatedCall,
+    RatedLeg, Record, Recovery, RepricedSide, Rerated, Role, Sides, Terms, Unpriced, reprice,
 };
 use common::*;
 use proptest::prelude::*;
@@ -235,6 +235,86 @@ fn unanswered_calls_and_calls_of_nobody_have_nothing_to_price() {
     legs.iter_mut().for_each(|leg| leg.answered_at = None);
     assert_eq!(RatedCall::of_legs(call(1), 0, START, numbers(), &legs), None);
     assert_eq!(RatedCall::of_legs(call(1), 0, START, numbers(), &[]), None);
+}
+
+/// B6: what a draft shows is what pricing again with it gives, to the micro-unit.
+#[test]
+fn a_dry_run_shows_what_rerating_would_do() {
+    let (old, new) = (rate("0.6", 1, 1), rate("0.7", 30, 6));
+    let begins = Utc(START.0 + 30 * 86_400_000_000);
+    let from = |start, rate| {
+        let mut newer = row("4930", rate);
+        newer.valid_from = start;
+        newer
+    };
+    let with =
+        |id, rows: &[billing::RateRow]| book(old).change().group(group(id, rows)).build().unwrap();
+    let amounts =
+        |sides: &[RepricedSide]| -> Vec<Money> { sides.iter().map(RepricedSide::stands).collect() };
+    let draft = billing::Draft { group: CUSTOMER_GROUP, at: begins };
+    let (mut day, mut day_made) = (Effect::default(), Effect::default());
+    for seconds in [0, 1, 29, 31, 61, 3_600] {
+        let call = rated(&talked(old, Duration::from_secs(seconds)));
+        let dated = with(CUSTOMER_GROUP, &[row("49", old), from(Some(begins), new)]);
+        let shown = billing::dry_run(&dated, &eur, &call, draft);
+        // The same rates, in force when the call was made.
+        let committed = with(CUSTOMER_GROUP, &[row("49", old), from(None, new)]);
+        let made = reprice(&committed, &eur, &call, Sides::All);
+        assert_eq!(amounts(&shown), amounts(&made), "{seconds} s");
+        assert_eq!(shown[1].difference(), Money::ZERO, "the carrier's price is not touched");
+        day.add(&call, &shown);
+        day_made.add(&call, &made);
+        let before = billing::Draft { at: Utc(begins.0 - 1_000_000), ..draft };
+        let same = billing::dry_run(&dated, &eur, &call, before);
+        assert!(!same.iter().any(RepricedSide::is_changed), "not yet in force");
+    }
+    assert_eq!(day, day_made);
+    assert!(day.totals()[b"EUR"].revenue.after > day.totals()[b"EUR"].revenue.before);
+    let call = rated(&talked(old, Duration::from_secs(61)));
+    let dearer = from(Some(begins), rate("0.02", 60, 60));
+    let dated = with(CHEAP_GROUP, &[row("4930", rate("0.01", 60, 60)), dearer]);
+    let draft = billing::Draft { group: CHEAP_GROUP, at: begins };
+    let shown = billing::dry_run(&dated, &eur, &call, draft);
+    assert_eq!((shown[0].difference(), shown[1].difference()), (Money::ZERO, Money(20_000)));
+
+    // B6: dearer than the other carrier, it is asked after it; by priority it stays first.
+    let other = (2, CARRIER);
+    let expensive = from(Some(begins), rate("9", 60, 60));
+    let dated = with(CHEAP_GROUP, &[row("4930", rate("0.0001", 60, 60)), expensive]);
+    let order = |priority| {
+        let candidates = [(priority, CHEAP), other];
+        billing::carrier_order(&dated, &eur, &call, &candidates, draft)
+    };
+    assert_eq!(order(2), Some((vec![CHEAP, CARRIER], vec![CARRIER, CHEAP])));
+    assert_eq!(order(1), None);
+    let customers = billing::Draft { group: CUSTOMER_GROUP, ..draft };
+    assert_eq!(billing::carrier_order(&dated, &eur, &call, &[(1, CHEAP), other], customers), None);
+}
+
+/// A discount of the week of the call still counts, although the rates begin a month later.
+#[test]
+fn a_dry_run_keeps_the_time_of_the_call_for_discounts() {
+    let charge = rate("0.6", 1, 1);
+    let begins = Utc(START.0 + 30 * 86_400_000_000);
+    let call = rated(&talked(charge, Duration::from_secs(60)));
+    let half = billing::Discount {
+        name: "this week".into(),
+        destinations: std::sync::Arc::new(billing::DestinationSet::new(["49"]).unwrap()),
+        site: None,
+        valid_from: Some(START),
+        valid_till: Some(Utc(START.0 + 7 * 86_400_000_000)),
+        percent: "50".parse().unwrap(),
+    };
+    let mut newer = row("4930", rate("1.2", 1, 1));
+    newer.valid_from = Some(begins);
+    let plain = book(charge).change().group(group(CUSTOMER_GROUP, &[row("49", charge), newer]));
+    let plain = plain.build().unwrap();
+    let tariff = plain.tariff(CUSTOMER).unwrap().clone();
+    let tariff = billing::AccountTariff { discounts: [half].into(), ..tariff };
+    let book = plain.change().account(CUSTOMER, tariff).build().unwrap();
+    let draft = billing::Draft { group: CUSTOMER_GROUP, at: begins };
+    let shown = billing::dry_run(&book, &eur, &call, draft);
+    assert_eq!(shown[0].stands(), Money(600_000), "1.2 a minute, half off");
 }
 
 /// The posted sums as a projection would have loaded them from records up to `applied`.

@@ -239,6 +239,23 @@ impl DirectoryStore {
         built.await.expect("resolving rates does not panic")
     }
 
+    /// The group as it would be loaded if this sheet were imported into it: for a dry run (B6).
+    /// Nothing is stored.
+    pub async fn drafted_group(
+        &self,
+        group: &GroupRow,
+        sheet: Deck,
+        is_full: bool,
+    ) -> Result<billing::RateGroup, ChangeError> {
+        let chunks = load::chunks(&self.pool, group.id).await?;
+        let sheets = load::sheet_terms(&self.pool, group.id).await?;
+        let row = group.clone();
+        let built = tokio::task::spawn_blocking(move || {
+            load::with_draft(&row, chunks, sheets, &sheet, is_full)
+        });
+        built.await.expect("building a rate group does not panic")
+    }
+
     /// The rates of a group that begin with `prefix`, over all its sheets, at most `limit`.
     pub async fn rates(
         &self,

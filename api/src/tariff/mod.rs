@@ -195,7 +195,14 @@ impl Tariff {
             Some(text) => parse("to", text)?,
             None => parse("to", &format!("{}0", self.first_prefix))?,
         };
-        let call = CallQuery { cld: &to, cli: from.as_ref(), at, subscriber: None, trunk: None };
+        let call = CallQuery {
+            cld: &to,
+            cli: from.as_ref(),
+            at,
+            in_force_at: at,
+            subscriber: None,
+            trunk: None,
+        };
         let payer = PayerTerms {
             duration_rounding: self.duration_rounding,
             currency: self.currency,

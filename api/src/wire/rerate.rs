@@ -85,6 +85,16 @@ pub(crate) fn effect(effect: &Effect, directory: &Directory) -> Value {
             "currency": big.currency.to_string(),
         })
     });
+    let orders = effect.orders.iter().map(|((prefix, [before, after]), calls)| {
+        let names =
+            |order: &[AccountId]| -> Vec<Value> { order.iter().map(|a| name(*a)).collect() };
+        json!({
+            "destination": prefix,
+            "calls": calls,
+            "before": names(before),
+            "after": names(after),
+        })
+    });
     let refused = effect.refused.iter();
     let refused = refused.map(|(why, count)| json!({ "error_code": why.code(), "sides": count }));
     json!({
@@ -96,6 +106,7 @@ pub(crate) fn effect(effect: &Effect, directory: &Directory) -> Value {
         "carriers": carriers.collect::<Vec<_>>(),
         "destinations": destinations.collect::<Vec<_>>(),
         "biggest": biggest.collect::<Vec<_>>(),
+        "carrier_orders": orders.collect::<Vec<_>>(),
     })
 }
 

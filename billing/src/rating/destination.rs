@@ -151,6 +151,7 @@ mod tests {
                 cld: &number(cld),
                 cli: None,
                 at: Utc(at),
+                in_force_at: Utc(at),
                 subscriber: Some(SubscriberId(subscriber)),
                 trunk: None,
             };

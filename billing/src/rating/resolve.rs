@@ -20,8 +20,11 @@ pub struct CallQuery<'a> {
     pub cld: &'a Number,
     /// The caller after caller-ID policy.
     pub cli: Option<&'a Number>,
-    /// When the call came in.
+    /// When the call came in: periods and discounts go by it.
     pub at: Utc,
+    /// Which version of the rates counts: the one in force at this moment. It is `at`, but for a dry
+    /// run of rates that begin later (B6).
+    pub in_force_at: Utc,
     /// Which subscriber it is from, for sites.
     pub subscriber: Option<SubscriberId>,
     /// Which trunk it is from, for sites.
@@ -34,6 +37,7 @@ impl<'a> CallQuery<'a> {
             cld: &request.cld,
             cli: request.cli.as_ref(),
             at: request.at,
+            in_force_at: request.at,
             subscriber: request.origin.subscriber,
             trunk: request.origin.trunk,
         }
@@ -73,7 +77,7 @@ impl RateGroup {
         call: &CallQuery<'_>,
         payer: &PayerTerms<'_>,
     ) -> Result<AppliedRate, NotRated> {
-        let found = self.lookup(call.cld, call.at).ok_or(NotRated::NoRate)?;
+        let found = self.lookup(call.cld, call.in_force_at).ok_or(NotRated::NoRate)?;
         let prefix_length = found.prefix_length;
         if found.rate.is_blocked {
             return Err(NotRated::Blocked { prefix_length });

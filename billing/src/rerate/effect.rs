@@ -81,6 +81,9 @@ pub struct Effect {
     pub destinations: BTreeMap<(String, CurrencyCode), DestinationChange>,
     /// Sides that cannot be priced, by reason.
     pub refused: BTreeMap<Unpriced, u64>,
+    /// Of a dry run: destinations whose carriers would be asked in another order, before and after,
+    /// and for how many calls.
+    pub orders: BTreeMap<(String, [Vec<AccountId>; 2]), u64>,
     /// The calls whose price changes most, the greatest change first.
     pub biggest: Vec<BigChange>,
 }
@@ -129,6 +132,17 @@ impl Effect {
         }
     }
 
+    /// Counts a call whose carriers would be asked in another order.
+    pub fn add_order(
+        &mut self,
+        call: &RatedCall,
+        repriced: &[RepricedSide],
+        (before, after): (Vec<AccountId>, Vec<AccountId>),
+    ) {
+        let key = (destination(call, repriced), [before, after]);
+        *self.orders.entry(key).or_default() += 1;
+    }
+
     /// Adds what was counted elsewhere, e.g. on another core.
     pub fn merge(&mut self, other: Effect) {
         fn merge_changes<K: Ord>(into: &mut BTreeMap<K, Change>, from: BTreeMap<K, Change>) {
@@ -147,6 +161,9 @@ impl Effect {
         }
         for (why, count) in other.refused {
             *self.refused.entry(why).or_default() += count;
+        }
+        for (key, calls) in other.orders {
+            *self.orders.entry(key).or_default() += calls;
         }
         self.biggest.extend(other.biggest);
         self.sort_biggest();

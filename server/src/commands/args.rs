@@ -8,7 +8,9 @@ use clap::builder::BoolishValueParser;
 use clap::{Args as ClapArgs, Parser, Subcommand};
 
 pub(crate) use super::charging_args::*;
-pub(crate) use super::rate_args::{LayoutCommand, RatesCommand, RatesImport, RatesSpan};
+pub(crate) use super::rate_args::{
+    LayoutCommand, RatesCommand, RatesDryRun, RatesImport, RatesSpan,
+};
 pub(crate) use pricing::{Output, Recycle, ReportCommand, Rerate, Selected, Spanned};
 
 /// Takes what `show` prints, `yes` and `no`, and what JSON has.

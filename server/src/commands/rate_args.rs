@@ -10,6 +10,8 @@ use super::args::yes_or_no;
 pub(crate) enum RatesCommand {
     /// Import a rate sheet of any layout (CSV, TXT, XLS, XLSX)
     Import(Box<RatesImport>),
+    /// Show what rates would have made of the calls of the last days; nothing is stored
+    DryRun(Box<RatesDryRun>),
     /// List rate groups, or the rates of one
     List {
         /// The group
@@ -117,6 +119,34 @@ pub(crate) struct RatesImport {
     /// Which rows to show: rejected or all
     #[arg(long)]
     pub(crate) rows: Option<String>,
+}
+
+#[derive(ClapArgs)]
+pub(crate) struct RatesDryRun {
+    /// A file, or a sheet from `rates sheets`; without one, the rates of the group
+    #[arg(value_name = "SHEET_OR_FILE", required_unless_present = "group")]
+    pub(crate) sheet: Option<String>,
+    /// The rate group; of a sheet that was imported it is known
+    #[arg(long)]
+    pub(crate) group: Option<String>,
+    /// How many days back
+    #[arg(long, default_value_t = 7)]
+    pub(crate) days: u16,
+    /// The rates as they are at this moment; default when the sheet begins, else now
+    #[arg(long)]
+    pub(crate) at: Option<String>,
+    /// Whose layout to read a file with
+    #[arg(long)]
+    pub(crate) vendor: Option<String>,
+    /// Fields of a layout as JSON
+    #[arg(long)]
+    pub(crate) layout: Option<String>,
+    /// The file is the whole offer: codes that are missing in it end
+    #[arg(long, value_name = "YES|NO", value_parser = yes_or_no())]
+    pub(crate) full: Option<bool>,
+    /// Try a file although rows are rejected
+    #[arg(long)]
+    pub(crate) skip_rejected: bool,
 }
 
 #[derive(Subcommand)]

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::args::{LayoutCommand, RatesCommand, RatesImport, RatesSpan};
+use super::args::{LayoutCommand, RatesCommand, RatesDryRun, RatesImport, RatesSpan};
 use super::client::{Client, Failure, escape, query};
 use super::{Context, Outcome};
 
@@ -59,6 +59,7 @@ pub(super) fn run(context: &Context, command: RatesCommand) -> Outcome {
             let answer = send_sheet(&client, &import)?;
             context.show(&answer, |answer| tell(&import, answer));
         }
+        RatesCommand::DryRun(asked) => dry_run(context, &client, *asked)?,
         RatesCommand::List { group: Some(group), prefix, limit } => {
             let parts = [("prefix", Some(prefix)), ("limit", Some(limit.to_string()))];
             let path = format!("/rate-groups/{}/rates{}", escape(&group), query(&parts));
@@ -98,6 +99,46 @@ pub(super) fn run(context: &Context, command: RatesCommand) -> Outcome {
         }
     }
     Ok(())
+}
+
+/// Tries a file, or the rates of a group as they are when an imported sheet begins.
+fn dry_run(context: &Context, client: &Client, asked: RatesDryRun) -> Outcome {
+    let RatesDryRun { sheet, mut group, days, mut at, vendor, layout, full, skip_rejected } = asked;
+    let (mut bytes, mut name) = (Vec::new(), None);
+    match sheet {
+        None => {}
+        Some(sheet) if sheet.bytes().all(|byte| byte.is_ascii_digit()) => {
+            let id: u64 = sheet.parse().map_err(|_| format!("there is no sheet {sheet}"))?;
+            let sheets = client.get("/rate-sheets")?;
+            let mut items = sheets["items"].as_array().into_iter().flatten();
+            let known = items.find(|item| item["id"] == id);
+            let known =
+                known.ok_or_else(|| format!("there is no sheet {sheet}; see rates sheets"))?;
+            let of = |field: &str| known[field].as_str().map(str::to_owned);
+            if group.is_some() && group != of("rate_group") {
+                let of = of("rate_group").unwrap_or_default();
+                return Err(format!("sheet {sheet} is of group {of}; leave out --group"));
+            }
+            (group, at) = (of("rate_group"), at.or_else(|| of("begins_at")));
+        }
+        Some(file) => {
+            bytes = std::fs::read(&file).map_err(|error| format!("{file}: {error}"))?;
+            let end = Path::new(&file).file_name();
+            name = end.map(|end| end.to_string_lossy().into_owned());
+        }
+    }
+    let group = group.ok_or("name the group that the file is for: --group GROUP")?;
+    let parts = [
+        ("days", Some(days.to_string())),
+        ("at", at),
+        ("file", name),
+        ("vendor", vendor),
+        ("layout", layout),
+        ("full", full.map(|full| full.to_string())),
+        ("skip_rejected", skip_rejected.then(|| "true".to_owned())),
+    ];
+    let path = format!("/rate-groups/{}/dry-run{}", escape(&group), query(&parts));
+    super::rerate::follow(context, client, &client.upload(&path, &bytes)?)
 }
 
 fn span_query(span: RatesSpan, form: Option<String>) -> String {

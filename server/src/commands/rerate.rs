@@ -43,7 +43,12 @@ pub(super) fn recycle(context: &Context, asked: Recycle) -> Outcome {
 fn start(context: &Context, body: Map<String, Value>) -> Outcome {
     let client = context.client()?;
     let started = client.command("POST", "/rerates", &Value::Object(body))?;
-    let answer = wait(&client, &started["run"])?;
+    follow(context, &client, &started)
+}
+
+/// Waits for a run that was started, and shows what it did.
+pub(super) fn follow(context: &Context, client: &Client, started: &Value) -> Outcome {
+    let answer = wait(client, &started["run"])?;
     context.show(&answer, tell);
     match answer["failure"].as_str() {
         Some(what) => Err(format!("stopped: {what}; what was written stays, run it again")),
@@ -107,7 +112,33 @@ pub(super) fn tell(answer: &Value) {
         ("CURRENCY", "currency"),
     ];
     part("the greatest changes", "biggest", &biggest);
+    text += &orders(answer);
     print_all(&text);
+}
+
+/// Whose carriers a dry run would ask in another order.
+fn orders(answer: &Value) -> String {
+    let named = |order: &Value| -> Value {
+        let names = order.as_array().into_iter().flatten().filter_map(Value::as_str);
+        names.collect::<Vec<_>>().join(" > ").into()
+    };
+    let orders = answer["carrier_orders"].as_array().map_or(&[][..], Vec::as_slice);
+    let rows = orders.iter().map(|row| {
+        let mut row = row.clone();
+        (row["before"], row["after"]) = (named(&row["before"]), named(&row["after"]));
+        row
+    });
+    let rows: Vec<Value> = rows.collect();
+    if rows.is_empty() {
+        return String::new();
+    }
+    let columns = [
+        ("DESTINATION", "destination"),
+        ("CALLS", "calls"),
+        ("BEFORE", "before"),
+        ("THEN", "after"),
+    ];
+    format!("\ncarriers in another order\n{}", table::render(&rows, &columns))
 }
 
 pub(super) fn list(context: &Context) -> Outcome {

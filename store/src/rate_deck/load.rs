@@ -10,9 +10,10 @@ use billing::{
 };
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
-use sheets::{OPEN, SheetTerms, moment};
+use sheets::{Deck, OPEN, SheetTerms, moment};
 use vocabulary::AccountId;
 
+use super::chunk;
 use crate::directory::{
     Account, Change, ChangeError, DurationRounding, RateGroup as GroupRow, RateGroupRounding,
     all_accounts, all_groups, signed, unsigned,
@@ -124,6 +125,21 @@ async fn destinations(
         Ok((DestinationSetId(id), set))
     };
     sets.into_iter().map(set).collect()
+}
+
+/// A group with one sheet more, which gets the next version.
+pub(super) fn with_draft(
+    row: &GroupRow,
+    mut chunks: Vec<(u32, Vec<u8>)>,
+    mut sheets: BTreeMap<u32, SheetTerms>,
+    sheet: &Deck,
+    is_full: bool,
+) -> Result<RateGroup, ChangeError> {
+    let version = sheets.last_key_value().map_or(1, |(last, _)| last.saturating_add(1));
+    let rows = sheet.rows.chunks(chunk::ROWS_MAX);
+    chunks.extend(rows.map(|rows| (version, chunk::encode(sheet, rows))));
+    sheets.insert(version, SheetTerms { is_full, rolled_back_at: None });
+    build(row, RateGroupId(narrow(row.id)?), &chunks, &sheets)
 }
 
 fn build(
