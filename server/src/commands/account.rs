@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::args::{AccountChange, AccountCommand, Limits, TopUp};
+use super::args::{AccountChange, AccountCommand, Credit, Limits, TopUp};
 use super::client::escape;
 use super::{Context, Outcome, table};
 
@@ -92,6 +92,19 @@ pub(super) fn put_limits(body: &mut Map<String, Value>, limits: &Limits) -> Resu
     Ok(())
 }
 
+/// Bounds of money, each an amount or "none".
+fn put_credit(body: &mut Map<String, Value>, credit: &Credit) {
+    put(body, "owed_limit", or_none(credit.owed_limit.as_ref()));
+    put(body, "netted", credit.netted);
+    put(body, "spend_day_max", or_none(credit.spend_day_max.as_ref()));
+    put(body, "spend_month_max", or_none(credit.spend_month_max.as_ref()));
+    let amounts = credit.low_balance.as_ref().map(|amounts| match &amounts[..] {
+        [none] if none == "none" => Vec::new(),
+        amounts => amounts.to_vec(),
+    });
+    put(body, "low_balance", amounts);
+}
+
 fn fields(change: &AccountChange) -> Result<Map<String, Value>, String> {
     let mut body = Map::new();
     put(&mut body, "credit_limit", change.credit_limit.clone());
@@ -109,6 +122,7 @@ fn fields(change: &AccountChange) -> Result<Map<String, Value>, String> {
     put(&mut body, "billing_day", change.billing_day);
     put(&mut body, "loss_percent_max", change.loss_percent_max.clone());
     put(&mut body, "non_cli_rate_group", or_none(change.non_cli_rate_group.as_ref()));
+    put_credit(&mut body, &change.credit);
     if !change.custom.is_empty() {
         let custom = change.custom.iter().map(|field| match field.split_once('=') {
             Some((name, value)) => (name.to_owned(), value.into()),

@@ -319,9 +319,31 @@ pub(crate) struct AccountChange {
     /// What it pays when its caller ID is none of its own; "none" takes it away
     #[arg(long)]
     pub(crate) non_cli_rate_group: Option<String>,
+    #[command(flatten)]
+    pub(crate) credit: Credit,
     /// A field of your own; may be repeated, and without a value it is taken away
     #[arg(long = "custom", value_name = "FIELD=VALUE")]
     pub(crate) custom: Vec<String>,
+}
+
+/// Bounds of its money; "none" takes one away.
+#[derive(ClapArgs)]
+pub(crate) struct Credit {
+    /// How much we may owe it as a carrier before we send it no more calls, or "none"
+    #[arg(long, value_name = "AMOUNT")]
+    pub(crate) owed_limit: Option<String>,
+    /// Whether what it earns as a carrier pays for its calls as a customer
+    #[arg(long, value_name = "YES|NO", value_parser = yes_or_no())]
+    pub(crate) netted: Option<bool>,
+    /// The most it may spend in a day of its time zone, or "none"
+    #[arg(long, value_name = "AMOUNT")]
+    pub(crate) spend_day_max: Option<String>,
+    /// The most it may spend in a month of its time zone, or "none"
+    #[arg(long, value_name = "AMOUNT")]
+    pub(crate) spend_month_max: Option<String>,
+    /// Balances below which an event is written, such as 10,5; "none" takes them away
+    #[arg(long, value_name = "AMOUNTS", value_delimiter = ',', allow_negative_numbers = true)]
+    pub(crate) low_balance: Option<Vec<String>>,
 }
 
 /// Limits; "none" takes one away.
