@@ -19,7 +19,7 @@ use crate::control::{Payment, PaymentRefused};
 use crate::wire::{self, LimitsChange, List, nullable};
 use crate::{Api, Problem, Shared};
 
-const NOTE_BYTES_MAX: usize = 200;
+pub(crate) const NOTE_BYTES_MAX: usize = 200;
 
 /// A new account; the rest of its fields are a change of the defaults. One body is read in parts,
 /// not with `flatten`, which would lose the name of a field whose value is wrong.

@@ -70,7 +70,7 @@ pub(crate) async fn charge(
     move_by_hand(&api, &account, &command, asked, how).await
 }
 
-fn above_zero(text: &str) -> Result<Money, Problem> {
+pub(crate) fn above_zero(text: &str) -> Result<Money, Problem> {
     let amount: Money = parsed("amount", text)?;
     if amount > Money::ZERO {
         return Ok(amount);

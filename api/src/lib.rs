@@ -9,8 +9,11 @@ mod calls;
 mod charges;
 mod command;
 mod control;
+mod discounts;
 mod dry_run;
+mod exchange;
 mod names;
+mod payouts;
 mod plans;
 mod price;
 mod problem;
@@ -198,6 +201,12 @@ fn charging() -> Router<Arc<Api>> {
         .route("/accounts/{name}/charges", get(charges::list).post(adjustments::charge))
         .route("/charges/run", post(charges::run))
         .route("/accounts/{name}/adjustments", post(adjustments::adjust))
+        .route("/accounts/{name}/payouts", post(payouts::pay_out))
+        .route("/exchange-rates", get(exchange::list).post(exchange::set))
+        .route("/exchange-rates/{from}/{to}", delete(exchange::remove))
+        .route("/discounts", get(discounts::list).post(discounts::add))
+        .route("/discounts/{id}", delete(discounts::remove))
+        .route("/discounts/{id}/end", post(discounts::end))
         .route("/accounts/{name}/credit-notes", post(adjustments::credit))
         .route("/voucher-batches", get(vouchers::list).post(vouchers::add))
         .route("/voucher-batches/{name}/void", post(vouchers::void))

@@ -71,7 +71,10 @@ impl Switchboard {
         let view = self.ledger.account(payment.account).ok_or(PaymentRefused::NoAccount)?;
         let (currency, at) = (view.terms.currency, self.clock.now().utc);
         let Payment { op, account, amount, kind, overdraft, note } = payment;
+        let snapshot = self.snapshot.load();
+        let reseller = snapshot.rate_book.tariff(account).and_then(|tariff| tariff.parent);
         let posting = Posting::between(kind, op, account, amount, currency, at, note);
+        let posting = posting.sold_by(reseller);
         let journal: &dyn Journal = &**self.store.journal();
         match self.ledger.post(posting, overdraft, journal) {
             Ok((_, position)) => Ok(position.0),

@@ -65,7 +65,11 @@ impl Control for Quiet {
     fn pay(&self, payment: Payment) -> Later<'_, Result<(), PaymentRefused>> {
         let currency = self.ledger.account(payment.account).unwrap().terms.currency;
         let Payment { op, account, amount, kind, overdraft, note } = payment;
+        let published = self.published.lock().unwrap();
+        let book = published.last().map(|snapshot| &snapshot.rate_book);
+        let reseller = book.and_then(|book| book.tariff(account)?.parent);
         let posting = Posting::between(kind, op, account, amount, currency, NOW, note);
+        let posting = posting.sold_by(reseller);
         let result = match self.ledger.post(posting, overdraft, &self.journal) {
             Ok(_) if self.loses_answers.load(Relaxed) => {
                 Err(PaymentRefused::Amount("the answer is lost".into()))

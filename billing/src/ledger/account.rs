@@ -4,7 +4,7 @@ use vocabulary::AccountId;
 
 use super::bundle::Bundles;
 use super::{LedgerEvent, SpendLimits, SpendPeriod, Spending};
-use crate::{Currency, Money};
+use crate::{Currency, Money, PostingKind};
 
 /// How an account pays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -159,6 +159,24 @@ impl AccountView {
     /// What may still be reserved of its money: received − taken − reserved + credit limit.
     pub fn available(&self) -> Money {
         clamp(i128::from(self.left().0) - i128::from(self.counters.debits_pending.0))
+    }
+
+    /// What a posting of this kind may take unless an operator insists. Paying a carrier takes no
+    /// more than we owe it, netted with what it owes us; giving money back takes no credit.
+    pub fn takeable(&self, kind: PostingKind) -> Money {
+        let own =
+            |balance: Money| i128::from(balance.0) - i128::from(self.counters.debits_pending.0);
+        match kind {
+            PostingKind::Payout if self.terms.is_netted => {
+                self.owed.min(clamp(own(self.counters.balance())))
+            }
+            PostingKind::Payout => self.owed,
+            PostingKind::TopUp => {
+                let credit = effective_limit(&self.terms);
+                clamp(own(self.left()) - i128::from(credit.0))
+            }
+            _ => self.available(),
+        }
     }
 
     /// What may still be reserved, the limits of the day and the month considered.

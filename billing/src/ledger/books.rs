@@ -166,9 +166,9 @@ impl Ledger {
         locked.validate(&posting)?;
         if overdraft == Overdraft::Refuse
             && let Some(payer) = locked.account(posting.debit)
-            && payer.available() < posting.amount
+            && payer.takeable(posting.kind) < posting.amount
         {
-            let available = payer.available();
+            let available = payer.takeable(posting.kind);
             return Err(LedgerError::ExceedsAvailable { available, needed: posting.amount });
         }
         let record = Record::Posted(posting);

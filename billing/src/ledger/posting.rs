@@ -119,6 +119,22 @@ impl Posting {
         Posting { op, kind, debit, credit, amount, currency, at, call: None, note }
     }
 
+    /// The same for an account below this reseller: what would go to or come from our revenue is
+    /// of the reseller's sales, as with calls.
+    #[must_use]
+    pub fn sold_by(mut self, reseller: Option<AccountId>) -> Posting {
+        let Some(reseller) = reseller else { return self };
+        let currency = self.currency;
+        let revenue = SystemAccount { kind: SystemKind::Revenue, currency }.id();
+        let sales = SystemAccount { kind: SystemKind::Sales(reseller), currency }.id();
+        for side in [&mut self.debit, &mut self.credit] {
+            if *side == revenue {
+                *side = sales;
+            }
+        }
+        self
+    }
+
     /// We pay a carrier what we owe it: account → cash.
     pub fn payout(
         op: OpId,

@@ -1,8 +1,8 @@
-//! `account …` and `topup`.
+//! `account …`, `topup` and `payout`.
 
 use serde_json::{Map, Value, json};
 
-use super::args::{AccountChange, AccountCommand, Credit, Limits, TopUp};
+use super::args::{AccountChange, AccountCommand, Credit, Limits, PayOut, TopUp};
 use super::client::escape;
 use super::{Context, Outcome, table};
 
@@ -138,11 +138,28 @@ pub(super) fn top_up(context: &Context, top_up: &TopUp) -> Outcome {
     let path = format!("/accounts/{}/topups", escape(&top_up.account));
     let body = json!({ "amount": top_up.amount, "note": top_up.note });
     let answer = client.command("POST", &path, &body)?;
-    context.show(&answer, |answer| {
+    show_payment(context, &answer);
+    Ok(())
+}
+
+pub(super) fn pay_out(context: &Context, asked: &PayOut) -> Outcome {
+    let client = context.client()?;
+    let path = format!("/accounts/{}/payouts", escape(&asked.account));
+    let body = json!({
+        "amount": asked.amount,
+        "note": asked.note,
+        "refund": asked.refund,
+        "allow_debt": asked.allow_debt,
+    });
+    show_payment(context, &client.command("POST", &path, &body)?);
+    Ok(())
+}
+
+fn show_payment(context: &Context, answer: &Value) {
+    context.show(answer, |answer| {
         let text = |field: &str| answer[field].as_str().unwrap_or_default().to_owned();
         let (amount, currency) = (text("amount"), text("currency"));
         let (account, balance) = (text("account"), text("balance"));
         println!("booked {amount} {currency} to {account}; its balance is {balance} {currency}");
     });
-    Ok(())
 }

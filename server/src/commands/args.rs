@@ -65,6 +65,8 @@ pub(crate) enum Command {
     },
     /// Pay money into an account (negative: take it back)
     Topup(TopUp),
+    /// Pay money out to a carrier, or back to a customer
+    Payout(PayOut),
     /// Show an account's movements of money
     Statement(StatementArgs),
     /// Correct an account by hand, with a reason
@@ -97,6 +99,16 @@ pub(crate) enum Command {
     Destination {
         #[command(subcommand)]
         command: DestinationCommand,
+    },
+    /// Percentages off what accounts pay
+    Discount {
+        #[command(subcommand)]
+        command: DiscountCommand,
+    },
+    /// What a currency is in another
+    Exchange {
+        #[command(subcommand)]
+        command: ExchangeCommand,
     },
     /// What plans charge
     Charges {

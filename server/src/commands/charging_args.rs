@@ -247,3 +247,83 @@ pub(crate) enum PinCommand {
         length: Option<u32>,
     },
 }
+
+#[derive(ClapArgs)]
+pub(crate) struct PayOut {
+    /// The account's name or id
+    pub(crate) account: String,
+    /// How much, such as 10.50
+    pub(crate) amount: String,
+    /// Give a customer its own money back, instead of paying a carrier what we owe it
+    #[arg(long)]
+    pub(crate) refund: bool,
+    /// For the statement
+    #[arg(long, default_value = "")]
+    pub(crate) note: String,
+    /// Pay it though it is more than that
+    #[arg(long)]
+    pub(crate) allow_debt: bool,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum ExchangeCommand {
+    /// Set what one unit of a currency is in another, for calls from now on
+    Set {
+        /// The currency of prices
+        from: String,
+        /// The currency of the account
+        to: String,
+        /// Such as 0.92; at most nine decimals
+        rate: String,
+    },
+    /// List all exchange rates
+    List,
+    /// Remove an exchange rate that no account needs
+    Remove {
+        /// The currency of prices
+        from: String,
+        /// The currency of the account
+        to: String,
+    },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum DiscountCommand {
+    /// Take a percentage off connect fee and time of calls to a destination set
+    Add {
+        /// What the price's explanation calls it
+        name: String,
+        /// Above 0, at most 100; two decimals
+        percent: String,
+        /// The destination set
+        #[arg(long)]
+        destinations: String,
+        /// For this account; left out: for all
+        #[arg(long)]
+        account: Option<String>,
+        /// For calls from this site of the account
+        #[arg(long, requires = "account")]
+        site: Option<String>,
+        /// For calls that come in from then on
+        #[arg(long)]
+        from: Option<String>,
+        /// For calls that come in before
+        #[arg(long)]
+        till: Option<String>,
+    },
+    /// List all discounts
+    List,
+    /// End a discount; calls before keep it
+    End {
+        /// Its number, from `discount list`
+        id: u64,
+        /// When; default now
+        #[arg(long)]
+        at: Option<String>,
+    },
+    /// Remove a discount, also for calls that are priced again
+    Remove {
+        /// Its number, from `discount list`
+        id: u64,
+    },
+}

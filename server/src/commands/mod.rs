@@ -9,6 +9,7 @@ mod calls;
 mod charging_args;
 mod client;
 mod demo;
+mod discount;
 mod plan;
 mod price;
 mod rate_args;
@@ -137,6 +138,7 @@ fn dispatch(args: Args) -> Outcome {
         Command::Account { command } => account::run(&context, command),
         Command::Site { command } => site::run(&context, command),
         Command::Topup(top_up) => account::top_up(&context, &top_up),
+        Command::Payout(asked) => account::pay_out(&context, &asked),
         Command::Statement(asked) => adjust::statement(&context, &asked),
         Command::Adjust(asked) => adjust::by_hand(&context, "adjustments", &asked),
         Command::CreditNote(asked) => adjust::by_hand(&context, "credit-notes", &asked),
@@ -146,6 +148,8 @@ fn dispatch(args: Args) -> Outcome {
         Command::Voucher { command } => voucher::run(&context, command),
         Command::Pin { command } => voucher::pin(&context, command),
         Command::Destination { command } => plan::destination(&context, command),
+        Command::Discount { command } => discount::run(&context, command),
+        Command::Exchange { command } => discount::exchange(&context, command),
         Command::Charges { command } => plan::charges(&context, command),
         Command::Subscriber { command } => subscriber::run(&context, command),
         Command::Trunk { command } => trunk::run(&context, *command),

@@ -362,7 +362,8 @@ impl Change {
         Ok(row.fetch_optional(&mut *self.tx).await?.is_none())
     }
 
-    /// A rate group's id, by the name an account gives it, in that account's currency.
+    /// A rate group's id, by the name an account gives it: in that account's currency, or in one
+    /// that there is an exchange rate from (R12).
     async fn group_id(
         &mut self,
         field: &'static str,
@@ -379,8 +380,11 @@ impl Change {
             return Err(ChangeError::invalid(field, what));
         };
         let group_currency: String = row.try_get("currency")?;
-        if group_currency != currency {
-            let what = format!("{name:?} is in {group_currency} and the account in {currency}");
+        if group_currency != currency && !self.has_exchange_rate(&group_currency, currency).await? {
+            let what = format!(
+                "{name:?} is in {group_currency} and the account in {currency}; set the exchange \
+                 rate from {group_currency} to {currency} first"
+            );
             return Err(ChangeError::invalid(field, what));
         }
         Ok(Some(row.try_get("id")?))

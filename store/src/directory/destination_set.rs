@@ -122,14 +122,17 @@ impl Change {
         };
         let row = sql::query(
             "SELECT (SELECT COUNT(*) FROM plan_bundle WHERE destination_set_id = ?)
-                  + (SELECT COUNT(*) FROM bundle_grant WHERE destination_set_id = ?) AS users",
+                  + (SELECT COUNT(*) FROM bundle_grant WHERE destination_set_id = ?)
+                  + (SELECT COUNT(*) FROM discount WHERE destination_set_id = ?) AS users",
         )
+        .bind(signed(id))
         .bind(signed(id))
         .bind(signed(id))
         .fetch_one(&mut *self.tx)
         .await?;
         if row.try_get::<i64, _>("users")? > 0 {
-            let what = format!("plans or granted minutes are for destination set {name:?}");
+            let what =
+                format!("plans, discounts or granted minutes are for destination set {name:?}");
             return Err(ChangeError::InUse(what));
         }
         sql::query("DELETE FROM destination_set_prefix WHERE destination_set_id = ?")

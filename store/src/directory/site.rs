@@ -63,15 +63,17 @@ impl Change {
         };
         let row = sql::query(
             "SELECT (SELECT COUNT(*) FROM subscriber WHERE site_id = ?)
-                  + (SELECT COUNT(*) FROM trunk WHERE site_id = ?) AS users",
+                  + (SELECT COUNT(*) FROM trunk WHERE site_id = ?)
+                  + (SELECT COUNT(*) FROM discount WHERE site_id = ?) AS users",
         )
+        .bind(id)
         .bind(id)
         .bind(id)
         .fetch_one(&mut *self.tx)
         .await?;
         let users: i64 = row.try_get("users")?;
         if users > 0 {
-            let what = format!("{users} subscribers and trunks belong to site {name:?}");
+            let what = format!("{users} subscribers, trunks and discounts belong to site {name:?}");
             return Err(ChangeError::InUse(what));
         }
         sql::query("DELETE FROM site WHERE id = ?").bind(id).execute(&mut *self.tx).await?;

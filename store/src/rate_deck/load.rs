@@ -16,7 +16,7 @@ use vocabulary::AccountId;
 use super::chunk;
 use crate::directory::{
     Account, Change, ChangeError, DurationRounding, RateGroup as GroupRow, RateGroupRounding,
-    all_accounts, all_groups, signed, unsigned,
+    all_accounts, all_exchange_rates, all_groups, load_discounts, signed, unsigned,
 };
 use crate::sql::{self, Executor, Row};
 
@@ -97,13 +97,19 @@ impl Change {
         let accounts = all_accounts(&mut *self.tx).await?;
         let named: BTreeMap<&str, AccountId> =
             accounts.iter().map(|account| (account.name.as_str(), account.id)).collect();
+        let destinations = destinations(&mut *self.tx).await?;
+        let discounts = load_discounts(&mut self.tx, &destinations).await?;
+        for exchange in all_exchange_rates(&mut *self.tx).await? {
+            builder = builder.exchange_rate(exchange.from, exchange.to, exchange.rate);
+        }
         let tariffs = accounts.iter().map(|account| {
             let parent = account.parent.as_deref().and_then(|name| named.get(name)).copied();
-            (account.id, tariff(account, parent, &ids))
+            let discounts = discounts.of(account.id);
+            (account.id, AccountTariff { discounts, ..tariff(account, parent, &ids) })
         });
         builder
             .accounts(tariffs)
-            .destinations(destinations(&mut *self.tx).await?)
+            .destinations(destinations)
             .build()
             .map_err(|error| ChangeError::InUse(error.to_string()))
     }
