@@ -80,7 +80,7 @@ fn minute(world: &World, alice: AccountId, carrier: AccountId, from: Option<u64>
     let leg = |index: u8| LegFacts {
         index,
         direction: if index == 0 { Direction::Ingress } else { Direction::Egress },
-        account: (index == 0).then_some(alice),
+        account: Some(if index == 0 { alice } else { carrier }),
         subscriber: subscriber.filter(|_| index == 0),
         trunk: (index > 0).then_some(TRUNK),
         remote: None,
