@@ -166,7 +166,8 @@ async fn rules_are_kept(backend: Backend) {
     dollars.rate_group = Some("retail".into());
     assert_eq!(
         says(change.add_account(dollars).await.unwrap_err()),
-        "rate_group: \"retail\" is in EUR and the account in USD"
+        "rate_group: \"retail\" is in EUR and the account in USD; set the exchange rate from EUR to \
+         USD first"
     );
     change.add_trunk(full_trunk(&carrier)).await.unwrap();
     assert_eq!(
