@@ -10,11 +10,27 @@ use store::directory::{AccountStatus, Reason, ReasonKind};
 
 use crate::accounts::{ToppedUp, parsed, refused};
 use crate::command::{Command, Stop, Touched};
-use crate::control::Payment;
+use crate::control::{Payment, PaymentRefused};
 use crate::wire::List;
 use crate::{Api, Problem, Shared};
 
 const LABEL_BYTES_MAX: usize = 200;
+
+impl Api {
+    /// Books a payment that a command names. The ledger knows its newest ids only, and none of
+    /// those that were in the tables when it started: an older repeat is among the postings.
+    pub(crate) async fn pay_once(&self, payment: Payment) -> Result<(), Problem> {
+        let Some(before) = self.store.posted(payment.op).await? else {
+            return self.control.pay(payment).await.map_err(refused);
+        };
+        let Payment { account, amount, .. } = payment;
+        let side = if amount.is_negative() { before.debit } else { before.credit };
+        if (side, before.amount) == (account, Money(amount.0.saturating_abs())) {
+            return Ok(());
+        }
+        Err(refused(PaymentRefused::Differs))
+    }
+}
 
 /// What all three say.
 #[derive(Deserialize)]
@@ -119,7 +135,7 @@ async fn move_by_hand(
     }
     let overdraft = if asked.allow_debt { Overdraft::Allow } else { Overdraft::Refuse };
     let payment = Payment { op, account: account.id, amount, kind, overdraft, note };
-    api.control.pay(payment).await.map_err(refused)?;
+    api.pay_once(payment).await?;
     let is_given = !amount.is_negative();
     if is_given {
         turn.change.try_charges_again(account.id, api.control.now()).await?;

@@ -194,6 +194,31 @@ async fn a_payment_booked_before_a_crash_is_not_booked_again() {
 }
 
 #[tokio::test]
+async fn a_payment_that_only_the_tables_remember_is_not_booked_again() {
+    let world = world().await;
+    world.fill().await;
+    // As after a restart: the ledger began with the sums of the tables and no memory of ids.
+    let hash = store::rate_deck::fingerprint(b"k1");
+    let pool = store::DataPaths::new(world.dir.path()).database().open().await.unwrap();
+    store::sql::query(
+        "INSERT INTO posting (op_id, kind, debit_account_id, credit_account_id, amount, currency,
+            at, note) VALUES (?, 'topup', 1, 1000, 5000000, 'EUR', 0, 'cash')",
+    )
+    .bind([&[0x10][..], &hash[1..16]].concat())
+    .execute(&pool)
+    .await
+    .unwrap();
+    let top_up = async |amount: &str| {
+        let body = json!({"amount": amount, "note": "cash"}).to_string();
+        world.ask("POST", "/accounts/alice/topups", Some("k1"), body).await
+    };
+    let differs = top_up("6").await;
+    assert_eq!(World::told(&differs).1, "idempotency_key_reused");
+    let answer = top_up("5").await;
+    assert_eq!((answer.0, &answer.1["balance"]), (201, &json!("0.000000")));
+}
+
+#[tokio::test]
 async fn a_repeated_command_gets_the_same_answer_and_changes_nothing() {
     let world = world().await;
     let body = json!({"name": "a", "billing": "postpaid", "currency": "EUR"}).to_string();

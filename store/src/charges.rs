@@ -9,6 +9,7 @@ use vocabulary::{AccountId, Utc};
 
 use crate::directory::plan_words::{shortage_of, shortage_word};
 use crate::directory::{Change, ChangeError, DirectoryStore, Result, signed, unsigned, words};
+use crate::query::{StoredPosting, posting_from_row};
 
 words!(
     /// What is booked.
@@ -236,6 +237,13 @@ impl DirectoryStore {
     pub async fn is_granted(&self, op: OpId) -> Result<bool> {
         let row = sql::query("SELECT 1 FROM bundle WHERE op_id = ?").bind(op_bytes(op));
         Ok(row.fetch_optional(&self.pool).await?.is_some())
+    }
+
+    /// The posting of this id. Those of the last moment may only be in the journal.
+    pub async fn posted(&self, op: OpId) -> Result<Option<StoredPosting>> {
+        let row = sql::query("SELECT * FROM posting WHERE op_id = ?").bind(op_bytes(op));
+        let row = row.fetch_optional(&self.pool).await?;
+        Ok(row.as_ref().map(posting_from_row).transpose()?)
     }
 
     /// Is there a posting of this id? Those of the last moment may only be in the journal.
