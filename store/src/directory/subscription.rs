@@ -35,6 +35,8 @@ pub struct AccountPlan {
 /// How long ago a subscription may begin.
 const BACKDATED_MAX: i64 = 366 * 86_400_000_000;
 const QUANTITY_MAX: u32 = 100_000;
+/// The most that one charge may be: more is refused by the ledger, in micro-units.
+const CHARGE_MAX: i128 = 1_000_000_000_000_000;
 const NOTE_BYTES_MAX: usize = 100;
 
 const SELECT: &str = "SELECT subscription.*, account.name AS account_name, plan.name AS plan_name
@@ -308,6 +310,11 @@ fn check_subscription(
     }
     if !(1..=QUANTITY_MAX).contains(&new.quantity) {
         return Err(ChangeError::invalid("quantity", "write a number from 1 to 100,000"));
+    }
+    let pieces = i128::from(new.quantity);
+    if sold.plan.fees.iter().any(|fee| i128::from(fee.amount.0) * pieces > CHARGE_MAX) {
+        let what = "a fee would be above 1,000,000,000 a period; write a smaller number";
+        return Err(ChangeError::invalid("quantity", what));
     }
     if new.note.len() > NOTE_BYTES_MAX {
         return Err(ChangeError::invalid("note", "write at most 100 bytes"));
