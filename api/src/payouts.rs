@@ -5,7 +5,7 @@ use axum::response::Response;
 use billing::{Money, Overdraft, PostingKind};
 use serde::Deserialize;
 
-use crate::accounts::{NOTE_BYTES_MAX, ToppedUp, refused};
+use crate::accounts::{NOTE_BYTES_MAX, ToppedUp};
 use crate::adjustments::above_zero;
 use crate::command::{Command, Stop, Touched};
 use crate::control::Payment;
@@ -47,7 +47,7 @@ pub(crate) async fn pay_out(
     let kind = if asked.refund { PostingKind::TopUp } else { PostingKind::Payout };
     let overdraft = if asked.allow_debt { Overdraft::Allow } else { Overdraft::Refuse };
     let payment = Payment { op, account: account.id, amount, kind, overdraft, note: asked.note };
-    api.control.pay(payment).await.map_err(refused)?;
+    api.pay_once(payment).await?;
     let receipt = ToppedUp::new(op, amount, &api.account_on_wire(account));
     api.finish(turn, Touched::Money, 201, &receipt).await
 }
