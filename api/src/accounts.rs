@@ -13,6 +13,8 @@ use store::directory::{Account, AccountEventKind, AccountStatus, BillingKind, Du
 use store::moment::parse_utc;
 use vocabulary::Utc;
 
+use crate::account_close;
+use crate::account_filter::Filter;
 use crate::account_number::{self, NumberWanted};
 use crate::command::{Command, Stop, Touched, Turn};
 use crate::control::{Payment, PaymentRefused};
@@ -226,8 +228,14 @@ impl Api {
     }
 }
 
-pub(crate) async fn list(State(api): Shared) -> Result<Json<List<wire::Account>>, Problem> {
-    let accounts = api.store.accounts().await?.into_iter();
+pub(crate) async fn list(
+    State(api): Shared,
+    Query(filter): Query<Filter>,
+) -> Result<Json<List<wire::Account>>, Problem> {
+    if filter.format.is_some() {
+        return Err(Problem::invalid("format", "is for /accounts/export; the list is JSON"));
+    }
+    let accounts = api.accounts_by(&filter).await?.into_iter();
     Ok(Json(List { items: accounts.map(|account| api.account_on_wire(account)).collect() }))
 }
 
@@ -294,7 +302,11 @@ struct Scope {
 }
 
 /// A reseller may block, unblock and close what belongs to it, and sees nothing else (P-026).
-async fn check_scope(turn: &mut Turn, account: &Account, reseller: &str) -> Result<(), Problem> {
+pub(crate) async fn check_scope(
+    turn: &mut Turn,
+    account: &Account,
+    reseller: &str,
+) -> Result<(), Problem> {
     let reseller = turn.change.account(reseller).await?;
     if reseller.status != AccountStatus::Active {
         let what = format!("reseller {:?} is {} itself", reseller.name, reseller.status);
@@ -317,8 +329,8 @@ async fn status_changed(
     let kind = match (before, account.status) {
         (_, AccountStatus::Closed) => {
             turn.change.check_closable(account).await?;
-            turn.change.end_account_plans(account.id, now).await?;
-            AccountEventKind::Closed
+            account_close::remove(turn, account, false, by, now).await?;
+            return Ok(());
         }
         (_, AccountStatus::Blocked) => AccountEventKind::Blocked,
         (_, AccountStatus::Active) => AccountEventKind::Unblocked,

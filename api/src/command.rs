@@ -116,8 +116,8 @@ fn respond(answer: Answer) -> Response {
 pub(crate) struct Turn {
     pub(crate) change: Change,
     pub(crate) snapshot: OwnedMutexGuard<Snapshot>,
-    key: Option<String>,
-    fingerprint: [u8; 32],
+    pub(crate) key: Option<String>,
+    pub(crate) fingerprint: [u8; 32],
 }
 
 /// What a command changed.

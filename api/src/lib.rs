@@ -2,7 +2,11 @@
 //! the wire in `wire.rs`. It changes the directory in the store, makes new snapshots and hands them
 //! to the running switch through [`Control`]; it decides nothing about calls.
 
+mod account_close;
+mod account_filter;
+mod account_import;
 mod account_number;
+mod account_sheet;
 mod accounts;
 mod adjustments;
 mod calls;
@@ -129,6 +133,7 @@ impl Api {
         let import = Router::new()
             .route("/rate-groups/{name}/sheets", post(rate_sheets::import))
             .route("/rate-groups/{name}/dry-run", post(dry_run::start))
+            .route("/accounts/import", post(account_import::import))
             .layer(DefaultBodyLimit::max(import_bytes_max));
         let v1 = Router::new()
             .route("/status", get(system::status))
@@ -136,6 +141,8 @@ impl Api {
             .route("/accounts/{name}", get(accounts::show).patch(accounts::set))
             .route("/accounts/{name}/topups", post(accounts::top_up))
             .route("/accounts/{name}/statement", get(accounts::statement))
+            .route("/accounts/export", get(account_import::export))
+            .route("/accounts/close", post(account_close::close))
             .merge(charging())
             .route("/accounts/{name}/sites", get(sites::list).post(sites::add))
             .route("/accounts/{name}/sites/{site}", delete(sites::remove))

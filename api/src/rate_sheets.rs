@@ -322,11 +322,11 @@ pub(crate) async fn export(
     file(form, &group.name, written.await.expect("writing a sheet does not panic"))
 }
 
-fn form(text: &str) -> Result<FileForm, Problem> {
+pub(crate) fn form(text: &str) -> Result<FileForm, Problem> {
     text.parse().map_err(|what: String| Problem::invalid("format", what))
 }
 
-fn file(
+pub(crate) fn file(
     form: FileForm,
     name: &str,
     bytes: Result<Vec<u8>, sheets::XlsxError>,
@@ -334,6 +334,7 @@ fn file(
     let bytes = bytes.map_err(|error| Problem::new(500, "unwritable", error.to_string()))?;
     let (kind, end) = match form {
         FileForm::Csv => ("text/csv; charset=utf-8", "csv"),
+        FileForm::Txt => ("text/plain; charset=utf-8", "txt"),
         FileForm::Xlsx => {
             ("application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", "xlsx")
         }

@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use billing::Rate;
-use rust_xlsxwriter::{Workbook, XlsxError};
+use rust_xlsxwriter::{DocProperties, ExcelDateTime, Workbook, XlsxError};
 use vocabulary::Utc;
 
 use crate::cell::moment::format;
@@ -18,6 +18,8 @@ use crate::words::Role;
 pub enum FileForm {
     /// UTF-8, commas.
     Csv,
+    /// UTF-8, tabs.
+    Txt,
     /// Excel since 2007.
     Xlsx,
 }
@@ -28,8 +30,9 @@ impl std::str::FromStr for FileForm {
     fn from_str(text: &str) -> Result<FileForm, String> {
         match text {
             "csv" => Ok(FileForm::Csv),
+            "txt" => Ok(FileForm::Txt),
             "xlsx" => Ok(FileForm::Xlsx),
-            _ => Err(format!("{text:?} is not csv or xlsx")),
+            _ => Err(format!("{text:?} is not csv, txt or xlsx")),
         }
     }
 }
@@ -174,26 +177,47 @@ pub fn notification(
     file.finish()
 }
 
+/// Writes any table as it is; texts of others go through [`crate::guarded`] first.
+pub fn write_table(
+    name: &'static str,
+    form: FileForm,
+    rows: impl IntoIterator<Item = Vec<String>>,
+) -> Result<Vec<u8>, XlsxError> {
+    let mut file = File::new(form, name);
+    for row in rows {
+        file.row(row.iter().map(String::as_str))?;
+    }
+    file.finish()
+}
+
 /// A file that is being written, row by row. All cells are text: a spreadsheet then spoils no code.
 enum File {
-    Csv(String),
+    Text { text: String, separator: char },
     Xlsx { book: Box<Workbook>, name: &'static str, row: usize },
 }
 
 impl File {
     fn new(form: FileForm, name: &'static str) -> File {
         match form {
-            FileForm::Csv => File::Csv(String::new()),
-            FileForm::Xlsx => File::Xlsx { book: Box::new(Workbook::new()), name, row: ROWS_MAX },
+            FileForm::Csv => File::Text { text: String::new(), separator: ',' },
+            FileForm::Txt => File::Text { text: String::new(), separator: '\t' },
+            FileForm::Xlsx => {
+                let mut book = Box::new(Workbook::new());
+                // The same content makes the same file, whenever it is written.
+                if let Ok(at) = ExcelDateTime::from_ymd(2000, 1, 1) {
+                    book.set_properties(&DocProperties::new().set_creation_datetime(&at));
+                }
+                File::Xlsx { book, name, row: ROWS_MAX }
+            }
         }
     }
 
     fn row<'a>(&mut self, cells: impl IntoIterator<Item = &'a str>) -> Result<(), XlsxError> {
         match self {
-            File::Csv(text) => {
+            File::Text { text, separator } => {
                 for (at, cell) in cells.into_iter().enumerate() {
                     if at > 0 {
-                        text.push(',');
+                        text.push(*separator);
                     }
                     if cell.contains([',', '"', '\n', '\r', ';', '\t']) {
                         let _ = write!(text, "\"{}\"", cell.replace('"', "\"\""));
@@ -226,7 +250,7 @@ impl File {
 
     fn finish(self) -> Result<Vec<u8>, XlsxError> {
         match self {
-            File::Csv(text) => Ok(text.into_bytes()),
+            File::Text { text, .. } => Ok(text.into_bytes()),
             File::Xlsx { mut book, .. } => book.save_to_buffer(),
         }
     }

@@ -187,7 +187,7 @@ impl TableBuilder {
 }
 
 /// White space, and the invisible marks that spreadsheets leave around texts.
-fn is_blank(c: char) -> bool {
+pub(crate) fn is_blank(c: char) -> bool {
     c.is_whitespace() || matches!(c, '\u{feff}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\0')
 }
 

@@ -123,7 +123,7 @@ CREATE INDEX subscription_next_due_at ON subscription (next_due_at);
 CREATE TABLE charge (
     op_id             BLOB    NOT NULL PRIMARY KEY,
     account_id        BIGINT  NOT NULL REFERENCES account (id),
-    -- fee, refund, topup, voucher
+    -- fee, refund, topup, adjustment, voucher
     kind              TEXT    NOT NULL,
     -- above 0 is given to the account, below 0 taken from it
     amount            BIGINT  NOT NULL,

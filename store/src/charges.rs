@@ -20,6 +20,8 @@ words!(
         Refund = "refund",
         /// The balance that an account is opened with.
         TopUp = "topup",
+        /// The debt that an account is opened with.
+        Adjustment = "adjustment",
         /// A voucher was redeemed.
         Voucher = "voucher",
     }
@@ -32,6 +34,7 @@ impl ChargeKind {
             ChargeKind::Fee => PostingKind::Fee,
             ChargeKind::Refund => PostingKind::FeeRefund,
             ChargeKind::TopUp => PostingKind::TopUp,
+            ChargeKind::Adjustment => PostingKind::Adjustment,
             ChargeKind::Voucher => PostingKind::Voucher,
         }
     }

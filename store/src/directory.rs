@@ -2,6 +2,7 @@
 //! each, and a start or a change loads them whole. Never read while a call is set up.
 
 mod account;
+mod closing;
 mod credit;
 mod destination_set;
 mod discount;
@@ -25,6 +26,7 @@ use crate::sql::{self, ConnectError, Database, Pool, Row, Transaction};
 
 pub(crate) use account::all as all_accounts;
 pub use account::{Account, AccountStatus, BillingKind, DurationRounding, NUMBER_DIGITS};
+pub use closing::Removed;
 pub use credit::Credit;
 pub use destination_set::DestinationSet;
 pub use discount::StoredDiscount;
@@ -210,6 +212,11 @@ pub struct Change {
 }
 
 impl Change {
+    /// Undoes everything since [`DirectoryStore::begin`], before another command begins.
+    pub async fn abandon(self) -> Result<()> {
+        Ok(self.tx.rollback().await?)
+    }
+
     /// Makes everything since [`DirectoryStore::begin`] permanent.
     pub async fn commit(self) -> Result<()> {
         Ok(self.tx.commit().await?)
@@ -303,7 +310,7 @@ pub(crate) fn limits(row: &Row) -> Result<CallLimits> {
 /// A name: printable, without blanks at its ends, at most 100 characters.
 pub(crate) fn check_name(field: &'static str, name: &str) -> Result<()> {
     let is_plain = !name.is_empty()
-        && name.trim() == name
+        && sheets::trimmed(name) == name
         && name.chars().count() <= 100
         && !name.chars().any(|c| c.is_control() || c == '/');
     if is_plain {

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::account_file;
 use super::args::{AccountChange, AccountCommand, Credit, Limits, PayOut, TopUp};
 use super::client::escape;
 use super::{Context, Outcome, table};
@@ -22,10 +23,15 @@ pub(super) fn run(context: &Context, command: AccountCommand) -> Outcome {
     let one = |name: &str| format!("/accounts/{}", escape(name));
     let patch = |name: &str, body: Value| client.command("PATCH", &one(name), &body);
     let answer = match command {
-        AccountCommand::List => {
-            context.show_list(&client.get("/accounts")?, &COLUMNS);
+        AccountCommand::List { filter } => {
+            let query = account_file::filter_query(filter, None);
+            context.show_list(&client.get(&format!("/accounts{query}"))?, &COLUMNS);
             return Ok(());
         }
+        AccountCommand::Export(asked) => {
+            return account_file::export(&client, asked.file.as_deref(), asked.filter);
+        }
+        AccountCommand::Import(asked) => return account_file::import(context, &client, &asked),
         AccountCommand::Add { name, postpaid, prepaid: _, currency, change } => {
             let billing = if postpaid { "postpaid" } else { "prepaid" };
             let mut body = fields(&change)?;
@@ -38,7 +44,12 @@ pub(super) fn run(context: &Context, command: AccountCommand) -> Outcome {
         AccountCommand::Set { name, change } => patch(&name, Value::Object(fields(&change)?))?,
         AccountCommand::Block { name, reseller } => patch(&name, status("blocked", reseller))?,
         AccountCommand::Unblock { name, reseller } => patch(&name, status("active", reseller))?,
-        AccountCommand::Close { name, reseller } => patch(&name, status("closed", reseller))?,
+        AccountCommand::Close { names, reseller } => {
+            let body = json!({ "accounts": names, "as_reseller": reseller });
+            let closed = client.command("POST", "/accounts/close", &body)?;
+            context.show_list(&closed, &account_file::CLOSED_COLUMNS);
+            return Ok(());
+        }
         AccountCommand::Events { name } => {
             let events = client.get(&format!("{}/events", one(&name)))?;
             let columns = [("ID", "id"), ("AT", "at"), ("WHAT", "kind"), ("DETAIL", "detail")];

@@ -217,8 +217,15 @@ pub(crate) enum AccountCommand {
         #[command(flatten)]
         change: Box<AccountChange>,
     },
-    /// List all accounts
-    List,
+    /// List accounts, all or those that a filter lets through
+    List {
+        #[command(flatten)]
+        filter: AccountFilter,
+    },
+    /// Write accounts to a file that `import` reads: CSV, TXT or XLSX by its name
+    Export(AccountExport),
+    /// Open accounts from a file (CSV, TXT, XLS, XLSX); all of them or, if a row is wrong, none
+    Import(AccountImport),
     /// Show one account
     Show {
         /// Its name or id
@@ -247,11 +254,12 @@ pub(crate) enum AccountCommand {
         #[arg(long = "as", value_name = "RESELLER")]
         reseller: Option<String>,
     },
-    /// Close it for good; its history stays
+    /// Close accounts for good, all named or none: phones, trunks and routes go, the history stays
     Close {
-        /// Its name or id
-        name: String,
-        /// On behalf of this reseller, which it must belong to
+        /// Their names or ids
+        #[arg(required = true)]
+        names: Vec<String>,
+        /// On behalf of this reseller, which they must belong to
         #[arg(long = "as", value_name = "RESELLER")]
         reseller: Option<String>,
     },

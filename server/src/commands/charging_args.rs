@@ -327,3 +327,49 @@ pub(crate) enum DiscountCommand {
         id: u64,
     },
 }
+
+/// Which accounts; what is not given lets all through.
+#[derive(ClapArgs)]
+pub(crate) struct AccountFilter {
+    /// active, blocked or closed
+    #[arg(long)]
+    pub(crate) status: Option<String>,
+    /// prepaid or postpaid
+    #[arg(long)]
+    pub(crate) billing: Option<String>,
+    /// ISO 4217
+    #[arg(long)]
+    pub(crate) currency: Option<String>,
+    /// Customers of this reseller
+    #[arg(long)]
+    pub(crate) parent: Option<String>,
+    /// Those that pay by this rate group
+    #[arg(long)]
+    pub(crate) rate_group: Option<String>,
+    /// A part of the name, the number or a field of your own
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) search: Option<String>,
+}
+
+#[derive(ClapArgs)]
+pub(crate) struct AccountExport {
+    /// The file; without one CSV is printed
+    pub(crate) file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) filter: AccountFilter,
+}
+
+#[derive(ClapArgs)]
+pub(crate) struct AccountImport {
+    /// The file; its first row names the columns as `export` does
+    pub(crate) file: PathBuf,
+    /// Say what every row would do, and do nothing
+    #[arg(long)]
+    pub(crate) preview: bool,
+    /// Change accounts that exist and differ
+    #[arg(long)]
+    pub(crate) update: bool,
+    /// Take the good rows although others are rejected
+    #[arg(long)]
+    pub(crate) skip_rejected: bool,
+}

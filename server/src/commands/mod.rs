@@ -2,6 +2,7 @@
 //! asks the running switch over its API, with the token from the data directory.
 
 mod account;
+mod account_file;
 mod adjust;
 mod args;
 mod backup;

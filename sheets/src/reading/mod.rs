@@ -67,6 +67,11 @@ pub enum ReadError {
     NoSuchEncoding(String),
 }
 
+/// Reads a file of any form; its encoding and what separates its cells are found out.
+pub fn read_workbook(bytes: &[u8]) -> Result<Workbook, ReadError> {
+    read(bytes, None, None)
+}
+
 /// Reads a file. `encoding` and `delimiter` are used where given and found out where not.
 pub(crate) fn read(
     bytes: &[u8],

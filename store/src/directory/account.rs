@@ -132,6 +132,10 @@ impl Account {
 
     fn check(&self) -> Result<()> {
         check_name("name", &self.name)?;
+        if WORDS_OF_THE_API.contains(&self.name.as_str()) {
+            let what = "import, export and close are words of the API; choose another name";
+            return Err(ChangeError::invalid("name", what));
+        }
         check_currency(&self.currency)?;
         if self.billing == BillingKind::Prepaid && self.credit_limit != 0 {
             let what = "a prepaid account has none; make it postpaid, or leave the limit out";
@@ -173,12 +177,14 @@ impl Account {
         }
         let is_plain = |(name, value): (&String, &String)| {
             (1..=64).contains(&name.chars().count())
+                && sheets::trimmed(name) == name
+                && sheets::trimmed(value) == value
                 && value.chars().count() <= 500
                 && !name.chars().chain(value.chars()).any(char::is_control)
         };
         if self.custom.len() > CUSTOM_MAX || !self.custom.iter().all(is_plain) {
             let what = "write at most 50 fields, names of 1 to 64 and values of at most 500 \
-                        printable characters";
+                        printable characters, without blanks at either end";
             return Err(ChangeError::invalid("custom", what));
         }
         Ok(())
@@ -188,6 +194,8 @@ impl Account {
 /// A-12.
 pub const NUMBER_DIGITS: usize = 10;
 const CUSTOM_MAX: usize = 50;
+/// `/accounts/export` would be both.
+const WORDS_OF_THE_API: [&str; 3] = ["import", "export", "close"];
 
 pub(super) fn check_currency(currency: &str) -> Result<()> {
     if currency.len() == 3 && currency.bytes().all(|byte| byte.is_ascii_uppercase()) {
@@ -270,6 +278,11 @@ impl Change {
     /// One account, by its id or its name, as this command has left it.
     pub async fn account(&mut self, name: &str) -> Result<Account> {
         one(&mut *self.tx, name).await
+    }
+
+    /// All accounts, closed ones too, in the order of their ids, as this command has left them.
+    pub async fn accounts(&mut self) -> Result<Vec<Account>> {
+        all(&mut *self.tx).await
     }
 
     /// Opens an account and gives it its id.

@@ -2,8 +2,6 @@
 //! The chain has no rings and at most six levels, all in one currency: what one level pays the next
 //! receives.
 
-use std::collections::BTreeSet;
-
 use crate::sql;
 use vocabulary::AccountId;
 
@@ -33,7 +31,8 @@ impl Change {
                 account.currency
             ));
         }
-        if word::<AccountStatus>(&row, "status")? == AccountStatus::Closed {
+        let is_closed = word::<AccountStatus>(&row, "status")? == AccountStatus::Closed;
+        if is_closed && account.status != AccountStatus::Closed {
             return refuse(format!("{parent:?} is closed"));
         }
         let above = self.levels_above(AccountId(unsigned(id))).await?;
@@ -68,25 +67,19 @@ impl Change {
 
     /// How many levels there are below an account; none below a leaf.
     async fn levels_below(&mut self, account: AccountId) -> Result<usize> {
-        let mut level = BTreeSet::from([account.0]);
-        let rows = sql::query("SELECT id, parent_id FROM account WHERE parent_id IS NOT NULL")
-            .fetch_all(&mut *self.tx)
-            .await?;
-        let mut edges = Vec::with_capacity(rows.len());
-        for row in &rows {
-            let id: i64 = row.try_get("id")?;
-            edges.push((unsigned(id), unsigned(row.try_get("parent_id")?)));
-        }
-        let mut levels = 0;
-        loop {
-            let next = edges.iter().filter(|(_, parent)| level.contains(parent));
-            let next: BTreeSet<u64> = next.map(|(id, _)| *id).collect();
-            if next.is_empty() || levels > LEVELS_MAX {
-                return Ok(levels);
-            }
-            levels += 1;
-            level = next;
-        }
+        let row = sql::query(
+            "WITH RECURSIVE below (id, level) AS (
+                SELECT id, 0 FROM account WHERE id = ?
+                UNION ALL
+                SELECT account.id, below.level + 1 FROM account
+                JOIN below ON account.parent_id = below.id WHERE below.level < ?)
+             SELECT coalesce(max(level), 0) AS levels FROM below",
+        )
+        .bind(signed(account.0))
+        .bind(signed(LEVELS_MAX as u64))
+        .fetch_one(&mut *self.tx)
+        .await?;
+        Ok(unsigned(row.try_get("levels")?) as usize)
     }
 
     /// Is `account` below `reseller`, at any level (P-026)? An account is not below itself.
