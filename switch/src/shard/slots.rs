@@ -1,0 +1,285 @@
+//! Where calls live: slots that are used again, their timers, and the wall that keeps a panic in one
+//! call from the others.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use sip::timer_wheel::TimerKey;
+use vocabulary::{CallId, Now};
+
+use super::{Alarm, Shard};
+use crate::call::{Call, Context};
+use crate::token::LegKey;
+
+const GENERATION_MASK: u32 = (1 << 24) - 1;
+
+pub(super) struct Slot {
+    pub(super) generation: u32,
+    pub(super) call: Option<Box<Call>>,
+    pub(super) timer: TimerKey,
+    /// When it fires; a call whose deadline moved later is asked again then.
+    pub(super) armed: Option<Duration>,
+    /// Its entry in `merged`.
+    pub(super) merge_key: u64,
+}
+
+impl Shard {
+    /// A place for a new call, with its id; `None` if all are taken.
+    pub(crate) fn reserve_slot(&mut self) -> Option<(CallId, LegKey)> {
+        let slot = match self.free.last() {
+            Some(slot) => *slot,
+            None if self.slots.len() < self.config.calls_max as usize => {
+                let timer = TimerKey::NONE;
+                let slot = Slot { generation: 0, call: None, timer, armed: None, merge_key: 0 };
+                self.slots.push(slot);
+                self.free.push(self.slots.len() as u32 - 1);
+                self.slots.len() as u32 - 1
+            }
+            None => return None,
+        };
+        let id = CallId::new(self.config.start, self.config.shard, self.sequence);
+        self.sequence += 1;
+        Some((id, LegKey { slot, generation: self.slots[slot as usize].generation, leg: 0 }))
+    }
+
+    /// Puts a call into the slot reserved for it, and lets it begin.
+    pub(crate) fn begin(
+        &mut self,
+        now: Now,
+        key: LegKey,
+        merge_key: u64,
+        call: Call,
+        first: impl FnOnce(&mut Call, &mut Context<'_>),
+    ) {
+        let taken = self.free.pop();
+        debug_assert_eq!(taken, Some(key.slot), "reserved just now");
+        self.by_id.insert(call.id(), key.slot);
+        self.merged.insert(merge_key, key.slot);
+        self.stats.calls_started += 1;
+        let slot = &mut self.slots[key.slot as usize];
+        slot.call = Some(Box::new(call));
+        slot.merge_key = merge_key;
+        self.with_slot(now, key.slot, first);
+    }
+
+    /// Whether this INVITE is the same request on another way.
+    pub(crate) fn is_merged(&self, merge_key: u64) -> bool {
+        self.merged.contains_key(&merge_key)
+    }
+
+    pub(super) fn with_id(
+        &mut self,
+        now: Now,
+        id: CallId,
+        act: impl FnOnce(&mut Call, &mut Context<'_>),
+    ) {
+        // A late answer to a call that is gone is a normal input.
+        if let Some(slot) = self.by_id.get(&id).copied() {
+            self.with_slot(now, slot, act);
+        }
+    }
+
+    pub(super) fn with_key<R>(
+        &mut self,
+        now: Now,
+        key: LegKey,
+        act: impl FnOnce(&mut Call, u8, &mut Context<'_>) -> R,
+    ) -> Option<R> {
+        let slot = self.slots.get(key.slot as usize)?;
+        if slot.call.is_none() || slot.generation != key.generation {
+            return None;
+        }
+        let mut result = None;
+        self.with_slot(now, key.slot, |call, ctx| {
+            result = Some(act(call, key.leg, ctx));
+            call.drain(ctx);
+        });
+        result
+    }
+
+    /// Runs one input through one call. A panic drops this call and no other.
+    pub(super) fn with_slot(
+        &mut self,
+        now: Now,
+        index: u32,
+        act: impl FnOnce(&mut Call, &mut Context<'_>),
+    ) {
+        let slot = &mut self.slots[index as usize];
+        let Some(mut call) = slot.call.take() else { return };
+        let mut ctx = Context {
+            now,
+            shard: self.config.shard,
+            endpoint: &mut self.endpoint,
+            listeners: &self.config.listeners,
+            directory: &self.directory,
+            bindings: &self.shared.bindings,
+            admission: &self.shared.admission,
+            leg_config: &self.leg_config,
+            effects: &mut self.effects,
+            random: &mut self.random,
+            stats: &mut self.stats,
+        };
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            act(&mut call, &mut ctx);
+            call.is_over()
+        }));
+        let is_over = match outcome {
+            Ok(is_over) => is_over,
+            Err(_) => {
+                ctx.stats.calls_panicked += 1;
+                let told = catch_unwind(AssertUnwindSafe(|| call.wreck(&mut ctx)));
+                if told.is_err() && !call.is_settled() {
+                    self.effects.push_back(call.settle_only(now, &self.shared.admission));
+                }
+                true
+            }
+        };
+        if is_over {
+            self.remove(index, call.id());
+        } else {
+            let deadline = call.poll_timeout();
+            self.slots[index as usize].call = Some(call);
+            self.arm(index, deadline);
+        }
+    }
+
+    /// A deadline that moved later is left to fire and is then looked at again: most calls arm
+    /// far fewer timers so.
+    fn arm(&mut self, index: u32, deadline: Option<Duration>) {
+        let slot = &mut self.slots[index as usize];
+        let is_soon_enough = match (slot.armed, deadline) {
+            (Some(armed), Some(deadline)) => armed <= deadline,
+            (None, None) => true,
+            _ => false,
+        };
+        if !is_soon_enough {
+            self.wheel.disarm(slot.timer);
+            let key = deadline.map(|at| self.wheel.arm(at, Alarm::Call(index)));
+            slot.timer = key.unwrap_or(TimerKey::NONE);
+            slot.armed = deadline;
+        }
+    }
+
+    fn remove(&mut self, index: u32, id: CallId) {
+        self.arm(index, None);
+        let slot = &mut self.slots[index as usize];
+        slot.generation = (slot.generation + 1) & GENERATION_MASK;
+        let merge_key = slot.merge_key;
+        self.by_id.remove(&id);
+        if self.merged.get(&merge_key) == Some(&index) {
+            self.merged.remove(&merge_key);
+        }
+        self.free.push(index);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use bytes::Bytes;
+    use sip::auth::NonceCounts;
+    use sip::endpoint::Listener;
+    use sip::transport::{Path, Transport};
+    use vocabulary::{AccountId, TrunkId, Utc};
+
+    use super::super::{ShardConfig, Shared};
+    use super::*;
+    use crate::directory::{AccountRow, DirectoryBuilder, Limits, RouteRow, Settings, TrunkRow};
+    use crate::effect::{Effect, Input};
+
+    fn shard() -> Shard {
+        let account = AccountRow {
+            id: AccountId(1),
+            name: "a".into(),
+            is_active: true,
+            allows_local: true,
+            ingress: Limits::default(),
+            egress: Limits::default(),
+        };
+        let mut peer = TrunkRow::new(TrunkId(1), "peer", AccountId(1));
+        peer.ingress.networks.push("10.0.0.1".parse().unwrap());
+        let mut carrier = TrunkRow::new(TrunkId(2), "carrier", AccountId(1));
+        carrier.host = "10.0.0.2".into();
+        let directory = DirectoryBuilder::new(Settings::default(), 1)
+            .account(account)
+            .trunk(peer)
+            .trunk(carrier)
+            .route(RouteRow { prefix: "49".into(), trunk: TrunkId(2), priority: 1 })
+            .build()
+            .unwrap();
+        let config = ShardConfig {
+            shard: 0,
+            shards: 1,
+            start: 1,
+            listeners: vec![Listener {
+                id: 0,
+                transport: Transport::Udp,
+                advertised: "192.0.2.1:5060".into(),
+            }],
+            calls_max: 2,
+            server_name: String::new(),
+            seed: 1,
+            nonce_secret: [0; 32],
+        };
+        let shared = Shared {
+            bindings: Arc::default(),
+            admission: Arc::default(),
+            nonces: Arc::new(NonceCounts::new(16)),
+        };
+        Shard::new(config, shared, Arc::new(directory))
+    }
+
+    fn now() -> Now {
+        Now { monotonic: Duration::from_secs(1), utc: Utc(0) }
+    }
+
+    fn call(shard: &mut Shard, id: u32) {
+        let text = format!(
+            "INVITE sip:4930@192.0.2.1 SIP/2.0\r\nVia: SIP/2.0/UDP 10.0.0.1;branch=z9hG4bK{id}\r\n\
+             From: <sip:1@10.0.0.1>;tag={id}\r\nTo: <sip:4930@192.0.2.1>\r\nCall-ID: {id}\r\n\
+             CSeq: 1 INVITE\r\nContact: <sip:1@10.0.0.1>\r\nMax-Forwards: 70\r\n\
+             Content-Length: 0\r\n\r\n"
+        );
+        let remote = "10.0.0.1:5060".parse().unwrap();
+        let path = Path { transport: Transport::Udp, listener: 0, connection: 0, remote };
+        shard.handle(now(), Input::Message { path, bytes: Bytes::from(text) });
+    }
+
+    fn drain(shard: &mut Shard) -> Vec<Effect> {
+        std::iter::from_fn(|| shard.poll_effect()).collect()
+    }
+
+    fn settled(effects: &[Effect]) -> usize {
+        effects.iter().filter(|effect| matches!(effect, Effect::Settle(_))).count()
+    }
+
+    #[test]
+    fn a_panic_in_one_call_settles_it_and_hurts_no_other() {
+        let mut shard = shard();
+        call(&mut shard, 1);
+        call(&mut shard, 2);
+        drain(&mut shard);
+        shard.with_slot(now(), 0, |_, _| panic!("a fault in one call"));
+        assert_eq!(settled(&drain(&mut shard)), 1);
+        assert_eq!(shard.stats().calls_panicked, 1);
+        assert_eq!(shard.live_calls().len(), 1);
+        assert_eq!(shard.shared.admission.live_calls(), 1);
+        call(&mut shard, 3);
+        assert_eq!(shard.live_calls().len(), 2);
+    }
+
+    #[test]
+    fn when_all_places_are_taken_a_new_call_gets_503() {
+        let mut shard = shard();
+        for id in 1..=3 {
+            call(&mut shard, id);
+        }
+        let is_503 = |effect: &Effect| match effect {
+            Effect::Send(transmit) => transmit.bytes.starts_with(b"SIP/2.0 503"),
+            _ => false,
+        };
+        assert!(drain(&mut shard).iter().any(is_503));
+        assert_eq!(shard.live_calls().len(), 2);
+    }
+}
