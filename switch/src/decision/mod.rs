@@ -1,0 +1,225 @@
+//! Why a call went as it did: each reason is a value while the call lives, and becomes a code and
+//! one sentence for an operator (`tandem why`) when it ends. Every refusal knows its SIP status and
+//! its cause.
+
+mod ended;
+mod refusal;
+mod sentence;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use vocabulary::{DecisionLine, Number, SubscriberId, TrunkId};
+
+use crate::admission::NotAdmitted;
+use crate::release::Cause;
+
+pub use ended::End;
+pub use refusal::Refusal;
+
+/// One reason in the life of a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// The caller is a subscriber whose digest was right.
+    FromSubscriber(SubscriberId, Box<str>),
+    /// The caller is a trunk known by its address.
+    FromTrunk(TrunkId, SocketAddr),
+    /// The caller is a trunk whose digest was right.
+    FromTrunkByDigest(TrunkId, Box<str>),
+    /// The dialled text became this number.
+    NumberTranslated(Box<str>, Number),
+    /// The destination is a subscriber of ours.
+    ToSubscriber(SubscriberId, u8),
+    /// Routes were found.
+    RoutesFound {
+        /// How much of the number the prefix covers.
+        prefix_length: u8,
+        /// How many trunks it may go to.
+        trunks: u8,
+    },
+    /// A trunk was left out because it is switched off.
+    TrunkSkippedInactive(TrunkId),
+    /// A trunk was left out because the call came from it.
+    TrunkSkippedLoop(TrunkId),
+    /// A trunk was left out because it is full.
+    TrunkSkippedFull(TrunkId, NotAdmitted),
+    /// Neither its name nor its address led anywhere.
+    TrunkUnresolved(TrunkId, Box<str>),
+    /// A contact could not be resolved or was unusable.
+    ContactUnresolved(SubscriberId, Box<str>),
+    /// An attempt was made over a trunk.
+    TriedTrunk(TrunkId, SocketAddr),
+    /// An attempt was made at a contact.
+    TriedContact(SubscriberId, SocketAddr),
+    /// An attempt failed; the next is tried.
+    Hunted(u8, u16, Cause),
+    /// An attempt failed and that ends the hunt.
+    HuntStopped(u8, u16, Cause),
+    /// A redirection was followed.
+    RedirectFollowed(u8),
+    /// The callee answered.
+    Answered(u8),
+    /// Billing granted the last there is.
+    GrantFinal(Duration),
+    /// What billing says, in its own words.
+    Billing(DecisionLine),
+    /// The call was not let in, or not let out.
+    Refused(Refusal),
+    /// How it ended after the answer.
+    Ended(End),
+}
+
+impl Decision {
+    /// The stable word for machines.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Decision::FromSubscriber(..) => "from_subscriber",
+            Decision::FromTrunk(..) => "from_trunk",
+            Decision::FromTrunkByDigest(..) => "from_trunk_by_digest",
+            Decision::NumberTranslated(..) => "number_translated",
+            Decision::ToSubscriber(..) => "to_subscriber",
+            Decision::RoutesFound { .. } => "routes_found",
+            Decision::TrunkSkippedInactive(_) => "trunk_skipped_inactive",
+            Decision::TrunkSkippedLoop(_) => "trunk_skipped_loop",
+            Decision::TrunkSkippedFull(..) => "trunk_skipped_full",
+            Decision::TrunkUnresolved(..) => "trunk_unresolved",
+            Decision::ContactUnresolved(..) => "contact_unresolved",
+            Decision::TriedTrunk(..) => "tried_trunk",
+            Decision::TriedContact(..) => "tried_contact",
+            Decision::Hunted(..) => "hunted",
+            Decision::HuntStopped(..) => "hunt_stopped",
+            Decision::RedirectFollowed(_) => "redirect_followed",
+            Decision::Answered(_) => "answered",
+            Decision::GrantFinal(_) => "grant_final",
+            Decision::Billing(line) => line.code,
+            Decision::Refused(refusal) => refusal.code(),
+            Decision::Ended(end) => end.code(),
+        }
+    }
+
+    /// Code and sentence.
+    pub fn line(&self) -> DecisionLine {
+        match self {
+            Decision::Billing(line) => line.clone(),
+            other => DecisionLine { code: other.code(), sentence: other.to_string() },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use vocabulary::{AccountId, Direction};
+
+    use super::*;
+    use crate::admission::{Limit, Owner};
+    use crate::routing::PlanError;
+
+    fn line(code: &'static str) -> DecisionLine {
+        DecisionLine { code, sentence: "Because.".into() }
+    }
+
+    fn limit(owner: Owner, direction: Direction, limit: Limit) -> Refusal {
+        Refusal::Limit(NotAdmitted { owner, direction, limit })
+    }
+
+    /// Every refusal, with the SIP status and the Q.850 value that the caller gets.
+    fn all() -> Vec<(Refusal, u16, u8)> {
+        use Direction::{Egress, Ingress};
+        let number: Number = "4930123456".parse().unwrap();
+        let (account, trunk) = (AccountId(1), TrunkId(2));
+        let subscriber = SubscriberId(3);
+        let from = "192.0.2.9:5060".parse().unwrap();
+        let plan = PlanError::OnlyPrefix;
+        vec![
+            (Refusal::WrongPassword("alice".into()), 403, 21),
+            (Refusal::UnknownUser("mallory".into()), 403, 21),
+            (Refusal::ForeignCredentials(trunk, "other".into()), 403, 21),
+            (Refusal::WrongAddress(trunk, from), 403, 21),
+            (Refusal::SubscriberInactive(subscriber), 403, 21),
+            (Refusal::TrunkInactive(trunk), 403, 21),
+            (Refusal::AccountInactive(account), 403, 21),
+            (Refusal::CalleeAccountInactive(account), 480, 20),
+            (Refusal::CalleeInactive(subscriber), 480, 20),
+            (limit(Owner::Account(account), Ingress, Limit::Concurrent(3)), 503, 34),
+            (limit(Owner::Account(account), Ingress, Limit::PerSecond(3)), 503, 34),
+            (limit(Owner::Account(account), Egress, Limit::Concurrent(3)), 503, 34),
+            (limit(Owner::Account(account), Egress, Limit::PerSecond(3)), 503, 34),
+            (limit(Owner::Trunk(trunk), Ingress, Limit::Concurrent(3)), 503, 34),
+            (limit(Owner::Trunk(trunk), Ingress, Limit::PerSecond(3)), 503, 34),
+            (limit(Owner::Trunk(trunk), Egress, Limit::Concurrent(3)), 503, 34),
+            (limit(Owner::Trunk(trunk), Egress, Limit::PerSecond(3)), 503, 34),
+            (Refusal::DomainNotServed("example.org".into()), 404, 3),
+            (Refusal::UnsupportedUri, 416, 28),
+            (Refusal::NoNumber, 404, 28),
+            (Refusal::InvalidNumber("00".into(), plan), 484, 28),
+            (Refusal::UnknownName("nobody".into()), 404, 1),
+            (Refusal::NoRoute(number), 404, 3),
+            (Refusal::NoTrunkUsable(number), 503, 34),
+            (Refusal::LocalNotAllowed(account), 403, 21),
+            (Refusal::NotRegistered(subscriber), 480, 20),
+            (Refusal::TooManyHops, 483, 25),
+            (Refusal::Loop, 482, 25),
+            (Refusal::BadInvite(420), 420, 127),
+            (Refusal::BillingAccount(line("account_blocked")), 403, 21),
+            (Refusal::BillingNoRateGroup(line("no_rate_group")), 403, 21),
+            (Refusal::BillingNoRate(line("no_rate")), 404, 3),
+            (Refusal::BillingCredit(line("insufficient_credit")), 402, 21),
+            (Refusal::BillingNoCarrier(line("no_carrier")), 503, 34),
+            (Refusal::RingTimeout(Duration::from_secs(60)), 480, 19),
+            (Refusal::AttemptsExhausted(3, 503, Cause::Congestion), 503, 42),
+            (Refusal::CalleeRefused(1, 486, Cause::Busy), 486, 17),
+            (Refusal::CalleeUnreachable(1, 408, Cause::NoResponse), 408, 18),
+            (Refusal::NoProgress(1, Duration::from_secs(20)), 408, 18),
+            (Refusal::Draining, 503, 41),
+            (Refusal::RedirectRefused(302), 480, 23),
+            (Refusal::Unresolved, 502, 27),
+        ]
+    }
+
+    #[test]
+    fn every_refusal_has_a_code_a_status_a_cause_and_a_sentence_of_its_own() {
+        let all = all();
+        for (refusal, status, q850) in &all {
+            assert_eq!(refusal.sip_status(), *status, "{refusal:?}");
+            assert_eq!(refusal.cause().q850(), *q850, "{refusal:?}");
+            let sentence = refusal.to_string();
+            let is_one = sentence.ends_with('.') && !sentence.contains(". ");
+            assert!(is_one && sentence.starts_with(char::is_uppercase), "{sentence}");
+        }
+        let codes: BTreeSet<_> = all.iter().map(|(refusal, ..)| refusal.code()).collect();
+        assert_eq!(codes.len(), all.len());
+        assert!(codes.len() >= 20);
+    }
+
+    #[test]
+    fn sentences_name_what_an_operator_must_look_at() {
+        let (account, trunk) = (Owner::Account(AccountId(7)), Owner::Trunk(TrunkId(9)));
+        let check = |refusal: Refusal, expected: &str| assert_eq!(refusal.to_string(), expected);
+        check(
+            limit(account, Direction::Ingress, Limit::Concurrent(30)),
+            "Account 7 is placing 30 calls already, as many as it may.",
+        );
+        check(
+            limit(trunk, Direction::Egress, Limit::PerSecond(5)),
+            "Trunk 9 is receiving more than the 5 calls per second that it may.",
+        );
+        check(Refusal::NoRoute("34600".parse().unwrap()), "No route covers 34600.");
+        check(
+            limit(account, Direction::Ingress, Limit::Concurrent(0)),
+            "Account 7 has 0 as its limit on placing calls.",
+        );
+        check(
+            Refusal::CalleeUnreachable(1, 503, Cause::DestinationOutOfOrder),
+            "Attempt 1 could not be delivered: the callee cannot be reached.",
+        );
+        check(Refusal::BadInvite(422), "The INVITE asks for a session interval that is too small.");
+    }
+
+    #[test]
+    fn a_carriers_challenge_is_not_handed_to_the_caller() {
+        let refused = Refusal::CalleeRefused(1, 407, Cause::EgressAuthentication);
+        assert_eq!(refused.sip_status(), 503);
+    }
+}

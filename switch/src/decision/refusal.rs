@@ -1,0 +1,210 @@
+//! Why a call is not let in or finds nobody: with its cause, its SIP status and its word.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use vocabulary::{AccountId, DecisionLine, Direction, Number, Refused, SubscriberId, TrunkId};
+
+use crate::admission::{Limit, NotAdmitted, Owner};
+use crate::release::Cause;
+use crate::routing::PlanError;
+
+/// Why a call was not let in, or found nobody.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The answer to our challenge was wrong.
+    WrongPassword(Box<str>),
+    /// Nobody has this user name.
+    UnknownUser(Box<str>),
+    /// The credentials belong to another than the trunk that sent them.
+    ForeignCredentials(TrunkId, Box<str>),
+    /// A trunk with address and digest sent the digest from elsewhere.
+    WrongAddress(TrunkId, SocketAddr),
+    /// The subscriber is switched off.
+    SubscriberInactive(SubscriberId),
+    /// The trunk is switched off.
+    TrunkInactive(TrunkId),
+    /// The caller's account is switched off.
+    AccountInactive(AccountId),
+    /// The callee's account is switched off.
+    CalleeAccountInactive(AccountId),
+    /// The callee is switched off.
+    CalleeInactive(SubscriberId),
+    /// A limit was reached.
+    Limit(NotAdmitted),
+    /// The Request-URI names a host that we do not serve.
+    DomainNotServed(Box<str>),
+    /// The Request-URI is of a kind that we cannot route.
+    UnsupportedUri,
+    /// The Request-URI names nobody to call.
+    NoNumber,
+    /// What was dialled is not a number under the plan.
+    InvalidNumber(Box<str>, PlanError),
+    /// No subscriber has this name.
+    UnknownName(Box<str>),
+    /// No route covers the number.
+    NoRoute(Number),
+    /// Routes there are, but no trunk that may be used.
+    NoTrunkUsable(Number),
+    /// The account may not call subscribers.
+    LocalNotAllowed(AccountId),
+    /// The callee has no valid contact.
+    NotRegistered(SubscriberId),
+    /// Max-Forwards is used up.
+    TooManyHops,
+    /// The call has been here before.
+    Loop,
+    /// The INVITE could not become a leg; the status says why.
+    BadInvite(u16),
+    /// Billing: the payer's account.
+    BillingAccount(DecisionLine),
+    /// Billing: no rate group.
+    BillingNoRateGroup(DecisionLine),
+    /// Billing: no rate.
+    BillingNoRate(DecisionLine),
+    /// Billing: no money.
+    BillingCredit(DecisionLine),
+    /// Billing: no carrier left.
+    BillingNoCarrier(DecisionLine),
+    /// It rang too long.
+    RingTimeout(Duration),
+    /// Every attempt failed; the last or best outcome is given.
+    AttemptsExhausted(u8, u16, Cause),
+    /// The callee refused.
+    CalleeRefused(u8, u16, Cause),
+    /// The callee sent the call elsewhere and that is not followed.
+    RedirectRefused(u16),
+    /// Nothing came back from the callee, or nothing could be sent there.
+    CalleeUnreachable(u8, u16, Cause),
+    /// The callee's side took the call and then neither rang nor refused in this time.
+    NoProgress(u8, Duration),
+    /// The name of every trunk or contact led nowhere.
+    Unresolved,
+    /// The switch is going down.
+    Draining,
+}
+
+impl Refusal {
+    /// The cause, with its Q.850 value.
+    pub fn cause(&self) -> Cause {
+        match self {
+            Refusal::WrongPassword(_)
+            | Refusal::UnknownUser(_)
+            | Refusal::ForeignCredentials(..)
+            | Refusal::WrongAddress(..) => Cause::Unauthenticated,
+            Refusal::SubscriberInactive(_)
+            | Refusal::TrunkInactive(_)
+            | Refusal::AccountInactive(_)
+            | Refusal::LocalNotAllowed(_)
+            | Refusal::BillingAccount(_)
+            | Refusal::BillingNoRateGroup(_) => Cause::Rejected,
+            Refusal::CalleeAccountInactive(_)
+            | Refusal::CalleeInactive(_)
+            | Refusal::NotRegistered(_) => Cause::Absent,
+            Refusal::Limit(_) => Cause::NoCircuit,
+            Refusal::NoTrunkUsable(_) | Refusal::BillingNoCarrier(_) => Cause::NoCircuit,
+            Refusal::DomainNotServed(_) | Refusal::NoRoute(_) => Cause::NoRoute,
+            Refusal::BillingNoRate(_) => Cause::NoRoute,
+            Refusal::UnsupportedUri | Refusal::NoNumber | Refusal::InvalidNumber(..) => {
+                Cause::InvalidNumber
+            }
+            Refusal::UnknownName(_) => Cause::UnallocatedNumber,
+            Refusal::TooManyHops | Refusal::Loop => Cause::ExchangeRoutingError,
+            Refusal::BadInvite(status) => Cause::from_sip_status(*status),
+            Refusal::BillingCredit(_) => Cause::NoCredit,
+            Refusal::RingTimeout(_) => Cause::NoAnswer,
+            Refusal::AttemptsExhausted(_, _, cause)
+            | Refusal::CalleeRefused(_, _, cause)
+            | Refusal::CalleeUnreachable(_, _, cause) => *cause,
+            Refusal::NoProgress(..) => Cause::NoResponse,
+            Refusal::Draining => Cause::Shutdown,
+            Refusal::RedirectRefused(_) => Cause::Redirected,
+            Refusal::Unresolved => Cause::DestinationOutOfOrder,
+        }
+    }
+
+    /// The status for the caller.
+    pub fn sip_status(&self) -> u16 {
+        match self {
+            Refusal::UnsupportedUri => 416,
+            Refusal::InvalidNumber(_, PlanError::NotANumber(_)) | Refusal::NoNumber => 404,
+            Refusal::Loop => 482,
+            Refusal::BadInvite(status) => *status,
+            // A caller must not be asked for a password that only concerns us and the carrier.
+            Refusal::AttemptsExhausted(_, 401 | 407, cause)
+            | Refusal::CalleeRefused(_, 401 | 407, cause) => cause.sip_status(),
+            Refusal::AttemptsExhausted(_, status @ 400.., _)
+            | Refusal::CalleeRefused(_, status @ 400.., _)
+            | Refusal::CalleeUnreachable(_, status @ 400.., _) => *status,
+            other => other.cause().sip_status(),
+        }
+    }
+
+    pub(super) fn code(&self) -> &'static str {
+        match self {
+            Refusal::WrongPassword(_) => "wrong_password",
+            Refusal::UnknownUser(_) => "unknown_user",
+            Refusal::ForeignCredentials(..) => "foreign_credentials",
+            Refusal::WrongAddress(..) => "wrong_address",
+            Refusal::SubscriberInactive(_) => "subscriber_inactive",
+            Refusal::TrunkInactive(_) => "trunk_inactive",
+            Refusal::AccountInactive(_) => "account_inactive",
+            Refusal::CalleeAccountInactive(_) => "callee_account_inactive",
+            Refusal::CalleeInactive(_) => "callee_inactive",
+            Refusal::Limit(limit) => limit_code(limit),
+            Refusal::DomainNotServed(_) => "domain_not_served",
+            Refusal::UnsupportedUri => "unsupported_uri",
+            Refusal::NoNumber => "no_number",
+            Refusal::InvalidNumber(..) => "invalid_number",
+            Refusal::UnknownName(_) => "unknown_name",
+            Refusal::NoRoute(_) => "no_route",
+            Refusal::NoTrunkUsable(_) => "no_trunk_usable",
+            Refusal::LocalNotAllowed(_) => "local_not_allowed",
+            Refusal::NotRegistered(_) => "not_registered",
+            Refusal::TooManyHops => "too_many_hops",
+            Refusal::Loop => "loop",
+            Refusal::BadInvite(_) => "bad_invite",
+            Refusal::BillingAccount(line)
+            | Refusal::BillingNoRateGroup(line)
+            | Refusal::BillingNoRate(line)
+            | Refusal::BillingCredit(line)
+            | Refusal::BillingNoCarrier(line) => line.code,
+            Refusal::RingTimeout(_) => "ring_timeout",
+            Refusal::AttemptsExhausted(..) => "attempts_exhausted",
+            Refusal::CalleeRefused(..) => "callee_refused",
+            Refusal::CalleeUnreachable(..) => "callee_unreachable",
+            Refusal::NoProgress(..) => "no_progress",
+            Refusal::Draining => "draining",
+            Refusal::RedirectRefused(_) => "redirect_refused",
+            Refusal::Unresolved => "unresolved",
+        }
+    }
+}
+
+fn limit_code(refused: &NotAdmitted) -> &'static str {
+    use Direction::{Egress, Ingress};
+    match (refused.owner, refused.direction, refused.limit) {
+        (Owner::Account(_), Ingress, Limit::Concurrent(_)) => "account_concurrency_exceeded",
+        (Owner::Account(_), Ingress, Limit::PerSecond(_)) => "account_cps_exceeded",
+        (Owner::Account(_), Egress, Limit::Concurrent(_)) => "account_egress_concurrency_exceeded",
+        (Owner::Account(_), Egress, Limit::PerSecond(_)) => "account_egress_cps_exceeded",
+        (Owner::Trunk(_), Ingress, Limit::Concurrent(_)) => "trunk_concurrency_exceeded",
+        (Owner::Trunk(_), Ingress, Limit::PerSecond(_)) => "trunk_cps_exceeded",
+        (Owner::Trunk(_), Egress, Limit::Concurrent(_)) => "trunk_egress_concurrency_exceeded",
+        (Owner::Trunk(_), Egress, Limit::PerSecond(_)) => "trunk_egress_cps_exceeded",
+        (Owner::Subscriber(_), _, Limit::Concurrent(_)) => "subscriber_concurrency_exceeded",
+        (Owner::Subscriber(_), _, Limit::PerSecond(_)) => "subscriber_cps_exceeded",
+    }
+}
+
+impl From<Refused> for Refusal {
+    fn from(refused: Refused) -> Refusal {
+        match refused {
+            Refused::AccountInactive(line) => Refusal::BillingAccount(line),
+            Refused::NoRateGroup(line) => Refusal::BillingNoRateGroup(line),
+            Refused::NoRate(line) => Refusal::BillingNoRate(line),
+            Refused::InsufficientCredit(line) => Refusal::BillingCredit(line),
+            Refused::NoCarrier(line) => Refusal::BillingNoCarrier(line),
+        }
+    }
+}
