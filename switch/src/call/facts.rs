@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use vocabulary::{CallFacts, Direction, LegFacts, Now, Origin, SettleRequest};
 
-use super::{Attempt, Call, Ending, Talking};
+use super::ending::Ending;
+use super::{Attempt, Call, Talking};
 
 impl Call {
     /// What billing journals of the ingress leg, in case we do not live to write its CDR.

@@ -11,10 +11,13 @@
 //! for its legs to finish their last transactions. Answers that come later are normal inputs.
 
 mod egress;
+mod ending;
 mod facts;
 mod failure;
 mod hop;
 mod hunting;
+mod legs;
+mod talking;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -24,15 +27,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use sip::endpoint::{Endpoint, Listener};
 use vocabulary::{
-    AccountId, Authorization, CallId, ExtendRequest, Extension, Grant, Now, Number, Party, Refused,
-    TrunkId, Utc,
+    AccountId, Authorization, CallId, ExtendRequest, Grant, Now, Number, Party, Refused, TrunkId,
+    Utc,
 };
 
 use crate::admission::Admission;
-use crate::decision::{Decision, End, Refusal};
+use crate::decision::{Decision, End};
 use crate::directory::Directory;
 use crate::effect::{Effect, LiveCall, LiveState, Stats};
-use crate::leg::event::{Body, LegEvent};
+use crate::leg::event::Body;
 use crate::leg::{Leg, LegConfig};
 use crate::registrar::Bindings;
 use crate::release::Cause;
@@ -40,7 +43,9 @@ use crate::routing::Source;
 use crate::token::{LegKey, Randomness, Tag};
 
 pub(crate) use egress::{Caller, path_to};
+use ending::Ending;
 pub(crate) use hunting::Hunt;
+use talking::Talking;
 
 /// How long the callee's answer may wait for the journal. A disk that needs longer connects nobody.
 const RECORD_LIMIT: Duration = Duration::from_secs(5);
@@ -136,14 +141,6 @@ struct Answering {
     at: Now,
     headers: Bytes,
     body: Option<Body>,
-}
-
-struct Talking {
-    winner: u8,
-    answered: Now,
-    /// When to ask for more; `None` while asked, and when there is no more.
-    extend_at: Option<Duration>,
-    cut_at: Duration,
 }
 
 impl Call {
@@ -258,47 +255,6 @@ impl Call {
         self.drain(ctx);
     }
 
-    pub(crate) fn extended(&mut self, ctx: &mut Context<'_>, extension: &Extension) {
-        // The call may have ended meanwhile.
-        let State::Talking(talking) = &mut self.state else { return };
-        let before = self.grant.talk_time;
-        self.grant = Grant {
-            talk_time: extension.grant.talk_time.max(before),
-            is_final: extension.grant.is_final || extension.grant.talk_time <= before,
-        };
-        talking.set_grant(before, self.grant, ctx.directory.settings().duration_max);
-        if self.grant.is_final {
-            self.decisions.push(Decision::GrantFinal(self.grant.talk_time));
-        }
-    }
-
-    /// The answer is on disk: now the caller hears it.
-    pub(crate) fn recorded(&mut self, ctx: &mut Context<'_>, grant: Option<Grant>) {
-        // The caller may have given up meanwhile.
-        let State::Answering(_) = &self.state else { return };
-        let State::Answering(answering) = std::mem::replace(&mut self.state, State::Releasing)
-        else {
-            unreachable!("looked at above");
-        };
-        let Answering { winner, headers, body, .. } = *answering;
-        // Dearer than when it came in: it may shrink, before there is any talk.
-        if let Some(grant) = grant {
-            let talk_time = grant.talk_time.min(self.grant.talk_time);
-            self.grant = Grant { talk_time, is_final: grant.is_final || self.grant.is_final };
-        }
-        // Talk begins when the caller hears the answer: nobody pays for a slow disk.
-        let answered = ctx.now;
-        let mut talking = Talking { winner, answered, extend_at: None, cut_at: Duration::MAX };
-        let duration_max = ctx.directory.settings().duration_max;
-        talking.set_grant(Duration::ZERO, self.grant, duration_max);
-        self.state = State::Talking(talking);
-        self.decisions.shrink_to(self.decisions.len() + 2);
-        ctx.stats.calls_answered += 1;
-        ctx.stats.calls_talking += 1;
-        self.ingress.leg.send(ctx.now, ctx.endpoint, LegEvent::Answer { headers, body });
-        self.drain(ctx);
-    }
-
     pub(crate) fn hang_up(&mut self, ctx: &mut Context<'_>, cause: Cause, end: End) {
         if !self.is_settled() {
             self.decide(Decision::Ended(end));
@@ -354,230 +310,6 @@ impl Call {
             self.drain(ctx);
         }
     }
-
-    fn cut(&mut self, ctx: &mut Context<'_>) {
-        let limit = ctx.directory.settings().duration_max;
-        ctx.stats.calls_cut += 1;
-        if self.grant.talk_time <= limit {
-            self.decide(Decision::Ended(End::CreditUsedUp(self.grant.talk_time)));
-            self.release(ctx, Ending::by_switch(Cause::CreditExhausted, 200));
-        } else {
-            self.decide(Decision::Ended(End::DurationLimit(limit)));
-            self.release(ctx, Ending::by_switch(Cause::DurationLimit, 200));
-        }
-    }
-
-    // What the legs say.
-
-    /// Passes on what the legs have to say until they have nothing more to say.
-    pub(crate) fn drain(&mut self, ctx: &mut Context<'_>) {
-        loop {
-            if let Some(event) = self.ingress.leg.poll_event() {
-                self.caller_said(ctx, event);
-                continue;
-            }
-            let spoken = (0..self.attempts.len())
-                .find_map(|n| Some((n, self.attempts[n].leg.as_mut()?.poll_event()?)));
-            match spoken {
-                Some((n, event)) => self.callee_said(ctx, n as u8, event),
-                None => break,
-            }
-        }
-        self.look_up_hops(ctx);
-        for attempt in &mut self.attempts {
-            if attempt.leg.as_ref().is_some_and(|leg| leg.is_over()) {
-                attempt.leg = None;
-            }
-        }
-    }
-
-    fn caller_said(&mut self, ctx: &mut Context<'_>, event: LegEvent) {
-        if let LegEvent::Release { cause, reason_header, sip_status } = event {
-            return self.caller_released(ctx, cause, reason_header, sip_status);
-        }
-        let peer = match &self.state {
-            State::Hunting(hunt) => hunt.early,
-            State::Talking(talking) => Some(talking.winner),
-            _ => None,
-        };
-        let peer = peer.and_then(|n| self.attempts[usize::from(n)].leg.as_deref_mut());
-        match peer {
-            Some(leg) => leg.send(ctx.now, ctx.endpoint, event),
-            None => turn_away(ctx, &mut self.ingress.leg, &event),
-        }
-    }
-
-    fn caller_released(
-        &mut self,
-        ctx: &mut Context<'_>,
-        cause: Cause,
-        reason: Option<Bytes>,
-        status: u16,
-    ) {
-        let is_new = matches!(self.state, State::Arriving);
-        let by = if is_ours(cause) || is_new { Party::Switch } else { Party::Caller };
-        ctx.stats.calls_refused += u64::from(is_new);
-        let decision = match &self.state {
-            State::Releasing => return,
-            State::Arriving => Decision::Refused(Refusal::BadInvite(status)),
-            State::Talking(_) if by == Party::Caller => Decision::Ended(End::ByCaller),
-            State::Authorizing(_) | State::Hunting(_) | State::Answering(_)
-                if cause == Cause::Cancelled || status == 487 =>
-            {
-                Decision::Ended(End::CallerGaveUp)
-            }
-            _ => Decision::Ended(End::LegLost(vocabulary::Direction::Ingress, cause)),
-        };
-        self.decide(decision);
-        self.release(ctx, Ending { cause, by, status, reason, is_caller_gone: true });
-    }
-
-    fn callee_said(&mut self, ctx: &mut Context<'_>, n: u8, event: LegEvent) {
-        match &mut self.state {
-            State::Hunting(_) => self.hunting_event(ctx, n, event),
-            State::Talking(talking) if talking.winner == n => match event {
-                LegEvent::Release { cause, reason_header, .. } => {
-                    self.callee_released(ctx, cause, reason_header);
-                }
-                // Told on a dialog that is up; nothing to pass on.
-                LegEvent::Ring { .. } | LegEvent::Answer { .. } | LegEvent::Redirect { .. } => {}
-                event => self.ingress.leg.send(ctx.now, ctx.endpoint, event),
-            },
-            State::Answering(answering) if answering.winner == n => match event {
-                LegEvent::Release { cause, reason_header, .. } => {
-                    self.callee_released(ctx, cause, reason_header);
-                }
-                event => {
-                    if let Some(leg) = self.attempts[usize::from(n)].leg.as_deref_mut() {
-                        turn_away(ctx, leg, &event);
-                    }
-                }
-            },
-            // An attempt that lost has been told to release; what it still says changes nothing.
-            _ => {}
-        }
-    }
-
-    fn callee_released(&mut self, ctx: &mut Context<'_>, cause: Cause, reason: Option<Bytes>) {
-        let by = if is_ours(cause) { Party::Switch } else { Party::Callee };
-        let end = match by {
-            Party::Callee => End::ByCallee,
-            _ => End::LegLost(vocabulary::Direction::Egress, cause),
-        };
-        self.decide(Decision::Ended(end));
-        let status = if cause == Cause::Normal { 480 } else { cause.sip_status() };
-        self.release(ctx, Ending { cause, by, status, reason, is_caller_gone: false });
-    }
-
-    // The end.
-
-    /// The call is not let in, or nobody was found.
-    pub(crate) fn refuse(&mut self, ctx: &mut Context<'_>, refusal: Refusal) {
-        let (cause, status) = (refusal.cause(), refusal.sip_status());
-        let by = match &refusal {
-            Refusal::CalleeRefused(..) | Refusal::AttemptsExhausted(..) => Party::Callee,
-            Refusal::BadInvite(_) | Refusal::RedirectRefused(_) => Party::Callee,
-            // Unreachable, silent or ringing without end: we gave up.
-            _ => Party::Switch,
-        };
-        let by = if self.attempts.is_empty() { Party::Switch } else { by };
-        if self.attempts.is_empty() {
-            ctx.stats.calls_refused += 1;
-        }
-        self.decide(Decision::Refused(refusal));
-        self.release(ctx, Ending { cause, by, status, reason: None, is_caller_gone: false });
-    }
-
-    /// Tells every leg to end, settles, and waits in `Releasing` for the legs.
-    fn release(&mut self, ctx: &mut Context<'_>, ending: Ending) {
-        let state = std::mem::replace(&mut self.state, State::Releasing);
-        let event = |status| LegEvent::Release {
-            cause: ending.cause,
-            reason_header: ending.reason.clone(),
-            sip_status: status,
-        };
-        if !ending.is_caller_gone {
-            self.ingress.leg.send(ctx.now, ctx.endpoint, event(ending.status));
-        }
-        for attempt in self.attempts.iter_mut().filter(|a| a.released.is_none()) {
-            if let Some(leg) = attempt.leg.as_deref_mut().filter(|leg| !leg.is_over()) {
-                leg.send(ctx.now, ctx.endpoint, event(ending.status));
-            }
-        }
-        let talking = match state {
-            State::Talking(talking) => {
-                ctx.stats.calls_talking -= 1;
-                Some(talking)
-            }
-            _ => None,
-        };
-        ctx.admission.release(self.id);
-        let request = self.settlement(ctx.now, &ending, talking.as_ref());
-        ctx.effects.push_back(Effect::Settle(Box::new(request)));
-    }
-
-    /// After a panic inside this call: settle it, tell the legs as far as they can still be told.
-    pub(crate) fn wreck(&mut self, ctx: &mut Context<'_>) {
-        if !self.is_settled() {
-            self.decide(Decision::Ended(End::Fault));
-            self.release(ctx, Ending::by_switch(Cause::InternalFault, 500));
-        }
-    }
-
-    /// What remains to be done if even `wreck` fails: money and limits, without the legs.
-    pub(crate) fn settle_only(&mut self, now: Now, admission: &Admission) -> Effect {
-        let state = std::mem::replace(&mut self.state, State::Releasing);
-        let talking = if let State::Talking(talking) = state { Some(talking) } else { None };
-        admission.release(self.id);
-        let ending = Ending::by_switch(Cause::InternalFault, 500);
-        Effect::Settle(Box::new(self.settlement(now, &ending, talking.as_ref())))
-    }
-}
-
-/// How a call ends.
-struct Ending {
-    cause: Cause,
-    by: Party,
-    /// For a caller who has not been answered.
-    status: u16,
-    /// The peer's Reason header, to be handed on.
-    reason: Option<Bytes>,
-    /// The ingress leg ended by itself.
-    is_caller_gone: bool,
-}
-
-impl Ending {
-    fn by_switch(cause: Cause, status: u16) -> Ending {
-        Ending { cause, by: Party::Switch, status, reason: None, is_caller_gone: false }
-    }
-}
-
-impl Talking {
-    /// More is asked for when 60 % of the newest slice are used: late enough not to reserve what a
-    /// short call never needs, early enough for a slow answer.
-    fn set_grant(&mut self, before: Duration, grant: Grant, duration_max: Duration) {
-        let answered = self.answered.monotonic;
-        let slice = grant.talk_time.saturating_sub(before);
-        let wanted = before.saturating_add(slice / 10 * 6);
-        self.cut_at = answered.saturating_add(grant.talk_time.min(duration_max));
-        self.extend_at =
-            (!grant.is_final && wanted < duration_max).then(|| answered.saturating_add(wanted));
-    }
-}
-
-/// Releases that a leg reports but that no person caused.
-fn is_ours(cause: Cause) -> bool {
-    matches!(cause, Cause::SessionExpired | Cause::NoAck | Cause::NoResponse | Cause::TimerExpired)
-}
-
-/// An event for a leg that is not there (yet): what needs an answer gets one.
-fn turn_away(ctx: &mut Context<'_>, leg: &mut Leg, event: &LegEvent) {
-    let answer = match event {
-        LegEvent::Update { .. } => LegEvent::UpdateAnswer { status: 491, body: None },
-        LegEvent::Info { .. } => LegEvent::InfoAnswer { status: 480, body: None },
-        _ => return,
-    };
-    leg.send(ctx.now, ctx.endpoint, answer);
 }
 
 impl Ingress {

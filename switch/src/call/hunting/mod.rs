@@ -1,33 +1,33 @@
 //! Seeking someone who answers: all contacts of a subscriber at once, or trunk after trunk; the
 //! next address of the same host before the next trunk (RFC 3263 section 4.3).
 
+mod outcome;
+mod redirection;
+
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use bytes::Bytes;
 use sip::message::uri::Uri;
 use sip::transport::Path;
-use vocabulary::{AccountId, Direction, Number, Party, SubscriberId, TrunkId};
+use vocabulary::{Direction, Number, SubscriberId, TrunkId};
 
 use super::egress::{Caller, path_to};
 use super::failure::{Failure, FailureKind};
 use super::hop::HOP;
-use super::{Answering, Call, Context, Released, State, turn_away};
+use super::{Call, Context, State};
 use crate::admission::{Gate, NotAdmitted, Owner};
 use crate::decision::{Decision, Refusal};
-use crate::directory::{Limits, RedirectPolicy};
+use crate::directory::Limits;
 use crate::effect::{Effect, HostToResolve, QueryId, Target};
 use crate::leg::event::LegEvent;
 use crate::registrar::Binding;
 use crate::release::Cause;
-use crate::routing::{Destination, Next};
+use crate::routing::Destination;
 use crate::token::LegKey;
 
-/// A call forks to no more contacts than this, redirections included.
-const ATTEMPTS_CEILING: usize = 64;
 /// Addresses of one host that are tried.
 const TARGETS_MAX: usize = 4;
-const ELSEWHERE: &[u8] = b"SIP;cause=200;text=\"Call completed elsewhere\"";
 
 /// Which way an attempt goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,11 +109,6 @@ impl Hunt {
             self.best = Some(failure);
         }
     }
-}
-
-/// Whether the next address of the same host may do better (RFC 3263 section 4.3).
-fn may_fail_over(status: u16, has_heard: bool) -> bool {
-    status == 503 || (status == 408 && !has_heard)
 }
 
 impl Call {
@@ -274,237 +269,6 @@ impl Call {
         self.place(ctx, Place { way, uri, path: *first });
     }
 
-    // What the callees say.
-
-    pub(super) fn hunting_event(&mut self, ctx: &mut Context<'_>, n: u8, event: LegEvent) {
-        let index = usize::from(n);
-        match event {
-            LegEvent::Ring { .. } => {
-                let attempt = &mut self.attempts[index];
-                attempt.has_heard = true;
-                attempt.ringing = attempt.ringing.or(Some(ctx.now));
-                self.ingress.ringing_at = self.ingress.ringing_at.or(Some(ctx.now.utc));
-                let has_media = matches!(&event, LegEvent::Ring { body: Some(_), .. });
-                if let Some(hunt) = self.hunt_mut()
-                    && (has_media || hunt.early.is_none())
-                {
-                    hunt.early = Some(n);
-                }
-                self.ingress.leg.send(ctx.now, ctx.endpoint, event);
-            }
-            LegEvent::Answer { headers, body } => self.answered(ctx, n, headers, body),
-            LegEvent::Redirect { status, contacts } => self.redirected(ctx, n, status, &contacts),
-            LegEvent::Release { cause, reason_header, sip_status } => {
-                let reason = reason_header.and_then(|r| Cause::from_reason_header(&r));
-                // What a peer says never means this cause.
-                let is_lost = cause == Cause::DestinationOutOfOrder;
-                let kind = if is_lost || !self.attempts[index].has_heard {
-                    FailureKind::Unreachable
-                } else {
-                    FailureKind::Refused
-                };
-                let failure = Failure { leg: n + 1, status: sip_status, cause, kind };
-                self.failed(ctx, n, failure, reason);
-            }
-            event => {
-                let is_early = self.hunt_mut().is_some_and(|hunt| hunt.early == Some(n));
-                match self.attempts[index].leg.as_deref_mut() {
-                    Some(leg) if !is_early => turn_away(ctx, leg, &event),
-                    _ => self.ingress.leg.send(ctx.now, ctx.endpoint, event),
-                }
-            }
-        }
-    }
-
-    fn answered(
-        &mut self,
-        ctx: &mut Context<'_>,
-        n: u8,
-        headers: Bytes,
-        body: Option<super::Body>,
-    ) {
-        self.release_others(ctx, Some(n), Cause::AnsweredElsewhere, Some(ELSEWHERE));
-        let attempt = &mut self.attempts[usize::from(n)];
-        attempt.answered_at = Some(ctx.now.utc);
-        let trunk = attempt.way.trunk();
-        self.decide(Decision::Answered(n + 1));
-        ctx.effects.push_back(Effect::Answered { call: self.id, trunk, at: ctx.now.utc });
-        self.state =
-            State::Answering(Box::new(Answering { winner: n, at: ctx.now, headers, body }));
-    }
-
-    /// Ends every attempt that is under way, but for one.
-    fn release_others(
-        &mut self,
-        ctx: &mut Context<'_>,
-        keep: Option<u8>,
-        cause: Cause,
-        reason: Option<&'static [u8]>,
-    ) {
-        for (n, attempt) in self.attempts.iter_mut().enumerate() {
-            if keep == Some(n as u8) || attempt.released.is_some() {
-                continue;
-            }
-            let reason_header = reason.map(Bytes::from_static);
-            let event = LegEvent::Release { cause, reason_header, sip_status: 487 };
-            if let Some(leg) = attempt.leg.as_deref_mut().filter(|leg| !leg.is_over()) {
-                leg.send(ctx.now, ctx.endpoint, event);
-            }
-            let (at, by) = (ctx.now.utc, Party::Switch);
-            attempt.released = Some(Released { at, cause, status: 487, by });
-        }
-    }
-
-    fn failed(&mut self, ctx: &mut Context<'_>, n: u8, failure: Failure, reason: Option<Cause>) {
-        let attempt = &mut self.attempts[usize::from(n)];
-        if attempt.released.is_some() {
-            return;
-        }
-        let by = match failure.kind {
-            FailureKind::Refused | FailureKind::Redirected => Party::Callee,
-            FailureKind::Unreachable | FailureKind::NoProgress(_) | FailureKind::RangOut(_) => {
-                Party::Switch
-            }
-        };
-        let Failure { cause, status, .. } = failure;
-        attempt.released = Some(Released { at: ctx.now.utc, cause, status, by });
-        let (way, has_heard) = (attempt.way, attempt.has_heard);
-        let has_rung = attempt.ringing.is_some();
-        let Some(hunt) = self.hunt_mut() else { return };
-        hunt.note(failure);
-        if hunt.early == Some(n) {
-            hunt.early = None;
-        }
-        let spare = hunt.spares.iter().position(|spare| spare.way == way);
-        if let Some(at) = spare.filter(|_| may_fail_over(status, has_heard)) {
-            let spare = hunt.spares.remove(at);
-            self.decide(Decision::Hunted(n + 1, status, cause));
-            return self.place(ctx, spare);
-        }
-        let next = match way {
-            Way::Trunk(id) => ctx
-                .directory
-                .trunk(id)
-                .map_or(Next::Hunt, |trunk| trunk.codes.next(status, reason, has_rung)),
-            // Another contact may still answer, unless the callee said no for all of them.
-            Way::Contact(..) if status >= 600 => Next::Stop,
-            Way::Contact(..) => Next::Hunt,
-        };
-        if next == Next::Stop {
-            self.decide(Decision::HuntStopped(n + 1, status, cause));
-            let refusal = failure.refusal(None);
-            self.release_others(ctx, None, Cause::AnsweredElsewhere, None);
-            return self.refuse(ctx, refusal);
-        }
-        self.decide(Decision::Hunted(n + 1, status, cause));
-        self.after_failure(ctx, way);
-    }
-
-    /// One way led nowhere: the next trunk, or wait for the other contacts.
-    fn after_failure(&mut self, ctx: &mut Context<'_>, way: Way) {
-        match way {
-            Way::Trunk(id) => {
-                if let Some(hunt) = self.hunt_mut() {
-                    hunt.spares.clear();
-                }
-                let account = ctx.directory.trunk(id).map(|trunk| trunk.account);
-                ctx.admission.leave(self.id, Owner::Trunk(id), Direction::Egress);
-                if let Some(account) = account {
-                    ctx.admission.leave(self.id, Owner::Account(account), Direction::Egress);
-                }
-                self.next_trunk(ctx);
-            }
-            Way::Contact(..) => {
-                let is_busy = self.attempts.iter().any(|a| a.released.is_none());
-                let is_waiting = self.hunt_mut().is_some_and(|hunt| !hunt.pending.is_empty());
-                if !is_busy && !is_waiting {
-                    self.give_up(ctx);
-                }
-            }
-        }
-    }
-
-    /// Nothing is left to try.
-    fn give_up(&mut self, ctx: &mut Context<'_>) {
-        let attempts = self.attempts.len();
-        let cld = self.cld;
-        let Some(hunt) = self.hunt_mut() else { return };
-        let refusal = match (hunt.best, hunt.full) {
-            (Some(best), _) => {
-                best.refusal(u8::try_from(attempts).ok().filter(|attempts| *attempts > 1))
-            }
-            (None, Some(full)) => Refusal::Limit(full),
-            (None, None) => match (&hunt.destination, cld) {
-                (Destination::Trunks(trunks), Some(cld)) if trunks.is_empty() => {
-                    Refusal::NoTrunkUsable(cld)
-                }
-                _ => Refusal::Unresolved,
-            },
-        };
-        self.refuse(ctx, refusal);
-    }
-
-    fn redirected(&mut self, ctx: &mut Context<'_>, n: u8, status: u16, contacts: &[Bytes]) {
-        let way = self.attempts[usize::from(n)].way;
-        let hops_max = match ctx.directory.settings().redirects {
-            RedirectPolicy::Follow { hops_max } => hops_max,
-            RedirectPolicy::Reject => 0,
-        };
-        let failure =
-            Failure { leg: n + 1, status, cause: Cause::Redirected, kind: FailureKind::Redirected };
-        let may_follow = self.attempts.len() < ATTEMPTS_CEILING
-            && self.hunt_mut().is_some_and(|hunt| hunt.redirects < hops_max);
-        if !may_follow || !self.can_follow(ctx, n, way, contacts) {
-            return self.failed(ctx, n, failure, None);
-        }
-        let attempt = &mut self.attempts[usize::from(n)];
-        let (at, cause) = (ctx.now.utc, Cause::Redirected);
-        attempt.released = Some(Released { at, cause, status, by: Party::Callee });
-        self.decide(Decision::RedirectFollowed(n + 1));
-        if let Some(hunt) = self.hunt_mut() {
-            hunt.redirects += 1;
-        }
-        self.follow(ctx, n, way, contacts);
-    }
-
-    /// A redirection may change neither who is paid nor what the call costs.
-    fn can_follow(&self, ctx: &Context<'_>, n: u8, way: Way, contacts: &[Bytes]) -> bool {
-        contacts.iter().any(|contact| match way {
-            Way::Trunk(_) => self.same_number(n, contact).is_some(),
-            Way::Contact(from, _) => redirect_target(ctx, from, contact).is_some(),
-        })
-    }
-
-    /// The host in a redirection to the same number.
-    fn same_number(&self, n: u8, contact: &[u8]) -> Option<HostToResolve> {
-        let uri = Uri::parse(contact)?;
-        let cld = self.attempts[usize::from(n)].cld.as_bytes();
-        uri.user_unescaped()
-            .filter(|user| user.as_ref() == cld)
-            .and_then(|_| HostToResolve::of(&uri))
-    }
-
-    fn follow(&mut self, ctx: &mut Context<'_>, n: u8, way: Way, contacts: &[Bytes]) {
-        for contact in contacts {
-            match way {
-                Way::Trunk(id) => {
-                    if let Some(host) = self.same_number(n, contact) {
-                        let listener = ctx.directory.trunk(id).and_then(|trunk| trunk.listener);
-                        return self.look_up(ctx, way, Some(contact.clone()), host, listener);
-                    }
-                }
-                Way::Contact(from, _) => {
-                    if let Some(to) = redirect_target(ctx, from, contact) {
-                        if !self.ring(ctx, to) {
-                            self.after_failure(ctx, way);
-                        }
-                        return;
-                    }
-                }
-            }
-        }
-    }
-
     // Time.
 
     pub(super) fn hunting_timeout(&self, hunt: &Hunt) -> Option<Duration> {
@@ -557,21 +321,4 @@ impl super::Attempt {
 
 fn egress_gate(owner: Owner, limits: Limits) -> Gate {
     Gate { owner, direction: Direction::Egress, limits }
-}
-
-/// The subscriber a phone sends its calls on to, if it is one of the same account.
-fn redirect_target(ctx: &Context<'_>, from: SubscriberId, contact: &[u8]) -> Option<SubscriberId> {
-    let uri = Uri::parse(contact)?;
-    let user = uri.user_number()?;
-    let user = std::str::from_utf8(&user).ok()?;
-    let directory = ctx.directory;
-    let account =
-        |id: SubscriberId| -> Option<AccountId> { Some(directory.subscriber(id)?.account) };
-    let plan = &directory.settings().plan;
-    let row = directory
-        .subscriber_by_username(user)
-        .or_else(|| directory.subscriber_by_number(&plan.ingress(user).ok()?))?;
-    let is_reachable = !ctx.bindings.contacts(row.id, ctx.now.utc).is_empty();
-    let is_allowed = row.is_active && row.id != from && account(from) == Some(row.account);
-    (is_allowed && is_reachable).then_some(row.id)
 }

@@ -1,0 +1,93 @@
+//! The end of a call: every leg is told, and it is settled, once.
+
+use bytes::Bytes;
+use vocabulary::{Now, Party};
+
+use super::{Call, Context, State};
+use crate::admission::Admission;
+use crate::decision::{Decision, End, Refusal};
+use crate::effect::Effect;
+use crate::leg::event::LegEvent;
+use crate::release::Cause;
+
+/// How a call ends.
+pub(super) struct Ending {
+    pub(super) cause: Cause,
+    pub(super) by: Party,
+    /// For a caller who has not been answered.
+    pub(super) status: u16,
+    /// The peer's Reason header, to be handed on.
+    pub(super) reason: Option<Bytes>,
+    /// The ingress leg ended by itself.
+    pub(super) is_caller_gone: bool,
+}
+
+impl Ending {
+    pub(super) fn by_switch(cause: Cause, status: u16) -> Ending {
+        Ending { cause, by: Party::Switch, status, reason: None, is_caller_gone: false }
+    }
+}
+
+impl Call {
+    /// The call is not let in, or nobody was found.
+    pub(crate) fn refuse(&mut self, ctx: &mut Context<'_>, refusal: Refusal) {
+        let (cause, status) = (refusal.cause(), refusal.sip_status());
+        let by = match &refusal {
+            Refusal::CalleeRefused(..) | Refusal::AttemptsExhausted(..) => Party::Callee,
+            Refusal::BadInvite(_) | Refusal::RedirectRefused(_) => Party::Callee,
+            // Unreachable, silent or ringing without end: we gave up.
+            _ => Party::Switch,
+        };
+        let by = if self.attempts.is_empty() { Party::Switch } else { by };
+        if self.attempts.is_empty() {
+            ctx.stats.calls_refused += 1;
+        }
+        self.decide(Decision::Refused(refusal));
+        self.release(ctx, Ending { cause, by, status, reason: None, is_caller_gone: false });
+    }
+
+    /// Tells every leg to end, settles, and waits in `Releasing` for the legs.
+    pub(super) fn release(&mut self, ctx: &mut Context<'_>, ending: Ending) {
+        let state = std::mem::replace(&mut self.state, State::Releasing);
+        let event = |status| LegEvent::Release {
+            cause: ending.cause,
+            reason_header: ending.reason.clone(),
+            sip_status: status,
+        };
+        if !ending.is_caller_gone {
+            self.ingress.leg.send(ctx.now, ctx.endpoint, event(ending.status));
+        }
+        for attempt in self.attempts.iter_mut().filter(|a| a.released.is_none()) {
+            if let Some(leg) = attempt.leg.as_deref_mut().filter(|leg| !leg.is_over()) {
+                leg.send(ctx.now, ctx.endpoint, event(ending.status));
+            }
+        }
+        let talking = match state {
+            State::Talking(talking) => {
+                ctx.stats.calls_talking -= 1;
+                Some(talking)
+            }
+            _ => None,
+        };
+        ctx.admission.release(self.id);
+        let request = self.settlement(ctx.now, &ending, talking.as_ref());
+        ctx.effects.push_back(Effect::Settle(Box::new(request)));
+    }
+
+    /// After a panic inside this call: settle it, tell the legs as far as they can still be told.
+    pub(crate) fn wreck(&mut self, ctx: &mut Context<'_>) {
+        if !self.is_settled() {
+            self.decide(Decision::Ended(End::Fault));
+            self.release(ctx, Ending::by_switch(Cause::InternalFault, 500));
+        }
+    }
+
+    /// What remains to be done if even `wreck` fails: money and limits, without the legs.
+    pub(crate) fn settle_only(&mut self, now: Now, admission: &Admission) -> Effect {
+        let state = std::mem::replace(&mut self.state, State::Releasing);
+        let talking = if let State::Talking(talking) = state { Some(talking) } else { None };
+        admission.release(self.id);
+        let ending = Ending::by_switch(Cause::InternalFault, 500);
+        Effect::Settle(Box::new(self.settlement(now, &ending, talking.as_ref())))
+    }
+}

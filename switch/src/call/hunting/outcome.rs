@@ -1,0 +1,192 @@
+//! What the callees say while somebody is sought, and what comes of it.
+
+use bytes::Bytes;
+use vocabulary::{Direction, Party};
+
+use super::super::failure::{Failure, FailureKind};
+use super::super::legs::turn_away;
+use super::super::{Answering, Body, Call, Context, Released, State};
+use super::Way;
+use crate::admission::Owner;
+use crate::decision::{Decision, Refusal};
+use crate::effect::Effect;
+use crate::leg::event::LegEvent;
+use crate::release::Cause;
+use crate::routing::{Destination, Next};
+
+const ELSEWHERE: &[u8] = b"SIP;cause=200;text=\"Call completed elsewhere\"";
+
+/// Whether the next address of the same host may do better (RFC 3263 section 4.3).
+fn may_fail_over(status: u16, has_heard: bool) -> bool {
+    status == 503 || (status == 408 && !has_heard)
+}
+
+impl Call {
+    pub(in crate::call) fn hunting_event(&mut self, ctx: &mut Context<'_>, n: u8, event: LegEvent) {
+        let index = usize::from(n);
+        match event {
+            LegEvent::Ring { .. } => {
+                let attempt = &mut self.attempts[index];
+                attempt.has_heard = true;
+                attempt.ringing = attempt.ringing.or(Some(ctx.now));
+                self.ingress.ringing_at = self.ingress.ringing_at.or(Some(ctx.now.utc));
+                let has_media = matches!(&event, LegEvent::Ring { body: Some(_), .. });
+                if let Some(hunt) = self.hunt_mut()
+                    && (has_media || hunt.early.is_none())
+                {
+                    hunt.early = Some(n);
+                }
+                self.ingress.leg.send(ctx.now, ctx.endpoint, event);
+            }
+            LegEvent::Answer { headers, body } => self.answered(ctx, n, headers, body),
+            LegEvent::Redirect { status, contacts } => self.redirected(ctx, n, status, &contacts),
+            LegEvent::Release { cause, reason_header, sip_status } => {
+                let reason = reason_header.and_then(|r| Cause::from_reason_header(&r));
+                // What a peer says never means this cause.
+                let is_lost = cause == Cause::DestinationOutOfOrder;
+                let kind = if is_lost || !self.attempts[index].has_heard {
+                    FailureKind::Unreachable
+                } else {
+                    FailureKind::Refused
+                };
+                let failure = Failure { leg: n + 1, status: sip_status, cause, kind };
+                self.failed(ctx, n, failure, reason);
+            }
+            event => {
+                let is_early = self.hunt_mut().is_some_and(|hunt| hunt.early == Some(n));
+                match self.attempts[index].leg.as_deref_mut() {
+                    Some(leg) if !is_early => turn_away(ctx, leg, &event),
+                    _ => self.ingress.leg.send(ctx.now, ctx.endpoint, event),
+                }
+            }
+        }
+    }
+
+    fn answered(&mut self, ctx: &mut Context<'_>, n: u8, headers: Bytes, body: Option<Body>) {
+        self.release_others(ctx, Some(n), Cause::AnsweredElsewhere, Some(ELSEWHERE));
+        let attempt = &mut self.attempts[usize::from(n)];
+        attempt.answered_at = Some(ctx.now.utc);
+        let trunk = attempt.way.trunk();
+        self.decide(Decision::Answered(n + 1));
+        ctx.effects.push_back(Effect::Answered { call: self.id, trunk, at: ctx.now.utc });
+        self.state =
+            State::Answering(Box::new(Answering { winner: n, at: ctx.now, headers, body }));
+    }
+
+    /// Ends every attempt that is under way, but for one.
+    fn release_others(
+        &mut self,
+        ctx: &mut Context<'_>,
+        keep: Option<u8>,
+        cause: Cause,
+        reason: Option<&'static [u8]>,
+    ) {
+        for (n, attempt) in self.attempts.iter_mut().enumerate() {
+            if keep == Some(n as u8) || attempt.released.is_some() {
+                continue;
+            }
+            let reason_header = reason.map(Bytes::from_static);
+            let event = LegEvent::Release { cause, reason_header, sip_status: 487 };
+            if let Some(leg) = attempt.leg.as_deref_mut().filter(|leg| !leg.is_over()) {
+                leg.send(ctx.now, ctx.endpoint, event);
+            }
+            let (at, by) = (ctx.now.utc, Party::Switch);
+            attempt.released = Some(Released { at, cause, status: 487, by });
+        }
+    }
+
+    pub(super) fn failed(
+        &mut self,
+        ctx: &mut Context<'_>,
+        n: u8,
+        failure: Failure,
+        reason: Option<Cause>,
+    ) {
+        let attempt = &mut self.attempts[usize::from(n)];
+        if attempt.released.is_some() {
+            return;
+        }
+        let by = match failure.kind {
+            FailureKind::Refused | FailureKind::Redirected => Party::Callee,
+            FailureKind::Unreachable | FailureKind::NoProgress(_) | FailureKind::RangOut(_) => {
+                Party::Switch
+            }
+        };
+        let Failure { cause, status, .. } = failure;
+        attempt.released = Some(Released { at: ctx.now.utc, cause, status, by });
+        let (way, has_heard) = (attempt.way, attempt.has_heard);
+        let has_rung = attempt.ringing.is_some();
+        let Some(hunt) = self.hunt_mut() else { return };
+        hunt.note(failure);
+        if hunt.early == Some(n) {
+            hunt.early = None;
+        }
+        let spare = hunt.spares.iter().position(|spare| spare.way == way);
+        if let Some(at) = spare.filter(|_| may_fail_over(status, has_heard)) {
+            let spare = hunt.spares.remove(at);
+            self.decide(Decision::Hunted(n + 1, status, cause));
+            return self.place(ctx, spare);
+        }
+        let next = match way {
+            Way::Trunk(id) => ctx
+                .directory
+                .trunk(id)
+                .map_or(Next::Hunt, |trunk| trunk.codes.next(status, reason, has_rung)),
+            // Another contact may still answer, unless the callee said no for all of them.
+            Way::Contact(..) if status >= 600 => Next::Stop,
+            Way::Contact(..) => Next::Hunt,
+        };
+        if next == Next::Stop {
+            self.decide(Decision::HuntStopped(n + 1, status, cause));
+            let refusal = failure.refusal(None);
+            self.release_others(ctx, None, Cause::AnsweredElsewhere, None);
+            return self.refuse(ctx, refusal);
+        }
+        self.decide(Decision::Hunted(n + 1, status, cause));
+        self.after_failure(ctx, way);
+    }
+
+    /// One way led nowhere: the next trunk, or wait for the other contacts.
+    pub(super) fn after_failure(&mut self, ctx: &mut Context<'_>, way: Way) {
+        match way {
+            Way::Trunk(id) => {
+                if let Some(hunt) = self.hunt_mut() {
+                    hunt.spares.clear();
+                }
+                let account = ctx.directory.trunk(id).map(|trunk| trunk.account);
+                ctx.admission.leave(self.id, Owner::Trunk(id), Direction::Egress);
+                if let Some(account) = account {
+                    ctx.admission.leave(self.id, Owner::Account(account), Direction::Egress);
+                }
+                self.next_trunk(ctx);
+            }
+            Way::Contact(..) => {
+                let is_busy = self.attempts.iter().any(|a| a.released.is_none());
+                let is_waiting = self.hunt_mut().is_some_and(|hunt| !hunt.pending.is_empty());
+                if !is_busy && !is_waiting {
+                    self.give_up(ctx);
+                }
+            }
+        }
+    }
+
+    /// Nothing is left to try.
+    pub(super) fn give_up(&mut self, ctx: &mut Context<'_>) {
+        let attempts = self.attempts.len();
+        let cld = self.cld;
+        let Some(hunt) = self.hunt_mut() else { return };
+        let refusal = match (hunt.best, hunt.full) {
+            (Some(best), _) => {
+                best.refusal(u8::try_from(attempts).ok().filter(|attempts| *attempts > 1))
+            }
+            (None, Some(full)) => Refusal::Limit(full),
+            (None, None) => match (&hunt.destination, cld) {
+                (Destination::Trunks(trunks), Some(cld)) if trunks.is_empty() => {
+                    Refusal::NoTrunkUsable(cld)
+                }
+                _ => Refusal::Unresolved,
+            },
+        };
+        self.refuse(ctx, refusal);
+    }
+}
