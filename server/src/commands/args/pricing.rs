@@ -103,3 +103,28 @@ pub(crate) enum ReportCommand {
         output: Output,
     },
 }
+
+#[derive(ClapArgs)]
+pub(crate) struct PriceQuestion {
+    /// The tariff, as docs/operating/tariffs.md describes it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tariff: PathBuf,
+    /// When the call is answered, e.g. 2026-11-21T08:00:00+01:00
+    #[arg(long, value_name = "TIME")]
+    pub(crate) start: String,
+    /// How long it lasts, in seconds: 60 or 60.4
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) duration: String,
+    /// What there is to pay it with: tells the longest talk
+    #[arg(long, value_name = "AMOUNT", allow_hyphen_values = true)]
+    pub(crate) balance: Option<String>,
+    /// Seconds of bundles that the call may use
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    pub(crate) bundle_seconds: u32,
+    /// The caller's number
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) from: Option<String>,
+    /// The called number; the tariff's first destination if not given
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) to: Option<String>,
+}

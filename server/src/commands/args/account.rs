@@ -1,0 +1,201 @@
+//! The words for accounts, their sites and their money.
+
+use clap::{Args as ClapArgs, Subcommand};
+
+use super::{AccountExport, AccountFilter, AccountImport, yes_or_no};
+
+#[derive(Subcommand)]
+pub(crate) enum AccountCommand {
+    /// Open an account
+    Add {
+        /// Its name
+        name: String,
+        /// It pays later, up to its credit limit
+        #[arg(long)]
+        postpaid: bool,
+        /// It pays before (the default)
+        #[arg(long, conflicts_with = "postpaid")]
+        prepaid: bool,
+        /// ISO 4217
+        #[arg(long, default_value = "EUR")]
+        currency: String,
+        #[command(flatten)]
+        change: Box<AccountChange>,
+    },
+    /// List accounts, all or those that a filter lets through
+    List {
+        #[command(flatten)]
+        filter: AccountFilter,
+    },
+    /// Write accounts to a file that `import` reads: CSV, TXT or XLSX by its name
+    Export(AccountExport),
+    /// Open accounts from a file (CSV, TXT, XLS, XLSX); all of them or, if a row is wrong, none
+    Import(AccountImport),
+    /// Show one account
+    Show {
+        /// Its name or id
+        name: String,
+    },
+    /// Change an account
+    Set {
+        /// Its name or id
+        name: String,
+        #[command(flatten)]
+        change: Box<AccountChange>,
+    },
+    /// Refuse its calls
+    Block {
+        /// Its name or id
+        name: String,
+        /// On behalf of this reseller, which it must belong to
+        #[arg(long = "as", value_name = "RESELLER")]
+        reseller: Option<String>,
+    },
+    /// Take its calls again
+    Unblock {
+        /// Its name or id
+        name: String,
+        /// On behalf of this reseller, which it must belong to
+        #[arg(long = "as", value_name = "RESELLER")]
+        reseller: Option<String>,
+    },
+    /// Close accounts for good, all named or none: phones, trunks and routes go, the history stays
+    Close {
+        /// Their names or ids
+        #[arg(required = true)]
+        names: Vec<String>,
+        /// On behalf of this reseller, which they must belong to
+        #[arg(long = "as", value_name = "RESELLER")]
+        reseller: Option<String>,
+    },
+    /// Show what happened to it
+    Events {
+        /// Its name or id
+        name: String,
+    },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum SiteCommand {
+    /// Add a site to an account
+    Add {
+        /// The account's name or id
+        account: String,
+        /// The site
+        name: String,
+    },
+    /// List an account's sites
+    List {
+        /// The account's name or id
+        account: String,
+    },
+    /// Remove a site that nothing belongs to
+    Remove {
+        /// The account's name or id
+        account: String,
+        /// The site
+        name: String,
+    },
+}
+
+#[derive(ClapArgs)]
+pub(crate) struct AccountChange {
+    /// How far below zero it may go; for postpaid accounts
+    #[arg(long)]
+    pub(crate) credit_limit: Option<String>,
+    /// What it pays for calls; "none" takes it away
+    #[arg(long)]
+    pub(crate) rate_group: Option<String>,
+    /// What it is paid for calls we send it; "none" takes it away
+    #[arg(long)]
+    pub(crate) carrier_rate_group: Option<String>,
+    #[command(flatten)]
+    pub(crate) limits: Limits,
+    /// Whether it may call other subscribers
+    #[arg(long, value_name = "YES|NO", value_parser = yes_or_no())]
+    pub(crate) allow_local: Option<bool>,
+    /// What a minute to another subscriber costs
+    #[arg(long)]
+    pub(crate) local_price: Option<String>,
+    /// Whether its calls may go out at a loss
+    #[arg(long, value_name = "YES|NO", value_parser = yes_or_no())]
+    pub(crate) allow_loss: Option<bool>,
+    /// up, down or nearest
+    #[arg(long)]
+    pub(crate) duration_rounding: Option<String>,
+    /// up, down or nearest
+    #[arg(long)]
+    pub(crate) carrier_duration_rounding: Option<String>,
+    /// Ten digits, a phone number with its plus (its last ten count), or "random"
+    #[arg(long)]
+    pub(crate) number: Option<String>,
+    /// The reseller it belongs to; "none" takes it away
+    #[arg(long)]
+    pub(crate) parent: Option<String>,
+    /// Where its days and months begin, such as Europe/Berlin
+    #[arg(long)]
+    pub(crate) time_zone: Option<String>,
+    /// Of the month, 1 to 31
+    #[arg(long)]
+    pub(crate) billing_day: Option<u8>,
+    /// How many percent a call may cost more than it brings
+    #[arg(long)]
+    pub(crate) loss_percent_max: Option<String>,
+    /// What it pays when its caller ID is none of its own; "none" takes it away
+    #[arg(long)]
+    pub(crate) non_cli_rate_group: Option<String>,
+    #[command(flatten)]
+    pub(crate) credit: Credit,
+    /// A field of your own; may be repeated, and without a value it is taken away
+    #[arg(long = "custom", value_name = "FIELD=VALUE")]
+    pub(crate) custom: Vec<String>,
+}
+
+/// Bounds of its money; "none" takes one away.
+#[derive(ClapArgs)]
+pub(crate) struct Credit {
+    /// How much we may owe it as a carrier before we send it no more calls, or "none"
+    #[arg(long, value_name = "AMOUNT")]
+    pub(crate) owed_limit: Option<String>,
+    /// Whether what it earns as a carrier pays for its calls as a customer
+    #[arg(long, value_name = "YES|NO", value_parser = yes_or_no())]
+    pub(crate) netted: Option<bool>,
+    /// The most it may spend in a day of its time zone, or "none"
+    #[arg(long, value_name = "AMOUNT")]
+    pub(crate) spend_day_max: Option<String>,
+    /// The most it may spend in a month of its time zone, or "none"
+    #[arg(long, value_name = "AMOUNT")]
+    pub(crate) spend_month_max: Option<String>,
+    /// Balances below which an event is written, such as 10,5; "none" takes them away
+    #[arg(long, value_name = "AMOUNTS", value_delimiter = ',', allow_negative_numbers = true)]
+    pub(crate) low_balance: Option<Vec<String>>,
+}
+
+/// Limits; "none" takes one away.
+#[derive(ClapArgs)]
+pub(crate) struct Limits {
+    /// Calls at the same time that it sends us, or "none"
+    #[arg(long)]
+    pub(crate) in_concurrent: Option<String>,
+    /// Calls at the same time that we send it, or "none"
+    #[arg(long)]
+    pub(crate) out_concurrent: Option<String>,
+    /// New calls a second that it sends us, or "none"
+    #[arg(long)]
+    pub(crate) in_cps: Option<String>,
+    /// New calls a second that we send it, or "none"
+    #[arg(long)]
+    pub(crate) out_cps: Option<String>,
+}
+
+#[derive(ClapArgs)]
+pub(crate) struct TopUp {
+    /// The account's name or id
+    pub(crate) account: String,
+    /// How much, such as 10.50
+    #[arg(allow_negative_numbers = true)]
+    pub(crate) amount: String,
+    /// For the statement
+    #[arg(long, default_value = "")]
+    pub(crate) note: String,
+}

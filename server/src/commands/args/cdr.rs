@@ -1,0 +1,36 @@
+//! The words for looking calls up.
+
+use clap::Args as ClapArgs;
+
+use super::yes_or_no;
+
+#[derive(ClapArgs)]
+pub(crate) struct CdrArgs {
+    /// Of this account
+    #[arg(long)]
+    pub(crate) account: Option<String>,
+    /// Over this trunk
+    #[arg(long)]
+    pub(crate) trunk: Option<String>,
+    /// Begun at or after
+    #[arg(long)]
+    pub(crate) from: Option<String>,
+    /// Begun before
+    #[arg(long)]
+    pub(crate) till: Option<String>,
+    /// Of this caller
+    #[arg(long)]
+    pub(crate) cli: Option<String>,
+    /// To destinations that begin so
+    #[arg(long)]
+    pub(crate) destination: Option<String>,
+    /// Ended for this cause
+    #[arg(long)]
+    pub(crate) cause: Option<String>,
+    /// Only answered legs, or with false only others
+    #[arg(long, value_name = "YES|NO", value_parser = yes_or_no())]
+    pub(crate) answered: Option<bool>,
+    /// At most so many
+    #[arg(long, default_value_t = 100)]
+    pub(crate) limit: u32,
+}

@@ -1,0 +1,151 @@
+//! The words for whom we talk SIP with: subscribers, trunks and the routes to them.
+
+use clap::{Args as ClapArgs, Subcommand};
+
+use super::{Limits, yes_or_no};
+
+#[derive(Subcommand)]
+pub(crate) enum SubscriberCommand {
+    /// Add a subscriber
+    Add {
+        /// What it registers as
+        username: String,
+        /// Who pays
+        #[arg(long)]
+        account: String,
+        /// What it proves itself with; a random one is made and shown if it is left out
+        #[arg(long)]
+        password: Option<String>,
+        /// The place of the account that its calls belong to
+        #[arg(long)]
+        site: Option<String>,
+        /// The number that rings it and that it calls with
+        #[arg(long)]
+        number: Option<String>,
+        /// How many phones may register at once
+        #[arg(long)]
+        contacts_max: Option<u8>,
+    },
+    /// List all subscribers
+    List,
+    /// Remove a subscriber
+    Remove {
+        /// Its username
+        username: String,
+    },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum TrunkCommand {
+    /// Add a trunk
+    Add {
+        /// Its name
+        name: String,
+        /// Who pays for what it sends us and is paid for what we send it
+        #[arg(long)]
+        account: String,
+        #[command(flatten)]
+        change: TrunkChange,
+    },
+    /// List all trunks
+    List,
+    /// Show one trunk
+    Show {
+        /// Its name or id
+        name: String,
+    },
+    /// Change a trunk
+    Set {
+        /// Its name or id
+        name: String,
+        #[command(flatten)]
+        change: TrunkChange,
+    },
+    /// Remove a trunk and its routes
+    Remove {
+        /// Its name or id
+        name: String,
+    },
+}
+
+#[derive(ClapArgs)]
+pub(crate) struct TrunkChange {
+    /// Whether it is used at all
+    #[arg(long, value_name = "YES|NO", value_parser = yes_or_no())]
+    pub(crate) enabled: Option<bool>,
+    /// Where we send calls: host, or host:port
+    #[arg(long)]
+    pub(crate) host: Option<String>,
+    /// The port, if it is not in --host
+    #[arg(long)]
+    pub(crate) port: Option<u16>,
+    /// udp, tcp or tls
+    #[arg(long)]
+    pub(crate) transport: Option<String>,
+    /// Where its calls come from: address, address:port or network; may be repeated
+    #[arg(long = "address")]
+    pub(crate) addresses: Vec<String>,
+    /// The user name its calls come with
+    #[arg(long)]
+    pub(crate) ingress_username: Option<String>,
+    /// And its password
+    #[arg(long)]
+    pub(crate) ingress_password: Option<String>,
+    /// The user name we call and register with
+    #[arg(long)]
+    pub(crate) egress_username: Option<String>,
+    /// And its password
+    #[arg(long)]
+    pub(crate) egress_password: Option<String>,
+    /// Whether we register there
+    #[arg(long, value_name = "YES|NO", value_parser = yes_or_no())]
+    pub(crate) registers: Option<bool>,
+    /// The numbers it sends us, as JSON: {"country":"49","national":"0"}
+    #[arg(long)]
+    pub(crate) ingress_plan: Option<String>,
+    /// The numbers it wants from us, as JSON: {"form":"plus"}
+    #[arg(long)]
+    pub(crate) egress_plan: Option<String>,
+    #[command(flatten)]
+    pub(crate) limits: Limits,
+    /// SIP statuses after which the next trunk is tried, such as 486,603
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) hunt_codes: Option<Vec<u16>>,
+    /// SIP statuses after which no other trunk is tried
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) stop_codes: Option<Vec<u16>>,
+    /// How many seconds it may ring
+    #[arg(long)]
+    pub(crate) ring_timeout: Option<u32>,
+    /// Whether asserted identities pass
+    #[arg(long, value_name = "YES|NO", value_parser = yes_or_no())]
+    pub(crate) trusted: Option<bool>,
+    /// The place of the account that its calls belong to; "none" takes it away
+    #[arg(long)]
+    pub(crate) site: Option<String>,
+    /// What reports and invoices call it; "none" takes it away
+    #[arg(long)]
+    pub(crate) friendly_name: Option<String>,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum RouteCommand {
+    /// Send a prefix to a trunk
+    Add {
+        /// Digits; "" covers everything
+        prefix: String,
+        /// The trunk's name
+        #[arg(long)]
+        trunk: String,
+        /// Lower goes first; within one priority the cheapest does
+        #[arg(long, default_value_t = 1)]
+        priority: u16,
+    },
+    /// List all routes
+    List,
+    /// Remove a route
+    Remove {
+        /// Its id, from `route list`
+        id: u64,
+    },
+}
