@@ -10,20 +10,21 @@
 
 mod dry_run;
 mod effect;
+mod legs;
+mod record;
 
-use std::borrow::Cow;
 use std::time::Duration;
 
 use vocabulary::{AccountId, CallId, CallKind, Number, SubscriberId, TrunkId, Utc};
 
-use crate::cdr::{Cdr, CdrCharge, CdrLine, UpperCharge};
-use crate::codec::{Code, DecodeError, Reader, code_struct, put_list, take_list};
-use crate::ledger::{Posting, PostingKind, SystemAccount, SystemKind};
+use crate::cdr::CdrCharge;
 use crate::rating::{Answered, CallQuery, RateBook, Talk, Unrated, explain};
-use crate::{Currency, Money, MoneyError, OpId};
+use crate::{Currency, Money, MoneyError};
 
 pub use dry_run::{Draft, carrier_order, dry_run};
 pub use effect::{BigChange, Change, CurrencyCode, DestinationChange, Effect};
+pub use legs::RatedLeg;
+pub use record::{Rerated, ReratedSide};
 
 /// A call that is over, as its CDRs tell it now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,113 +62,6 @@ pub struct RatedSide {
     pub talked: Duration,
     /// What stands; `None` if it could not be priced.
     pub before: Option<CdrCharge>,
-}
-
-/// One leg of a call as its CDR tells it, as far as money is concerned.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RatedLeg {
-    /// 0 is the ingress leg.
-    pub leg: u8,
-    /// Who pays for it, or is paid for it.
-    pub account: Option<AccountId>,
-    /// The subscriber at its other end.
-    pub subscriber: Option<SubscriberId>,
-    /// The trunk at its other end.
-    pub trunk: Option<TrunkId>,
-    /// When it was answered.
-    pub answered_at: Option<Utc>,
-    /// The talk that counts.
-    pub talked: Duration,
-    /// What stands.
-    pub charge: Option<CdrCharge>,
-    /// What stands for the resellers above the account, lowest first; on leg 0 only.
-    pub upper: Vec<UpperCharge>,
-}
-
-impl From<&Cdr> for RatedLeg {
-    fn from(cdr: &Cdr) -> RatedLeg {
-        RatedLeg {
-            leg: cdr.leg,
-            account: cdr.account,
-            subscriber: cdr.subscriber,
-            trunk: cdr.trunk,
-            answered_at: cdr.answered_at,
-            talked: cdr.talked,
-            charge: cdr.charge.clone(),
-            upper: cdr.upper.clone(),
-        }
-    }
-}
-
-impl RatedLeg {
-    /// Who pays for this leg, lowest first, or is paid for it.
-    fn sides(&self) -> Vec<RatedSide> {
-        let Some(side) = self.side() else { return Vec::new() };
-        let mut sides = vec![side];
-        for (upper, level) in self.upper.iter().zip(1..) {
-            sides.push(RatedSide {
-                role: Role::Payer(level),
-                account: upper.account,
-                answered_at: self.answered_at,
-                talked: self.talked,
-                before: Some(upper.charge.clone()),
-            });
-        }
-        sides
-    }
-
-    fn side(&self) -> Option<RatedSide> {
-        let is_egress = self.leg > 0;
-        // Who answers as our own subscriber is not paid.
-        if self.answered_at.is_none() || (is_egress && self.trunk.is_none()) {
-            return None;
-        }
-        // Nor a second carrier whose answer crossed with our CANCEL.
-        if is_egress && self.charge.is_none() && self.talked.is_zero() {
-            return None;
-        }
-        Some(RatedSide {
-            role: if is_egress { Role::Carrier(self.leg) } else { Role::Payer(0) },
-            account: self.account?,
-            answered_at: self.answered_at,
-            talked: self.talked,
-            before: self.charge.clone(),
-        })
-    }
-}
-
-impl RatedCall {
-    /// The call that these legs tell of; `at` is when it came in. `None`: it was never answered or
-    /// belongs to nobody, so there is nothing to price.
-    pub fn of_legs(
-        call: CallId,
-        generation: u32,
-        at: Utc,
-        (cli, cld): (Option<Number>, Number),
-        legs: &[RatedLeg],
-    ) -> Option<RatedCall> {
-        let is_carried =
-            |leg: &RatedLeg| leg.leg > 0 && leg.answered_at.is_some() && leg.trunk.is_some();
-        let kind = match legs.iter().any(is_carried) {
-            true => CallKind::Egress,
-            false => CallKind::Local,
-        };
-        let sides: Vec<RatedSide> = legs.iter().flat_map(RatedLeg::sides).collect();
-        let is_priced = !sides.is_empty();
-        let ingress = legs.iter().find(|leg| leg.leg == 0);
-        let (subscriber, trunk) = ingress.map_or((None, None), |leg| (leg.subscriber, leg.trunk));
-        is_priced.then_some(RatedCall {
-            call,
-            generation,
-            kind,
-            cld,
-            cli,
-            subscriber,
-            trunk,
-            at,
-            sides,
-        })
-    }
 }
 
 /// What somebody is in a call's money.
@@ -384,196 +278,5 @@ fn talk(side: &RatedSide) -> Talk {
             Talk::Answered(Answered { at, lasted, bundle_seconds })
         }
         None => Talk::Unanswered,
-    }
-}
-
-/// A call that was priced again, as the journal keeps it: what its CDRs say from now on, and the
-/// postings of the differences.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rerated {
-    /// The run that did it: who, when and why.
-    pub run: u64,
-    /// The call.
-    pub call: CallId,
-    /// How often it has been priced again with this.
-    pub generation: u32,
-    /// When.
-    pub at: Utc,
-    /// What changed. A side that was to be priced and could not be is here too.
-    pub sides: Vec<ReratedSide>,
-    /// The new price, line by line.
-    pub lines: Vec<CdrLine>,
-    /// The differences; none of zero.
-    pub postings: Vec<Posting>,
-}
-
-/// One side of a call that was priced again.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ReratedSide {
-    /// As what.
-    pub role: Role,
-    /// Who.
-    pub account: AccountId,
-    /// What stood before.
-    pub before: Option<CdrCharge>,
-    /// What stands now; as before, if there is an error.
-    pub after: Option<CdrCharge>,
-    /// Why there is no new price.
-    pub error: Option<Cow<'static, str>>,
-}
-
-impl Rerated {
-    /// What is to be written, if anything is: changed sides, and errors of sides that have no
-    /// price at all.
-    pub fn new(
-        run: u64,
-        at: Utc,
-        call: &RatedCall,
-        repriced: Vec<RepricedSide>,
-    ) -> Option<Rerated> {
-        let generation = call.generation.checked_add(1)?;
-        let mut rerated = Rerated {
-            run,
-            call: call.call,
-            generation,
-            at,
-            sides: Vec::new(),
-            lines: Vec::new(),
-            postings: Vec::new(),
-        };
-        for side in repriced {
-            let is_left = side.after.is_err() && side.before.is_none();
-            if !side.is_changed() && !is_left {
-                continue;
-            }
-            rerated.lines.extend(lines(call, &side));
-            rerated.postings.extend(posting(call, &rerated, &side));
-            let (after, error) = match side.after {
-                Ok(after) => (Some(after), None),
-                Err(why) => (side.before.clone(), Some(Cow::Borrowed(why.code()))),
-            };
-            let RepricedSide { role, account, before, .. } = side;
-            rerated.sides.push(ReratedSide { role, account, before, after, error });
-        }
-        (!rerated.sides.is_empty()).then_some(rerated)
-    }
-
-    /// Everybody whose money the postings move, ours apart.
-    pub(crate) fn accounts(&self) -> Vec<AccountId> {
-        let sides = self.postings.iter().flat_map(|posting| [posting.debit, posting.credit]);
-        let mut accounts: Vec<_> = sides.filter(|side| !SystemAccount::is_system(*side)).collect();
-        accounts.sort_unstable();
-        accounts.dedup();
-        accounts
-    }
-}
-
-/// The price of one side as sentences.
-fn lines(call: &RatedCall, repriced: &RepricedSide) -> Vec<CdrLine> {
-    let what = match repriced.role {
-        Role::Payer(0) => "Charge".to_owned(),
-        Role::Payer(level) => format!("Charge of account {}, level {level}", repriced.account),
-        Role::Carrier(_) => "Cost".to_owned(),
-    };
-    let line = |code: &'static str, sentence: String| CdrLine { code: code.into(), sentence };
-    let charge = match &repriced.after {
-        Ok(charge) => charge,
-        Err(why) => {
-            let sentence = format!("{what} cannot be priced again: {}.", why.code());
-            return vec![line("rerate_failed", sentence)];
-        }
-    };
-    let side = call.sides.iter().find(|side| side.role == repriced.role);
-    let explained = side.and_then(|side| explain(&charge.applied, &talk(side)).ok());
-    let (before, after) = (repriced.stood(), charge.amount);
-    let summary = format!("{what} was {before} {0}, is {after} {0}.", charge.applied.currency);
-    let mut lines = vec![line("rerated", summary)];
-    for step in explained.map(|charge| charge.lines).unwrap_or_default() {
-        lines.push(line(step.code, format!("{what}: {}", step.sentence)));
-    }
-    lines
-}
-
-/// The difference between what stood and what stands.
-fn posting(rated: &RatedCall, rerated: &Rerated, side: &RepricedSide) -> Option<Posting> {
-    let difference = side.difference();
-    if difference.is_zero() {
-        return None;
-    }
-    let currency = side.after.as_ref().ok()?.applied.currency;
-    let ours = |kind| SystemAccount { kind, currency }.id();
-    let is_more = !difference.is_negative();
-    let (call, generation) = (rerated.call, rerated.generation);
-    let (op, kind, payer, paid) = match side.role {
-        Role::Payer(level) => {
-            let kind = if is_more { PostingKind::ChargeRaised } else { PostingKind::ChargeLowered };
-            let op = OpId::charge(call, level).of_generation(generation);
-            let above = Role::Payer(level.saturating_add(1));
-            let above = rated.sides.iter().find(|side| side.role == above);
-            let seller = above.map_or(SystemKind::Revenue, |s| SystemKind::Sales(s.account));
-            (op, kind, side.account, ours(seller))
-        }
-        Role::Carrier(leg) => {
-            let kind = if is_more { PostingKind::CostRaised } else { PostingKind::CostLowered };
-            let op = OpId::cost(call, leg).of_generation(generation);
-            (op, kind, ours(SystemKind::Cost), side.account)
-        }
-    };
-    let (debit, credit) = if is_more { (payer, paid) } else { (paid, payer) };
-    Some(Posting {
-        op,
-        kind,
-        debit,
-        credit,
-        amount: Money(difference.0.saturating_abs()),
-        currency,
-        at: rerated.at,
-        call: Some(call),
-        note: String::new(),
-    })
-}
-
-impl Code for Role {
-    fn put(&self, out: &mut Vec<u8>) {
-        let (kind, index) = match self {
-            Role::Payer(level) => (0_u8, level),
-            Role::Carrier(leg) => (1, leg),
-        };
-        kind.put(out);
-        index.put(out);
-    }
-
-    fn take(from: &mut Reader<'_>) -> Result<Role, DecodeError> {
-        match from.byte()? {
-            0 => Ok(Role::Payer(Code::take(from)?)),
-            1 => Ok(Role::Carrier(Code::take(from)?)),
-            _ => Err(DecodeError::Value("role")),
-        }
-    }
-}
-
-code_struct!(ReratedSide { role, account, before, after, error });
-
-impl Code for Rerated {
-    fn put(&self, out: &mut Vec<u8>) {
-        self.run.put(out);
-        self.call.put(out);
-        self.generation.put(out);
-        self.at.put(out);
-        put_list(&self.sides, out);
-        put_list(&self.lines, out);
-        put_list(&self.postings, out);
-    }
-
-    fn take(from: &mut Reader<'_>) -> Result<Rerated, DecodeError> {
-        Ok(Rerated {
-            run: Code::take(from)?,
-            call: Code::take(from)?,
-            generation: Code::take(from)?,
-            at: Code::take(from)?,
-            sides: take_list(from)?,
-            lines: take_list(from)?,
-            postings: take_list(from)?,
-        })
     }
 }

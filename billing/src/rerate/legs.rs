@@ -1,0 +1,115 @@
+//! A call to be priced again, from what the CDRs of its legs tell.
+
+use std::time::Duration;
+
+use vocabulary::{AccountId, CallId, CallKind, Number, SubscriberId, TrunkId, Utc};
+
+use super::{RatedCall, RatedSide, Role};
+use crate::cdr::{Cdr, CdrCharge, UpperCharge};
+
+/// One leg of a call as its CDR tells it, as far as money is concerned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RatedLeg {
+    /// 0 is the ingress leg.
+    pub leg: u8,
+    /// Who pays for it, or is paid for it.
+    pub account: Option<AccountId>,
+    /// The subscriber at its other end.
+    pub subscriber: Option<SubscriberId>,
+    /// The trunk at its other end.
+    pub trunk: Option<TrunkId>,
+    /// When it was answered.
+    pub answered_at: Option<Utc>,
+    /// The talk that counts.
+    pub talked: Duration,
+    /// What stands.
+    pub charge: Option<CdrCharge>,
+    /// What stands for the resellers above the account, lowest first; on leg 0 only.
+    pub upper: Vec<UpperCharge>,
+}
+
+impl From<&Cdr> for RatedLeg {
+    fn from(cdr: &Cdr) -> RatedLeg {
+        RatedLeg {
+            leg: cdr.leg,
+            account: cdr.account,
+            subscriber: cdr.subscriber,
+            trunk: cdr.trunk,
+            answered_at: cdr.answered_at,
+            talked: cdr.talked,
+            charge: cdr.charge.clone(),
+            upper: cdr.upper.clone(),
+        }
+    }
+}
+
+impl RatedLeg {
+    /// Who pays for this leg, lowest first, or is paid for it.
+    fn sides(&self) -> Vec<RatedSide> {
+        let Some(side) = self.side() else { return Vec::new() };
+        let mut sides = vec![side];
+        for (upper, level) in self.upper.iter().zip(1..) {
+            sides.push(RatedSide {
+                role: Role::Payer(level),
+                account: upper.account,
+                answered_at: self.answered_at,
+                talked: self.talked,
+                before: Some(upper.charge.clone()),
+            });
+        }
+        sides
+    }
+
+    fn side(&self) -> Option<RatedSide> {
+        let is_egress = self.leg > 0;
+        // Who answers as our own subscriber is not paid.
+        if self.answered_at.is_none() || (is_egress && self.trunk.is_none()) {
+            return None;
+        }
+        // Nor a second carrier whose answer crossed with our CANCEL.
+        if is_egress && self.charge.is_none() && self.talked.is_zero() {
+            return None;
+        }
+        Some(RatedSide {
+            role: if is_egress { Role::Carrier(self.leg) } else { Role::Payer(0) },
+            account: self.account?,
+            answered_at: self.answered_at,
+            talked: self.talked,
+            before: self.charge.clone(),
+        })
+    }
+}
+
+impl RatedCall {
+    /// The call that these legs tell of; `at` is when it came in. `None`: it was never answered or
+    /// belongs to nobody, so there is nothing to price.
+    pub fn of_legs(
+        call: CallId,
+        generation: u32,
+        at: Utc,
+        (cli, cld): (Option<Number>, Number),
+        legs: &[RatedLeg],
+    ) -> Option<RatedCall> {
+        let is_carried =
+            |leg: &RatedLeg| leg.leg > 0 && leg.answered_at.is_some() && leg.trunk.is_some();
+        let kind = match legs.iter().any(is_carried) {
+            true => CallKind::Egress,
+            false => CallKind::Local,
+        };
+        let sides: Vec<RatedSide> = legs.iter().flat_map(RatedLeg::sides).collect();
+        let is_priced = !sides.is_empty();
+        let ingress = legs.iter().find(|leg| leg.leg == 0);
+        let (subscriber, trunk) = ingress.map_or((None, None), |leg| (leg.subscriber, leg.trunk));
+        is_priced.then_some(RatedCall {
+            call,
+            generation,
+            kind,
+            cld,
+            cli,
+            subscriber,
+            trunk,
+            at,
+            sides,
+        })
+    }
+}
