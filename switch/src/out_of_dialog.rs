@@ -4,6 +4,7 @@ use sip::endpoint::ServerTx;
 use sip::message::{HeaderName, Message, Method, ResponseDraft};
 use vocabulary::Now;
 
+use crate::leg::{EXTENSIONS, unknown_extensions};
 use crate::shard::Shard;
 
 /// What we take at all.
@@ -18,16 +19,7 @@ impl Shard {
                 // A peer that probes must send its new calls elsewhere.
                 ResponseDraft::to(message, 503, "Service Unavailable")
             }
-            Method::Options => {
-                let response = ResponseDraft::to(message, 200, "OK")
-                    .header(HeaderName::Allow, ALLOW)
-                    .header(HeaderName::Accept, "application/sdp")
-                    .header(HeaderName::Supported, "100rel, timer, path");
-                match self.config.server_name.as_str() {
-                    "" => response,
-                    name => response.header(HeaderName::Server, name),
-                }
-            }
+            Method::Options => self.capabilities(message),
             Method::Bye | Method::Prack | Method::Update | Method::Info => {
                 self.stats.strays += 1;
                 ResponseDraft::to(message, 481, "Call/Transaction Does Not Exist")
@@ -39,5 +31,22 @@ impl Shard {
                 .header(HeaderName::Allow, ALLOW),
         };
         self.endpoint.respond(now.monotonic, tx, response);
+    }
+
+    /// What an INVITE would be told about us. We are the one who is asked, whoever the Request-URI
+    /// names, so Max-Forwards 0 is no obstacle (RFC 3261 section 16.3, step 3).
+    fn capabilities(&self, message: &Message) -> ResponseDraft {
+        if let Some(unknown) = unknown_extensions(message, &EXTENSIONS) {
+            return ResponseDraft::to(message, 420, "Bad Extension")
+                .header(HeaderName::Unsupported, unknown);
+        }
+        let response = ResponseDraft::to(message, 200, "OK")
+            .header(HeaderName::Allow, ALLOW)
+            .header(HeaderName::Accept, "application/sdp")
+            .header(HeaderName::Supported, "100rel, timer, path");
+        match self.config.server_name.as_str() {
+            "" => response,
+            name => response.header(HeaderName::Server, name),
+        }
     }
 }

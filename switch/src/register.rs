@@ -4,15 +4,19 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sip::endpoint::ServerTx;
-use sip::message::uri::Uri;
+use sip::message::uri::{Scheme, Uri};
 use sip::message::{HeaderName, Message, ResponseDraft};
 use sip::transport::Path;
 use vocabulary::{Now, SubscriberId};
 
 use crate::authentication::{Authenticated, Kind};
 use crate::directory::{DigestOwner, Directory, Settings, SubscriberRow};
+use crate::leg::unknown_extensions;
 use crate::registrar::{Binding, NotRegistered, Registration, Wanted, WantedContact};
 use crate::shard::Shard;
+
+/// What a registrar can be required to know: RFC 3327.
+const EXTENSIONS: [&[u8]; 1] = [b"path"];
 
 /// Why a REGISTER is refused, in the words of its answer.
 #[derive(Debug)]
@@ -33,7 +37,7 @@ impl Shard {
             return self.turn_away(now, tx, message);
         }
         // Before anything else is looked at (RFC 3261 section 8.2.2.3).
-        if let Some(unknown) = unknown_extensions(message) {
+        if let Some(unknown) = unknown_extensions(message, &EXTENSIONS) {
             self.stats.registrations_refused += 1;
             let response = ResponseDraft::to(message, 420, "Bad Extension")
                 .header(HeaderName::Unsupported, unknown);
@@ -100,14 +104,6 @@ impl Shard {
     }
 }
 
-/// What the REGISTER requires and we lack. `path` (RFC 3327) is all that a registrar offers here.
-fn unknown_extensions(message: &Message) -> Option<Vec<u8>> {
-    let required = message.tokens(HeaderName::Require);
-    let unknown: Vec<&[u8]> =
-        required.filter(|option| !option.eq_ignore_ascii_case(b"path")).collect();
-    (!unknown.is_empty()).then(|| unknown.join(&b", "[..]))
-}
-
 /// Whose bindings the REGISTER is about: the address of record in To, which must be its own.
 fn registrant<'a>(
     directory: &'a Directory,
@@ -121,7 +117,9 @@ fn registrant<'a>(
         return Err(fault(403, "Forbidden"));
     }
     let to = message.to();
-    let uri = to.parsed_uri().ok_or_else(|| fault(400, "Bad To"))?;
+    // An address of record is a SIP URI (RFC 3261 section 10.3, step 5).
+    let is_sip = |uri: &Uri<'_>| matches!(uri.scheme(), Scheme::Sip | Scheme::Sips);
+    let uri = to.parsed_uri().filter(is_sip).ok_or_else(|| fault(400, "Bad To"))?;
     let user = uri.user_unescaped().ok_or_else(|| fault(404, "Not Found"))?;
     let number = row.number.as_ref().map(|number| number.as_bytes());
     let is_own = user.as_ref() == row.username.as_bytes()

@@ -36,7 +36,7 @@ impl Leg {
             // Its NAT may have given it another address meanwhile, or it opened a new connection.
             self.path = path;
         }
-        if let Some(unknown) = reach::unknown_extensions(request) {
+        if let Some(unknown) = reach::unknown_extensions(request, &reach::EXTENSIONS) {
             let response = self.response_to(request, 420);
             let response = response.header(HeaderName::Unsupported, unknown);
             return at.endpoint.respond(at.now, tx, response);

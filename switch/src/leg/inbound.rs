@@ -112,7 +112,7 @@ impl Leg {
         &mut self,
         invite: &Message,
     ) -> Result<Option<SessionExpires>, (u16, Option<(HeaderName<'static>, Vec<u8>)>)> {
-        if let Some(unknown) = reach::unknown_extensions(invite) {
+        if let Some(unknown) = reach::unknown_extensions(invite, &reach::EXTENSIONS) {
             return Err((420, Some((HeaderName::Unsupported, unknown))));
         }
         let asked = Asked::of(invite);

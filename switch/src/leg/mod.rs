@@ -45,6 +45,7 @@ use inbound::Invited;
 use leaving::Leaving;
 use outbound::Inviting;
 pub use passed::passed_headers;
+pub(crate) use reach::{EXTENSIONS, unknown_extensions};
 pub use reach::{refuse, refuse_stray_answer};
 
 use crate::release::Cause;

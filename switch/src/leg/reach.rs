@@ -17,20 +17,16 @@ pub(super) const ALLOW: &[u8] = b"INVITE, ACK, CANCEL, BYE, PRACK, UPDATE, INFO,
 /// The extensions that a leg knows as the one who is asked.
 pub(super) const SUPPORTED: &[u8] = b"100rel, timer";
 
-/// What a request requires and we do not know (RFC 3261 section 8.2.2.3), as the value of an
-/// Unsupported header.
-pub(super) fn unknown_extensions(request: &Message) -> Option<Vec<u8>> {
-    let mut unknown = Vec::new();
-    for option in request.tokens(HeaderName::Require) {
-        if [&b"100rel"[..], b"timer"].iter().any(|known| option.eq_ignore_ascii_case(known)) {
-            continue;
-        }
-        if !unknown.is_empty() {
-            unknown.extend_from_slice(b", ");
-        }
-        unknown.extend_from_slice(option);
-    }
-    (!unknown.is_empty()).then_some(unknown)
+/// What a leg can be required to know.
+pub(crate) const EXTENSIONS: [&[u8]; 2] = [b"100rel", b"timer"];
+
+/// What a request requires beyond `known` (RFC 3261 section 8.2.2.3), as the value of an
+/// Unsupported header. Proxy-Require is not looked at: no request is proxied here.
+pub(crate) fn unknown_extensions(request: &Message, known: &[&[u8]]) -> Option<Vec<u8>> {
+    let required = request.tokens(HeaderName::Require);
+    let is_unknown = |option: &&[u8]| !known.iter().any(|known| option.eq_ignore_ascii_case(known));
+    let unknown: Vec<&[u8]> = required.filter(is_unknown).collect();
+    (!unknown.is_empty()).then(|| unknown.join(&b", "[..]))
 }
 
 /// Whether the peer's Via names another address than it sends from: then there is a NAT between

@@ -201,8 +201,13 @@ impl World {
 
     /// Registers Bob at these addresses, as if restored from a store.
     pub(crate) fn bob_at(&mut self, phones: &[&str]) {
+        self.is_at(BOB, "bob", phones);
+    }
+
+    /// The same for any subscriber.
+    pub(crate) fn is_at(&mut self, subscriber: SubscriberId, user: &str, phones: &[&str]) {
         let binding = |remote: &&str| StoredBinding {
-            uri: format!("sip:bob@{remote}"),
+            uri: format!("sip:{user}@{remote}"),
             path: Vec::new(),
             q: 1000,
             expires_at: self.now.utc.plus(Duration::from_secs(86400)),
@@ -213,7 +218,7 @@ impl World {
             remote: address(remote),
             is_behind_nat: false,
         };
-        self.shared.bindings.restore(BOB, phones.iter().map(binding).collect());
+        self.shared.bindings.restore(subscriber, phones.iter().map(binding).collect());
     }
 
     // In.
@@ -238,7 +243,12 @@ impl World {
         let mut whole = head.trim_end().replace('\n', "\r\n");
         whole.push_str("\r\n\r\n");
         whole.push_str(body);
-        self.input(Input::Message { path: path(from), bytes: Bytes::from(whole) });
+        self.receive_bytes(from, Bytes::from(whole));
+    }
+
+    /// A datagram as it is.
+    pub(crate) fn receive_bytes(&mut self, from: &str, bytes: Bytes) {
+        self.input(Input::Message { path: path(from), bytes });
     }
 
     /// Lets time pass, with every timeout on the way.
