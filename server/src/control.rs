@@ -249,6 +249,9 @@ impl Control for Switchboard {
     fn status(&self) -> Status {
         let stats: Stats = self.totals.sum();
         let mut counters: Vec<(&'static str, u64)> = stats.values().collect();
+        let admission = &self.shared.admission;
+        counters.push(("calls_admitted", admission.live_calls() as u64));
+        counters.push(("admission_places_taken", admission.places_taken() as u64));
         let journal = self.store.journal();
         counters.push(("journal_lag_bytes", journal.end().saturating_sub(journal.durable())));
         counters.push(("journal_failures", journal.failures()));

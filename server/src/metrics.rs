@@ -10,6 +10,7 @@ use billing::Ledger;
 use metrics::{Histogram, counter, gauge, histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use switch::Stats;
+use switch::admission::Admission;
 use vocabulary::{CallFacts, Party};
 
 use crate::dispatch::Dispatch;
@@ -49,6 +50,8 @@ fn describe() {
     describe_counter!("tandem_udp_sent_total", "Datagrams sent");
     describe_counter!("tandem_icmp_errors_total", "Peers reported unreachable");
     describe_gauge!("tandem_queue_length", "Inputs that wait for a worker");
+    describe_gauge!("tandem_calls_admitted", "Calls that limits count, in any set");
+    describe_gauge!("tandem_admission_places_taken", "Sizes of all sets that limits look at");
     describe_gauge!("tandem_journal_lag_bytes", "Journal not yet on disk");
     describe_gauge!("tandem_projection_lag_bytes", "Journal not yet in the database");
     describe_gauge!("tandem_connections", "Open TCP and TLS connections");
@@ -167,6 +170,12 @@ pub fn publish_events(ledger: &Ledger) {
         tracing::info!(account = %event.account(), event = event.code(), "{event}");
     }
     counter!("tandem_account_events_dropped_total").absolute(ledger.events_dropped());
+}
+
+/// The sets that limits look at; with no call live they must be empty.
+pub fn publish_admission(admission: &Admission) {
+    gauge!("tandem_calls_admitted").set(admission.live_calls() as f64);
+    gauge!("tandem_admission_places_taken").set(admission.places_taken() as f64);
 }
 
 /// What belongs to no worker: streams, dispatch, journal and projection.

@@ -460,10 +460,11 @@ async fn each_second(switchboard: Arc<Switchboard>, streams: Streams) {
     let mut second = tokio::time::interval(Duration::from_secs(1));
     loop {
         second.tick().await;
-        let Switchboard { store, dispatch, ledger, clock, prometheus, .. } = &*switchboard;
+        let Switchboard { store, dispatch, ledger, clock, prometheus, shared, .. } = &*switchboard;
         let journal = store.journal();
         let lag = journal.end().saturating_sub(journal.durable());
         metrics::publish_shared(&streams, dispatch, lag, store.projection().lag());
+        metrics::publish_admission(&shared.admission);
         prometheus.run_upkeep();
         ledger.expire(clock.now().utc);
         metrics::publish_events(ledger);

@@ -12,6 +12,7 @@ use super::tandem::Tandem;
 pub(crate) fn all(tandem: &Tandem, scenario: &Scenario) -> Result<(), String> {
     let live = wait_until_idle(tandem)?;
     let mut complaints = Vec::new();
+    admission(tandem, &mut complaints)?;
     if live != scenario.expect.live.unwrap_or(0) {
         complaints.push(format!("{live} calls are still live"));
     }
@@ -63,6 +64,19 @@ fn wait_until_idle(tandem: &Tandem) -> Result<u64, String> {
         }
         std::thread::sleep(Duration::from_millis(50));
     }
+}
+
+/// No limit counts a call that is over.
+fn admission(tandem: &Tandem, complaints: &mut Vec<String>) -> Result<(), String> {
+    let status = tandem.json("status")?;
+    for counter in ["calls_admitted", "admission_places_taken"] {
+        match status["counters"][counter].as_u64() {
+            Some(0) => {}
+            Some(left) => complaints.push(format!("{counter} is still {left}")),
+            None => complaints.push(format!("`tandem status` does not tell {counter}")),
+        }
+    }
+    Ok(())
 }
 
 /// The array that is the answer, or that is under `name` in it.
