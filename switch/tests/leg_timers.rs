@@ -78,6 +78,35 @@ fn a_422_raises_the_interval() {
     world.check_said(CALLEE, &["release temporary_failure 422"]);
 }
 
+/// The refresh is too short for somebody on the way, who wants five minutes.
+fn too_short_for_a_proxy(text: &str) -> Option<String> {
+    let is_update = text.starts_with("UPDATE");
+    let shorter = is_update.then(|| text.replace("Expires: 120;", "Expires: 50;"));
+    Some(shorter.unwrap_or_else(|| text.replace("Min-SE: 90", "Min-SE: 300")))
+}
+
+#[test]
+fn a_422_to_a_refresh_raises_the_interval_and_is_remembered() {
+    let mut world = World::with(intervals(Some(120), 90)).talking();
+    world.rewrite = too_short_for_a_proxy;
+    world.run_for(Duration::from_secs(61));
+    world.check_wire(&[
+        "> UPDATE 2 UPDATE",
+        "< 422 2 UPDATE",
+        "> UPDATE 3 UPDATE",
+        "< 200 3 UPDATE",
+    ]);
+    let again = world.last("> UPDATE 3 UPDATE");
+    assert_eq!(again.header("Session-Expires"), Some("300;refresher=uac"));
+    assert_eq!(again.header("Min-SE"), Some("300"));
+    // Section 7.4: every later refresh says so too.
+    world.run_for(Duration::from_secs(151));
+    let later = world.last("> UPDATE 4 UPDATE");
+    assert_eq!(later.header("Session-Expires"), Some("300;refresher=uac"));
+    assert_eq!(later.header("Min-SE"), Some("300"));
+    world.check_said(CALLER, &[]);
+}
+
 /// The peers know no UPDATE.
 fn without_update(text: &str) -> Option<String> {
     Some(text.replace("PRACK, UPDATE", "PRACK"))

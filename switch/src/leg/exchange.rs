@@ -171,7 +171,7 @@ impl Leg {
         let cseq = dialog.local_cseq();
         if kind.is_session() {
             draft = self.introduce(draft).header(HeaderName::Supported, reach::SUPPORTED);
-            draft = with_proposal(draft, self.timer_proposal());
+            draft = with_proposal(draft, self.timer_proposal(), self.peer.min_se);
         }
         let is_authenticated = credentials.is_some();
         if let Some(credentials) = credentials {
@@ -344,7 +344,6 @@ impl Leg {
                 self.emit(LegEvent::InfoAnswer { status, body });
                 self.next_info(at);
             }
-            kind if kind.is_refresh() => self.refreshed(at, sent.cseq, kind, response),
             _ if status == 422 && sent.tries < TRIES_MAX && self.raise_interval(response) => {
                 let Sent { kind, headers, body, tries, .. } = sent;
                 let again = self.transmit(at, kind, headers, body, tries + 1, None);
@@ -358,6 +357,7 @@ impl Leg {
                     }
                 }
                 self.emit(LegEvent::UpdateAnswer { status, body });
+            kind if kind.is_refresh() => self.refreshed(at, sent.cseq, kind, response),
             }
         }
         // Sections 12.2.1.2 and 14.1: the peer does not know the dialog any more.

@@ -105,6 +105,8 @@ struct Peer {
     /// It is reached only by the path it came from.
     is_behind_nat: bool,
     /// It takes UPDATE (RFC 3311 section 4).
+    /// The largest Min-SE of its 422s, seconds; 0 if there was none (RFC 4028 section 7.4).
+    min_se: u32,
     allows_update: bool,
     /// It said `Supported: 100rel` or required it.
     does_100rel: bool,

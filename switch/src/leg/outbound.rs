@@ -35,9 +35,8 @@ pub(super) struct Inviting {
     tries: u8,
     /// The last try carried credentials: another challenge means that they were not good enough.
     is_authenticated: bool,
-    /// The interval that we propose, and the Min-SE that a 422 told us.
+    /// The interval that we propose, seconds.
     interval: Option<u32>,
-    min_se: Option<u32>,
     /// Early dialogs other than the newest, which is the leg's.
     parked: Vec<Dialog>,
     /// RSeq of a reliable early offer; its PRACK waits for the other leg's answer.
@@ -110,7 +109,6 @@ impl Leg {
             tries: 0,
             is_authenticated: false,
             interval: config.session_timer.interval,
-            min_se: None,
             parked: Vec::new(),
             open_offer: None,
             is_negotiated: false,
@@ -142,12 +140,8 @@ impl Leg {
             .header_fmt(HeaderName::MaxForwards, format_args!("{}", outgoing.max_forwards))
             .header(HeaderName::Supported, supported);
         let mut draft = self.introduce(draft);
-        if let Some(seconds) = inviting.interval {
-            draft = draft.header_fmt(HeaderName::SessionExpires, format_args!("{seconds}"));
-        }
-        if let Some(seconds) = inviting.min_se {
-            draft = draft.header_fmt(HeaderName::MinSe, format_args!("{seconds}"));
-        }
+        let proposal = inviting.interval.map(|seconds| SessionExpires { seconds, refresher: None });
+        draft = with_proposal(draft, proposal, self.peer.min_se);
         if let Some(route) = &outgoing.route {
             draft = draft.header(HeaderName::Route, route);
         }
@@ -333,7 +327,7 @@ impl Leg {
             }
             422 => {
                 let Some(min_se) = response.min_se() else { return false };
-                inviting.min_se = Some(min_se.max(inviting.min_se.unwrap_or(0)));
+                self.peer.min_se = self.peer.min_se.max(min_se);
                 inviting.interval = Some(min_se.max(inviting.interval.unwrap_or(0)));
                 None
             }
@@ -376,12 +370,16 @@ fn contacts_of(response: &Message) -> Vec<Bytes> {
     contacts.into_iter().map(|(_, uri)| uri).collect()
 }
 
-/// Adds a Session-Expires header.
-pub(super) fn with_proposal(draft: RequestDraft, proposal: Option<SessionExpires>) -> RequestDraft {
-    match proposal {
-        Some(proposal) => {
-            draft.header(HeaderName::SessionExpires, session_timer::to_value(proposal))
-        }
-        None => draft,
+/// Adds Session-Expires, and the Min-SE that a 422 asked for (RFC 4028 section 7.4).
+pub(super) fn with_proposal(
+    mut draft: RequestDraft,
+    proposal: Option<SessionExpires>,
+    min_se: u32,
+) -> RequestDraft {
+    if let Some(proposal) = proposal {
+        draft = draft.header(HeaderName::SessionExpires, session_timer::to_value(proposal));
+    }
+    if min_se > 0 {
+        draft = draft.header_fmt(HeaderName::MinSe, format_args!("{min_se}"));
     }
 }

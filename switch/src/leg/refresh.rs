@@ -49,7 +49,6 @@ impl Leg {
         match response.status() {
             200..=299 if kind == Kind::RefreshByInvite => self.send_ack(at, cseq, None),
             200..=299 => {}
-            422 if self.raise_interval(response) => self.refresh_at(at.now),
             // Glare: the side that owns the Call-ID waits longer (RFC 3261 section 14.1).
             491 => {
                 let units = if self.peer.is_caller {
@@ -86,11 +85,13 @@ impl Leg {
         }
     }
 
-    /// Takes a 422's Min-SE for the next try (RFC 4028 section 7.4).
+    /// Takes a 422's Min-SE for the next try, and for every session change after it (RFC 4028
+    /// section 7.4).
     pub(super) fn raise_interval(&mut self, response: &Message) -> bool {
         match (&mut self.timer, response.min_se()) {
             (Some(timer), Some(min_se)) if min_se > timer.seconds => {
                 timer.seconds = min_se;
+                self.peer.min_se = self.peer.min_se.max(min_se);
                 true
             }
             _ => false,
