@@ -166,6 +166,7 @@ impl World {
                 let legs: BTreeSet<u8> = request.facts.legs.iter().map(|leg| leg.index).collect();
                 assert!(legs.contains(&0) && legs.len() == request.facts.legs.len());
             }
+            Effect::KeepPath(_) => {}
             Effect::Resolve { query, .. } => self.queries.push(query),
             Effect::BindingChanged { answer, .. } => self.kept.extend(answer),
         }

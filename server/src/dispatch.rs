@@ -29,6 +29,8 @@ pub enum Letter {
     },
     /// A connection is gone, or an address unreachable.
     PathFailed(Path),
+    /// A connection is silent: is it needed?
+    PathIdle(Path),
     /// The resolver's answer.
     Resolved {
         /// The question.
@@ -148,6 +150,12 @@ impl Sink for Dispatch {
 
     fn path_failed(&self, path: Path) {
         self.tell_path_failed(path);
+    }
+
+    fn path_idle(&self, path: Path) -> bool {
+        // All are asked, whoever has no room.
+        let asked = self.posts.iter().map(|post| post.send(Letter::PathIdle(path)).is_ok());
+        asked.fold(true, |all, one| all & one)
     }
 }
 

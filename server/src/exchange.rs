@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use billing::CreditControl;
-use sip::transport::Transmit;
+use sip::transport::{Path, Transmit};
 use store::journal::{JournalFiles, JournalState};
 use switch::registrar::StoredBinding;
 use switch::{AnswerId, Effect, HostToResolve, Input, LiveCall, QueryId, Shard, Stats};
@@ -19,6 +19,8 @@ use crate::metrics::Tally;
 pub trait Outside {
     /// Look up a SIP host and answer with `Input::Resolved`.
     fn resolve(&self, query: QueryId, host: HostToResolve);
+    /// This connection is needed, though it is silent.
+    fn keep_path(&self, path: Path);
     /// Keep the bindings of a subscriber over a restart, in place of those before. The position in
     /// the journal from which on they are kept.
     fn keep_bindings(&self, subscriber: SubscriberId, bindings: Vec<StoredBinding>) -> u64;
@@ -106,6 +108,7 @@ impl<O: Outside> Exchange<O> {
                 self.tally.settled(&request.facts);
                 self.credit.settle(now, *request);
             }
+            Effect::KeepPath(path) => self.outside.keep_path(path),
             Effect::Resolve { query, host } => self.outside.resolve(query, host),
             Effect::BindingChanged { subscriber, bindings, answer } => {
                 let position = self.outside.keep_bindings(subscriber, bindings);

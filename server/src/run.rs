@@ -155,12 +155,17 @@ fn raise_file_limit() {
 struct Desk {
     worker: u8,
     lookup: Lookup,
+    streams: Streams,
     store: Arc<Store>,
 }
 
 impl Outside for Desk {
     fn resolve(&self, query: QueryId, host: HostToResolve) {
         self.lookup.ask(self.worker, query, host);
+    }
+
+    fn keep_path(&self, path: sip::transport::Path) {
+        self.streams.keep(path);
     }
 
     fn keep_bindings(
@@ -404,7 +409,9 @@ impl Make<'_> {
         credit.set_settings(self.switchboard.credit);
         credit.set_rate_book(Arc::clone(&snapshot.rate_book));
         let lookup = self.lookup.clone();
-        let desk = Desk { worker: number, lookup, store: Arc::clone(store) };
+        let streams = self.streams.clone();
+        let desk =
+            Desk { worker: number, lookup, streams: streams.clone(), store: Arc::clone(store) };
         let exchange = Exchange::new(shard, credit, journal, desk);
         let (post, waits) = (dispatch.posts()[usize::from(number)].clone(), exchange.is_waiting());
         store.journal().on_durable(Arc::new(move |_| {
@@ -414,7 +421,6 @@ impl Make<'_> {
         }));
         let settings = WorkerSettings { number, gather: GATHER, pin: None };
         let (clock, dispatch) = (*clock, dispatch.clone());
-        let streams = self.streams.clone();
         let metrics = WorkerMetrics::new(number, Arc::clone(totals));
         let alarm = Alarm(Arc::clone(self.worker_died));
         std::thread::Builder::new().name(format!("worker-{number}")).spawn(move || {

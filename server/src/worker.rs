@@ -263,6 +263,7 @@ impl<O: Outside> Worker<O> {
             let input = match letter {
                 Letter::Message { path, bytes } => Input::Message { path, bytes },
                 Letter::PathFailed(path) => Input::PathFailed(path),
+                Letter::PathIdle(path) => Input::PathIdle(path),
                 Letter::Resolved { query, targets } => Input::Resolved { query, targets },
                 Letter::Directory(directory) => Input::Directory(directory),
                 Letter::HangUp(call) => Input::HangUp { call },

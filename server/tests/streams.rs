@@ -4,6 +4,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -23,6 +24,7 @@ const OPTIONS: &[u8] = b"OPTIONS sip:a@b SIP/2.0\r\nVia: SIP/2.0/TCP h;branch=z9
 enum Heard {
     Message(Path, Bytes),
     Failed(Path),
+    Idle(Path),
 }
 
 struct Ear(mpsc::UnboundedSender<Heard>);
@@ -35,6 +37,11 @@ impl Sink for Ear {
 
     fn path_failed(&self, path: Path) {
         self.0.send(Heard::Failed(path)).unwrap();
+    }
+
+    fn path_idle(&self, path: Path) -> bool {
+        self.0.send(Heard::Idle(path)).unwrap();
+        true
     }
 }
 
@@ -64,8 +71,18 @@ impl Side {
     async fn message(&mut self) -> (Path, Bytes) {
         match self.hear().await {
             Heard::Message(path, bytes) => (path, bytes),
-            Heard::Failed(path) => panic!("{path:?} failed"),
+            other => panic!("{other:?}"),
         }
+    }
+
+    /// A connection is over: those who left it open by which connection they send hear it first, so
+    /// that what they open instead is not taken for it.
+    async fn failed(&mut self) -> Path {
+        let Heard::Failed(open) = self.hear().await else { panic!("it was not over") };
+        let Heard::Failed(path) = self.hear().await else { panic!("only half of it was over") };
+        assert_ne!(path.connection, 0);
+        assert_eq!(open, Path { connection: 0, ..path });
+        path
     }
 
     async fn hear(&mut self) -> Heard {
@@ -114,7 +131,7 @@ async fn messages_are_cut_out_of_the_stream_and_answers_use_it() {
     read_exactly(&mut peer, "request").await;
     assert_eq!(side.streams.open(), 1);
     drop(peer);
-    assert_eq!(side.hear().await, Heard::Failed(path));
+    assert_eq!(side.failed().await, path);
     assert_eq!(side.streams.open(), 0);
     // Its flow is gone and nobody listens on the peer's ephemeral port.
     side.send(path, "late");
@@ -137,8 +154,7 @@ async fn a_connection_that_we_open_is_reused_both_ways() {
     read_exactly(&mut accepted, "three").await;
     assert_eq!(side.streams.open(), 1);
     drop(accepted);
-    assert_eq!(side.hear().await, Heard::Failed(path));
-    assert_eq!(side.hear().await, Heard::Failed(to(remote)), "as its senders knew it");
+    assert_eq!(side.failed().await, path);
 }
 
 #[tokio::test]
@@ -148,9 +164,7 @@ async fn an_unreachable_peer_is_reported() {
     let remote = listener.local_addr().unwrap();
     drop(listener);
     side.send(to(remote), "lost");
-    let Heard::Failed(path) = side.hear().await else { panic!("nothing can come") };
-    assert_eq!(path.remote, remote);
-    assert_eq!(side.hear().await, Heard::Failed(to(remote)));
+    assert_eq!(side.failed().await.remote, remote);
 }
 
 #[tokio::test]
@@ -178,19 +192,19 @@ async fn silent_and_half_open_peers_are_expelled() {
     let mut side = side(limits);
     let mut silent = TcpStream::connect(side.address).await.unwrap();
     is_closed(&mut silent).await;
-    assert!(matches!(side.hear().await, Heard::Failed(_)));
+    side.failed().await;
     // Keep-alives alone are no message.
     let mut pinging = TcpStream::connect(side.address).await.unwrap();
     pinging.write_all(b"\r\n\r\n").await.unwrap();
     read_exactly(&mut pinging, "\r\n").await;
     is_closed(&mut pinging).await;
-    assert!(matches!(side.hear().await, Heard::Failed(_)));
+    side.failed().await;
     // After a whole message, half of one must be finished in time too.
     let mut half = TcpStream::connect(side.address).await.unwrap();
     half.write_all(&[OPTIONS, &OPTIONS[..50]].concat()).await.unwrap();
     side.message().await;
     is_closed(&mut half).await;
-    assert!(matches!(side.hear().await, Heard::Failed(_)));
+    side.failed().await;
     assert_eq!(side.streams.open(), 0);
 }
 
@@ -200,8 +214,43 @@ async fn idle_connections_are_closed() {
     let mut side = side(StreamLimits { idle, ..StreamLimits::default() });
     let mut peer = TcpStream::connect(side.address).await.unwrap();
     peer.write_all(OPTIONS).await.unwrap();
-    side.message().await;
+    let (path, _) = side.message().await;
+    assert_eq!(side.hear().await, Heard::Idle(path), "asked first");
     is_closed(&mut peer).await;
+    assert_eq!(side.failed().await, path);
+}
+
+#[tokio::test]
+async fn an_idle_connection_that_somebody_needs_stays_open() {
+    let idle = Duration::from_millis(50);
+    let mut side = side(StreamLimits { idle, ..StreamLimits::default() });
+    let mut peer = TcpStream::connect(side.address).await.unwrap();
+    peer.write_all(OPTIONS).await.unwrap();
+    let (path, _) = side.message().await;
+    for _ in 0..3 {
+        assert_eq!(side.hear().await, Heard::Idle(path));
+        side.streams.keep(path);
+    }
+    side.send(path, "still here");
+    read_exactly(&mut peer, "still here").await;
+    assert_eq!(side.hear().await, Heard::Idle(path));
+    is_closed(&mut peer).await;
+}
+
+#[tokio::test]
+async fn a_lost_connection_to_a_peer_is_replaced_by_another() {
+    let mut side = side(StreamLimits::default());
+    let carrier = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let remote = carrier.local_addr().unwrap();
+    side.send(to(remote), "one");
+    let (mut accepted, _) = carrier.accept().await.unwrap();
+    read_exactly(&mut accepted, "one").await;
+    drop(accepted);
+    let lost = side.failed().await;
+    assert_eq!(lost.remote, remote);
+    side.send(to(remote), "two");
+    let (mut accepted, _) = carrier.accept().await.unwrap();
+    read_exactly(&mut accepted, "two").await;
 }
 
 #[tokio::test]
@@ -218,7 +267,7 @@ async fn connections_are_limited_by_address_and_in_all() {
     let mut third = TcpStream::connect(side.address).await.unwrap();
     is_closed(&mut third).await;
     drop(peers.pop());
-    assert!(matches!(side.hear().await, Heard::Failed(_)));
+    side.failed().await;
     let mut next = TcpStream::connect(side.address).await.unwrap();
     next.write_all(OPTIONS).await.unwrap();
     side.message().await;
@@ -234,12 +283,30 @@ async fn a_peer_that_does_not_read_loses_its_connection() {
     let bytes = Bytes::from(vec![b'x'; 50_000]);
     let failed = loop {
         side.streams.send(Transmit { path, bytes: bytes.clone() });
-        if let Ok(heard) = side.heard.try_recv() {
-            break heard;
+        if !side.heard.is_empty() {
+            break side.failed().await;
         }
         tokio::task::yield_now().await;
     };
-    assert_eq!(failed, Heard::Failed(path));
+    assert_eq!(failed, path);
+}
+
+#[tokio::test]
+async fn a_peer_that_pings_and_never_reads_loses_its_connection() {
+    let limits = StreamLimits { output_bytes_max: 100_000, ..StreamLimits::default() };
+    let mut side = side(limits);
+    let mut peer = TcpStream::connect(side.address).await.unwrap();
+    peer.write_all(OPTIONS).await.unwrap();
+    let (path, _) = side.message().await;
+    // Each four bytes of ours ask for two of theirs, until the kernel's buffers are full.
+    let pings = b"\r\n".repeat(64 * 1024);
+    let failed = loop {
+        if peer.write_all(&pings).await.is_err() || !side.heard.is_empty() {
+            break side.failed().await;
+        }
+    };
+    assert_eq!(failed, path);
+    assert_eq!(side.streams.counts().expelled.load(Ordering::Relaxed), 1);
 }
 
 #[tokio::test]
@@ -253,6 +320,6 @@ async fn what_is_not_sip_is_expelled() {
     let (path, _) = side.message().await;
     side.send(path, "413");
     read_exactly(&mut peer, "413").await;
-    assert!(matches!(side.hear().await, Heard::Failed(_)));
+    side.failed().await;
     is_closed(&mut peer).await;
 }

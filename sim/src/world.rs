@@ -327,6 +327,8 @@ impl World {
                     *self.settled.entry(request.facts.call).or_default() += 1;
                     self.credit.settle(self.now, *request);
                 }
+                // No connection here is ever idle.
+                Effect::KeepPath(_) => {}
                 Effect::Resolve { query, .. } => {
                     self.shard.handle(self.now, Input::Resolved { query, targets: Vec::new() });
                 }

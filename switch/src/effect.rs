@@ -46,6 +46,9 @@ pub enum Input {
     Timeout,
     /// Nothing can be sent there: connection lost or refused, address unreachable.
     PathFailed(Path),
+    /// Nothing was heard on this connection for so long that it is closed, unless it is needed:
+    /// then the shard says [`Effect::KeepPath`].
+    PathIdle(Path),
     /// Billing's answer to [`Effect::Authorize`].
     Authorized {
         /// The call; it may have ended meanwhile.
@@ -95,6 +98,9 @@ pub enum Input {
 pub enum Effect {
     /// Send this.
     Send(Transmit),
+    /// A call, a registered phone or a registration of ours needs this connection
+    /// ([`Input::PathIdle`]).
+    KeepPath(Path),
     /// Ask billing; answer with [`Input::Authorized`], at once or later.
     Authorize(AuthorizeRequest),
     /// Ask billing for more time; answer with [`Input::Extended`].
@@ -161,8 +167,9 @@ impl HostToResolve {
     pub fn literal(&self) -> Option<Target> {
         let host = self.host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
         let ip: IpAddr = host.unwrap_or(&self.host).parse().ok()?;
-        let default = if self.is_secure { Transport::Tls } else { Transport::Udp };
-        let transport = self.transport.unwrap_or(default);
+        // `sips:` over `transport=tcp` is TLS on TCP (RFC 3261 section 26.2.2).
+        let secure = self.is_secure.then_some(Transport::Tls);
+        let transport = secure.or(self.transport).unwrap_or(Transport::Udp);
         let port = self.port.unwrap_or(transport.default_port());
         Some(Target { transport, addr: SocketAddr::new(ip, port) })
     }

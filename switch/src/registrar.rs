@@ -237,6 +237,18 @@ impl Bindings {
         dropped
     }
 
+    /// Whether a phone is registered by this connection.
+    pub fn uses(&self, now: Utc, path: Path) -> bool {
+        let is_by_it = |binding: &Binding| {
+            binding.source.connection == path.connection && binding.expires_at > now
+        };
+        let has_one = |shard: &Mutex<Map>| {
+            let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            shard.values().flatten().any(is_by_it)
+        };
+        path.connection != 0 && self.shards.iter().any(has_one)
+    }
+
     /// How many subscribers have a binding, valid or about to be dropped.
     pub fn len(&self) -> usize {
         let count = |shard: &Mutex<Map>| shard.lock().unwrap_or_else(PoisonError::into_inner).len();

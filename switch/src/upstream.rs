@@ -10,13 +10,14 @@
 use std::time::Duration;
 
 use sip::auth;
+use sip::endpoint::Listener;
 use sip::message::{HeaderName, Message, Method, RequestDraft};
-use sip::transport::Path;
+use sip::transport::{Path, Transport};
 use vocabulary::{Now, TrunkId};
 
-use crate::call::path_to;
 use crate::directory::{Directory, TrunkRow};
 use crate::effect::{Effect, HostToResolve, QueryId, Target};
+use crate::leg::path_to;
 use crate::shard::Shard;
 use crate::token::Randomness;
 
@@ -52,6 +53,8 @@ struct Upstream {
     expires: Duration,
     state: State,
     is_registered: bool,
+    /// The connection by which we are registered: the trunk sends its calls by it.
+    flow: Option<Path>,
     failures: u32,
 }
 
@@ -75,6 +78,11 @@ impl Upstreams {
 
     pub(crate) fn registered(&self) -> u64 {
         self.all.iter().filter(|upstream| upstream.is_registered).count() as u64
+    }
+
+    /// Whether we are registered by this connection.
+    pub(crate) fn uses(&self, path: Path) -> bool {
+        self.all.iter().any(|upstream| upstream.flow == Some(path))
     }
 
     fn find(&mut self, user: u64) -> Option<&mut Upstream> {
@@ -109,6 +117,7 @@ impl Upstreams {
                 expires: registration.expires,
                 state: State::Idle { due: Duration::ZERO },
                 is_registered: false,
+                flow: None,
                 failures: 0,
                 row: row.clone(),
             });
@@ -249,7 +258,7 @@ impl Shard {
         upstream.cseq += 1;
         let host = contact_host(&self.config.listeners, path);
         let credentials = credentials.as_ref().map(|ours| (ours.name, ours.value.as_bytes()));
-        let mut draft = upstream.draft(host, credentials);
+        let mut draft = upstream.draft(&host, credentials);
         if !self.config.server_name.is_empty() {
             draft = draft.header(HeaderName::UserAgent, &self.config.server_name);
         }
@@ -265,7 +274,24 @@ impl Shard {
         self.upstream_send(now.monotonic, user, None);
     }
 
-    pub(crate) fn upstream_response(&mut self, now: Now, user: u64, response: &Message) {
+    /// A connection is gone: the trunks that know us by it have to be told of another at once (RFC
+    /// 5626 section 4.4).
+    pub(crate) fn upstream_flow_lost(&mut self, now: Now, path: Path) {
+        for upstream in self.upstreams.all.iter_mut().filter(|one| one.flow == Some(path)) {
+            upstream.flow = None;
+            if let State::Idle { due } = &mut upstream.state {
+                *due = now.monotonic;
+            }
+        }
+    }
+
+    pub(crate) fn upstream_response(
+        &mut self,
+        now: Now,
+        user: u64,
+        response: &Message,
+        heard_on: Path,
+    ) {
         let (now, jitter, cnonce) = (now.monotonic, self.random.next(), self.random.next());
         let listeners = &self.config.listeners;
         let Some(upstream) = self.upstreams.find(user) else { return };
@@ -274,7 +300,8 @@ impl Shard {
         match response.status() {
             ..=199 => {}
             200..=299 => {
-                let granted = upstream.granted(response, contact_host(listeners, path));
+                let granted = upstream.granted(response, &contact_host(listeners, path));
+                upstream.flow = Some(heard_on).filter(|path| path.connection != 0);
                 upstream.failures = 0;
                 upstream.is_registered = true;
                 // Early enough that one lost refresh can be repeated.
@@ -329,7 +356,12 @@ impl Shard {
     }
 }
 
-fn contact_host(listeners: &[sip::endpoint::Listener], path: Path) -> &str {
+/// Our host as the trunk is to call it, with the transport unless that is the usual one.
+fn contact_host(listeners: &[Listener], path: Path) -> String {
     let listener = listeners.iter().find(|listener| listener.id == path.listener);
-    listener.map_or("invalid", |listener| listener.advertised.as_str())
+    let host = listener.map_or("invalid", |listener| listener.advertised.as_str());
+    match path.transport {
+        Transport::Udp => host.to_owned(),
+        other => format!("{host};transport={}", other.uri_name()),
+    }
 }

@@ -74,7 +74,8 @@ struct Peers {
 
 impl Peers {
     fn read(&mut self, w: &mut World) {
-        for (to, message) in std::mem::take(&mut w.outbox) {
+        for (path, message) in std::mem::take(&mut w.outbox) {
+            let to = path.remote;
             if message.is_request() {
                 match message.method() {
                     Method::Invite => self.requests.push((to.to_string(), message)),

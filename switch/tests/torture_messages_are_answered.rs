@@ -46,8 +46,8 @@ fn world() -> World {
 fn answers(w: &mut World, name: &str) -> Vec<Message> {
     w.receive_bytes(CUSTOMER, file(name));
     let sent: Vec<_> = w.outbox.drain(..).collect();
-    for (to, message) in &sent {
-        assert_eq!(*to, address(CUSTOMER), "{name}: {}", start(message));
+    for (path, message) in &sent {
+        assert_eq!(path.remote, address(CUSTOMER), "{name}: {}", start(message));
     }
     sent.into_iter().map(|(_, message)| message).collect()
 }

@@ -24,6 +24,11 @@ const PONG: &[u8] = b"\r\n";
 const WRITE_BATCH: usize = 64;
 /// How soon a message is offered again to a worker whose mailbox was full.
 const OFFER_AGAIN: Duration = Duration::from_millis(5);
+/// How long those who need an idle connection may take to say so.
+const ANSWER_LIMIT: Duration = Duration::from_secs(30);
+/// How long what we sent may go without the kernel of the peer confirming it. Below timer F, so that
+/// a BYE on a dead connection still gets another.
+const UNCONFIRMED_MAX: Duration = Duration::from_secs(20);
 /// How long a connection whose stream cannot be read any more stays open for our answer.
 const BROKEN_LINGER: Duration = Duration::from_secs(1);
 
@@ -97,7 +102,9 @@ pub(super) fn prepare(stream: &TcpStream) -> io::Result<()> {
         .with_time(Duration::from_secs(60))
         .with_interval(Duration::from_secs(15))
         .with_retries(4);
-    socket2::SockRef::from(stream).set_tcp_keepalive(&keep_alive)
+    let socket = socket2::SockRef::from(stream);
+    socket.set_tcp_user_timeout(Some(UNCONFIRMED_MAX))?;
+    socket.set_tcp_keepalive(&keep_alive)
 }
 
 /// Reads and writes until either side ends it.
@@ -130,6 +137,8 @@ struct Deadlines {
     /// Set until the first message of an incoming connection, and while a message is incomplete.
     message: Option<Instant>,
     idle: Instant,
+    /// It was silent for the idle limit, and `idle` is when those who need it must have said so.
+    is_asked: bool,
     ping: Option<Instant>,
 }
 
@@ -158,6 +167,7 @@ where
     let mut deadlines = Deadlines {
         message: is_incoming.then(|| start + limits.first_message),
         idle: start + limits.idle,
+        is_asked: false,
         ping: (!is_incoming).then(|| start + limits.ping),
     };
     let mut has_spoken = !is_incoming;
@@ -167,7 +177,7 @@ where
             Ok(Ok(0)) => return Ended::ByPeer,
             Ok(Ok(length)) => length,
             Ok(Err(error)) => return Ended::Io(error),
-            Err(_) => match overdue(&mut deadlines, limits.ping, output) {
+            Err(_) => match overdue(shared, path, &mut deadlines, output) {
                 Some(ended) => return ended,
                 None => continue,
             },
@@ -182,7 +192,7 @@ where
                     is_new = true;
                     deliver(shared, path, bytes, output).await;
                 }
-                Frame::Ping => write_bytes(output, Bytes::from_static(PONG)),
+                Frame::Ping => shared.queue(path, output, Bytes::from_static(PONG)),
                 Frame::Pong => {}
                 Frame::Broken(bytes) => {
                     deliver(shared, path, bytes, output).await;
@@ -193,6 +203,7 @@ where
         }
         let now = Instant::now();
         deadlines.idle = now + limits.idle;
+        deadlines.is_asked = false;
         deadlines.ping = deadlines.ping.map(|_| now + limits.ping);
         if has_spoken {
             deadlines.message = match framer.is_partial() {
@@ -206,17 +217,28 @@ where
 }
 
 /// A deadline passed: which one? `None` if the connection goes on.
-fn overdue(deadlines: &mut Deadlines, ping: Duration, output: &Output) -> Option<Ended> {
+fn overdue(
+    shared: &Shared,
+    path: Path,
+    deadlines: &mut Deadlines,
+    output: &Output,
+) -> Option<Ended> {
     let now = Instant::now();
     if deadlines.message.is_some_and(|at| at <= now) {
         return Some(Ended::TooSlow);
     }
     if deadlines.idle <= now {
-        return Some(Ended::Idle);
+        let is_kept = output.take_kept();
+        if deadlines.is_asked && !is_kept {
+            return Some(Ended::Idle);
+        }
+        deadlines.is_asked = !is_kept && shared.sink.path_idle(path);
+        let next = if is_kept { shared.limits.idle } else { shared.limits.idle.min(ANSWER_LIMIT) };
+        deadlines.idle = now + next;
     }
     if deadlines.ping.is_some_and(|at| at <= now) {
-        write_bytes(output, Bytes::from_static(PING));
-        deadlines.ping = Some(now + ping);
+        shared.queue(path, output, Bytes::from_static(PING));
+        deadlines.ping = Some(now + shared.limits.ping);
     }
     None
 }
@@ -226,16 +248,11 @@ async fn deliver(shared: &Shared, path: Path, mut bytes: Bytes, output: &Output)
     loop {
         match shared.sink.message(path, bytes) {
             Delivery::Taken => return,
-            Delivery::Answered(answer) => return write_bytes(output, answer),
+            Delivery::Answered(answer) => return shared.queue(path, output, answer),
             Delivery::Later(back) => bytes = back,
         }
         tokio::time::sleep(OFFER_AGAIN).await;
     }
-}
-
-fn write_bytes(output: &Output, bytes: Bytes) {
-    output.waiting.fetch_add(bytes.len(), Ordering::Relaxed);
-    let _ = output.queue.send(bytes);
 }
 
 async fn write_all<W>(
@@ -250,7 +267,8 @@ where
     let mut batch = Vec::with_capacity(WRITE_BATCH);
     let mut joined = BytesMut::new();
     loop {
-        if queue.recv_many(&mut batch, WRITE_BATCH).await == 0 {
+        let count = queue.recv_many(&mut batch, WRITE_BATCH).await;
+        if count == 0 {
             return Ended::ByUs;
         }
         joined.clear();
@@ -262,7 +280,7 @@ where
             write.flush().await
         });
         match written.await {
-            Ok(Ok(())) => output.waiting.fetch_sub(joined.len(), Ordering::Relaxed),
+            Ok(Ok(())) => output.written(joined.len(), count),
             Ok(Err(error)) => return Ended::Io(error),
             Err(_) => return Ended::TooSlow,
         };

@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -30,8 +30,12 @@ pub enum Delivery {
 pub trait Sink: Send + Sync + 'static {
     /// One whole message, or the broken rest of a stream.
     fn message(&self, path: Path, bytes: Bytes) -> Delivery;
-    /// Nothing more will be sent or received on this path.
+    /// Nothing more will be sent or received on this path. With `connection` 0: what was sent
+    /// without naming a connection is lost.
     fn path_failed(&self, path: Path);
+    /// Nothing was heard on this path for the idle limit. Whoever needs it calls
+    /// [`Streams::keep`], soon. `false` if not everybody could be asked.
+    fn path_idle(&self, path: Path) -> bool;
 }
 
 /// What a peer may make us hold.
@@ -41,7 +45,8 @@ pub struct StreamLimits {
     pub connections_max: usize,
     /// Open connections of one address, incoming ones.
     pub connections_per_address_max: usize,
-    /// Without a byte for this long a connection is closed.
+    /// Without a byte for this long a connection is closed, unless a call or a registration needs
+    /// it. The kernel finds out whether its peer is there.
     pub idle: Duration,
     /// From accepting to the first complete message, TLS handshake included.
     pub first_message: Duration,
@@ -55,7 +60,7 @@ pub struct StreamLimits {
     pub ping: Duration,
     /// The largest message.
     pub message_bytes_max: usize,
-    /// Bytes waiting to be written to one peer.
+    /// Bytes waiting to be written to one peer, with 64 for each message.
     pub output_bytes_max: usize,
 }
 
@@ -95,12 +100,46 @@ pub struct StreamCounts {
     pub sent: AtomicU64,
 }
 
+/// What a message costs in a queue besides its bytes: else a peer that sends pings and reads
+/// nothing would fill the queue with pongs of two bytes.
+const QUEUED_BYTES: usize = 64;
+
 /// The half of a connection that senders see.
 pub(super) struct Output {
-    pub(super) queue: mpsc::UnboundedSender<Bytes>,
-    /// Bytes in `queue`.
-    pub(super) waiting: AtomicUsize,
+    queue: mpsc::UnboundedSender<Bytes>,
+    /// Bytes in `queue`, with `QUEUED_BYTES` for each message.
+    waiting: AtomicUsize,
     pub(super) close: Notify,
+    is_closing: AtomicBool,
+    /// Somebody needs the connection though it is silent.
+    is_kept: AtomicBool,
+}
+
+impl Output {
+    /// Queues a message. If the peer reads too slowly the connection ends instead; `false` the
+    /// first time.
+    fn push(&self, bytes: Bytes, bytes_max: usize) -> bool {
+        let cost = bytes.len() + QUEUED_BYTES;
+        let waiting = self.waiting.fetch_add(cost, Ordering::Relaxed) + cost;
+        if waiting > bytes_max {
+            self.waiting.fetch_sub(cost, Ordering::Relaxed);
+            self.close.notify_one();
+            return self.is_closing.swap(true, Ordering::Relaxed);
+        }
+        // The task may just have ended; it then reports the path itself.
+        let _ = self.queue.send(bytes);
+        true
+    }
+
+    /// Whether somebody said so since the last time.
+    pub(super) fn take_kept(&self) -> bool {
+        self.is_kept.swap(false, Ordering::Relaxed)
+    }
+
+    /// So many bytes in so many messages are written.
+    pub(super) fn written(&self, bytes: usize, messages: usize) {
+        self.waiting.fetch_sub(bytes + messages * QUEUED_BYTES, Ordering::Relaxed);
+    }
 }
 
 struct Entry {
@@ -176,15 +215,14 @@ impl Streams {
                 None => self.open_connection(&mut table, path),
             }
         };
-        let waiting = output.waiting.fetch_add(bytes.len(), Ordering::Relaxed);
-        if waiting + bytes.len() > self.shared.limits.output_bytes_max {
-            tracing::info!(remote = %path.remote, waiting, "peer reads too slowly, closing");
-            self.shared.counts.expelled.fetch_add(1, Ordering::Relaxed);
-            output.close.notify_one();
-            return;
+        self.shared.queue(path, &output, bytes);
+    }
+
+    /// Lets a connection live on though it is idle ([`Sink::path_idle`]).
+    pub fn keep(&self, path: Path) {
+        if let Some(entry) = self.shared.table().connections.get(&path.connection) {
+            entry.output.is_kept.store(true, Ordering::Relaxed);
         }
-        // The task may just have ended; it then reports the path itself.
-        let _ = output.queue.send(bytes);
     }
 
     /// Makes the entry at once, so that everything sent meanwhile waits for the same connection.
@@ -201,6 +239,14 @@ impl Streams {
 impl Shared {
     fn table(&self) -> MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Queues a message for a connection; one whose peer reads too slowly is closed.
+    pub(super) fn queue(&self, path: Path, output: &Output, bytes: Bytes) {
+        if !output.push(bytes, self.limits.output_bytes_max) {
+            tracing::info!(remote = %path.remote, "peer reads too slowly, closing");
+            self.counts.expelled.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// A place in the table for a connection just accepted, unless a limit is reached.
@@ -224,12 +270,11 @@ impl Shared {
 
     /// The connection is over: forget it and tell everybody who may wait for it.
     pub(super) fn forget(&self, path: Path) {
-        let entry = self.table().remove(path.connection);
+        self.table().remove(path.connection);
+        // Requests that had it opened, or found it open, know it only by its remote address. They
+        // come first: what then tries again has another connection, which is not to be blamed.
+        self.sink.path_failed(Path { connection: 0, ..path });
         self.sink.path_failed(path);
-        if entry.is_some_and(|entry| !entry.is_incoming) {
-            // Requests that had it opened know it only by its remote address.
-            self.sink.path_failed(Path { connection: 0, ..path });
-        }
     }
 }
 
@@ -252,7 +297,13 @@ impl Table {
         };
         let path = Path { connection: id, ..path };
         let (queue, receiver) = mpsc::unbounded_channel();
-        let output = Arc::new(Output { queue, waiting: AtomicUsize::new(0), close: Notify::new() });
+        let output = Arc::new(Output {
+            queue,
+            waiting: AtomicUsize::new(0),
+            close: Notify::new(),
+            is_closing: AtomicBool::new(false),
+            is_kept: AtomicBool::new(false),
+        });
         self.connections.insert(id, Entry { path, is_incoming, output: Arc::clone(&output) });
         self.by_remote.insert((path.transport, path.remote), id);
         if is_incoming {

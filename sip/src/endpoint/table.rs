@@ -260,7 +260,8 @@ impl Table {
         self.keys.server(request, method)
     }
 
-    /// Every transaction that uses this connection, or with `connection` 0 any to this peer.
+    /// Every transaction that uses this connection, or with `connection` 0 those that left it open
+    /// by which they go to this peer.
     pub(super) fn on_path(&self, path: Path) -> Vec<u32> {
         if path.transport.is_reliable() && !self.streams.contains_key(&path.remote) {
             return Vec::new();
@@ -269,9 +270,7 @@ impl Table {
             entry.kind.is_some()
                 && entry.path.transport == path.transport
                 && entry.path.remote == path.remote
-                && (path.connection == 0
-                    || entry.path.connection == 0
-                    || entry.path.connection == path.connection)
+                && entry.path.connection == path.connection
         };
         let found = self.entries.iter().enumerate().filter(|(_, entry)| same(entry));
         found.map(|(index, _)| index as u32).collect()

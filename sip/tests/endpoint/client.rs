@@ -254,7 +254,10 @@ fn a_failed_connection_ends_what_left_it_to_the_transport_which_one() {
     let mut world = World::new();
     world.send(Path { connection: 0, ..tcp() }, Method::Bye);
     world.names();
+    // One that was known by its number says nothing of the one that was opened for this.
     world.endpoint.transport_failed(world.now, tcp());
+    assert!(world.event().is_none());
+    world.endpoint.transport_failed(world.now, Path { connection: 0, ..tcp() });
     assert!(matches!(world.event(), Some(Event::Failed { why: Failure::Transport, .. })));
     assert_eq!(world.endpoint.transactions(), 0);
 }

@@ -4,7 +4,6 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use sip::endpoint::Listener;
 use sip::transport::{Path, Transport};
 use vocabulary::{AccountId, Number};
 
@@ -12,7 +11,6 @@ use super::hunting::{Place, Way};
 use super::{Attempt, Call, Context, State};
 use crate::decision::Decision;
 use crate::directory::{Directory, TrunkRow};
-use crate::effect::Target;
 use crate::leg::event::Body;
 use crate::leg::{Identity, Leg, Outgoing};
 use crate::token::{LegKey, Tag};
@@ -218,23 +216,4 @@ fn with_privacy(caller: &Caller, mut headers: Vec<u8>) -> Bytes {
     }
     headers.extend_from_slice(&caller.headers);
     headers.into()
-}
-
-/// The path to a target: by the wanted listener if it fits, else by the first that does.
-pub(crate) fn path_to(listeners: &[Listener], target: Target, wanted: Option<u16>) -> Option<Path> {
-    let fits = |listener: &&Listener| {
-        listener.transport == target.transport
-            && listener.advertised.starts_with('[') == target.addr.is_ipv6()
-    };
-    let listener = listeners
-        .iter()
-        .filter(|listener| Some(listener.id) == wanted)
-        .find(fits)
-        .or_else(|| listeners.iter().find(fits))?;
-    Some(Path {
-        transport: target.transport,
-        listener: listener.id,
-        connection: 0,
-        remote: target.addr,
-    })
 }

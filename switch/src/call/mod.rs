@@ -42,7 +42,7 @@ use crate::release::Cause;
 use crate::routing::Source;
 use crate::token::{LegKey, Randomness, Tag};
 
-pub(crate) use egress::{Caller, path_to};
+pub(crate) use egress::Caller;
 use ending::Ending;
 pub(crate) use hunting::Hunt;
 use talking::Talking;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use sip::auth::Credentials;
 use sip::dialog::session_timer::SessionTimerPolicy;
+use sip::endpoint::Listener;
 use sip::transport::{Path, Transport};
 
 use super::event::Body;
@@ -16,6 +17,7 @@ use crate::token::Tag;
 pub struct LegConfig {
     /// Our Contact value, by listener number.
     contacts: Vec<Bytes>,
+    listeners: Vec<Listener>,
     /// Round-trip estimate (RFC 3261 section 17.1.1.1).
     pub t1: Duration,
     /// The longest interval between repetitions of a 2xx.
@@ -36,7 +38,9 @@ impl LegConfig {
     /// under which peers reach it.
     pub fn new<'a>(listeners: impl IntoIterator<Item = (u16, Transport, &'a str)>) -> LegConfig {
         let mut contacts = Vec::new();
+        let mut known = Vec::new();
         for (number, transport, advertised) in listeners {
+            known.push(Listener { id: number, transport, advertised: advertised.to_owned() });
             let index = usize::from(number);
             if contacts.len() <= index {
                 contacts.resize(index + 1, Bytes::new());
@@ -49,6 +53,7 @@ impl LegConfig {
         }
         LegConfig {
             contacts,
+            listeners: known,
             t1: Duration::from_millis(500),
             t2: Duration::from_secs(4),
             retry_after_secs: 5,
@@ -56,6 +61,11 @@ impl LegConfig {
             is_early_media_reliable: true,
             passed_headers: Vec::new(),
         }
+    }
+
+    /// Where we listen, and so by what we can send.
+    pub(super) fn listeners(&self) -> &[Listener] {
+        &self.listeners
     }
 
     /// The Contact that brings the peer of this path back to us. It names no call: the tags do.

@@ -11,6 +11,7 @@ use sip::dialog::prack::{Due, Repeated};
 use sip::endpoint::{ClientTx, ServerTx};
 use sip::message::{HeaderName, Message, Method};
 use sip::transaction::Failure;
+use sip::transport::Path;
 
 use super::event::{Body, LegEvent, UpdateMethod};
 use super::outbound::with_proposal;
@@ -110,6 +111,7 @@ impl Kind {
 pub(super) struct Sent {
     pub(super) tx: ClientTx,
     pub(super) kind: Kind,
+    pub(super) path: Path,
     cseq: u32,
     headers: Bytes,
     body: Option<Body>,
@@ -166,11 +168,12 @@ impl Leg {
         tries: u8,
         credentials: Option<CredentialsHeader>,
     ) -> Sent {
+        let path = self.request_path();
         let dialog = self.dialog.as_mut().expect("a request within the dialog needs the dialog");
         let mut draft = dialog.request(kind.method());
         let cseq = dialog.local_cseq();
         if kind.is_session() {
-            draft = self.introduce(draft).header(HeaderName::Supported, reach::SUPPORTED);
+            draft = self.introduce(draft, path).header(HeaderName::Supported, reach::SUPPORTED);
             draft = with_proposal(draft, self.timer_proposal(), self.peer.min_se);
         }
         let is_authenticated = credentials.is_some();
@@ -183,9 +186,14 @@ impl Leg {
         if let Some(body) = &body {
             draft = draft.body(&body.content_type, body.bytes.clone());
         }
-        let path = self.request_path();
         let tx = at.endpoint.send_request(at.now, path, draft, self.user);
-        Sent { tx, kind, cseq, headers, body, tries, is_authenticated }
+        Sent { tx, kind, path, cseq, headers, body, tries, is_authenticated }
+    }
+
+    /// Sends a request that did not get through by the way that is first now.
+    pub(super) fn transmit_again(&mut self, at: &mut At<'_>, sent: Sent) -> Sent {
+        let Sent { kind, headers, body, tries, .. } = sent;
+        self.transmit(at, kind, headers, body, tries, None)
     }
 
     /// The header that answers a challenge, if we can and it may help: once, and again if only
@@ -349,6 +357,7 @@ impl Leg {
                 let again = self.transmit(at, kind, headers, body, tries + 1, None);
                 return self.exchanges().sent.push(again);
             }
+            kind if kind.is_refresh() => self.refreshed(at, sent.cseq, kind, response),
             kind => {
                 if is_success && kind == Kind::ReInvite {
                     match sent.body {
@@ -357,7 +366,6 @@ impl Leg {
                     }
                 }
                 self.emit(LegEvent::UpdateAnswer { status, body });
-            kind if kind.is_refresh() => self.refreshed(at, sent.cseq, kind, response),
             }
         }
         // Sections 12.2.1.2 and 14.1: the peer does not know the dialog any more.
@@ -368,15 +376,21 @@ impl Leg {
 
     /// One of our requests got no response.
     pub(super) fn exchange_failed(&mut self, at: &mut At<'_>, tx: ClientTx, why: Failure) {
-        if self.bye_failed(tx) {
+        if self.bye_failed(at, tx) {
             return;
         }
         let index =
             self.exchanges.as_ref().and_then(|one| one.sent.iter().position(|s| s.tx == tx));
         let Some(index) = index else { return };
         let sent = self.exchanges().sent.swap_remove(index);
+        let has_other_way = self.has_other_way(sent.path);
         if self.is_ending() {
             return;
+        }
+        // What was not sent at all is sent by the next way; nobody waits twice for a response.
+        if why == Failure::Transport && has_other_way {
+            let again = self.transmit_again(at, sent);
+            return self.exchanges().sent.push(again);
         }
         let status = match why {
             Failure::Timeout => 408,

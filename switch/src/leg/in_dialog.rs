@@ -32,10 +32,8 @@ impl Leg {
         if dialog.receive(request) == CSeqOrder::OutOfOrder {
             return self.respond(at, tx, request, 500);
         }
-        if self.peer.is_behind_nat || path.transport.is_reliable() {
-            // Its NAT may have given it another address meanwhile, or it opened a new connection.
-            self.path = path;
-        }
+        // Its NAT may have given it another address meanwhile, or it opened a new connection.
+        self.heard(path);
         if let Some(unknown) = reach::unknown_extensions(request, &reach::EXTENSIONS) {
             let response = self.response_to(request, 420);
             let response = response.header(HeaderName::Unsupported, unknown);

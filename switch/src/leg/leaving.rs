@@ -102,14 +102,20 @@ impl Leg {
         true
     }
 
-    /// Our BYE got no response: the peer is as gone as it would be with one.
-    pub(super) fn bye_failed(&mut self, tx: ClientTx) -> bool {
-        let is_ours = matches!(&self.phase, Phase::Leaving(leaving)
-            if leaving.bye.as_ref().is_some_and(|bye| bye.tx == tx));
-        if is_ours {
+    /// Our BYE could not be sent or got no response: it goes out by the next way. Once there is
+    /// none, the peer is as gone as it would be with one.
+    pub(super) fn bye_failed(&mut self, at: &mut At<'_>, tx: ClientTx) -> bool {
+        let Phase::Leaving(leaving) = &mut self.phase else { return false };
+        let Some(bye) = leaving.bye.take_if(|bye| bye.tx == tx) else { return false };
+        if !self.has_other_way(bye.path) {
             self.phase = Phase::Over;
+            return true;
         }
-        is_ours
+        let again = self.transmit_again(at, bye);
+        if let Phase::Leaving(leaving) = &mut self.phase {
+            leaving.bye = Some(again);
+        }
+        true
     }
 
     /// The peer hangs up (section 15.1.2).

@@ -23,6 +23,7 @@ mod outbound;
 mod passed;
 mod reach;
 mod refresh;
+mod ways;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -47,6 +48,8 @@ use outbound::Inviting;
 pub use passed::passed_headers;
 pub(crate) use reach::{EXTENSIONS, unknown_extensions};
 pub use reach::{refuse, refuse_stray_answer};
+use ways::Ways;
+pub(crate) use ways::path_to;
 
 use crate::release::Cause;
 use crate::token::{Randomness, Tag};
@@ -65,18 +68,10 @@ pub struct Leg {
     random: Randomness,
     user: u64,
     path: Path,
-    /// The next hop of the dialog, where its host is a name.
-    named_hop: Option<Box<NamedHop>>,
+    /// Other ways to the peer; most legs need none.
+    ways: Option<Box<Ways>>,
     tag: Tag,
     peer: Peer,
-}
-
-/// A next hop that has to be resolved (RFC 3263).
-struct NamedHop {
-    /// The URI that was asked for.
-    uri: Box<[u8]>,
-    /// Where it is; `None` until that is known, and if it is nowhere.
-    path: Option<Path>,
 }
 
 /// ```text
@@ -105,13 +100,13 @@ struct Peer {
     /// It is reached only by the path it came from.
     is_behind_nat: bool,
     /// It takes UPDATE (RFC 3311 section 4).
-    /// The largest Min-SE of its 422s, seconds; 0 if there was none (RFC 4028 section 7.4).
-    min_se: u32,
     allows_update: bool,
     /// It said `Supported: 100rel` or required it.
     does_100rel: bool,
     /// The Call-ID is its own: its re-INVITE waits longer after a 491 (RFC 3261 section 14.1).
     is_caller: bool,
+    /// The largest Min-SE of its 422s, seconds; 0 if there was none (RFC 4028 section 7.4).
+    min_se: u32,
 }
 
 /// Why a leg wants to be woken.
@@ -198,9 +193,7 @@ impl Leg {
         path: Path,
     ) {
         let mut at = At::new(now, endpoint);
-        if path.transport.is_reliable() {
-            self.path = path;
-        }
+        self.heard(path);
         match &self.phase {
             Phase::Inviting(inviting) if inviting.is_of(tx) => {
                 self.invite_answered(&mut at, message);
@@ -328,7 +321,8 @@ impl Leg {
         let body = self.last_body.as_ref().map_or(0, |body| size_of::<Body>() + body.bytes.len());
         let dialog = self.dialog.as_ref().map_or(0, Dialog::heap_len);
         let events = self.events.capacity() * size_of::<LegEvent>();
-        size_of::<Leg>() + phase + exchanges + body + dialog + events
+        let ways = self.ways.as_ref().map_or(0, |_| size_of::<Ways>());
+        size_of::<Leg>() + phase + exchanges + body + dialog + events + ways
     }
 
     fn new(config: &Arc<LegConfig>, identity: Identity, path: Path, phase: Phase) -> Leg {
@@ -344,7 +338,7 @@ impl Leg {
             random: Randomness::new(seed(&identity.tag)),
             user: identity.user,
             path,
-            named_hop: None,
+            ways: None,
             tag: identity.tag,
             peer: Peer::default(),
         }

@@ -139,7 +139,7 @@ impl Leg {
             .header_fmt(HeaderName::CSeq, format_args!("{} INVITE", inviting.cseq))
             .header_fmt(HeaderName::MaxForwards, format_args!("{}", outgoing.max_forwards))
             .header(HeaderName::Supported, supported);
-        let mut draft = self.introduce(draft);
+        let mut draft = self.introduce(draft, self.path);
         let proposal = inviting.interval.map(|seconds| SessionExpires { seconds, refresher: None });
         draft = with_proposal(draft, proposal, self.peer.min_se);
         if let Some(route) = &outgoing.route {
@@ -382,4 +382,5 @@ pub(super) fn with_proposal(
     if min_se > 0 {
         draft = draft.header_fmt(HeaderName::MinSe, format_args!("{min_se}"));
     }
+    draft
 }

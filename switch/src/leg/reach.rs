@@ -9,8 +9,7 @@ use sip::message::{HeaderName, Message, Method, RequestDraft, ResponseDraft};
 use sip::transport::{Path, Transport};
 use vocabulary::Now;
 
-use super::{Leg, NamedHop};
-use crate::effect::HostToResolve;
+use super::Leg;
 
 /// The methods that a leg takes.
 pub(super) const ALLOW: &[u8] = b"INVITE, ACK, CANCEL, BYE, PRACK, UPDATE, INFO, OPTIONS";
@@ -37,8 +36,8 @@ pub(super) fn is_behind_nat(request: &Message, path: Path) -> bool {
     claimed.is_some_and(|ip| ip.to_canonical() != path.remote.ip().to_canonical())
 }
 
-/// The path to `next_hop`, starting from the path that is known to work. Only an address is
-/// followed; names are looked up (`Leg::hop_to_resolve`).
+/// The path to `next_hop` for a dialog that no leg keeps, starting from the path that is known to
+/// work: only an address reached by datagrams is followed.
 fn follow(known: Path, next_hop: &[u8]) -> Path {
     let Some(uri) = Uri::parse(next_hop) else { return known };
     let is_udp = uri.transport().is_none_or(|name| name.eq_ignore_ascii_case(b"udp"));
@@ -56,48 +55,10 @@ fn is_same_family(left: IpAddr, right: IpAddr) -> bool {
 }
 
 impl Leg {
-    /// Where the next request of this dialog goes (RFC 3261 section 12.2.1.1). A connection is
-    /// used as long as it is there.
-    pub(super) fn request_path(&self) -> Path {
-        let next_hop = self.dialog.as_ref().map(Dialog::next_hop);
-        match next_hop {
-            Some(uri) if !self.peer.is_behind_nat && !self.path.transport.is_reliable() => {
-                let named = self.named_hop.as_ref().filter(|named| *named.uri == *uri);
-                named.and_then(|named| named.path).unwrap_or_else(|| follow(self.path, uri))
-            }
-            _ => self.path,
-        }
-    }
-
-    /// The next hop, if its host is a name that was not asked for yet: it is looked up as soon as it
-    /// is known, so that it is there when a request goes out. Until then, and if it is nowhere,
-    /// requests go where the peer is known to be.
-    pub fn hop_to_resolve(&mut self) -> Option<HostToResolve> {
-        if self.peer.is_behind_nat || self.path.transport.is_reliable() {
-            return None;
-        }
-        let next_hop = self.dialog.as_ref()?.next_hop();
-        let parsed = Uri::parse(next_hop)?;
-        let is_asked = self.named_hop.as_ref().is_some_and(|named| *named.uri == *next_hop);
-        if is_asked || parsed.host_ip().is_some() {
-            return None;
-        }
-        let host = HostToResolve::of(&parsed)?;
-        self.named_hop = Some(Box::new(NamedHop { uri: next_hop.into(), path: None }));
-        Some(host)
-    }
-
-    /// Where the next hop last asked for is.
-    pub fn hop_resolved(&mut self, path: Option<Path>) {
-        if let Some(named) = &mut self.named_hop {
-            named.path = path;
-        }
-    }
-
     /// What a request that forms or refreshes a dialog says about us.
-    pub(super) fn introduce(&self, draft: RequestDraft) -> RequestDraft {
+    pub(super) fn introduce(&self, draft: RequestDraft, path: Path) -> RequestDraft {
         draft
-            .header(HeaderName::Contact, self.config.contact(self.path))
+            .header(HeaderName::Contact, self.config.contact(path))
             .header(HeaderName::Allow, ALLOW)
     }
 

@@ -37,9 +37,7 @@ impl Shard {
                         continue;
                     }
                     self.with_key(now, LegKey::from_user(user), |call, leg, ctx| {
-                        if let Some(leg) = call.leg_mut(leg) {
-                            leg.failed(ctx.now, ctx.endpoint, tx, why);
-                        }
+                        call.leg_failed(ctx, leg, tx, why);
                     });
                 }
                 Event::ServerFailed { tx, user, why } => {
@@ -94,7 +92,7 @@ impl Shard {
             return;
         }
         if upstream::is_upstream(user) {
-            return self.upstream_response(now, user, message);
+            return self.upstream_response(now, user, message, path);
         }
         let is_found = self.with_key(now, LegKey::from_user(user), |call, leg, ctx| {
             call.heard(leg);

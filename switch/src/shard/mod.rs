@@ -14,6 +14,7 @@ use hashbrown::HashMap;
 use sip::auth::{NonceCounts, Verifier};
 use sip::endpoint::{Endpoint, EndpointConfig, EndpointStats, Listener, ServerTx};
 use sip::timer_wheel::{TimerKey, TimerWheel};
+use sip::transport::Path;
 use vocabulary::{CallId, Now};
 
 use crate::admission::Admission;
@@ -150,7 +151,8 @@ impl Shard {
         match input {
             Input::Message { path, bytes } => self.endpoint.receive(now.monotonic, path, bytes),
             Input::Timeout => self.handle_timeout(now),
-            Input::PathFailed(path) => self.endpoint.transport_failed(now.monotonic, path),
+            Input::PathFailed(path) => self.path_failed(now, path),
+            Input::PathIdle(path) => self.path_idle(now, path),
             Input::Authorized { call, result } => {
                 self.with_id(now, call, |call, ctx| call.authorized(ctx, result));
             }
@@ -223,6 +225,25 @@ impl Shard {
     /// How many timers of calls are armed; for tests and checkers.
     pub fn armed_calls(&self) -> usize {
         self.slots.iter().filter(|slot| slot.armed.is_some()).count()
+    }
+
+    // Paths.
+
+    fn path_failed(&mut self, now: Now, path: Path) {
+        self.endpoint.transport_failed(now.monotonic, path);
+        self.upstream_flow_lost(now, path);
+    }
+
+    /// Asked once in a connection's idle limit, so that looking everywhere costs next to nothing.
+    /// Bindings are shared: one shard looks for all.
+    fn path_idle(&mut self, now: Now, path: Path) {
+        let mut calls = self.slots.iter().filter_map(|slot| slot.call.as_ref());
+        let is_needed = calls.any(|call| call.uses(path))
+            || self.upstreams.uses(path)
+            || self.config.shard == 0 && self.shared.bindings.uses(now.utc, path);
+        if is_needed {
+            self.effects.push_back(Effect::KeepPath(path));
+        }
     }
 
     // Time.

@@ -153,13 +153,22 @@ pub(crate) struct World {
     pub(crate) shard: Shard,
     pub(crate) now: Now,
     pub(crate) shared: Shared,
-    pub(crate) outbox: VecDeque<(SocketAddr, Message)>,
+    pub(crate) outbox: VecDeque<(Path, Message)>,
     pub(crate) effects: VecDeque<Effect>,
     pub(crate) settled: Vec<SettleRequest>,
 }
 
 pub(crate) fn path(remote: &str) -> Path {
     Path { transport: Transport::Udp, listener: 0, connection: 0, remote: address(remote) }
+}
+
+/// A connection of a peer; number 0 for one that is to be opened.
+pub(crate) fn tcp(remote: &str, connection: u32) -> Path {
+    Path { transport: Transport::Tcp, listener: 1, connection, remote: address(remote) }
+}
+
+fn listener(id: u16, transport: Transport, advertised: &str) -> Listener {
+    Listener { id, transport, advertised: advertised.into() }
 }
 
 impl World {
@@ -172,11 +181,11 @@ impl World {
             shard: 0,
             shards: 1,
             start: 1,
-            listeners: vec![Listener {
-                id: 0,
-                transport: Transport::Udp,
-                advertised: "192.0.2.1:5060".into(),
-            }],
+            listeners: vec![
+                listener(0, Transport::Udp, "192.0.2.1:5060"),
+                listener(1, Transport::Tcp, "192.0.2.1:5060"),
+                listener(2, Transport::Tls, "192.0.2.1:5061"),
+            ],
             calls_max: 1000,
             server_name: String::new(),
             seed: 42,
@@ -229,7 +238,7 @@ impl World {
             match effect {
                 Effect::Send(transmit) => {
                     let message = Message::parse(transmit.bytes).expect("we send what we can read");
-                    self.outbox.push_back((transmit.path.remote, message));
+                    self.outbox.push_back((transmit.path, message));
                 }
                 Effect::Settle(request) => self.settled.push(*request),
                 other => self.effects.push_back(other),
@@ -239,11 +248,34 @@ impl World {
 
     /// A message from a peer; lines may end in LF alone.
     pub(crate) fn receive(&mut self, from: &str, text: &str) {
+        self.receive_on(path(from), text);
+    }
+
+    /// The same by a way of the test's choice. The Via says what that is.
+    pub(crate) fn receive_on(&mut self, path: Path, text: &str) {
         let (head, body) = text.split_once("\n\n").unwrap_or((text, ""));
         let mut whole = head.trim_end().replace('\n', "\r\n");
+        if path.transport.is_reliable() && !whole.starts_with("SIP/2.0") {
+            let by = format!("Via: SIP/2.0/{}", path.transport.via_name());
+            whole = whole.replace("Via: SIP/2.0/UDP", &by);
+        }
         whole.push_str("\r\n\r\n");
         whole.push_str(body);
-        self.receive_bytes(from, Bytes::from(whole));
+        self.input(Input::Message { path, bytes: Bytes::from(whole) });
+    }
+
+    /// A connection ends, as the server tells it.
+    pub(crate) fn lose(&mut self, path: Path) {
+        self.input(Input::PathFailed(Path { connection: 0, ..path }));
+        self.input(Input::PathFailed(path));
+    }
+
+    /// Whether the switch needs this connection though nothing is heard on it.
+    pub(crate) fn needs(&mut self, path: Path) -> bool {
+        self.input(Input::PathIdle(path));
+        let place =
+            self.effects.iter().position(|e| matches!(e, Effect::KeepPath(p) if *p == path));
+        place.and_then(|place| self.effects.remove(place)).is_some()
     }
 
     /// A datagram as it is.
@@ -273,7 +305,7 @@ impl World {
     #[track_caller]
     pub(crate) fn expect(&mut self, to: &str, begins: &str) -> Message {
         let to_addr = address(to);
-        let place = self.outbox.iter().position(|(addr, _)| *addr == to_addr);
+        let place = self.outbox.iter().position(|(path, _)| path.remote == to_addr);
         let Some(place) = place else {
             panic!("nothing for {to}, expected {begins}; outbox: {:?}", self.outbox);
         };
@@ -290,16 +322,29 @@ impl World {
         let place = self
             .outbox
             .iter()
-            .position(|(addr, m)| *addr == to_addr && start(m).starts_with(begins));
+            .position(|(path, m)| path.remote == to_addr && start(m).starts_with(begins));
         let Some(place) = place else {
             panic!("no {begins} for {to}; outbox: {:?}", self.outbox);
         };
         self.outbox.remove(place).unwrap().1
     }
 
+    /// The next message on this path.
+    #[track_caller]
+    pub(crate) fn expect_on(&mut self, path: Path, begins: &str) -> Message {
+        let place = self.outbox.iter().position(|(found, _)| *found == path);
+        let Some(place) = place else {
+            panic!("nothing on {path:?}, expected {begins}; outbox: {:?}", self.outbox);
+        };
+        let (_, message) = self.outbox.remove(place).unwrap();
+        let text = start(&message);
+        assert!(text.starts_with(begins), "on {path:?} expected {begins}, found {text}");
+        message
+    }
+
     #[track_caller]
     pub(crate) fn expect_nothing(&mut self, to: &str) {
-        let found = self.outbox.iter().find(|(addr, _)| *addr == address(to));
+        let found = self.outbox.iter().find(|(path, _)| path.remote == address(to));
         assert!(found.is_none(), "unexpected for {to}: {found:?}");
     }
 

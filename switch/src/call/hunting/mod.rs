@@ -12,7 +12,7 @@ use sip::message::uri::Uri;
 use sip::transport::Path;
 use vocabulary::{Direction, Number, SubscriberId, TrunkId};
 
-use super::egress::{Caller, path_to};
+use super::egress::Caller;
 use super::failure::{Failure, FailureKind};
 use super::hop::HOP;
 use super::{Call, Context, State};
@@ -21,6 +21,7 @@ use crate::decision::{Decision, Refusal};
 use crate::directory::Limits;
 use crate::effect::{Effect, HostToResolve, QueryId, Target};
 use crate::leg::event::LegEvent;
+use crate::leg::path_to;
 use crate::registrar::Binding;
 use crate::release::Cause;
 use crate::routing::Destination;
@@ -150,10 +151,11 @@ impl Call {
                 let address = sip::message::header::NameAddr::parse(path)?;
                 HostToResolve::of(&address.parsed_uri()?)
             });
-            let is_by_source = binding.is_behind_nat || binding.source.transport.is_reliable();
+            // After a restart its connection is gone, but it may listen where its contact says.
+            let is_by_source = binding.is_behind_nat || binding.source.connection != 0;
             let host = match through {
                 None if is_by_source => None,
-                None => Uri::parse(&uri).and_then(|uri| HostToResolve::of(&uri)),
+                None => contact_host(&binding),
                 through => through,
             };
             let source = binding.source;
@@ -227,7 +229,7 @@ impl Call {
     pub(crate) fn resolved(&mut self, ctx: &mut Context<'_>, query: QueryId, targets: &[Target]) {
         let asked_by = LegKey::from_user(query.0).leg;
         if asked_by >= HOP {
-            return self.hop_resolved(ctx, asked_by - HOP, targets);
+            return self.hop_resolved(asked_by - HOP, targets);
         }
         // The hunt may be over, or gone on after a timeout.
         let Some(hunt) = self.hunt_mut() else { return };
@@ -317,6 +319,14 @@ impl super::Attempt {
             None => self.started.monotonic.saturating_add(hunt.silence_timeout),
         }
     }
+}
+
+/// The host in a contact. A phone that registered by a connection and names no transport is not
+/// sought by another.
+fn contact_host(binding: &Binding) -> Option<HostToResolve> {
+    let host = HostToResolve::of(&Uri::parse(&binding.uri)?)?;
+    let source = Some(binding.source.transport).filter(|transport| transport.is_reliable());
+    Some(HostToResolve { transport: host.transport.or(source), ..host })
 }
 
 fn egress_gate(owner: Owner, limits: Limits) -> Gate {

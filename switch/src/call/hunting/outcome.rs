@@ -6,10 +6,10 @@ use vocabulary::{Direction, Party};
 use super::super::failure::{Failure, FailureKind};
 use super::super::legs::turn_away;
 use super::super::{Answering, Body, Call, Context, Released, State};
-use super::Way;
+use super::{Way, contact_host};
 use crate::admission::Owner;
 use crate::decision::{Decision, Refusal};
-use crate::effect::Effect;
+use crate::effect::{Effect, HostToResolve};
 use crate::leg::event::LegEvent;
 use crate::release::Cause;
 use crate::routing::{Destination, Next};
@@ -127,6 +127,13 @@ impl Call {
             self.decide(Decision::Hunted(n + 1, status, cause));
             return self.place(ctx, spare);
         }
+        if status == 503
+            && !has_heard
+            && let Some((uri, host, listener)) = self.contact_without_flow(way)
+        {
+            self.decide(Decision::Hunted(n + 1, status, cause));
+            return self.look_up(ctx, way, Some(uri), host, Some(listener));
+        }
         let next = match way {
             Way::Trunk(id) => ctx
                 .directory
@@ -144,6 +151,18 @@ impl Call {
         }
         self.decide(Decision::Hunted(n + 1, status, cause));
         self.after_failure(ctx, way);
+    }
+
+    /// The connection by which a phone registered is gone: what its contact says, once, unless the
+    /// phone is behind NAT or an edge proxy.
+    fn contact_without_flow(&mut self, way: Way) -> Option<(Bytes, HostToResolve, u16)> {
+        let Way::Contact(_, n) = way else { return None };
+        let binding = self.hunt_mut()?.contacts.get_mut(usize::from(n))?;
+        let is_flow = std::mem::take(&mut binding.source.connection) != 0;
+        if !is_flow || binding.is_behind_nat || !binding.path.is_empty() {
+            return None;
+        }
+        Some((binding.uri.clone(), contact_host(binding)?, binding.source.listener))
     }
 
     /// One way led nowhere: the next trunk, or wait for the other contacts.
