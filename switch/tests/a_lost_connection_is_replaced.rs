@@ -76,7 +76,7 @@ fn register(w: &mut World, source: Path, contact: &str, is_behind_nat: bool) {
         source,
         wanted: Wanted::Contacts(vec![contact]),
     };
-    w.shared.bindings.register(w.now.utc, BOB, 4, &registration).unwrap();
+    w.shared.bindings.register(w.now.utc, BOB, 4, &registration).expect("it is the first");
 }
 
 #[test]

@@ -190,10 +190,17 @@ impl Leg {
         Sent { tx, kind, path, cseq, headers, body, tries, is_authenticated }
     }
 
-    /// Sends a request that did not get through by the way that is first now.
-    pub(super) fn transmit_again(&mut self, at: &mut At<'_>, sent: Sent) -> Sent {
+    /// Sends a request again: with an answer to its challenge, or because it did not get through,
+    /// by the way that is first now.
+    pub(super) fn transmit_again(
+        &mut self,
+        at: &mut At<'_>,
+        sent: Sent,
+        credentials: Option<CredentialsHeader>,
+    ) -> Sent {
         let Sent { kind, headers, body, tries, .. } = sent;
-        self.transmit(at, kind, headers, body, tries, None)
+        let tries = tries + u8::from(credentials.is_some());
+        self.transmit(at, kind, headers, body, tries, credentials)
     }
 
     /// The header that answers a challenge, if we can and it may help: once, and again if only
@@ -210,25 +217,18 @@ impl Leg {
         auth::answer_challenge(response, &credentials, method, uri, cnonce, is_again)
     }
 
-    /// Sends a challenged request again, or gives it back.
-    pub(super) fn transmit_with_credentials(
+    /// What answers the challenge of a request within the dialog, if this response is one.
+    pub(super) fn answer_challenge(
         &mut self,
-        at: &mut At<'_>,
-        sent: Sent,
+        sent: &Sent,
         response: &Message,
-    ) -> Result<Sent, Sent> {
+    ) -> Option<CredentialsHeader> {
         if !matches!(response.status(), 401 | 407) || sent.tries >= TRIES_MAX {
-            return Err(sent);
+            return None;
         }
-        let Some(dialog) = &self.dialog else { return Err(sent) };
+        let dialog = self.dialog.as_ref()?;
         let uri = dialog.routes().address(dialog.remote_target()).request_uri;
-        let method = sent.kind.method();
-        let Some(header) = self.credentials_for(response, method, &uri, sent.is_authenticated)
-        else {
-            return Err(sent);
-        };
-        let Sent { kind, headers, body, tries, .. } = sent;
-        Ok(self.transmit(at, kind, headers, body, tries + 1, Some(header)))
+        self.credentials_for(response, sent.kind.method(), &uri, sent.is_authenticated)
     }
 
     /// `Update` from the other leg.
@@ -321,9 +321,12 @@ impl Leg {
             return;
         }
         let sent = self.exchanges().sent.swap_remove(index);
-        match self.transmit_with_credentials(at, sent, response) {
-            Ok(again) => self.exchanges().sent.push(again),
-            Err(sent) => self.concluded(at, sent, response),
+        match self.answer_challenge(&sent, response) {
+            Some(credentials) => {
+                let again = self.transmit_again(at, sent, Some(credentials));
+                self.exchanges().sent.push(again);
+            }
+            None => self.concluded(at, sent, response),
         }
     }
 
@@ -389,7 +392,7 @@ impl Leg {
         }
         // What was not sent at all is sent by the next way; nobody waits twice for a response.
         if why == Failure::Transport && has_other_way {
-            let again = self.transmit_again(at, sent);
+            let again = self.transmit_again(at, sent, None);
             return self.exchanges().sent.push(again);
         }
         let status = match why {

@@ -94,9 +94,11 @@ impl Leg {
             leaving.bye = Some(bye);
             return true;
         }
-        let again = self.transmit_with_credentials(at, bye, response);
+        let again = self
+            .answer_challenge(&bye, response)
+            .map(|credentials| self.transmit_again(at, bye, Some(credentials)));
         match (again, &mut self.phase) {
-            (Ok(bye), Phase::Leaving(leaving)) => leaving.bye = Some(bye),
+            (Some(bye), Phase::Leaving(leaving)) => leaving.bye = Some(bye),
             _ => self.phase = Phase::Over,
         }
         true
@@ -111,7 +113,7 @@ impl Leg {
             self.phase = Phase::Over;
             return true;
         }
-        let again = self.transmit_again(at, bye);
+        let again = self.transmit_again(at, bye, None);
         if let Phase::Leaving(leaving) = &mut self.phase {
             leaving.bye = Some(again);
         }
