@@ -10,6 +10,7 @@ mod account_sheet;
 mod accounts;
 mod adjustments;
 mod calls;
+mod carrier_statement;
 mod charges;
 mod command;
 mod control;
@@ -134,6 +135,7 @@ impl Api {
             .route("/rate-groups/{name}/sheets", post(rate_sheets::import))
             .route("/rate-groups/{name}/dry-run", post(dry_run::start))
             .route("/accounts/import", post(account_import::import))
+            .route("/reports/carrier-statement", post(carrier_statement::compare))
             .layer(DefaultBodyLimit::max(import_bytes_max));
         let v1 = Router::new()
             .route("/status", get(system::status))
@@ -161,6 +163,10 @@ impl Api {
             .route("/reports/profit", get(reports::profit))
             .route("/reports/quality", get(reports::quality))
             .route("/reports/balances", get(reports::balances))
+            .route(
+                "/statement-layouts/{carrier}",
+                get(carrier_statement::show_layout).patch(carrier_statement::set_layout),
+            )
             .route("/rate-groups/{name}/export", get(rate_sheets::export))
             .route("/rate-groups/{name}/changes", get(rate_sheets::changes))
             .route("/accounts/{name}/rate-changes", get(rate_sheets::notify))

@@ -5,7 +5,8 @@ use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
-use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sheets::{FileForm, Layout, Reading, RowKind, Selection, Taking};
 use store::directory::{ChangeError, RateGroup};
@@ -206,7 +207,10 @@ pub(crate) fn faulty(file: &str, reading: &Reading) -> Problem {
 }
 
 /// Fields over a layout; `null` brings the default back.
-fn merged(layout: &Layout, fields: Value) -> Result<Layout, Problem> {
+pub(crate) fn merged<L: Serialize + DeserializeOwned>(
+    layout: &L,
+    fields: Value,
+) -> Result<L, Problem> {
     let Value::Object(fields) = fields else {
         return Err(Problem::invalid("layout", "write an object such as {\"is_full\": true}"));
     };

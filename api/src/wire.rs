@@ -5,6 +5,7 @@ mod calls;
 mod plan;
 mod rates;
 mod rerate;
+mod statement;
 
 use std::collections::BTreeMap;
 
@@ -24,6 +25,7 @@ pub(crate) use rates::{
     Layout, Rate, RateChange, RateGroup, Sheet, SheetReport, SheetVerdict, column, verdicts,
 };
 pub(crate) use rerate::{balance, effect, past, profit, quality, run};
+pub(crate) use statement::{ComparedStatement, statement_layout, statement_rows};
 
 /// A list, so that more can stand beside it one day.
 #[derive(Serialize)]

@@ -124,3 +124,45 @@ async fn reports_of_nothing_are_empty() {
         assert_eq!(world.get(&path).await["items"], json!([]), "{path}");
     }
 }
+
+#[tokio::test]
+async fn a_carriers_statement_is_compared_and_its_layout_kept() {
+    // O13; the pairing itself is tested in `sheets`.
+    let world = world::world().await;
+    world.fill().await;
+    let compare = async |query: &str, file: &str| {
+        let path = format!("/reports/carrier-statement?carrier=alice{query}");
+        world.ask("POST", &path, None, file.to_owned()).await
+    };
+    let file = "when,number,duration,amount\n2026-12-01 08:00:00,+4930111,65,0.12345678\n\
+                ,4930111,65,1\n2026-12-02 08:00:00,4930111,65,1\n,,,\n";
+    let refused = compare("", file).await;
+    assert_eq!((refused.0, World::told(&refused).1), (422, "invalid_statement"));
+    let (status, kept) = world
+        .ask(
+            "PATCH",
+            "/statement-layouts/alice",
+            None,
+            json!({"columns": {"when": "time"}, "time_zone": "Europe/Berlin"}).to_string(),
+        )
+        .await;
+    assert_eq!((status, &kept["layout"]["window_seconds"]), (200, &json!(60)), "{kept}");
+    assert_eq!(world.get("/statement-layouts/alice").await, kept);
+    let (status, found) = compare("&till=2026-12-02", file).await;
+    assert_eq!(status, 200, "{found}");
+    let counts =
+        ["lines", "other_lines", "rows_in", "matched", "differing", "theirs_only", "rejected"];
+    assert_eq!(counts.map(|count| found[count].as_u64().unwrap()), [5, 2, 3, 0, 0, 1, 2]);
+    assert_eq!(found["total"]["their_amount"], "0.12345678");
+    let items = found["items"].as_array().unwrap();
+    assert_eq!(items[0]["their_time"], "2026-12-01T07:00:00Z");
+    assert!(items[1]["reason"].as_str().unwrap().contains("no time"), "{found}");
+    assert!(items[2]["reason"].as_str().unwrap().contains("outside"), "{found}");
+    let bad = compare("&rows=some", file).await;
+    assert_eq!(World::told(&bad).2, "rows");
+    let bad = compare("&layout=%7B%22time_zone%22:%22Mars%22%7D", file).await;
+    assert!(World::told(&bad).3.contains("time_zone"), "{}", bad.1);
+    let (status, _) =
+        world.ask("POST", "/reports/carrier-statement?carrier=nobody", None, String::new()).await;
+    assert_eq!(status, 404);
+}

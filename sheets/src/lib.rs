@@ -15,6 +15,7 @@ mod mapping;
 mod prefix;
 mod reading;
 mod report;
+mod statement;
 mod table;
 mod words;
 
@@ -32,5 +33,9 @@ pub use prefix::Prefix;
 pub use reading::{Form, ReadError, Workbook, read_workbook};
 pub use report::{Note, RowKind, TableReport, Tally};
 pub use rust_xlsxwriter::XlsxError;
+pub use statement::{
+    Comparison, Decimal, Differences, DurationUnit, OurCall, Pair, RejectedRow, Statement,
+    StatementLayout, StatementRole, TheirCall, TimeOf, compare_statement, read_statement,
+};
 pub use table::{Cell, CellKind, Table, TableBuilder};
 pub use words::{Claim, Role};

@@ -11,6 +11,7 @@ pub mod rate_deck;
 pub mod report;
 pub mod rerate;
 pub mod sql;
+pub mod statement;
 
 mod backup;
 mod bindings;

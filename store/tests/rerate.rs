@@ -23,6 +23,7 @@ on_both!(
     an_unpriced_call_is_recycled_by_its_error_code,
     profit_is_the_books_own_and_losses_are_first,
     quality_and_past_balances_are_counted_exactly,
+    what_went_to_a_carrier_is_read_for_its_statement,
 );
 
 const EVER: (Utc, Utc) = (Utc(0), Utc(i64::MAX / 2));
@@ -269,6 +270,25 @@ async fn profit_is_the_books_own_and_losses_are_first(backend: Backend) {
     assert_eq!(months[0].period.as_deref(), Some("2023-11"));
     let none = directory.profit(EVER.0, Utc(1), ProfitBy::default()).await.unwrap();
     assert_eq!(none, []);
+}
+
+async fn what_went_to_a_carrier_is_read_for_its_statement(backend: Backend) {
+    // O13; the comparison is in `sheets`.
+    let (world, directory) = talked(backend, &[(1, 9), (2, 60)]).await;
+    let legs = directory.carrier_legs(CARRIER, EVER.0, EVER.1, 10).await.unwrap();
+    let told: Vec<_> =
+        legs.iter().map(|leg| (leg.leg, leg.talked.as_secs(), leg.billed.as_secs())).collect();
+    assert_eq!(told, [(1, 9, 12), (1, 60, 60)]);
+    let first = &legs[0];
+    assert_eq!((first.cld.as_str(), first.cost), ("4930123456", Money(30_000)));
+    let rate = &first.charge.as_ref().unwrap().applied.rate;
+    assert_eq!(rate.price.to_string(), "0.1");
+    let later = directory.carrier_legs(CARRIER, Utc(first.started_at.0 + 1), EVER.1, 10).await;
+    assert_eq!(later.unwrap(), legs[1..]);
+    let more = directory.carrier_legs(CARRIER, EVER.0, EVER.1, 1).await.unwrap();
+    assert_eq!(more.len(), 2);
+    assert_eq!(directory.carrier_legs(AccountId(1), EVER.0, EVER.1, 10).await.unwrap(), []);
+    drop(world);
 }
 
 async fn quality_and_past_balances_are_counted_exactly(backend: Backend) {

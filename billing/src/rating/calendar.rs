@@ -73,6 +73,19 @@ impl Zone {
         };
         (offset.into(), self.changes.get(next).map(|(from, _)| *from))
     }
+
+    /// The second of UTC at which clocks there show this second of local time since 1970. Of an hour
+    /// that comes twice it is the second one; one that is left out counts on from before.
+    pub fn utc_second(&self, local: i64) -> i64 {
+        // Offsets change by hours and months apart: twice is enough.
+        let near = local - self.offset(local).0;
+        local - self.offset(local - self.offset(near).0).0
+    }
+
+    /// Seconds that clocks there are ahead of UTC at this second since 1970.
+    pub fn offset_at(&self, second: i64) -> i64 {
+        self.offset(second).0
+    }
 }
 
 /// The day and the month that a moment is in; `None` is UTC.

@@ -18,7 +18,7 @@ pub(crate) use account::{AccountChange, AccountCommand, Credit, Limits, SiteComm
 pub(crate) use cdr::CdrArgs;
 pub(crate) use peer::{RouteCommand, SubscriberCommand, TrunkChange, TrunkCommand};
 pub(crate) use pricing::{
-    Output, PriceQuestion, Recycle, ReportCommand, Rerate, Selected, Spanned,
+    CarrierStatement, Output, PriceQuestion, Recycle, ReportCommand, Rerate, Selected, Spanned,
 };
 
 /// Takes what `show` prints, `yes` and `no`, and what JSON has.

@@ -7,6 +7,7 @@ mod adjust;
 mod args;
 mod backup;
 mod calls;
+mod carrier_statement;
 mod charging_args;
 mod client;
 mod demo;

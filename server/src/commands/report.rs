@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::args::{Output, ReportCommand, Spanned};
 use super::client::query;
-use super::{Context, Outcome};
+use super::{Context, Outcome, carrier_statement};
 
 type Columns<'a> = &'a [(&'a str, &'a str)];
 
@@ -58,6 +58,7 @@ pub(super) fn run(context: &Context, command: ReportCommand) -> Outcome {
             let parts = query(&[from, till, ("digits", Some(digits.to_string()))]);
             (format!("/reports/quality{parts}"), &QUALITY, output)
         }
+        ReportCommand::CarrierStatement(asked) => return carrier_statement::run(context, *asked),
         ReportCommand::Balances { at, output } => {
             (format!("/reports/balances{}", query(&[("at", at)])), &BALANCES, output)
         }

@@ -72,6 +72,48 @@ pub(crate) struct Output {
     pub(crate) output: Option<PathBuf>,
 }
 
+/// A file of a carrier, and how it is read and compared.
+#[derive(ClapArgs)]
+pub(crate) struct CarrierStatement {
+    /// The carrier's file: CSV, TXT, XLS or XLSX
+    pub(crate) file: PathBuf,
+    /// The carrier's account
+    #[arg(long)]
+    pub(crate) carrier: String,
+    /// Compare from this moment on; default the file's first call
+    #[arg(long)]
+    pub(crate) from: Option<String>,
+    /// Compare until this moment; default the file's last call
+    #[arg(long)]
+    pub(crate) till: Option<String>,
+    /// The zone of its times, such as Europe/Berlin
+    #[arg(long, value_name = "ZONE")]
+    pub(crate) time_zone: Option<String>,
+    /// What stands before its numbers and is left out, such as a technical prefix; may be repeated
+    #[arg(long, value_name = "DIGITS")]
+    pub(crate) strip: Vec<String>,
+    /// What a column is: HEADER=time, cli, cld, duration, rate, amount …; may be repeated
+    #[arg(long, value_name = "HEADER=ROLE")]
+    pub(crate) column: Vec<String>,
+    /// By how many seconds two clocks may differ
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) window: Option<u32>,
+    /// By how many seconds two durations may differ
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) tolerance: Option<u32>,
+    /// Other fields of the layout, as JSON
+    #[arg(long, value_name = "JSON")]
+    pub(crate) layout: Option<String>,
+    /// Read and compare the carrier's next files in this way too
+    #[arg(long)]
+    pub(crate) remember: bool,
+    /// Also tell the calls that match
+    #[arg(long)]
+    pub(crate) all: bool,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
 #[derive(Subcommand)]
 pub(crate) enum ReportCommand {
     /// Revenue, cost and profit; the greatest loss first
@@ -94,6 +136,8 @@ pub(crate) enum ReportCommand {
         #[command(flatten)]
         output: Output,
     },
+    /// A carrier's own call records against ours: what differs, and what only one side has
+    CarrierStatement(Box<CarrierStatement>),
     /// Every account's balance at a past moment, from the postings
     Balances {
         /// When; default now
