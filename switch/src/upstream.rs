@@ -19,7 +19,7 @@ use crate::directory::{Directory, TrunkRow};
 use crate::effect::{Effect, HostToResolve, QueryId, Target};
 use crate::leg::path_to;
 use crate::shard::Shard;
-use crate::token::Randomness;
+use crate::token::{Randomness, shard_of};
 
 /// Marks the user word of a transaction or query as one of ours; calls leave this byte zero.
 const MARK: u64 = 1 << 56;
@@ -94,9 +94,10 @@ impl Upstreams {
     fn reconcile(
         &mut self,
         directory: &Directory,
-        is_mine: impl Fn(TrunkId) -> bool,
+        (shard, shards): (u8, u8),
         random: &mut Randomness,
     ) {
+        let is_mine = |id: TrunkId| id.0 % u64::from(shards) == u64::from(shard);
         let wanted = |id: TrunkId| {
             let row = directory.trunk(id).filter(|row| row.is_active && is_mine(id))?;
             directory.registering_trunks().contains(&id).then_some(row)
@@ -111,7 +112,7 @@ impl Upstreams {
             self.next_number += 1;
             self.all.push(Upstream {
                 number: self.next_number,
-                call_id: format!("u.{:016x}{:016x}", random.next(), random.next()),
+                call_id: own_call_id((shard, shards), random),
                 tag: format!("{:016x}", random.next()),
                 cseq: 0,
                 expires: registration.expires,
@@ -121,6 +122,16 @@ impl Upstreams {
                 failures: 0,
                 row: row.clone(),
             });
+        }
+    }
+}
+
+/// One whose hash leads to this shard, or the answers would go to another.
+fn own_call_id((shard, shards): (u8, u8), random: &mut Randomness) -> String {
+    loop {
+        let call_id = format!("u.{:016x}{:016x}", random.next(), random.next());
+        if shard_of(call_id.as_bytes(), shards) == shard {
+            return call_id;
         }
     }
 }
@@ -184,9 +195,8 @@ impl Upstream {
 
 impl Shard {
     pub(crate) fn reconcile_upstreams(&mut self) {
-        let (shard, shards) = (u64::from(self.config.shard), u64::from(self.config.shards.max(1)));
-        let is_mine = |id: TrunkId| id.0 % shards == shard;
-        self.upstreams.reconcile(&self.directory, is_mine, &mut self.random);
+        let place = (self.config.shard, self.config.shards.max(1));
+        self.upstreams.reconcile(&self.directory, place, &mut self.random);
     }
 
     pub(crate) fn upstream_timeout(&mut self, now: Now) {

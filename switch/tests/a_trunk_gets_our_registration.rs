@@ -8,6 +8,7 @@ use sip::message::HeaderName;
 use support::*;
 use switch::Input;
 use switch::directory::{Credentials, TrunkRegistration};
+use switch::token::shard_of;
 
 fn rows() -> Rows {
     let mut rows = Rows::default();
@@ -89,4 +90,21 @@ fn it_ends_with_its_row_and_stays_when_others_change() {
     assert_eq!(w.shard.stats().upstream_registered, 0);
     w.pass_secs(700);
     w.expect_nothing(CARRIERS[0]);
+}
+
+/// Each trunk belongs to one shard, and what the trunk answers is dispatched by its Call-ID.
+#[test]
+fn its_answers_come_to_the_shard_that_registers() {
+    for shards in 1..=8 {
+        let mut registering = 0;
+        for shard in 0..shards {
+            let mut w = World::in_shard(rows(), shard, shards);
+            w.input(Input::Timeout);
+            if let Some((_, register)) = w.outbox.pop_front() {
+                assert_eq!(shard_of(register.call_id(), shards), shard, "of {shards}");
+                registering += 1;
+            }
+        }
+        assert_eq!(registering, 1, "of {shards}");
+    }
 }

@@ -177,9 +177,14 @@ impl World {
     }
 
     pub(crate) fn with(rows: Rows) -> World {
+        World::in_shard(rows, 0, 1)
+    }
+
+    /// One shard of several.
+    pub(crate) fn in_shard(rows: Rows, shard: u8, shards: u8) -> World {
         let config = ShardConfig {
-            shard: 0,
-            shards: 1,
+            shard,
+            shards,
             start: 1,
             listeners: vec![
                 listener(0, Transport::Udp, "192.0.2.1:5060"),
