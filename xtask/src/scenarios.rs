@@ -1,54 +1,79 @@
 //! Runs the SIPp scenarios: starts a fresh Tandem for each on ports of its own, fills it with the
-//! world that all scenarios share, plays the scenario's SIPp scripts, and then looks at the CDRs,
-//! the ledger, the live calls and the registrations. With `--target` it plays the scripts against a
-//! Tandem that is already running and checks only what SIPp itself can see.
+//! world that all scenarios share, plays the scenario's scripts, and then looks at the CDRs, the
+//! ledger, the live calls, the admission sets and the registrations. With `--target` it plays the
+//! scripts against a Tandem that is already running and checks only what SIPp itself can see.
 
-mod check;
+pub(crate) mod check;
+mod phone;
+mod play;
+mod readme;
 pub(crate) mod scenario;
+pub(crate) mod stage;
 pub(crate) mod tandem;
 mod tls;
+mod world;
 
 use std::collections::VecDeque;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::postgres::Cluster;
-use scenario::{Scenario, Sipp};
+use scenario::Scenario;
+use stage::{Stage, Wanted};
 use tandem::Tandem;
+use world::World;
 
 const USAGE: &str = "\
 usage: cargo xtask scenarios [NAME ...] [--binary PATH] [--jobs N] [--keep] [--postgres]
-       sipp-scenarios/run NAME [--target HOST:PORT]
+       sipp-scenarios/run NAME ... --target HOST:PORT [STAGE]
+       sipp-scenarios/world [NAME] --target HOST:PORT [STAGE]
+       cargo xtask scenarios --readme
 
-  NAME      number, name or part of either; all scenarios if none is given
-  --binary  the tandem to test (default: target/release/tandem)
-  --jobs    scenarios at a time (default 4: they mostly wait)
-  --keep    keep the temporary folders (logs, data) of failed scenarios
+  NAME        number, name or part of either; all scenarios if none is given
+  --binary    the tandem to test (default: target/release/tandem)
+  --jobs      scenarios at a time (default 4: they mostly wait)
+  --keep      keep the temporary folders (logs, data) of failed scenarios
   --postgres  with the tables on a private PostgreSQL instead of SQLite
-  --target  play against a running Tandem; its accounts must fit the scenario (see README)";
+  --target    play against a running Tandem, which needs the world of the scenarios
+  --world     print the shell script that makes this world, and what NAME changes in it
+  --readme    write the part of sipp-scenarios/README.md that is made from the scenarios
 
-/// SIPp gets this long before a scenario counts as stuck.
-const SCENARIO_LIMIT: Duration = Duration::from_secs(45);
-const SLOW_SCENARIO_LIMIT: Duration = Duration::from_secs(150);
+STAGE:
+  --tls HOST:PORT     the target's TLS listener (default: port 5061)
+  --local ADDRESS     play from here (default: where the route to the target leaves)
+  --ports FIRST       the first of twenty ports to play from (default 21000)
+  --called NUMBER     what is dialled (default 442079460000)
+  --phone 1001=USERNAME:PASSWORD
+                      who a phone of the world is there; may be repeated
+  --stage FILE        all of these in TOML (sipp-scenarios/README.md)";
+
 const PORTS_A_SCENARIO: u16 = 20;
-const PORT_FIRST: u16 = 21_000;
 
 struct Options {
     names: Vec<String>,
     binary: PathBuf,
     jobs: usize,
     keep: bool,
-    target: Option<String>,
+    stage: Wanted,
+    is_world: bool,
     postgres: Option<Cluster>,
 }
 
 /// Runs what `args` ask for; the closing line counts passed and failed.
 pub(crate) fn run(args: &[&str]) -> Result<(), String> {
+    if args == ["--readme"] {
+        return readme::write();
+    }
     let options = options(args)?;
+    if options.is_world {
+        return print_world(&options);
+    }
     let scenarios = chosen(&options)?;
+    if options.stage.target.is_some() {
+        println!("{}", stage::needs(&options.stage.set()?));
+    }
     let queue: Mutex<VecDeque<(usize, Scenario)>> =
         Mutex::new(scenarios.into_iter().enumerate().collect());
     let outcomes = Mutex::new(Vec::new());
@@ -87,25 +112,32 @@ fn options(args: &[&str]) -> Result<Options, String> {
         binary: Path::new(&default).join("release/tandem"),
         jobs: 4,
         keep: false,
-        target: None,
+        stage: Wanted::default(),
+        is_world: false,
         postgres: None,
     };
-    let mut args = args.iter();
+    let mut args = args.iter().copied();
     while let Some(arg) = args.next() {
         let mut value = || args.next().ok_or_else(|| format!("{arg} needs a value\n{USAGE}"));
-        match *arg {
+        if options.stage.take(arg, &mut value)? {
+            continue;
+        }
+        match arg {
             "--binary" => options.binary = PathBuf::from(value()?),
             "--jobs" => {
                 options.jobs = value()?.parse().map_err(|_| "--jobs needs a number".to_string())?;
             }
-            "--target" => options.target = Some((*value()?).to_string()),
+            "--world" => options.is_world = true,
             "--keep" => options.keep = true,
             "--postgres" => options.postgres = Some(Cluster::start()?),
             other if other.starts_with('-') => return Err(format!("unknown {other}\n{USAGE}")),
             name => options.names.push(name.to_string()),
         }
     }
-    if options.target.is_none() && !options.binary.is_file() {
+    if options.stage.target.is_some() {
+        // They share the carriers' ports.
+        options.jobs = 1;
+    } else if !options.is_world && !options.binary.is_file() {
         return Err(format!(
             "{} is not there; build it with `cargo build --release -p server` or name one with --binary",
             options.binary.display()
@@ -133,17 +165,26 @@ pub(crate) fn scenarios_dir() -> PathBuf {
     xtask.parent().expect("xtask lives in the workspace").join("sipp-scenarios")
 }
 
+fn print_world(options: &Options) -> Result<(), String> {
+    let scenarios = if options.names.is_empty() { Vec::new() } else { chosen(options)? };
+    if scenarios.len() > 1 {
+        return Err("--world takes one scenario: each changes the world in its own way".into());
+    }
+    let world = World::read(&scenarios_dir())?;
+    print!("{}", world.script(&options.stage.set()?, scenarios.first()));
+    Ok(())
+}
+
 fn play(options: &Options, slot: usize, scenario: &Scenario) -> Result<(), String> {
     let dir = std::env::temp_dir().join(format!("tandem-{}-{slot}", std::process::id()));
     fs::create_dir_all(&dir).map_err(|e| format!("{}: {e}", dir.display()))?;
-    let base = PORT_FIRST + PORTS_A_SCENARIO * (slot as u16 % 1000);
-    let outcome = match &options.target {
-        Some(target) => play_scripts(scenario, &dir, base, target),
-        None => {
-            let create = |cluster: &Cluster| cluster.create(&format!("scenario_{slot}"));
-            let database = options.postgres.as_ref().map(create).transpose();
-            database.and_then(|url| play_fresh(options, scenario, &dir, base, url.as_deref()))
-        }
+    let outcome = if options.stage.target.is_some() {
+        options.stage.set().and_then(|stage| play::scripts(scenario, &dir, &stage, &|| Ok(())))
+    } else {
+        let base = stage::PORT_FIRST + PORTS_A_SCENARIO * (slot as u16 % 1000);
+        let create = |cluster: &Cluster| cluster.create(&format!("scenario_{slot}"));
+        let database = options.postgres.as_ref().map(create).transpose();
+        database.and_then(|url| play_fresh(options, scenario, &dir, base, url.as_deref()))
     };
     if outcome.is_ok() || !options.keep {
         let _ = fs::remove_dir_all(&dir);
@@ -160,112 +201,17 @@ fn play_fresh(
     base: u16,
     database: Option<&str>,
 ) -> Result<(), String> {
-    let mut tandem = Tandem::start_on(&options.binary, dir, base, database)?;
-    tandem.provision(&scenario.setup)?;
-    let played = play_scripts(scenario, dir, base, &format!("127.0.0.1:{base}"));
+    let setup = &scenario.setup;
+    let mut tandem = Tandem::start_with(&options.binary, dir, base, database, setup)?;
+    tandem.provision(setup)?;
+    let stage = Stage::loopback(base);
+    let listening = || {
+        let mut lines = setup.commands_when_listening.iter();
+        lines.try_for_each(|line| tandem.command(&stage.filled_in(line)).map(drop))
+    };
+    let played = play::scripts(scenario, dir, &stage, &listening);
     let checked = played.and_then(|()| check::all(&tandem, scenario));
     tandem.stop()?;
     let checked = checked.and_then(|()| check::stopped(&tandem));
     checked.map_err(|why| format!("{why}\n{}", tandem.log_tail()))
-}
-
-fn play_scripts(scenario: &Scenario, dir: &Path, base: u16, target: &str) -> Result<(), String> {
-    let mut running: Vec<(&Sipp, Child)> = Vec::new();
-    for sipp in scenario.sipp.iter().filter(|s| s.first) {
-        let child = start_sipp(scenario, sipp, dir, base, target)?;
-        finish(sipp, child, scenario, dir)?;
-    }
-    let later = || scenario.sipp.iter().filter(|s| !s.first);
-    let is_callee = |s: &Sipp| s.scenario.starts_with("uas");
-    for sipp in later().filter(|s| is_callee(s)) {
-        running.push((sipp, start_sipp(scenario, sipp, dir, base, target)?));
-    }
-    // The answering sides must be listening before the first INVITE.
-    std::thread::sleep(Duration::from_millis(150));
-    for sipp in later().filter(|s| !is_callee(s)) {
-        running.push((sipp, start_sipp(scenario, sipp, dir, base, target)?));
-    }
-    running.reverse();
-    let mut complaints = Vec::new();
-    for (sipp, mut child) in running {
-        if sipp.background {
-            let _ = child.kill();
-            let _ = child.wait();
-            continue;
-        }
-        if let Err(why) = finish(sipp, child, scenario, dir) {
-            complaints.push(why);
-        }
-    }
-    if complaints.is_empty() { Ok(()) } else { Err(complaints.join("\n")) }
-}
-
-fn start_sipp(
-    scenario: &Scenario,
-    sipp: &Sipp,
-    dir: &Path,
-    base: u16,
-    target: &str,
-) -> Result<Child, String> {
-    let users = dir.join(format!("{}-users.csv", sipp.port));
-    fs::write(&users, sipp.users_csv(base)).map_err(|e| format!("{}: {e}", users.display()))?;
-    let script = scenarios_dir().join(&scenario.name).join(&sipp.scenario);
-    let name = sipp.scenario.trim_end_matches(".xml");
-    let errors = dir.join(format!("{name}.errors"));
-    let messages = dir.join(format!("{name}.messages"));
-    let port = scenario::port(base, &sipp.port);
-    if sipp.transport.as_deref() == Some("tls") {
-        let listener = format!("127.0.0.1:{}", scenario::port(base, "tls"));
-        tls::bridge(scenario::port(base, "spare"), listener)?;
-    }
-    let mut command = Command::new("sipp");
-    command
-        .arg(sipp.target_for(target, base))
-        .args(["-i", "127.0.0.1", "-nostdin", "-p", &port.to_string()])
-        .arg("-sf")
-        .arg(script)
-        .arg("-inf")
-        .arg(users)
-        .args(["-s", sipp.service.as_deref().unwrap_or(scenario::CLD)])
-        .args(["-m", &sipp.calls.to_string(), "-r", &sipp.rate.to_string()])
-        .args(["-t", sipp.transport_flag()])
-        .args(["-timeout", &format!("{}s", limit(scenario).as_secs()), "-timeout_error"])
-        .args(["-trace_err", "-error_file"])
-        .arg(&errors)
-        .args(["-trace_msg", "-message_file"])
-        .arg(&messages)
-        .current_dir(dir);
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .map_err(|e| format!("cannot start sipp (Debian package sip-tester): {e}"))
-}
-
-fn limit(scenario: &Scenario) -> Duration {
-    let usual = if scenario.setup.slow { SLOW_SCENARIO_LIMIT } else { SCENARIO_LIMIT };
-    scenario.setup.limit_s.map_or(usual, Duration::from_secs)
-}
-
-fn finish(sipp: &Sipp, mut child: Child, scenario: &Scenario, dir: &Path) -> Result<(), String> {
-    let deadline = Instant::now() + limit(scenario) + Duration::from_secs(5);
-    let status = loop {
-        if let Some(status) = child.try_wait().map_err(|e| e.to_string())? {
-            break status;
-        }
-        if Instant::now() > deadline {
-            let _ = child.kill();
-            let _ = child.wait();
-            return Err(format!("     {} did not end", sipp.scenario));
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    };
-    if status.success() || sipp.may_fail {
-        return Ok(());
-    }
-    let name = sipp.scenario.trim_end_matches(".xml");
-    let errors = fs::read_to_string(dir.join(format!("{name}.errors"))).unwrap_or_default();
-    let shown: Vec<&str> = errors.lines().take(30).collect();
-    Err(format!("     {} ended with {status}\n{}", sipp.scenario, shown.join("\n")))
 }

@@ -80,7 +80,7 @@ fn admission(tandem: &Tandem, complaints: &mut Vec<String>) -> Result<(), String
 }
 
 /// The array that is the answer, or that is under `name` in it.
-fn list(answer: &Value, name: &str) -> Result<Vec<Value>, String> {
+pub(crate) fn list(answer: &Value, name: &str) -> Result<Vec<Value>, String> {
     let array = answer.as_array().or_else(|| answer.get(name).and_then(Value::as_array));
     array.cloned().ok_or_else(|| format!("     no list of {name} in {answer}"))
 }
@@ -178,7 +178,7 @@ fn compare_money(
 }
 
 /// `"0.020000"` → 20,000.
-fn micros(amount: &Value) -> i64 {
+pub(crate) fn micros(amount: &Value) -> i64 {
     let text = amount.as_str().unwrap_or("0");
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let digits = format!("{whole}{fraction:0<6}");

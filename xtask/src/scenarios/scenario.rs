@@ -5,9 +5,12 @@ use std::path::Path;
 
 use serde::Deserialize;
 
+use super::phone::Phone;
+
 /// The number that is called unless the scenario says otherwise.
 pub(crate) const CLD: &str = "442079460000";
-const NAMES: [&str; 13] = [
+/// What the ports of a run are for, in their order.
+pub(crate) const PORT_NAMES: [&str; 13] = [
     "sip",
     "tls",
     "api",
@@ -32,9 +35,12 @@ pub(crate) struct Scenario {
     /// One sentence for the table in the README.
     pub(crate) verifies: String,
     /// Rows of the list of capabilities that it shows.
-    #[expect(dead_code, reason = "for readers and for the table in the README")]
     pub(crate) rows: Vec<String>,
+    #[serde(default)]
     pub(crate) sipp: Vec<Sipp>,
+    /// Phones of our own, one after the other when all others play.
+    #[serde(default)]
+    pub(crate) phone: Vec<Phone>,
     #[serde(default)]
     pub(crate) cdr: Vec<ExpectedCdr>,
     #[serde(default)]
@@ -69,7 +75,7 @@ pub(crate) struct Sipp {
     pub(crate) background: bool,
     /// `udp` (default), `tcp`, `tls`.
     pub(crate) transport: Option<String>,
-    /// Names of ports that become fields 3, 4, … of the injection file.
+    /// What becomes fields 3, 4, … of the injection file: names of ports, or `password`.
     pub(crate) fields: Option<String>,
 }
 
@@ -93,6 +99,43 @@ pub(crate) struct Setup {
     pub(crate) carrier_a_stop_codes: Option<String>,
     /// More `tandem` command lines, after those of the world.
     pub(crate) commands: Vec<String>,
+    /// And some that are run when the answering sides listen.
+    pub(crate) commands_when_listening: Vec<String>,
+    /// `redirect` under `[calls]` in the configuration.
+    redirect: Option<String>,
+    /// `digest` in the configuration.
+    digest: Option<String>,
+}
+
+impl Setup {
+    /// `tandem` command lines that change the world for this scenario.
+    pub(crate) fn changes(&self) -> Vec<String> {
+        let mut changes = Vec::new();
+        if let Some(seconds) = self.carrier_a_ring_timeout_s {
+            changes.push(format!("trunk set carrier-a --ring-timeout {seconds}"));
+        }
+        if let Some(transport) = &self.carrier_a_transport {
+            changes.push(format!("trunk set carrier-a --transport {transport}"));
+        }
+        if let Some(codes) = &self.carrier_a_stop_codes {
+            changes.push(format!("trunk set carrier-a --stop-codes {codes}"));
+        }
+        if let Some(limit) = self.retail_concurrent_out {
+            changes.push(format!("account set retail --in-concurrent {limit}"));
+        }
+        if let Some(limit) = self.retail_cps_out {
+            changes.push(format!("account set retail --in-cps {limit}"));
+        }
+        changes.extend_from_slice(&self.commands);
+        changes
+    }
+
+    /// What the configuration must say, in TOML with dotted keys.
+    pub(crate) fn configuration(&self) -> Vec<String> {
+        let redirect = self.redirect.iter().map(|word| format!("calls.redirect = \"{word}\""));
+        let digest = self.digest.iter().map(|word| format!("digest = \"{word}\""));
+        redirect.chain(digest).collect()
+    }
 }
 
 /// One CDR, found by its leg; only what is written here is compared.
@@ -133,20 +176,7 @@ pub(crate) struct Expect {
 }
 
 impl Sipp {
-    /// user;good credentials;wrong credentials;ports…
-    pub(crate) fn users_csv(&self, base: u16) -> String {
-        let user = self.user.as_deref().unwrap_or("nobody");
-        let password = super::tandem::password(user);
-        let mut line = format!(
-            "SEQUENTIAL\n{user};[authentication username={user} password={password}];\
-             [authentication username={user} password=wrong]"
-        );
-        for name in self.fields.as_deref().unwrap_or("").split_whitespace() {
-            line.push_str(&format!(";{}", port(base, name)));
-        }
-        line + "\n"
-    }
-
+    /// SIPp's `-t`.
     pub(crate) fn transport_flag(&self) -> &'static str {
         match self.transport.as_deref() {
             Some("tcp" | "tls") => "t1",
@@ -154,18 +184,15 @@ impl Sipp {
         }
     }
 
-    /// TLS goes through a bridge of ours.
-    pub(crate) fn target_for(&self, target: &str, base: u16) -> String {
-        match self.transport.as_deref() {
-            Some("tls") => format!("127.0.0.1:{}", port(base, "spare")),
-            _ => target.to_string(),
-        }
+    /// Whether it answers calls, so that it must listen before any is made.
+    pub(crate) fn is_callee(&self) -> bool {
+        self.scenario.starts_with("uas")
     }
 }
 
 /// The port that `name` has in the run whose first port is `base`.
 pub(crate) fn port(base: u16, name: &str) -> u16 {
-    let index = NAMES.iter().position(|n| *n == name);
+    let index = PORT_NAMES.iter().position(|n| *n == name);
     base + index.unwrap_or_else(|| panic!("no port is called {name}")) as u16
 }
 

@@ -6,30 +6,26 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use serde::Deserialize;
 use serde_json::Value;
 
 use super::scenario::{Setup, port};
-
-/// Which credentials the phones of the world have; for tests on loopback only.
-pub(crate) fn password(user: &str) -> String {
-    format!("{user}-Kq7wz2Lx9")
-}
-
-/// `world.toml`.
-#[derive(Deserialize)]
-struct World {
-    rates_csv: String,
-    commands: Vec<String>,
-}
+use super::stage::Stage;
+pub(crate) use super::stage::password;
+use super::world::World;
 
 /// A running Tandem.
 pub(crate) struct Tandem {
     binary: PathBuf,
     dir: PathBuf,
     base: u16,
+    /// Before every command.
+    options: &'static [&'static str],
+    /// What starts it.
+    run: &'static [&'static str],
     child: Option<Child>,
 }
+
+const CONFIGURED: &[&str] = &["--config", "tandem.toml"];
 
 impl Tandem {
     /// Starts with an empty data directory under `dir` and waits until it answers.
@@ -44,12 +40,45 @@ impl Tandem {
         base: u16,
         database: Option<&str>,
     ) -> Result<Tandem, String> {
+        Tandem::start_with(binary, dir, base, database, &Setup::default())
+    }
+
+    /// The same with what a scenario wants in the configuration.
+    pub(crate) fn start_with(
+        binary: &Path,
+        dir: &Path,
+        base: u16,
+        database: Option<&str>,
+        setup: &Setup,
+    ) -> Result<Tandem, String> {
         let binary = fs::canonicalize(binary).map_err(|e| format!("{}: {e}", binary.display()))?;
         certificate(dir)?;
-        fs::write(dir.join("tandem.toml"), config(base, database)).map_err(|e| e.to_string())?;
-        let mut tandem = Tandem { binary, dir: dir.into(), base, child: None };
-        tandem.launch()?;
-        Ok(tandem)
+        let config = config(base, database, setup);
+        Tandem::start_configured(&binary, dir, base, &config)
+    }
+
+    /// With a configuration of the caller's.
+    pub(crate) fn start_configured(
+        binary: &Path,
+        dir: &Path,
+        base: u16,
+        config: &str,
+    ) -> Result<Tandem, String> {
+        fs::write(dir.join("tandem.toml"), config).map_err(|e| e.to_string())?;
+        let (binary, dir) = (binary.into(), dir.into());
+        let run = &["run", "--no-demo"];
+        Tandem { binary, dir, base, options: CONFIGURED, run, child: None }.started()
+    }
+
+    /// As whoever tries it first starts it: in an empty folder, without a word.
+    pub(crate) fn start_as_it_comes(binary: &Path, dir: &Path) -> Result<Tandem, String> {
+        let (binary, dir) = (binary.into(), dir.into());
+        Tandem { binary, dir, base: 5060, options: &[], run: &[], child: None }.started()
+    }
+
+    fn started(mut self) -> Result<Tandem, String> {
+        self.launch()?;
+        Ok(self)
     }
 
     /// Starts the process on the data directory as it is, and waits until it answers.
@@ -60,7 +89,8 @@ impl Tandem {
             .open(self.dir.join("tandem.log"))
             .map_err(|e| e.to_string())?;
         let child = Command::new(&self.binary)
-            .args(["--config", "tandem.toml", "run", "--no-demo"])
+            .args(self.options)
+            .args(self.run)
             .current_dir(&self.dir)
             .stdin(Stdio::null())
             .stdout(log.try_clone().map_err(|e| e.to_string())?)
@@ -83,57 +113,20 @@ impl Tandem {
 
     /// Fills in the world and the scenario's differences from it.
     pub(crate) fn provision(&self, setup: &Setup) -> Result<(), String> {
-        let path = super::scenarios_dir().join("world.toml");
-        let text = fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
-        let world: World = toml::from_str(&text).map_err(|e| format!("{}: {e}", path.display()))?;
-        let sheets =
-            [("rates", "0.60"), ("cost-a", "0.30"), ("cost-b", "0.45"), ("cost-c", "0.60")];
-        for (name, price) in sheets {
-            let sheet = world.rates_csv.trim_start().replace("0.60", price);
-            fs::write(self.dir.join(format!("{name}.csv")), sheet).map_err(|e| e.to_string())?;
+        let world = World::read(&super::scenarios_dir())?;
+        for (name, sheet) in world.sheets() {
+            fs::write(self.dir.join(name), sheet).map_err(|e| e.to_string())?;
         }
-        for line in &world.commands {
-            self.command(&self.filled_in(line))?;
-        }
-        let mut changes = Vec::new();
-        if let Some(seconds) = setup.carrier_a_ring_timeout_s {
-            changes.push(format!("trunk set carrier-a --ring-timeout {seconds}"));
-        }
-        if let Some(transport) = &setup.carrier_a_transport {
-            changes.push(format!("trunk set carrier-a --transport {transport}"));
-        }
-        if let Some(codes) = &setup.carrier_a_stop_codes {
-            changes.push(format!("trunk set carrier-a --stop-codes {codes}"));
-        }
-        if let Some(limit) = setup.retail_concurrent_out {
-            changes.push(format!("account set retail --in-concurrent {limit}"));
-        }
-        if let Some(limit) = setup.retail_cps_out {
-            changes.push(format!("account set retail --in-cps {limit}"));
-        }
-        changes.extend(setup.commands.iter().map(|line| self.filled_in(line)));
-        for change in changes {
-            self.command(&change)?;
+        for line in world.commands(&Stage::loopback(self.base), setup) {
+            self.command(&line)?;
         }
         Ok(())
-    }
-
-    fn filled_in(&self, line: &str) -> String {
-        let mut line = line.to_string();
-        for name in ["trunk", "carrier-a", "carrier-b", "carrier-c"] {
-            line = line.replace(&format!("{{{name}}}"), &port(self.base, name).to_string());
-        }
-        while let Some((before, rest)) = line.split_once("{password:") {
-            let (user, after) = rest.split_once('}').unwrap_or((rest, ""));
-            line = format!("{before}{}{after}", password(user));
-        }
-        line
     }
 
     /// One `tandem` command line; its words must not contain spaces.
     pub(crate) fn command(&self, line: &str) -> Result<String, String> {
         let output = Command::new(&self.binary)
-            .args(["--config", "tandem.toml"])
+            .args(self.options)
             .args(line.split_whitespace())
             .current_dir(&self.dir)
             .stdin(Stdio::null())
@@ -176,9 +169,14 @@ impl Tandem {
         }
     }
 
+    /// All that it has printed so far.
+    pub(crate) fn printed(&self) -> String {
+        fs::read_to_string(self.dir.join("tandem.log")).unwrap_or_default()
+    }
+
     /// The end of its log, for a failure’s report.
     pub(crate) fn log_tail(&self) -> String {
-        let log = fs::read_to_string(self.dir.join("tandem.log")).unwrap_or_default();
+        let log = self.printed();
         let lines: Vec<&str> = log.lines().collect();
         let tail = &lines[lines.len().saturating_sub(15)..];
         format!("     log:\n{}", tail.join("\n"))
@@ -191,13 +189,14 @@ impl Drop for Tandem {
     }
 }
 
-fn config(base: u16, database: Option<&str>) -> String {
+fn config(base: u16, database: Option<&str>, setup: &Setup) -> String {
+    let wanted = setup.configuration().join("\n");
     let database = database.map(|url| format!("[database]\nurl = \"{url}\"\n")).unwrap_or_default();
     let sip = port(base, "sip");
     let tls = port(base, "tls");
     let api = port(base, "api");
     format!(
-        r#"
+        r#"{wanted}
 data_directory = "data"
 realm = "tandem.test"
 workers = 2
@@ -224,7 +223,7 @@ address = "127.0.0.1:{api}"
 }
 
 /// A self-signed certificate for the TLS listener and for SIPp.
-fn certificate(dir: &Path) -> Result<(), String> {
+pub(crate) fn certificate(dir: &Path) -> Result<(), String> {
     let output = Command::new("openssl")
         .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"])
         .args(["-nodes", "-keyout", "tls.key", "-out", "tls.crt", "-days", "2"])

@@ -1,13 +1,14 @@
-//! TLS for a SIPp that was built without it (Debian's): a loopback port that takes one TCP
+//! TLS for a SIPp that was built without it (Debian's): a port of ours that takes one TCP
 //! connection and passes it on through `openssl s_client`.
 
 use std::io::{Read, Write};
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::process::{Child, Command, Stdio};
 
-/// Listens on `port` and bridges the first connection to the TLS listener at `target`.
-pub(crate) fn bridge(port: u16, target: String) -> Result<(), String> {
-    let listener = TcpListener::bind(("127.0.0.1", port)).map_err(|e| format!("{port}: {e}"))?;
+/// Listens at `here` and bridges the first connection to the TLS listener at `target`.
+pub(crate) fn bridge(here: SocketAddr, target: SocketAddr) -> Result<(), String> {
+    let listener = TcpListener::bind(here).map_err(|e| format!("{here}: {e}"))?;
+    let target = target.to_string();
     std::thread::spawn(move || {
         let Ok((stream, _)) = listener.accept() else { return };
         let Ok(mut child) = s_client(&target) else { return };
