@@ -1,6 +1,7 @@
 //! Tasks for developers, run as `cargo xtask NAME`. Nothing of this ships in the product.
 
 mod crash;
+mod first_steps;
 mod flood;
 mod load;
 mod outage;
@@ -18,6 +19,8 @@ usage: cargo xtask NAME
   tidy --ratchet       rewrite xtask/tidy.toml after sizes have shrunk
   scenarios [NAME …]   SIPp scenarios against a fresh Tandem (--help)
   postgres COMMAND …   runs COMMAND with a private PostgreSQL around it, for tests on both databases
+  first-steps          what the demo prints, word for word, and the scenarios against a Tandem on
+                       127.0.0.2; needs the ports 5060, 5080, 5090 and 8080 [--binary PATH] [--keep]
   softphones           baresip and linphone against a fresh Tandem [--binary PATH] [--keep]
   crash [KILLS]        kill -9 under 200 calls/s, restart, check the ledger; default 5 kills
   flood [SECONDS]      random bytes, half-open TCP and a locked database while calls run;
@@ -37,6 +40,7 @@ fn main() -> ExitCode {
         ["scenarios", rest @ ..] => scenarios::run(rest),
         ["outage", rest @ ..] => outage::run(rest),
         ["postgres", rest @ ..] => postgres::run(rest),
+        ["first-steps", rest @ ..] => first_steps::run(rest),
         ["softphones", rest @ ..] => softphones::run(rest),
         ["crash", rest @ ..] => crash::run(rest),
         ["flood", rest @ ..] => flood::run(rest),
