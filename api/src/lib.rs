@@ -9,6 +9,7 @@ mod account_number;
 mod account_sheet;
 mod accounts;
 mod adjustments;
+mod caller_id;
 mod calls;
 mod carrier_statement;
 mod charges;
@@ -145,6 +146,7 @@ impl Api {
             .route("/accounts/{name}/statement", get(accounts::statement))
             .route("/accounts/export", get(account_import::export))
             .route("/accounts/close", post(account_close::close))
+            .merge(caller_id::routes())
             .merge(charging())
             .route("/accounts/{name}/sites", get(sites::list).post(sites::add))
             .route("/accounts/{name}/sites/{site}", delete(sites::remove))

@@ -58,21 +58,13 @@ impl Names<'_> {
 
 #[cfg(test)]
 mod tests {
-    use switch::directory::{AccountRow, DirectoryBuilder, Limits, Settings};
+    use switch::directory::{AccountRow, DirectoryBuilder, Settings};
 
     use super::*;
 
     #[track_caller]
     fn check(sentence: &str, expected: &str) {
-        let limits = Limits { concurrent: None, per_second: None };
-        let row = AccountRow {
-            id: AccountId(3),
-            name: "retail".into(),
-            is_active: true,
-            allows_local: true,
-            ingress: limits,
-            egress: limits,
-        };
+        let row = AccountRow::new(AccountId(3), "retail");
         let builder = DirectoryBuilder::new(Settings::default(), 1).account(row);
         let directory = builder.build().expect("the row is right");
         let names = Names { directory: &directory, groups: [(1, "standard".into())].into() };

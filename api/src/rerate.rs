@@ -259,7 +259,7 @@ fn candidates(directory: &Directory, call: &RatedCall) -> Vec<(u16, AccountId)> 
     if call.kind != CallKind::Egress {
         return Vec::new();
     }
-    let targets = directory.routes(&call.cld).map_or(&[][..], |(_, targets)| targets);
+    let targets = directory.routes(&call.by.cld).map_or(&[][..], |(_, targets)| targets);
     let candidate = |target: &RouteTarget| {
         let trunk = directory.trunk(target.trunk).filter(|row| row.is_active);
         let trunk = trunk.filter(|row| call.trunk != Some(row.id))?;

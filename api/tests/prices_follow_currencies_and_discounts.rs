@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use billing::{
-    CreditControl, Currency, Ledger, MemoryJournal, Money, OpId, Overdraft, Posting, RatedCall,
-    RatedLeg, Record, Sides, SystemAccount, SystemKind, reprice,
+    CreditControl, Currency, Ledger, MemoryJournal, Money, OpId, Overdraft, Posting, RatedBy,
+    RatedCall, RatedLeg, Record, Sides, SystemAccount, SystemKind, reprice,
 };
 use serde_json::{Value, json};
 use vocabulary::{
@@ -64,15 +64,11 @@ fn minute(world: &World, alice: AccountId, carrier: AccountId, from: Option<u64>
     let call = CallId::new(1, 0, 1);
     let subscriber = from.map(SubscriberId);
     let now = |passed: Duration| Now { monotonic: passed, utc: NOW.plus(passed) };
+    let cld = "49301234".parse().unwrap();
     let request = AuthorizeRequest {
-        call,
-        account: alice,
-        kind: CallKind::Egress,
-        cld: "49301234".parse().unwrap(),
-        cli: None,
-        at: NOW,
         candidates: vec![Candidate { trunk: TRUNK, carrier, priority: 1 }],
         origin: Origin { subscriber, ..Origin::default() },
+        ..AuthorizeRequest::new(call, alice, CallKind::Egress, cld, NOW)
     };
     let authorized = credit.authorize(now(Duration::ZERO), &request).unwrap();
     assert_eq!(authorized.egress, [TRUNK]);
@@ -94,13 +90,8 @@ fn minute(world: &World, alice: AccountId, carrier: AccountId, from: Option<u64>
         talked: MINUTE,
         release: ReleaseFacts { cause: "normal", q850: 16, sip_status: 200, by: Party::Caller },
     };
-    let facts = CallFacts {
-        call,
-        cld: Some("49301234".parse().unwrap()),
-        cli: None,
-        legs: vec![leg(0), leg(1)],
-        decisions: Vec::new(),
-    };
+    let legs = vec![leg(0), leg(1)];
+    let facts = CallFacts { cld: Some(cld), legs, ..CallFacts::new(call) };
     let settle = SettleRequest { talked: MINUTE, answered_by: Some(TRUNK), facts };
     credit.settle(now(MINUTE), settle);
     journal.records().into_iter().map(|(_, record)| record).collect()
@@ -203,8 +194,8 @@ async fn a_discount_is_for_its_account_destination_site_and_time_also_when_price
     // Priced again, it is still a call of the site.
     let records = minute(&world, alice, carrier, Some(berlin));
     let legs: Vec<RatedLeg> = ended(&records).cdrs.iter().map(RatedLeg::from).collect();
-    let numbers = (None, "49301234".parse().unwrap());
-    let rated = RatedCall::of_legs(CallId::new(1, 0, 1), 0, NOW, numbers, &legs).unwrap();
+    let by = RatedBy::cld("49301234".parse().unwrap());
+    let rated = RatedCall::of_legs(CallId::new(1, 0, 1), 0, NOW, by, &legs).unwrap();
     let book = world.control.published.lock().unwrap().last().unwrap().rate_book.clone();
     let again = reprice(&book, &|_| Some(Currency::EUR), &rated, Sides::All);
     assert_eq!(again.len(), 2);

@@ -11,7 +11,9 @@ mod common;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use billing::{CdrCharge, Currency, Effect, RateBook, RatedCall, RatedLeg, Sides, reprice};
+use billing::{
+    CdrCharge, Currency, Effect, RateBook, RatedBy, RatedCall, RatedLeg, Sides, reprice,
+};
 use common::*;
 use vocabulary::{AccountId, Number};
 
@@ -41,7 +43,7 @@ fn calls(book: &RateBook) -> Vec<RatedCall> {
         let talked = Duration::from_millis(1 + sequence * 7 % 600_000);
         let cld: Number = format!("4930{:07}", sequence * 7919 % 10_000_000).parse().unwrap();
         let of = |legs: &[RatedLeg]| {
-            RatedCall::of_legs(call(sequence), 0, START, (None, cld), legs).unwrap()
+            RatedCall::of_legs(call(sequence), 0, START, RatedBy::cld(cld), legs).unwrap()
         };
         let legs = [leg(0, talked, None), leg(1, talked, None)];
         let first = reprice(book, &eur, &of(&legs), Sides::All);

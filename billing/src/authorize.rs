@@ -110,7 +110,10 @@ fn payer(
     let currency = active(ledger, level, account)?.terms.currency;
     let rate = match request.kind {
         CallKind::Local => book.local_rate(account, currency),
-        CallKind::Egress => book.customer_rate(account, &CallQuery::of(request), currency),
+        CallKind::Egress => {
+            let by = (level, request.rate_choice);
+            book.customer_rate(account, by, &CallQuery::of(request), currency)
+        }
     };
     let rate = rate.map_err(|why| unrated(request, level, account, why))?;
     if rate.currency.code() != currency.code() {
@@ -139,6 +142,14 @@ fn unrated(request: &AuthorizeRequest, level: usize, account: AccountId, why: Un
         Unrated::NoGroup => Refused::NoRateGroup(line(
             "no_rate_group",
             format!("{} has no rate group, so it can place no call.", who(level, account)),
+        )),
+        Unrated::NoNonCliGroup => Refused::NoRateGroup(line(
+            "no_non_cli_rate_group",
+            format!(
+                "{} has no NON-CLI rate group, so it can place no call with a number that is not \
+                 its own.",
+                who(level, account)
+            ),
         )),
         Unrated::NoRate(group) => Refused::NoRate(line(
             "no_rate",
@@ -314,7 +325,9 @@ fn carrier_rate(
             format!("has rates in {} and books in {}", rate.currency, view.terms.currency),
         )),
         Ok(rate) => Ok(CarrierRate { trunk: candidate.trunk, account, rate }),
-        Err(Unrated::NoGroup) => Err(("carrier_no_rate_group", "has no rate group".into())),
+        Err(Unrated::NoGroup | Unrated::NoNonCliGroup) => {
+            Err(("carrier_no_rate_group", "has no rate group".into()))
+        }
         Err(Unrated::NoRate(group)) => {
             Err(("carrier_no_rate", format!("has no rate for the number in group {group}")))
         }

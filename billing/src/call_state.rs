@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use vocabulary::{AccountId, CallId, CallKind, Number, Origin, TrunkId, Utc};
+use vocabulary::{AccountId, CallId, CallKind, Number, Origin, RateChoice, TrunkId, Utc};
 
 use crate::chain::Chain;
 use crate::codec::{Code, DecodeError, Reader, code_struct};
@@ -51,6 +51,8 @@ pub struct OpenCall {
     pub carrier: Option<CarrierRate>,
     /// The ingress leg.
     pub origin: Origin,
+    /// By which of the payers' rate groups.
+    pub rate_choice: RateChoice,
 }
 
 impl OpenCall {
@@ -110,5 +112,5 @@ code_struct!(OpenCall {
     answered_by,
     carrier,
     origin,
-});
-code_struct!(Origin { subscriber, trunk, remote, sip_call_id, cli, cld });
+} since 3 { rate_choice });
+code_struct!(Origin { subscriber, trunk, remote, sip_call_id, cli, cld } since 3 { is_withheld });

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use vocabulary::{
-    AccountId, CallFacts, CallId, DecisionLine, Direction, LegFacts, Number, Party, SubscriberId,
-    TrunkId, Utc,
+    AccountId, CallFacts, CallId, DecisionLine, Direction, LegFacts, Number, Party, RateChoice,
+    SubscriberId, TrunkId, Utc,
 };
 
 use crate::Money;
@@ -36,7 +36,7 @@ pub struct Cdr {
     pub cli: String,
     /// The called number as it was on this leg.
     pub cld: String,
-    /// The call's caller after caller-ID policy.
+    /// The call's caller after caller-ID policy. `None` on the legs of callees who may not know it.
     pub normal_cli: Option<Number>,
     /// The call's destination after number translation: what was rated.
     pub normal_cld: Option<Number>,
@@ -65,6 +65,8 @@ pub struct Cdr {
     pub by: Party,
     /// Why the call went as it did; on leg 0 only.
     pub decisions: Vec<CdrLine>,
+    /// By which of the payers' rate groups the call was priced.
+    pub rate_choice: RateChoice,
 }
 
 /// The money of one leg: a charge on an ingress leg, a cost on an egress leg.
@@ -139,7 +141,7 @@ impl Cdr {
             sip_call_id: leg.sip_call_id,
             cli: leg.cli,
             cld: leg.cld,
-            normal_cli: facts.cli,
+            normal_cli: shown_cli(leg.direction, facts.cli, facts.is_withheld),
             normal_cld: facts.cld,
             started_at: leg.started_at,
             ringing_at: leg.ringing_at,
@@ -153,6 +155,7 @@ impl Cdr {
             sip_status: leg.release.sip_status,
             by: leg.release.by,
             decisions: Vec::new(),
+            rate_choice: facts.rate_choice,
         }
     }
 
@@ -166,6 +169,15 @@ impl Cdr {
         let charge = self.charge.as_ref()?;
         self.normal_cld.as_ref()?.as_str().get(..usize::from(charge.applied.prefix_length))
     }
+}
+
+/// The caller, on a leg of this side: whoever wants to stay unknown is known on its own side only.
+pub(crate) fn shown_cli(
+    direction: Direction,
+    cli: Option<Number>,
+    is_withheld: bool,
+) -> Option<Number> {
+    cli.filter(|_| direction == Direction::Ingress || !is_withheld)
 }
 
 code_struct!(CdrCharge { amount, billed_seconds, bundle_seconds, bundle_allowance, applied });
@@ -198,6 +210,7 @@ impl Code for Cdr {
         self.sip_status.put(out);
         self.by.put(out);
         put_list(&self.decisions, out);
+        self.rate_choice.put(out);
     }
 
     fn take(from: &mut Reader<'_>) -> Result<Cdr, DecodeError> {
@@ -226,6 +239,7 @@ impl Code for Cdr {
             sip_status: Code::take(from)?,
             by: Code::take(from)?,
             decisions: take_list(from)?,
+            rate_choice: from.since(3)?,
         })
     }
 }

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use vocabulary::{
-    AccountId, CallId, CallKind, Direction, Number, Party, SubscriberId, TrunkId, Utc,
+    AccountId, CallId, CallKind, Direction, Number, Party, RateChoice, SubscriberId, TrunkId, Utc,
 };
 
 use crate::rating::{
@@ -34,11 +34,23 @@ pub enum DecodeError {
 /// Reads values from the front.
 pub(crate) struct Reader<'a> {
     bytes: &'a [u8],
+    /// The version that a journal record begins with.
+    version: u8,
 }
 
 impl<'a> Reader<'a> {
     pub(crate) fn new(bytes: &'a [u8]) -> Reader<'a> {
-        Reader { bytes }
+        Reader { bytes, version: crate::journal::VERSION }
+    }
+
+    /// What follows was written by this version.
+    pub(crate) fn of_version(&mut self, version: u8) {
+        self.version = version;
+    }
+
+    /// A field that records have since this version, and its default in older ones.
+    pub(crate) fn since<T: Code + Default>(&mut self, version: u8) -> Result<T, DecodeError> {
+        if self.version < version { Ok(T::default()) } else { T::take(self) }
     }
 
     pub(crate) fn byte(&mut self) -> Result<u8, DecodeError> {
@@ -70,17 +82,22 @@ pub(crate) trait Code: Sized {
     fn take(from: &mut Reader<'_>) -> Result<Self, DecodeError>;
 }
 
-/// Structs, field by field in the order given.
+/// Structs, field by field in the order given; fields that came later behind the version that
+/// brought them.
 macro_rules! code_struct {
-    ($name:ident { $($field:ident),* $(,)? }) => {
+    ($name:ident { $($field:ident),* $(,)? } $( since $version:literal { $($later:ident),* } )*) => {
         impl $crate::codec::Code for $name {
             fn put(&self, out: &mut Vec<u8>) {
                 $( $crate::codec::Code::put(&self.$field, out); )*
+                $( $( $crate::codec::Code::put(&self.$later, out); )* )*
             }
             fn take(
                 from: &mut $crate::codec::Reader<'_>,
             ) -> Result<$name, $crate::codec::DecodeError> {
-                Ok($name { $( $field: $crate::codec::Code::take(from)?, )* })
+                Ok($name {
+                    $( $field: $crate::codec::Code::take(from)?, )*
+                    $( $( $later: from.since($version)?, )* )*
+                })
             }
         }
     };
@@ -393,6 +410,7 @@ impl Code for Rate {
 code_enum!(DurationRounding { Up = 0, Nearest = 1, Down = 2 });
 code_enum!(MoneyMode { Up = 0, Down = 1, HalfUp = 2, HalfEven = 3 });
 code_enum!(CallKind { Local = 0, Egress = 1 });
+code_enum!(RateChoice { Usual = 0, NonCli = 1 });
 code_enum!(Direction { Ingress = 0, Egress = 1 });
 code_enum!(Party { Caller = 0, Callee = 1, Switch = 2 });
 code_enum!(PostingKind {

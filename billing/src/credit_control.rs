@@ -264,6 +264,7 @@ fn opened(
         answered_by: None,
         carrier: None,
         origin: request.origin.clone(),
+        rate_choice: request.rate_choice,
     }
 }
 

@@ -134,12 +134,18 @@ code_struct!(BundleGrant {
     note,
 });
 
-/// The version that is written, and the only one that is read: nothing older was released.
-pub(crate) const VERSION: u8 = 2;
+/// The version that is written. Read are also
+///
+/// - 2: without `rate_choice` of calls and CDRs and `is_withheld` of an origin.
+pub(crate) const VERSION: u8 = 3;
+const OLDEST_VERSION: u8 = 2;
 
 pub(crate) fn check_version(from: &mut Reader<'_>) -> Result<(), DecodeError> {
     match from.byte()? {
-        VERSION => Ok(()),
+        version @ OLDEST_VERSION..=VERSION => {
+            from.of_version(version);
+            Ok(())
+        }
         other => Err(DecodeError::Version(other)),
     }
 }

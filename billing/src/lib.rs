@@ -52,8 +52,8 @@ pub use rating::{
 };
 pub use recovery::Recovery;
 pub use rerate::{
-    BigChange, Change, CurrencyCode, DestinationChange, Draft, Effect, RatedCall, RatedLeg,
-    RatedSide, RepricedSide, Rerated, ReratedSide, Role, Sides, Unpriced, carrier_order, dry_run,
-    reprice,
+    BigChange, Change, CurrencyCode, DestinationChange, Draft, Effect, RatedBy, RatedCall,
+    RatedLeg, RatedSide, RepricedSide, Rerated, ReratedSide, Role, Sides, Unpriced, carrier_order,
+    dry_run, reprice,
 };
 pub use slices::CreditSettings;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use vocabulary::{CallId, Direction, Party, Utc};
 
 use crate::call_state::OpenCall;
-use crate::cdr::{Cdr, CdrLine};
+use crate::cdr::{Cdr, CdrLine, shown_cli};
 use crate::chain::Chain;
 use crate::funding::{Raise, accounts, reservation};
 use crate::journal::{Ended, Position, Record};
@@ -226,7 +226,8 @@ fn lost_leg(call: &OpenCall, direction: Direction, ended_at: Utc, talked: Durati
         Direction::Egress => call.carrier.as_ref().map(|carrier| carrier.account),
     };
     let origin = is_ingress.then_some(&call.origin);
-    let cli = || call.cli.map(|cli| cli.as_str().to_owned()).unwrap_or_default();
+    let shown = shown_cli(direction, call.cli, call.origin.is_withheld);
+    let cli = || shown.map(|cli| cli.as_str().to_owned()).unwrap_or_default();
     let cld = || call.cld.as_str().to_owned();
     Cdr {
         call: call.call,
@@ -239,7 +240,7 @@ fn lost_leg(call: &OpenCall, direction: Direction, ended_at: Utc, talked: Durati
         sip_call_id: origin.map(|origin| origin.sip_call_id.clone()).unwrap_or_default(),
         cli: origin.map_or_else(cli, |origin| origin.cli.clone()),
         cld: origin.map_or_else(cld, |origin| origin.cld.clone()),
-        normal_cli: call.cli,
+        normal_cli: shown,
         normal_cld: Some(call.cld),
         started_at: call.at,
         ringing_at: None,
@@ -253,5 +254,6 @@ fn lost_leg(call: &OpenCall, direction: Direction, ended_at: Utc, talked: Durati
         sip_status: if call.answered_at.is_some() { 200 } else { 503 },
         by: Party::Switch,
         decisions: Vec::new(),
+        rate_choice: call.rate_choice,
     }
 }

@@ -15,7 +15,7 @@ mod record;
 
 use std::time::Duration;
 
-use vocabulary::{AccountId, CallId, CallKind, Number, SubscriberId, TrunkId, Utc};
+use vocabulary::{AccountId, CallId, CallKind, Number, RateChoice, SubscriberId, TrunkId, Utc};
 
 use crate::cdr::CdrCharge;
 use crate::rating::{Answered, CallQuery, RateBook, Talk, Unrated, explain};
@@ -35,10 +35,8 @@ pub struct RatedCall {
     pub generation: u32,
     /// Local or egress.
     pub kind: CallKind,
-    /// The destination after number translation.
-    pub cld: Number,
-    /// The caller after caller-ID policy.
-    pub cli: Option<Number>,
+    /// What its rates are looked up by.
+    pub by: RatedBy,
     /// The subscriber who called, if one did.
     pub subscriber: Option<SubscriberId>,
     /// The trunk that it came in by, if it did.
@@ -47,6 +45,24 @@ pub struct RatedCall {
     pub at: Utc,
     /// Everybody who pays or is paid: payers by level, then the carrier.
     pub sides: Vec<RatedSide>,
+}
+
+/// What the rates of a call are looked up by, as they were when it came in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RatedBy {
+    /// The destination after number translation.
+    pub cld: Number,
+    /// The caller after caller-ID policy.
+    pub cli: Option<Number>,
+    /// By which of the payers' rate groups.
+    pub rate_choice: RateChoice,
+}
+
+impl RatedBy {
+    /// A destination, from nobody in particular, at the usual rates.
+    pub fn cld(cld: Number) -> RatedBy {
+        RatedBy { cld, cli: None, rate_choice: RateChoice::default() }
+    }
 }
 
 /// One who pays or is paid for a call.
@@ -88,6 +104,8 @@ impl Role {
 pub enum Unpriced {
     /// The account has no rate group, as a customer or as a carrier.
     NoRateGroup,
+    /// The account has no NON-CLI rate group, and the call is to be priced by it.
+    NoNonCliRateGroup,
     /// No rate of its group was in force for the number.
     NoRate,
     /// The rate blocks the destination.
@@ -104,8 +122,9 @@ pub enum Unpriced {
 
 impl Unpriced {
     /// All of them.
-    pub const ALL: [Unpriced; 7] = [
+    pub const ALL: [Unpriced; 8] = [
         Unpriced::NoRateGroup,
+        Unpriced::NoNonCliRateGroup,
         Unpriced::NoRate,
         Unpriced::Blocked,
         Unpriced::CurrencyDiffers,
@@ -118,6 +137,7 @@ impl Unpriced {
     pub fn code(self) -> &'static str {
         match self {
             Unpriced::NoRateGroup => "no_rate_group",
+            Unpriced::NoNonCliRateGroup => "no_non_cli_rate_group",
             Unpriced::NoRate => "no_rate",
             Unpriced::Blocked => "destination_blocked",
             Unpriced::CurrencyDiffers => "rate_currency_differs",
@@ -132,6 +152,7 @@ impl From<Unrated> for Unpriced {
     fn from(why: Unrated) -> Unpriced {
         match why {
             Unrated::NoGroup => Unpriced::NoRateGroup,
+            Unrated::NoNonCliGroup => Unpriced::NoNonCliRateGroup,
             Unrated::NoRate(_) => Unpriced::NoRate,
             Unrated::Blocked(..) => Unpriced::Blocked,
         }
@@ -241,8 +262,8 @@ fn price_side(
 ) -> Result<CdrCharge, Unpriced> {
     let currency = currency_of(side.account).ok_or(Unpriced::NoAccount)?;
     let query = CallQuery {
-        cld: &call.cld,
-        cli: call.cli.as_ref(),
+        cld: &call.by.cld,
+        cli: call.by.cli.as_ref(),
         at: call.at,
         in_force_at,
         subscriber: call.subscriber,
@@ -250,7 +271,10 @@ fn price_side(
     };
     let applied = match (side.role, call.kind) {
         (Role::Carrier(_), _) => book.carrier_rate(side.account, &query, currency),
-        (Role::Payer(_), CallKind::Egress) => book.customer_rate(side.account, &query, currency),
+        (Role::Payer(level), CallKind::Egress) => {
+            let by = (usize::from(level), call.by.rate_choice);
+            book.customer_rate(side.account, by, &query, currency)
+        }
         (Role::Payer(_), CallKind::Local) => book.local_rate(side.account, currency),
     }?;
     if applied.currency.code() != currency.code() {

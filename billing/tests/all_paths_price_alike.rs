@@ -9,7 +9,7 @@ mod common;
 use std::time::Duration;
 
 use billing::{
-    Cdr, CreditSettings, Currency, Ended, Ledger, Money, Position, Price, Rate, RatedCall,
+    Cdr, CreditSettings, Currency, Ended, Ledger, Money, Position, Price, Rate, RatedBy, RatedCall,
     RatedLeg, Record, Recovery, Role, Sides, Terms, quote, reprice,
 };
 use common::*;
@@ -105,8 +105,9 @@ fn paths(charge: Rate, cost: Rate, talked: Duration) -> Vec<(&'static str, Both)
     let quoted_cost = cheap.1.as_ref().unwrap().amount;
 
     let legs: Vec<RatedLeg> = settled.cdrs.iter().map(RatedLeg::from).collect();
-    let numbers = (request.cli, request.cld);
-    let rated = RatedCall::of_legs(call(1), 0, request.at, numbers, &legs).unwrap();
+    let (cld, cli, rate_choice) = (request.cld, request.cli, request.rate_choice);
+    let by = RatedBy { cld, cli, rate_choice };
+    let rated = RatedCall::of_legs(call(1), 0, request.at, by, &legs).unwrap();
     let repriced = reprice(&book, &|_| Some(Currency::EUR), &rated, Sides::All);
     let stands = |role: Role| repriced.iter().find(|side| side.role == role).unwrap().stands();
     assert!(!repriced.iter().any(billing::RepricedSide::is_changed), "{repriced:?}");

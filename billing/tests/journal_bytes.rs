@@ -14,7 +14,9 @@ use billing::{
 };
 use common::{CARRIER, CUSTOMER, START, TRUNK, call};
 use proptest::prelude::*;
-use vocabulary::{AccountId, CallId, CallKind, Direction, Number, Party, SubscriberId, Utc};
+use vocabulary::{
+    AccountId, CallId, CallKind, Direction, Number, Party, RateChoice, SubscriberId, Utc,
+};
 
 fn any_applied() -> impl Strategy<Value = AppliedRate> {
     let price = || (0..=1_000_000_000_000_000_000_i64).prop_map(|n| Price::from_nanos(n).unwrap());
@@ -103,6 +105,7 @@ fn any_open_call() -> impl Strategy<Value = OpenCall> {
             answered_at: answer.0,
             answered_by: answer.1.as_ref().map(|carrier| carrier.trunk),
             carrier: answer.1,
+            rate_choice: if ids.2 { RateChoice::NonCli } else { RateChoice::Usual },
             origin: vocabulary::Origin {
                 subscriber: Some(SubscriberId(ids.0)),
                 trunk: ids.2.then_some(TRUNK),
@@ -110,6 +113,7 @@ fn any_open_call() -> impl Strategy<Value = OpenCall> {
                 sip_call_id: format!("call-{}", ids.1),
                 cli: "+49".to_owned(),
                 cld: String::new(),
+                is_withheld: ids.2,
             },
         }
     })
@@ -149,6 +153,7 @@ fn any_cdr() -> impl Strategy<Value = Cdr> {
             sip_status: status,
             by: Party::Callee,
             decisions: vec![CdrLine { code: texts.3.into(), sentence: texts.4 }],
+            rate_choice: if status % 2 == 0 { RateChoice::Usual } else { RateChoice::NonCli },
         },
     )
 }
@@ -284,11 +289,38 @@ proptest! {
         prop_assert_eq!(OpenCall::decode(&call.encode()), Ok(call));
     }
 
+    /// Version 2 ended before the choice of the rate group and before withheld callers.
+    #[test]
+    fn records_of_version_2_are_read(call in any_open_call(), cdr in any_cdr()) {
+        let rate_choice = RateChoice::Usual;
+        let mut call = OpenCall { rate_choice, ..call };
+        call.origin.is_withheld = false;
+        let opened = Record::Opened(call);
+        let mut bytes = bytes_of(&opened);
+        bytes[0] = 2;
+        bytes.truncate(bytes.len() - 2);
+        prop_assert_eq!(Record::decode(&bytes), Ok(opened));
+
+        let ended = Record::Ended(Ended {
+            call: cdr.call,
+            at: START,
+            payer: None,
+            cdrs: vec![Cdr { rate_choice, ..cdr }],
+            postings: Vec::new(),
+            bundle_uses: Vec::new(),
+        });
+        let mut bytes = bytes_of(&ended);
+        bytes[0] = 2;
+        // Behind it are the two empty lists of postings and uses of bundles.
+        bytes.remove(bytes.len() - 3);
+        prop_assert_eq!(Record::decode(&bytes), Ok(ended));
+    }
+
     #[test]
     fn no_garbage_makes_the_reader_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
         let _ = Record::decode(&bytes);
         let _ = OpenCall::decode(&bytes);
-        let mut right_start = vec![2, bytes.first().copied().unwrap_or(0) % 10];
+        let mut right_start = vec![3, bytes.first().copied().unwrap_or(0) % 10];
         right_start.extend_from_slice(&bytes);
         let _ = Record::decode(&right_start);
     }
@@ -320,8 +352,8 @@ fn check_golden(record: &Record, hex: &str) {
 }
 
 #[test]
-fn the_bytes_of_version_2_stay() {
-    check_golden(&Record::Heartbeat { at: START }, "02068080c489e5c5b206");
+fn the_bytes_of_version_3_stay() {
+    check_golden(&Record::Heartbeat { at: START }, "03068080c489e5c5b206");
     let extended = Record::Extended {
         call: call(7),
         slice: 2,
@@ -333,14 +365,14 @@ fn the_bytes_of_version_2_stay() {
             bundles: vec![BundleShare { bundle: BundleId(9), seconds: 60 }],
         }),
     };
-    check_golden(&extended, "0202878080808080040280bbb021010180ea3001093c00");
+    check_golden(&extended, "0302878080808080040280bbb021010180ea3001093c00");
     let binding = Record::Binding {
         subscriber: SubscriberId(300),
         key: b"k".to_vec(),
         binding: None,
         expires_at: Utc(-1),
     };
-    check_golden(&binding, "0207ac02016b0001");
+    check_golden(&binding, "0307ac02016b0001");
     let top_up = Posting::top_up(
         OpId::outside(5),
         CUSTOMER,
@@ -351,13 +383,13 @@ fn the_bytes_of_version_2_stay() {
     );
     check_golden(
         &Record::Posted(top_up),
-        "02058580808080808080808080808080808080200291a58680808080804001809bee02455552028080c489e5c5b206000470616964",
+        "03058580808080808080808080808080808080200291a58680808080804001809bee02455552028080c489e5c5b206000470616964",
     );
 }
 
 #[test]
 fn a_later_release_s_record_is_named() {
-    assert_eq!(Record::decode(&[3, 6, 0]), Err(DecodeError::Version(3)));
+    assert_eq!(Record::decode(&[4, 6, 0]), Err(DecodeError::Version(4)));
     assert_eq!(Record::decode(&[2, 6, 0, 0]), Err(DecodeError::Long(1)));
     assert_eq!(Record::decode(&[2, 99]), Err(DecodeError::Value("record kind")));
     assert_eq!(Record::decode(&[]), Err(DecodeError::Short));

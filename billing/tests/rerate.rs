@@ -7,8 +7,9 @@ mod common;
 use std::time::Duration;
 
 use billing::{
-    Cdr, Currency, Effect, Ledger, Money, Position, PostingKind, Rate, RateBook, RatedCall,
-    RatedLeg, Record, Recovery, RepricedSide, Rerated, Role, Sides, Terms, Unpriced, reprice,
+    Cdr, Currency, Effect, Ledger, Money, Position, PostingKind, Rate, RateBook, RatedBy,
+    RatedCall, RatedLeg, Record, Recovery, RepricedSide, Rerated, Role, Sides, Terms, Unpriced,
+    reprice,
 };
 use common::*;
 use proptest::prelude::*;
@@ -58,8 +59,8 @@ fn rated(world: &World) -> RatedCall {
             legs[usize::from(leg)].charge = side.after;
         }
     }
-    let numbers = (None, "49301234".parse().unwrap());
-    RatedCall::of_legs(call(1), generation, START, numbers, &legs).unwrap()
+    let by = RatedBy::cld("49301234".parse().unwrap());
+    RatedCall::of_legs(call(1), generation, START, by, &legs).unwrap()
 }
 
 fn eur(_: AccountId) -> Option<Currency> {
@@ -230,11 +231,11 @@ fn nobody_is_charged_alone_in_a_chain() {
 #[test]
 fn unanswered_calls_and_calls_of_nobody_have_nothing_to_price() {
     let world = talked(rate("0.6", 1, 1), Duration::from_secs(61));
-    let numbers = || (None, "49301234".parse().unwrap());
+    let by = RatedBy::cld("49301234".parse().unwrap());
     let mut legs: Vec<RatedLeg> = last_cdrs(&world).iter().map(RatedLeg::from).collect();
     legs.iter_mut().for_each(|leg| leg.answered_at = None);
-    assert_eq!(RatedCall::of_legs(call(1), 0, START, numbers(), &legs), None);
-    assert_eq!(RatedCall::of_legs(call(1), 0, START, numbers(), &[]), None);
+    assert_eq!(RatedCall::of_legs(call(1), 0, START, by, &legs), None);
+    assert_eq!(RatedCall::of_legs(call(1), 0, START, by, &[]), None);
 }
 
 /// B6: what a draft shows is what pricing again with it gives, to the micro-unit.

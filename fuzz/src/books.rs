@@ -14,7 +14,7 @@ use billing::{
 };
 use vocabulary::{
     AccountId, AuthorizeRequest, CallFacts, CallId, CallKind, Candidate, Direction, ExtendRequest,
-    LegFacts, Now, Origin, Party, ReleaseFacts, SettleRequest, SubscriberId, TrunkId, Utc,
+    LegFacts, Now, Origin, Party, RateChoice, ReleaseFacts, SettleRequest, SubscriberId, TrunkId, Utc,
 };
 
 use crate::Choices;
@@ -251,18 +251,16 @@ impl Books {
             carrier,
             priority: 1,
         };
+        let account = choices.pick(&CUSTOMERS);
+        let cld = choices.pick(&["49301234", "4989", "1"]).parse().expect("a number");
         let request = AuthorizeRequest {
-            call,
-            account: choices.pick(&CUSTOMERS),
-            kind,
-            cld: choices.pick(&["49301234", "4989", "1"]).parse().expect("a number"),
-            cli: None,
-            at: self.now().utc,
+            rate_choice: choices.pick(&[RateChoice::Usual, RateChoice::Usual, RateChoice::NonCli]),
             candidates: match kind {
                 CallKind::Egress => (0..).zip(CARRIERS).map(candidate).collect(),
                 CallKind::Local => Vec::new(),
             },
             origin: Origin { sip_call_id: "a@b".into(), ..Origin::default() },
+            ..AuthorizeRequest::new(call, account, kind, cld, self.now().utc)
         };
         let now = self.now();
         let granted = self.worker(call).authorize(now, &request);
@@ -298,7 +296,7 @@ impl Books {
         };
         let mut legs = vec![leg(0, None)];
         legs.extend(trunk.map(|trunk| leg(1, Some(trunk))));
-        let facts = CallFacts { call, cld: None, cli: None, legs, decisions: Vec::new() };
+        let facts = CallFacts { legs, ..CallFacts::new(call) };
         let talked = talked.unwrap_or_default();
         let now = self.now();
         let request = SettleRequest { talked, answered_by: trunk, facts };

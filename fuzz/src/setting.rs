@@ -70,14 +70,7 @@ pub fn shard(now: Now) -> (Shard, Shared) {
 }
 
 fn account(id: u64, ingress: Limits) -> AccountRow {
-    AccountRow {
-        id: AccountId(id),
-        name: format!("account{id}"),
-        is_active: true,
-        allows_local: true,
-        ingress,
-        egress: Limits::default(),
-    }
+    AccountRow { ingress, ..AccountRow::new(AccountId(id), &format!("account{id}")) }
 }
 
 fn secret(username: &str) -> DigestSecret {
@@ -106,16 +99,9 @@ fn build(is_small: bool) -> Directory {
         builder = builder.account(row);
     }
     for (id, username) in [(20, "alice"), (21, "bob")].into_iter().take(2 - usize::from(is_small)) {
-        builder = builder.subscriber(SubscriberRow {
-            id: SubscriberId(id),
-            account: AccountId(3),
-            username: username.into(),
-            secret: secret(username),
-            number: None,
-            is_active: true,
-            contacts_max: 4,
-            plan: None,
-        });
+        let (id, secret) = (SubscriberId(id), secret(username));
+        let row = SubscriberRow::new(id, AccountId(3), username, secret);
+        builder = builder.subscriber(SubscriberRow { contacts_max: 4, ..row });
     }
     let mut customer = TrunkRow::new(TrunkId(10), "customer", AccountId(1));
     customer.ingress.networks.push("10.0.0.1".parse().expect("a network"));
@@ -134,7 +120,7 @@ fn build(is_small: bool) -> Directory {
                 Some(TrunkRegistration { username, domain: String::new(), expires });
         }
         let priority = n as u16;
-        let route = RouteRow { prefix: "49".into(), trunk: TrunkId(n), priority };
+        let route = RouteRow::new("49", TrunkId(n), priority);
         builder = builder.trunk(carrier).route(route);
     }
     if !is_small {

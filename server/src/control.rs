@@ -202,7 +202,7 @@ impl Control for Switchboard {
                 simulated.skipped = skipped.map(|s| (name(s.trunk), s.reason)).collect();
             }
             Err(refused) => {
-                let refusal = Refusal::from(refused);
+                let refusal = Refusal::Billing(refused);
                 simulated.refusal = Some((refusal.sip_status(), line(refusal)));
             }
         }

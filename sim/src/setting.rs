@@ -143,14 +143,7 @@ fn shared() -> Shared {
 }
 
 fn directory() -> Directory {
-    let account = |id, name: &str, ingress| AccountRow {
-        id,
-        name: name.to_string(),
-        is_active: true,
-        allows_local: true,
-        ingress,
-        egress: Limits::default(),
-    };
+    let account = |id, name: &str, ingress| AccountRow { ingress, ..AccountRow::new(id, name) };
     let limits = Limits { concurrent: Some(CONCURRENT_MAX), per_second: None };
     let settings = Settings { session_expires: None, ..Settings::default() };
     let mut builder =
@@ -171,7 +164,7 @@ fn directory() -> Directory {
         builder = builder
             .account(account(account_id, &name, Limits::default()))
             .trunk(row)
-            .route(RouteRow { prefix: String::new(), trunk, priority: 0 });
+            .route(RouteRow::new("", trunk, 0));
     }
     builder.build().unwrap_or_else(|errors| panic!("the setting is wrong: {errors:?}"))
 }

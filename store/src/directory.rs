@@ -2,6 +2,7 @@
 //! each, and a start or a change loads them whole. Never read while a call is set up.
 
 mod account;
+mod caller_id;
 mod closing;
 mod credit;
 mod destination_set;

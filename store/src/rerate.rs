@@ -4,8 +4,8 @@
 
 use std::collections::BTreeMap;
 
-use billing::{CdrCharge, Money, RatedCall, RatedLeg, UpperCharge};
-use vocabulary::{AccountId, CallId, Number, SubscriberId, TrunkId, Utc};
+use billing::{CdrCharge, Money, RatedBy, RatedCall, RatedLeg, UpperCharge};
+use vocabulary::{AccountId, CallId, Number, RateChoice, SubscriberId, TrunkId, Utc};
 
 use crate::directory::{Change, ChangeError, DirectoryStore, signed, unsigned};
 use crate::sql::{Builder, Connection, Pool, Row};
@@ -186,7 +186,8 @@ pub(crate) async fn selected_calls(
 }
 
 const LEG_COLUMNS: &str = "call_id, leg, account_id, trunk_id, caller, destination, started_at, \
-                           answered_at, talked_us, charge, generation, subscriber_id";
+                           answered_at, talked_us, charge, generation, subscriber_id, \
+                           rate_choice";
 
 /// What the resellers of these calls paid, the lowest first.
 async fn upper_charges(
@@ -242,7 +243,10 @@ fn call_of_rows(
     }
     let carried = legs.iter().find(|leg| leg.leg > 0 && leg.answered_at.is_some());
     let (trunk_in, trunk_out) = (legs[0].trunk, carried.and_then(|leg| leg.trunk));
-    let rated = RatedCall::of_legs(call, generation, at, (cli, cld), &legs);
+    let rate_choice = first.try_get::<&str, _>(12)?;
+    let rate_choice = RateChoice::from_word(rate_choice).ok_or_else(|| wrong("rate choice"))?;
+    let by = RatedBy { cld, cli, rate_choice };
+    let rated = RatedCall::of_legs(call, generation, at, by, &legs);
     Ok(rated.map(|call| SelectedCall { call, trunk_in, trunk_out }))
 }
 

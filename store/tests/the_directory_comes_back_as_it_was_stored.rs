@@ -14,6 +14,7 @@ use store::directory::{
 };
 use store::idempotency::{Answer, Seen};
 use store::rate_deck::NewSheet;
+use switch::caller_id::{CallerIdPolicy, CliPool};
 use switch::directory::{Credentials, Settings};
 use switch::routing::{BareNumber, EgressForm, Rewrite};
 use vocabulary::{SubscriberId, TrunkId, Utc};
@@ -121,6 +122,11 @@ async fn everything_comes_back(backend: Backend) {
         priority: 5,
     };
     let route = change.add_route(route).await.unwrap();
+    let policy = CallerIdPolicy { pool: CliPool::RejectUnlessDid };
+    for pool in [CliPool::NonCliUnlessDid, policy.pool] {
+        let policy = CallerIdPolicy { pool };
+        change.set_caller_id_policy(alice.id, &policy).await.unwrap();
+    }
     change.commit().await.unwrap();
     drop(store);
 
@@ -142,6 +148,10 @@ async fn everything_comes_back(backend: Backend) {
     assert_eq!(directory.trunk(trunk.id).unwrap().egress_plan, trunk.egress_plan);
     assert_eq!(directory.routes(&"49301".parse().unwrap()).unwrap().1.len(), 1);
     assert!(directory.account(alice.id).unwrap().is_active);
+    assert_eq!(directory.account(alice.id).unwrap().caller_id, policy);
+    assert_eq!(store.caller_id_policy(alice.id).await.unwrap(), policy);
+    let other = directory.account(carrier.id).unwrap().caller_id.clone();
+    assert_eq!(other, CallerIdPolicy::default());
 }
 
 async fn rules_are_kept(backend: Backend) {

@@ -1,34 +1,28 @@
-//! INVITEs that begin a call: who sends it (a trunk by its address, or anybody by digest), may it
-//! come in, where does it lead; then billing is asked.
+//! INVITEs that begin a call: who sends it, a trunk by its address, or anybody by digest. From there
+//! the stages of `setup` go on.
 
-use bytes::Bytes;
 use sip::endpoint::ServerTx;
-use sip::message::uri::{Scheme, Uri};
+use sip::message::uri::Uri;
 use sip::message::{HeaderName, Message, ResponseDraft};
 use sip::transport::Path;
-use vocabulary::{AuthorizeRequest, Direction, Now};
+use vocabulary::Now;
 
-use crate::admission::{Gate, Owner};
 use crate::authentication::{Authenticated, Kind};
-use crate::call::{Call, Caller, Context, Hunt, Ingress};
-use crate::decision::{Decision, Refusal};
-use crate::directory::{DigestOwner, Limits};
-use crate::effect::Effect;
-use crate::leg::event::Body;
-use crate::leg::{self, Identity, Leg};
-use crate::routing::{self, Destination, Source};
+use crate::call::{Call, Ingress};
+use crate::decision::{Decision, IdentityRefusal, Refusal};
+use crate::directory::DigestOwner;
+use crate::leg::{Identity, Leg};
+use crate::routing::{self, Source};
+use crate::setup::Setup;
 use crate::shard::Shard;
 use crate::token::Tag;
-
-/// RFC 3261 section 8.1.1.6.
-const MAX_FORWARDS: u32 = 70;
 
 /// Who sends a request.
 enum Sender {
     /// Someone we know, and how we know.
     Known(Source, Decision),
     /// Someone who failed to prove who it is; an attempt with a CDR.
-    Refused(Option<Source>, Refusal),
+    Refused(Option<Source>, IdentityRefusal),
     /// Challenged; no attempt yet.
     Challenged,
 }
@@ -49,7 +43,7 @@ impl Shard {
         let (source, verdict) = match self.identify(now, tx, message, path) {
             Sender::Challenged => return,
             Sender::Known(source, decision) => (Some(source), Ok(decision)),
-            Sender::Refused(source, refusal) => (source, Err(refusal)),
+            Sender::Refused(source, why) => (source, Err(Refusal::Identity(why))),
         };
         let Some((id, key)) = self.reserve_slot() else {
             return self.turn_away(now, tx, message);
@@ -84,10 +78,11 @@ impl Shard {
                     return Err(Refusal::Draining);
                 }
                 let source = source.expect("a known sender is a source");
-                admit(call, ctx, source, message, loops)
+                Setup::of(call, ctx, source, message, loops)
             });
-            if let Err(refusal) = outcome {
-                call.refuse(ctx, refusal);
+            match outcome {
+                Ok(setup) => call.set_up(ctx, Box::new(setup)),
+                Err(refusal) => call.refuse(ctx, refusal),
             }
             call.drain(ctx);
         });
@@ -113,22 +108,22 @@ impl Shard {
         let (owner, username) = match self.authenticate(now, tx, message, Kind::Proxy) {
             Authenticated::Challenged => return Sender::Challenged,
             Authenticated::UnknownUser(name) => {
-                return Sender::Refused(None, Refusal::UnknownUser(name));
+                return Sender::Refused(None, IdentityRefusal::UnknownUser(name));
             }
             Authenticated::WrongPassword(name) => {
-                return Sender::Refused(None, Refusal::WrongPassword(name));
+                return Sender::Refused(None, IdentityRefusal::WrongPassword(name));
             }
             Authenticated::Right(owner, username) => (owner, username),
         };
         match (owner, by_address) {
             (DigestOwner::Trunk(id), Some((at, _))) if id != at => {
-                let refusal = Refusal::ForeignCredentials(at, username);
+                let refusal = IdentityRefusal::ForeignCredentials(at, username);
                 Sender::Refused(Some(Source::Trunk(at)), refusal)
             }
             (DigestOwner::Trunk(id), at) => {
                 let networks = self.directory.trunk(id).map(|t| t.ingress.networks.is_empty());
                 if at.is_none() && networks == Some(false) {
-                    let refusal = Refusal::WrongAddress(id, path.remote);
+                    let refusal = IdentityRefusal::WrongAddress(id, path.remote);
                     return Sender::Refused(Some(Source::Trunk(id)), refusal);
                 }
                 Sender::Known(Source::Trunk(id), Decision::FromTrunkByDigest(id, username))
@@ -154,7 +149,7 @@ impl Shard {
 }
 
 /// `host:port`, `[v6]:port` or a host alone.
-fn split_port(advertised: &str) -> (&str, Option<u16>) {
+pub(crate) fn split_port(advertised: &str) -> (&str, Option<u16>) {
     match advertised.rsplit_once(':') {
         Some((host, port)) if !port.ends_with(']') => match port.parse() {
             Ok(port) => (host, Some(port)),
@@ -176,167 +171,11 @@ fn merge_key(message: &Message, seed: u64) -> u64 {
     hasher.finish()
 }
 
-fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-fn user_of(uri: &[u8]) -> Box<str> {
+pub(crate) fn user_of(uri: &[u8]) -> Box<str> {
     let user = Uri::parse(uri).and_then(|uri| uri.user_number().map(|user| text(&user)));
     user.unwrap_or_default().into()
-}
-
-/// Everything between knowing the caller and asking billing.
-fn admit(
-    call: &mut Call,
-    ctx: &mut Context<'_>,
-    source: Source,
-    message: &Message,
-    loops: bool,
-) -> Result<(), Refusal> {
-    let directory = ctx.directory;
-    let account = routing::payer(directory, source)?;
-    let forwards = message.max_forwards().unwrap_or(MAX_FORWARDS).min(255);
-    if loops {
-        return Err(Refusal::Loop);
-    }
-    let max_forwards = (forwards as u8).checked_sub(1).ok_or(Refusal::TooManyHops)?;
-    let dialled = dialled(ctx, message)?;
-    ctx.admission
-        .admit(ctx.now.monotonic, call.id(), &ingress_gates(ctx, source, account))
-        .map_err(Refusal::Limit)?;
-    let mut decisions = std::mem::take(call.decisions());
-    let routed = routing::destination(directory, source, account, &dialled, &mut decisions);
-    *call.decisions() = decisions;
-    let routed = routed?;
-    if let Destination::Subscriber(callee) = routed.destination {
-        admit_to(call, ctx, callee)?;
-    }
-    let caller = caller(ctx, source, message, dialled, max_forwards);
-    let kind = routed.kind();
-    let candidates = routed.candidates().to_vec();
-    let request = AuthorizeRequest {
-        call: call.id(),
-        account,
-        kind,
-        cld: routed.cld,
-        cli: caller.number.filter(|_| !caller.is_withheld),
-        at: ctx.now.utc,
-        candidates,
-        origin: call.origin(),
-    };
-    call.authorizing(account, routed.cld, Hunt::new(caller, routed.destination));
-    ctx.effects.push_back(Effect::Authorize(request));
-    Ok(())
-}
-
-fn ingress_gates(ctx: &Context<'_>, source: Source, account: vocabulary::AccountId) -> Vec<Gate> {
-    let direction = Direction::Ingress;
-    let limits = ctx.directory.account(account).map_or(Limits::default(), |a| a.ingress);
-    let mut gates = vec![Gate { owner: Owner::Account(account), direction, limits }];
-    match source {
-        Source::Trunk(id) => {
-            let limits = ctx.directory.trunk(id).map_or(Limits::default(), |t| t.ingress_limits);
-            gates.push(Gate { owner: Owner::Trunk(id), direction, limits });
-        }
-        // A subscriber has no limits of its own yet; its account's hold.
-        Source::Subscriber(_) => {}
-    }
-    gates
-}
-
-/// The callee must be there and its account must have room.
-fn admit_to(
-    call: &Call,
-    ctx: &mut Context<'_>,
-    callee: vocabulary::SubscriberId,
-) -> Result<(), Refusal> {
-    if ctx.bindings.contacts(callee, ctx.now.utc).is_empty() {
-        return Err(Refusal::NotRegistered(callee));
-    }
-    let directory = ctx.directory;
-    let account = directory.subscriber(callee).and_then(|row| directory.account(row.account));
-    let Some(account) = account else { return Err(Refusal::CalleeInactive(callee)) };
-    let gate = Gate {
-        owner: Owner::Account(account.id),
-        direction: Direction::Egress,
-        limits: account.egress,
-    };
-    ctx.admission.admit(ctx.now.monotonic, call.id(), &[gate]).map_err(Refusal::Limit)
-}
-
-/// What was dialled, out of the Request-URI.
-fn dialled(ctx: &Context<'_>, message: &Message) -> Result<Box<str>, Refusal> {
-    let uri = Uri::parse(message.request_uri()).ok_or(Refusal::UnsupportedUri)?;
-    match uri.scheme() {
-        Scheme::Sip | Scheme::Sips => {
-            let host = text(uri.host());
-            let is_address = uri.host_ip().is_some();
-            let is_ours = ctx.listeners.iter().any(|l| split_port(&l.advertised).0 == host);
-            if !is_address && !is_ours && !ctx.directory.serves_domain(&host) {
-                return Err(Refusal::DomainNotServed(host.into()));
-            }
-        }
-        Scheme::Tel => {
-            let is_global = uri.user().is_some_and(|user| user.starts_with(b"+"));
-            if !is_global && !uri.params().has(b"phone-context") {
-                return Err(Refusal::UnsupportedUri);
-            }
-        }
-        _ => return Err(Refusal::UnsupportedUri),
-    }
-    let user = uri.user_number().ok_or(Refusal::NoNumber)?;
-    Ok(text(&user).into())
-}
-
-/// Who calls, as the callee may see it.
-fn caller(
-    ctx: &Context<'_>,
-    source: Source,
-    message: &Message,
-    dialled: Box<str>,
-    max_forwards: u8,
-) -> Caller {
-    let directory = ctx.directory;
-    let plan = routing::plan(directory, source);
-    let from = message.from();
-    let user = user_of(from.uri());
-    let is_trusted = match source {
-        Source::Trunk(id) => directory.trunk(id).is_some_and(|trunk| trunk.is_trusted),
-        Source::Subscriber(_) => false,
-    };
-    // A trusted peer asserts who calls even when From hides it (RFC 3325 section 9.1).
-    let asserted = message
-        .name_addrs(HeaderName::PAssertedIdentity)
-        .filter(|_| is_trusted)
-        .find_map(|address| plan.ingress_cli(&user_of(address.uri())));
-    let own = match source {
-        Source::Subscriber(id) => directory.subscriber(id).and_then(|row| row.number),
-        Source::Trunk(_) => None,
-    };
-    let asks_privacy = message.headers(HeaderName::Privacy).any(|value| {
-        value.split(|b| *b == b';').any(|word| {
-            let word = word.trim_ascii();
-            [&b"id"[..], b"user", b"header"].iter().any(|w| word.eq_ignore_ascii_case(w))
-        })
-    });
-    let is_anonymous = user.eq_ignore_ascii_case("anonymous");
-    Caller {
-        display: from.display().into(),
-        number: asserted.or_else(|| plan.ingress_cli(&user)).or(own),
-        user,
-        is_withheld: asks_privacy || is_anonymous,
-        dialled,
-        headers: leg::passed_headers(ctx.leg_config, message),
-        body: body_of(message),
-        max_forwards,
-    }
-}
-
-fn body_of(message: &Message) -> Option<Body> {
-    let bytes = message.body();
-    if bytes.is_empty() {
-        return None;
-    }
-    let content_type = message.content_type().unwrap_or(b"application/sdp");
-    Some(Body { content_type: Bytes::copy_from_slice(content_type), bytes })
 }

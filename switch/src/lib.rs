@@ -3,6 +3,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 pub mod admission;
+pub mod caller_id;
 pub mod decision;
 pub mod directory;
 pub mod effect;
@@ -18,6 +19,7 @@ mod call;
 mod ingress;
 mod out_of_dialog;
 mod register;
+mod setup;
 mod upstream;
 
 pub use effect::{

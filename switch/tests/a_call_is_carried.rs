@@ -47,6 +47,7 @@ fn a_straight_call_is_authorised_answered_and_settled() {
             "from_trunk",
             "number_translated",
             "routes_found",
+            "trunks_accepted",
             "tried_trunk",
             "answered",
             "ended_by_caller"

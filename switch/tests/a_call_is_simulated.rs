@@ -3,7 +3,7 @@
 mod support;
 
 use support::*;
-use switch::decision::{Decision, Refusal};
+use switch::decision::{Decision, IdentityRefusal, Refusal};
 use switch::registrar::Bindings;
 use switch::routing::{Destination, Simulation, simulate};
 use vocabulary::{CallKind, SubscriberId, Utc};
@@ -29,7 +29,11 @@ fn a_call_out_lists_its_candidates_and_what_billing_is_asked() {
     let trunks: Vec<u64> = request.candidates.iter().map(|c| c.trunk.0).collect();
     assert_eq!(trunks, [1, 3]);
     let codes: Vec<_> = simulation.decisions.iter().map(Decision::code).collect();
-    assert_eq!(codes, ["number_translated", "routes_found", "trunk_skipped_inactive"]);
+    let expected =
+        ["number_translated", "routes_found", "trunk_skipped_inactive", "trunks_accepted"];
+    assert_eq!(codes, expected);
+    let accepted = simulation.decisions.last().unwrap().to_string();
+    assert_eq!(accepted, "Trunk 1, trunk 3 may carry the call.");
 }
 
 #[test]
@@ -47,7 +51,10 @@ fn a_local_call_names_the_subscriber() {
 #[test]
 fn refusals_are_those_of_a_real_call() {
     let mut rows = Rows::default();
-    assert_eq!(refused(&rows, "nobody", "4930"), Refusal::UnknownUser("nobody".into()));
+    assert_eq!(
+        refused(&rows, "nobody", "4930"),
+        Refusal::Identity(IdentityRefusal::UnknownUser("nobody".into()))
+    );
     assert_eq!(refused(&rows, "alice", "34600"), Refusal::NoRoute(number("34600")));
     assert_eq!(refused(&rows, "alice", "bob"), Refusal::NotRegistered(BOB));
     rows.account(LOCAL_ACCOUNT).allows_local = false;

@@ -17,6 +17,32 @@ pub enum CallKind {
     Egress,
 }
 
+/// Which of the payer's rate groups prices a call to a carrier: chosen by what became of the
+/// caller's number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RateChoice {
+    /// The rate group.
+    #[default]
+    Usual,
+    /// The NON-CLI rate group, for calls whose caller's number is not one of the account's.
+    NonCli,
+}
+
+impl RateChoice {
+    /// The word in the database.
+    pub fn word(self) -> &'static str {
+        match self {
+            RateChoice::Usual => "usual",
+            RateChoice::NonCli => "non_cli",
+        }
+    }
+
+    /// The choice with this word.
+    pub fn from_word(word: &str) -> Option<RateChoice> {
+        [RateChoice::Usual, RateChoice::NonCli].into_iter().find(|choice| choice.word() == word)
+    }
+}
+
 /// A trunk that could carry the call, and whose account would be paid for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Candidate {
@@ -39,14 +65,40 @@ pub struct AuthorizeRequest {
     pub kind: CallKind,
     /// The destination after number translation.
     pub cld: Number,
-    /// The caller after caller-ID policy; `None` if withheld.
+    /// The caller after caller-ID policy, whether or not the callee may see it: prices may depend on
+    /// it (R11). `None` if there is none.
     pub cli: Option<Number>,
+    /// By which of the account's rate groups.
+    pub rate_choice: RateChoice,
     /// When the call came in: the rate in force is the one at this moment.
     pub at: Utc,
     /// For `Egress`: the trunks that routing allows. Empty for `Local`.
     pub candidates: Vec<Candidate>,
     /// The ingress leg, for the CDR of a call that this process does not live to end.
     pub origin: Origin,
+}
+
+impl AuthorizeRequest {
+    /// A call as plain as can be: no caller, no candidates, the usual rates.
+    pub fn new(
+        call: CallId,
+        account: AccountId,
+        kind: CallKind,
+        cld: Number,
+        at: Utc,
+    ) -> AuthorizeRequest {
+        AuthorizeRequest {
+            call,
+            account,
+            kind,
+            cld,
+            cli: None,
+            rate_choice: RateChoice::default(),
+            at,
+            candidates: Vec::new(),
+            origin: Origin::default(),
+        }
+    }
 }
 
 /// Where a call came from, as its ingress CDR tells it.
@@ -64,6 +116,8 @@ pub struct Origin {
     pub cli: String,
     /// The called number as received.
     pub cld: String,
+    /// The caller does not want to be known to the callee (RFC 3323).
+    pub is_withheld: bool,
 }
 
 /// The call may go ahead.
@@ -101,6 +155,19 @@ pub enum Refused {
     InsufficientCredit(DecisionLine),
     /// Every candidate trunk was left out (no cost rate, loss-making, carrier limit).
     NoCarrier(DecisionLine),
+}
+
+impl Refused {
+    /// The reason.
+    pub fn line(&self) -> &DecisionLine {
+        match self {
+            Refused::AccountInactive(line)
+            | Refused::NoRateGroup(line)
+            | Refused::NoRate(line)
+            | Refused::InsufficientCredit(line)
+            | Refused::NoCarrier(line) => line,
+        }
+    }
 }
 
 /// More talk time for a live call.

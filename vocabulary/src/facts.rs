@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::{AccountId, CallId, Number, SubscriberId, TrunkId, Utc};
+use crate::{AccountId, CallId, Number, RateChoice, SubscriberId, TrunkId, Utc};
 
 /// One reason in the life of a call, for `tandem why`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,8 +91,27 @@ pub struct CallFacts {
     pub cld: Option<Number>,
     /// The caller after caller-ID policy.
     pub cli: Option<Number>,
+    /// The caller does not want to be known to the callee: `cli` is kept from its legs.
+    pub is_withheld: bool,
+    /// By which of the payer's rate groups the call was priced.
+    pub rate_choice: RateChoice,
     /// Ingress leg first.
     pub legs: Vec<LegFacts>,
     /// Why it was routed, priced or refused as it was, in order.
     pub decisions: Vec<DecisionLine>,
+}
+
+impl CallFacts {
+    /// A call of which nothing is known yet.
+    pub fn new(call: CallId) -> CallFacts {
+        CallFacts {
+            call,
+            cld: None,
+            cli: None,
+            is_withheld: false,
+            rate_choice: RateChoice::default(),
+            legs: Vec::new(),
+            decisions: Vec::new(),
+        }
+    }
 }

@@ -12,7 +12,7 @@ mod number;
 
 pub use charging::{
     Authorization, AuthorizeRequest, CallKind, Candidate, ExtendRequest, Extension, Origin,
-    Refused, SettleRequest, Skipped,
+    RateChoice, Refused, SettleRequest, Skipped,
 };
 pub use facts::{CallFacts, DecisionLine, Direction, LegFacts, Party, ReleaseFacts};
 pub use grant::Grant;

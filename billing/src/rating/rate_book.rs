@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use vocabulary::{AccountId, Number, Utc};
+use vocabulary::{AccountId, Number, RateChoice, Utc};
 
 use super::calendar;
 use super::{
@@ -22,6 +22,8 @@ use crate::{Currency, DestinationSetId, Money};
 pub struct AccountTariff {
     /// What it pays for its calls; mandatory for placing any.
     pub customer_group: Option<RateGroupId>,
+    /// What it pays instead for calls whose caller's number is not one of its own.
+    pub non_cli_group: Option<RateGroupId>,
     /// What it takes for calls that it carries for us.
     pub carrier_group: Option<RateGroupId>,
     /// What it pays for calls to our own subscribers. Free by default.
@@ -47,6 +49,7 @@ impl Default for AccountTariff {
     fn default() -> AccountTariff {
         AccountTariff {
             customer_group: None,
+            non_cli_group: None,
             carrier_group: None,
             local_rate: Rate::per_minute(Price::ZERO, 60, 60),
             discounts: Arc::default(),
@@ -60,10 +63,30 @@ impl Default for AccountTariff {
     }
 }
 
+impl AccountTariff {
+    /// The group by which it pays for a call to a carrier. The caller's number is a matter of the
+    /// account that calls: it needs the second group to be priced by it, its resellers pay by their
+    /// first if they have no other.
+    pub(crate) fn group_of_payer(
+        &self,
+        level: usize,
+        choice: RateChoice,
+    ) -> Result<RateGroupId, Unrated> {
+        let usual = self.customer_group.ok_or(Unrated::NoGroup)?;
+        match (choice, self.non_cli_group) {
+            (RateChoice::Usual, _) => Ok(usual),
+            (RateChoice::NonCli, Some(group)) => Ok(group),
+            (RateChoice::NonCli, None) if level > 0 => Ok(usual),
+            (RateChoice::NonCli, None) => Err(Unrated::NoNonCliGroup),
+        }
+    }
+}
+
 /// Why no rate applies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unrated {
     NoGroup,
+    NoNonCliGroup,
     NoRate(RateGroupId),
     Blocked(RateGroupId, u8),
 }
@@ -156,15 +179,17 @@ impl RateBook {
         calendar::day_and_month(zone, at)
     }
 
-    /// What the account pays for a call to this number at this moment.
+    /// What the account pays for a call to this number at this moment. `level` 0 calls, those above
+    /// are its resellers.
     pub(crate) fn customer_rate(
         &self,
         account: AccountId,
+        (level, choice): (usize, RateChoice),
         call: &CallQuery<'_>,
         currency: Currency,
     ) -> Result<AppliedRate, Unrated> {
         let tariff = self.tariffs.get(&account).ok_or(Unrated::NoGroup)?;
-        let group = tariff.customer_group.ok_or(Unrated::NoGroup)?;
+        let group = tariff.group_of_payer(level, choice)?;
         let payer = PayerTerms {
             duration_rounding: tariff.customer_duration,
             currency,
@@ -305,7 +330,7 @@ impl RateBookBuilder {
             return Err(RateBookError::GroupZero);
         }
         for (account, tariff) in self.book.tariffs.iter() {
-            let groups = [tariff.customer_group, tariff.carrier_group];
+            let groups = [tariff.customer_group, tariff.non_cli_group, tariff.carrier_group];
             for group in groups.into_iter().flatten() {
                 if !self.book.groups.contains_key(&group) {
                     return Err(RateBookError::UnknownGroup { account: *account, group });

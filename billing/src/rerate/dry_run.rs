@@ -60,8 +60,8 @@ pub fn carrier_order(
         let cost = |(priority, account): &(u16, AccountId)| {
             let is_draft = is_draft && uses(*account) == Some(draft.group);
             let query = CallQuery {
-                cld: &call.cld,
-                cli: call.cli.as_ref(),
+                cld: &call.by.cld,
+                cli: call.by.cli.as_ref(),
                 at: call.at,
                 in_force_at: if is_draft { draft.at } else { call.at },
                 subscriber: call.subscriber,
@@ -86,7 +86,9 @@ fn is_priced_by(book: &RateBook, call: &RatedCall, side: &RatedSide, group: Rate
     let tariff = book.tariff(side.account);
     let of_side = tariff.and_then(|tariff| match (side.role, call.kind) {
         (Role::Carrier(_), _) => tariff.carrier_group,
-        (Role::Payer(_), CallKind::Egress) => tariff.customer_group,
+        (Role::Payer(level), CallKind::Egress) => {
+            tariff.group_of_payer(level.into(), call.by.rate_choice).ok()
+        }
         (Role::Payer(_), CallKind::Local) => None,
     });
     of_side == Some(group)

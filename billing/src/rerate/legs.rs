@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use vocabulary::{AccountId, CallId, CallKind, Number, SubscriberId, TrunkId, Utc};
+use vocabulary::{AccountId, CallId, CallKind, SubscriberId, TrunkId, Utc};
 
-use super::{RatedCall, RatedSide, Role};
+use super::{RatedBy, RatedCall, RatedSide, Role};
 use crate::cdr::{Cdr, CdrCharge, UpperCharge};
 
 /// One leg of a call as its CDR tells it, as far as money is concerned.
@@ -87,7 +87,7 @@ impl RatedCall {
         call: CallId,
         generation: u32,
         at: Utc,
-        (cli, cld): (Option<Number>, Number),
+        by: RatedBy,
         legs: &[RatedLeg],
     ) -> Option<RatedCall> {
         let is_carried =
@@ -100,16 +100,6 @@ impl RatedCall {
         let is_priced = !sides.is_empty();
         let ingress = legs.iter().find(|leg| leg.leg == 0);
         let (subscriber, trunk) = ingress.map_or((None, None), |leg| (leg.subscriber, leg.trunk));
-        is_priced.then_some(RatedCall {
-            call,
-            generation,
-            kind,
-            cld,
-            cli,
-            subscriber,
-            trunk,
-            at,
-            sides,
-        })
+        is_priced.then_some(RatedCall { call, generation, kind, by, subscriber, trunk, at, sides })
     }
 }

@@ -137,17 +137,12 @@ pub fn call(sequence: u64) -> CallId {
 
 pub fn request(call: CallId, cld: &str) -> AuthorizeRequest {
     AuthorizeRequest {
-        call,
-        account: CUSTOMER,
-        kind: CallKind::Egress,
-        cld: cld.parse().unwrap(),
         cli: Some("4989123".parse().unwrap()),
-        at: START,
         candidates: vec![
             Candidate { trunk: TRUNK, carrier: CARRIER, priority: 1 },
             Candidate { trunk: CHEAP_TRUNK, carrier: CHEAP, priority: 1 },
         ],
-        origin: vocabulary::Origin::default(),
+        ..AuthorizeRequest::new(call, CUSTOMER, CallKind::Egress, cld.parse().unwrap(), START)
     }
 }
 
@@ -179,12 +174,6 @@ pub fn ended(call: CallId, trunk: Option<TrunkId>, talked: Option<Duration>) -> 
     SettleRequest {
         talked: talked.unwrap_or_default(),
         answered_by: trunk.filter(|_| talked.is_some()),
-        facts: CallFacts {
-            call,
-            cld: Some("49301234".parse().unwrap()),
-            cli: None,
-            legs,
-            decisions: Vec::new(),
-        },
+        facts: CallFacts { cld: Some("49301234".parse().unwrap()), legs, ..CallFacts::new(call) },
     }
 }

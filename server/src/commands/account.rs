@@ -50,6 +50,13 @@ pub(super) fn run(context: &Context, command: AccountCommand) -> Outcome {
             context.show_list(&closed, &account_file::CLOSED_COLUMNS);
             return Ok(());
         }
+        AccountCommand::CallerId { name, pool } => {
+            let path = format!("{}/caller-id", one(&name));
+            match pool {
+                Some(pool) => client.command("PUT", &path, &json!({ "pool": pool }))?,
+                None => client.get(&path)?,
+            }
+        }
         AccountCommand::Events { name } => {
             let events = client.get(&format!("{}/events", one(&name)))?;
             let columns = [("ID", "id"), ("AT", "at"), ("WHAT", "kind"), ("DETAIL", "detail")];

@@ -2,6 +2,7 @@
 //! about to commit, so that a change the switch would refuse is never stored.
 
 use billing::{Currency, Money, PaymentMode, Status, Terms};
+use switch::caller_id::CallerIdPolicy;
 use switch::directory::Transport;
 use switch::directory::{
     AccountRow, Directory, DirectoryBuilder, Limits, NumberRow, RouteRow, Settings, SubscriberRow,
@@ -11,6 +12,7 @@ use switch::routing::HuntCodes;
 use vocabulary::AccountId;
 
 use super::account::{self, Account, AccountStatus, BillingKind};
+use super::caller_id;
 use super::subscriber::{self, Subscriber};
 use super::trunk::{self, Trunk, TrunkTransport};
 use super::{CallLimits, Change, ChangeError, Result, route};
@@ -20,8 +22,10 @@ impl Change {
     /// keys peers choose; keep it secret.
     pub async fn directory(&mut self, settings: Settings, seed: u64) -> Result<Directory> {
         let mut builder = DirectoryBuilder::new(settings, seed);
+        let mut caller_ids = caller_id::all(&mut *self.tx).await?;
         for account in account::all(&mut *self.tx).await? {
-            builder = builder.account(account_row(account));
+            let caller_id = caller_ids.remove(&account.id).unwrap_or_default();
+            builder = builder.account(account_row(&account, caller_id));
         }
         for subscriber in subscriber::all(&mut *self.tx).await? {
             if let Some(number) = subscriber.number {
@@ -33,8 +37,8 @@ impl Change {
             builder = builder.trunk(trunk_row(trunk)?);
         }
         for route in route::all(&mut *self.tx).await? {
-            let (prefix, priority) = (route.prefix, route.priority);
-            builder = builder.route(RouteRow { prefix, trunk: route.trunk, priority });
+            let row = RouteRow::new(&route.prefix, route.trunk, route.priority);
+            builder = builder.route(row);
         }
         builder.build().map_err(|faults| {
             let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
@@ -51,28 +55,24 @@ fn directions(limits: CallLimits) -> (Limits, Limits) {
     )
 }
 
-fn account_row(account: Account) -> AccountRow {
+fn account_row(account: &Account, caller_id: CallerIdPolicy) -> AccountRow {
     let (ingress, egress) = directions(account.limits);
     AccountRow {
-        id: account.id,
-        name: account.name,
         is_active: account.status == AccountStatus::Active && account.suspended_at.is_none(),
         allows_local: account.allow_local,
         ingress,
         egress,
+        caller_id,
+        ..AccountRow::new(account.id, &account.name)
     }
 }
 
 fn subscriber_row(subscriber: Subscriber) -> SubscriberRow {
+    let Subscriber { id, account, username, secret, .. } = &subscriber;
     SubscriberRow {
-        id: subscriber.id,
-        account: subscriber.account,
-        username: subscriber.username,
-        secret: subscriber.secret,
         number: subscriber.number,
-        is_active: true,
         contacts_max: subscriber.contacts_max,
-        plan: None,
+        ..SubscriberRow::new(*id, *account, username, secret.clone())
     }
 }
 

@@ -10,7 +10,7 @@ use vocabulary::{CallId, Direction, Party, Utc};
 use crate::sql::{BulkRow, Values};
 
 /// In the order in which `CdrRow` binds them.
-pub(crate) const CDR_COLUMNS: [&str; 38] = [
+pub(crate) const CDR_COLUMNS: [&str; 39] = [
     "call_id",
     "leg",
     "direction",
@@ -49,6 +49,7 @@ pub(crate) const CDR_COLUMNS: [&str; 38] = [
     "charge",
     "bundle_us",
     "bundle_allowance_us",
+    "rate_choice",
 ];
 
 pub(crate) struct CdrRow<'a>(pub(crate) &'a Cdr);
@@ -95,6 +96,7 @@ impl BulkRow for CdrRow<'_> {
         let charge = cdr.charge.as_ref();
         row.put(seconds(charge.map_or(0, |charge| charge.bundle_seconds)));
         row.put(seconds(charge.map_or(0, |charge| charge.bundle_allowance)));
+        row.put(cdr.rate_choice.word());
     }
 }
 

@@ -209,6 +209,7 @@ fn tariff(
     let price = Price::new(account.local_price).expect("checked when the account was stored");
     AccountTariff {
         customer_group: group(&account.rate_group),
+        non_cli_group: group(&account.non_cli_rate_group),
         carrier_group: group(&account.carrier_rate_group),
         local_rate: Rate::per_minute(price, 60, 60),
         customer_duration: rounding(account.duration_rounding),

@@ -177,15 +177,11 @@ impl World {
     pub fn open(&mut self, account: u64) -> bool {
         let call = CallId::new(self.store.start_number(), (account % 2) as u8, self.sequence);
         self.sequence += 1;
+        let (account_id, cld) = (AccountId(account), "4930123456".parse().unwrap());
         let request = AuthorizeRequest {
-            call,
-            account: AccountId(account),
-            kind: CallKind::Egress,
-            cld: "4930123456".parse().unwrap(),
             cli: Some("4989765432".parse().unwrap()),
-            at: self.now.utc,
             candidates: vec![Candidate { trunk: TRUNK, carrier: CARRIER, priority: 1 }],
-            origin: vocabulary::Origin::default(),
+            ..AuthorizeRequest::new(call, account_id, CallKind::Egress, cld, self.now.utc)
         };
         match self.credit.authorize(self.now, &request) {
             Ok(authorization) => {
@@ -261,7 +257,6 @@ impl World {
             talked,
             answered_by: live.answered_at.map(|_| TRUNK),
             facts: CallFacts {
-                call: live.call,
                 cld: Some("4930123456".parse().unwrap()),
                 cli: Some("4989765432".parse().unwrap()),
                 legs: if cause == "normal" { vec![leg(0), leg(1)] } else { vec![leg(0)] },
@@ -269,6 +264,7 @@ impl World {
                     code: "route_found",
                     sentence: "The route \"49\" leads to trunk 1.".into(),
                 }],
+                ..CallFacts::new(live.call)
             },
         };
         self.credit.settle(self.now, request)

@@ -18,6 +18,7 @@ impl Call {
             sip_call_id: ingress.sip_call_id.to_string(),
             cli: ingress.cli.to_string(),
             cld: ingress.cld.to_string(),
+            is_withheld: self.is_withheld,
         }
     }
 
@@ -47,6 +48,8 @@ impl Call {
                 call: self.id,
                 cld: self.cld,
                 cli: self.cli,
+                is_withheld: self.is_withheld,
+                rate_choice: self.rate_choice,
                 legs,
                 decisions: decisions.iter().map(super::Decision::line).collect(),
             },

@@ -63,7 +63,7 @@ impl Call {
             State::Releasing => return,
             State::Arriving => Decision::Refused(Refusal::BadInvite(status)),
             State::Talking(_) if by == Party::Caller => Decision::Ended(End::ByCaller),
-            State::Authorizing(_) | State::Hunting(_) | State::Answering(_)
+            State::SettingUp(_) | State::Hunting(_) | State::Answering(_)
                 if cause == Cause::Cancelled || status == 487 =>
             {
                 Decision::Ended(End::CallerGaveUp)

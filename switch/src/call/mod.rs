@@ -27,12 +27,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use sip::endpoint::{Endpoint, Listener};
 use vocabulary::{
-    AccountId, Authorization, CallId, ExtendRequest, Grant, Now, Number, Party, Refused, TrunkId,
-    Utc,
+    AccountId, Authorization, CallId, ExtendRequest, Grant, Now, Number, Party, RateChoice,
+    Refused, TrunkId, Utc,
 };
 
 use crate::admission::Admission;
-use crate::decision::{Decision, End};
+use crate::decision::{Decision, End, Refusal};
 use crate::directory::Directory;
 use crate::effect::{Effect, LiveCall, LiveState, Stats};
 use crate::leg::event::Body;
@@ -40,6 +40,7 @@ use crate::leg::{Leg, LegConfig};
 use crate::registrar::Bindings;
 use crate::release::Cause;
 use crate::routing::Source;
+use crate::setup::Setup;
 use crate::token::{LegKey, Randomness, Tag};
 
 pub(crate) use egress::Caller;
@@ -73,7 +74,10 @@ pub(crate) struct Call {
     ingress: Ingress,
     attempts: Vec<Attempt>,
     cld: Option<Number>,
+    /// Also of a caller who wants to stay unknown: prices may depend on it.
     cli: Option<Number>,
+    is_withheld: bool,
+    rate_choice: RateChoice,
     grant: Grant,
     decisions: Vec<Decision>,
     state: State,
@@ -124,8 +128,8 @@ struct Released {
 enum State {
     /// The INVITE is being looked at.
     Arriving,
-    /// Billing is asked.
-    Authorizing(Box<Hunt>),
+    /// A stage waits for an answer from outside, the last one for billing's.
+    SettingUp(Box<Setup>),
     /// Someone is sought who answers.
     Hunting(Box<Hunt>),
     /// Someone answered; the caller hears it when the journal is on disk.
@@ -152,18 +156,39 @@ impl Call {
             attempts: Vec::new(),
             cld: None,
             cli: None,
+            is_withheld: false,
+            rate_choice: RateChoice::default(),
             grant: Grant { talk_time: Duration::ZERO, is_final: false },
             decisions: Vec::with_capacity(8),
             state: State::Arriving,
         }
     }
 
-    /// The call is known and allowed so far; billing is being asked.
-    pub(crate) fn authorizing(&mut self, account: AccountId, cld: Number, hunt: Hunt) {
+    /// Who pays and who calls, as soon as it is known: also a refused call has it in its CDR.
+    pub(crate) fn comes_from(
+        &mut self,
+        account: AccountId,
+        cli: Option<Number>,
+        is_withheld: bool,
+    ) {
         self.ingress.account = Some(account);
+        (self.cli, self.is_withheld) = (cli, is_withheld);
+    }
+
+    pub(crate) fn leads_to(&mut self, cld: Number) {
         self.cld = Some(cld);
-        self.cli = hunt.cli();
-        self.state = State::Authorizing(Box::new(hunt));
+    }
+
+    pub(crate) fn priced_by(&mut self, rate_choice: RateChoice) {
+        self.rate_choice = rate_choice;
+    }
+
+    /// Goes on with the stages before the hunt, until one waits.
+    pub(crate) fn set_up(&mut self, ctx: &mut Context<'_>, mut setup: Box<Setup>) {
+        match setup.run(self, ctx) {
+            Ok(()) => self.state = State::SettingUp(setup),
+            Err(refusal) => self.refuse(ctx, refusal),
+        }
     }
 
     pub(crate) fn id(&self) -> CallId {
@@ -206,7 +231,7 @@ impl Call {
 
     pub(crate) fn live(&self) -> LiveCall {
         let (state, winner, answered) = match &self.state {
-            State::Arriving | State::Authorizing(_) => (LiveState::Authorizing, None, None),
+            State::Arriving | State::SettingUp(_) => (LiveState::Authorizing, None, None),
             State::Hunting(_) => (LiveState::Hunting, self.attempts.len().checked_sub(1), None),
             State::Answering(a) => (LiveState::Answering, Some(usize::from(a.winner)), Some(a.at)),
             State::Talking(t) => {
@@ -238,19 +263,19 @@ impl Call {
         result: Result<Authorization, Refused>,
     ) {
         // The call may have ended while billing thought; its settlement voids what was reserved.
-        let State::Authorizing(_) = &self.state else { return };
+        let State::SettingUp(_) = &self.state else { return };
         let authorization = match result {
             Ok(authorization) => authorization,
-            Err(refused) => return self.refuse(ctx, refused.into()),
+            Err(refused) => return self.refuse(ctx, Refusal::Billing(refused)),
         };
-        let State::Authorizing(hunt) = std::mem::replace(&mut self.state, State::Releasing) else {
+        let State::SettingUp(setup) = std::mem::replace(&mut self.state, State::Releasing) else {
             unreachable!("looked at above");
         };
         self.decisions.extend(authorization.decisions.into_iter().map(Decision::Billing));
         let skipped = authorization.skipped.into_iter().map(|s| Decision::Billing(s.reason));
         self.decisions.extend(skipped);
         self.grant = authorization.grant;
-        self.state = State::Hunting(hunt);
+        self.state = State::Hunting(Box::new(setup.into_hunt()));
         self.hunt(ctx, authorization.egress);
         self.drain(ctx);
     }
@@ -278,7 +303,7 @@ impl Call {
                 Some(talking.extend_at.unwrap_or(talking.cut_at).min(talking.cut_at))
             }
             State::Answering(answering) => Some(answering.at.monotonic + RECORD_LIMIT),
-            State::Arriving | State::Authorizing(_) | State::Releasing => None,
+            State::Arriving | State::SettingUp(_) | State::Releasing => None,
         }
     }
 

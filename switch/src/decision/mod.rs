@@ -3,6 +3,7 @@
 //! its cause.
 
 mod ended;
+mod identity;
 mod refusal;
 mod sentence;
 
@@ -11,10 +12,12 @@ use std::time::Duration;
 
 use vocabulary::{DecisionLine, Number, SubscriberId, TrunkId};
 
-use crate::admission::NotAdmitted;
+use crate::caller_id::CallerIdDecision;
 use crate::release::Cause;
+use crate::routing::Skip;
 
 pub use ended::End;
+pub use identity::IdentityRefusal;
 pub use refusal::Refusal;
 
 /// One reason in the life of a call.
@@ -37,12 +40,12 @@ pub enum Decision {
         /// How many trunks it may go to.
         trunks: u8,
     },
-    /// A trunk was left out because it is switched off.
-    TrunkSkippedInactive(TrunkId),
-    /// A trunk was left out because the call came from it.
-    TrunkSkippedLoop(TrunkId),
-    /// A trunk was left out because it is full.
-    TrunkSkippedFull(TrunkId, NotAdmitted),
+    /// A trunk was left out.
+    TrunkSkipped(TrunkId, Skip),
+    /// The trunks that nothing in routing speaks against.
+    TrunksAccepted(Box<[TrunkId]>),
+    /// What the caller's number means for the call.
+    CallerId(CallerIdDecision),
     /// Neither its name nor its address led anywhere.
     TrunkUnresolved(TrunkId, Box<str>),
     /// A contact could not be resolved or was unusable.
@@ -79,9 +82,9 @@ impl Decision {
             Decision::NumberTranslated(..) => "number_translated",
             Decision::ToSubscriber(..) => "to_subscriber",
             Decision::RoutesFound { .. } => "routes_found",
-            Decision::TrunkSkippedInactive(_) => "trunk_skipped_inactive",
-            Decision::TrunkSkippedLoop(_) => "trunk_skipped_loop",
-            Decision::TrunkSkippedFull(..) => "trunk_skipped_full",
+            Decision::TrunkSkipped(_, why) => why.code(),
+            Decision::TrunksAccepted(_) => "trunks_accepted",
+            Decision::CallerId(decision) => decision.code(),
             Decision::TrunkUnresolved(..) => "trunk_unresolved",
             Decision::ContactUnresolved(..) => "contact_unresolved",
             Decision::TriedTrunk(..) => "tried_trunk",
@@ -110,14 +113,15 @@ impl Decision {
 mod tests {
     use std::collections::BTreeSet;
 
-    use vocabulary::{AccountId, Direction};
+    use vocabulary::{AccountId, Direction, Refused};
 
     use super::*;
-    use crate::admission::{Limit, Owner};
+    use crate::admission::{Limit, NotAdmitted, Owner};
+    use crate::caller_id::CallerIdRefusal;
     use crate::routing::PlanError;
 
-    fn line(code: &'static str) -> DecisionLine {
-        DecisionLine { code, sentence: "Because.".into() }
+    fn billing(refused: fn(DecisionLine) -> Refused, code: &'static str) -> Refusal {
+        Refusal::Billing(refused(DecisionLine { code, sentence: "Because.".into() }))
     }
 
     fn limit(owner: Owner, direction: Direction, limit: Limit) -> Refusal {
@@ -130,13 +134,8 @@ mod tests {
         let number: Number = "4930123456".parse().unwrap();
         let (account, trunk) = (AccountId(1), TrunkId(2));
         let subscriber = SubscriberId(3);
-        let from = "192.0.2.9:5060".parse().unwrap();
         let plan = PlanError::OnlyPrefix;
-        vec![
-            (Refusal::WrongPassword("alice".into()), 403, 21),
-            (Refusal::UnknownUser("mallory".into()), 403, 21),
-            (Refusal::ForeignCredentials(trunk, "other".into()), 403, 21),
-            (Refusal::WrongAddress(trunk, from), 403, 21),
+        let mut all = vec![
             (Refusal::SubscriberInactive(subscriber), 403, 21),
             (Refusal::TrunkInactive(trunk), 403, 21),
             (Refusal::AccountInactive(account), 403, 21),
@@ -162,11 +161,12 @@ mod tests {
             (Refusal::TooManyHops, 483, 25),
             (Refusal::Loop, 482, 25),
             (Refusal::BadInvite(420), 420, 127),
-            (Refusal::BillingAccount(line("account_blocked")), 403, 21),
-            (Refusal::BillingNoRateGroup(line("no_rate_group")), 403, 21),
-            (Refusal::BillingNoRate(line("no_rate")), 404, 3),
-            (Refusal::BillingCredit(line("insufficient_credit")), 402, 21),
-            (Refusal::BillingNoCarrier(line("no_carrier")), 503, 34),
+            (Refusal::CallerId(CallerIdRefusal::NoOwnDid(account)), 403, 21),
+            (billing(Refused::AccountInactive, "account_blocked"), 403, 21),
+            (billing(Refused::NoRateGroup, "no_rate_group"), 403, 21),
+            (billing(Refused::NoRate, "no_rate"), 404, 3),
+            (billing(Refused::InsufficientCredit, "insufficient_credit"), 402, 21),
+            (billing(Refused::NoCarrier, "no_carrier"), 503, 34),
             (Refusal::RingTimeout(Duration::from_secs(60)), 480, 19),
             (Refusal::AttemptsExhausted(3, 503, Cause::Congestion), 503, 42),
             (Refusal::CalleeRefused(1, 486, Cause::Busy), 486, 17),
@@ -175,7 +175,10 @@ mod tests {
             (Refusal::Draining, 503, 41),
             (Refusal::RedirectRefused(302), 480, 23),
             (Refusal::Unresolved, 502, 27),
-        ]
+        ];
+        let topics = identity::samples().into_iter().map(Refusal::Identity);
+        all.extend(topics.map(|refusal| (refusal, 403, 21)));
+        all
     }
 
     #[test]

@@ -1,25 +1,22 @@
 //! Why a call is not let in or finds nobody: with its cause, its SIP status and its word.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
-use vocabulary::{AccountId, DecisionLine, Direction, Number, Refused, SubscriberId, TrunkId};
+use vocabulary::{AccountId, Direction, Number, Refused, SubscriberId, TrunkId};
 
+use super::identity::IdentityRefusal;
 use crate::admission::{Limit, NotAdmitted, Owner};
+use crate::caller_id::CallerIdRefusal;
 use crate::release::Cause;
 use crate::routing::PlanError;
 
 /// Why a call was not let in, or found nobody.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// The answer to our challenge was wrong.
-    WrongPassword(Box<str>),
-    /// Nobody has this user name.
-    UnknownUser(Box<str>),
-    /// The credentials belong to another than the trunk that sent them.
-    ForeignCredentials(TrunkId, Box<str>),
-    /// A trunk with address and digest sent the digest from elsewhere.
-    WrongAddress(TrunkId, SocketAddr),
+    /// The sender did not prove who it is.
+    Identity(IdentityRefusal),
+    /// The caller's number.
+    CallerId(CallerIdRefusal),
     /// The subscriber is switched off.
     SubscriberInactive(SubscriberId),
     /// The trunk is switched off.
@@ -56,16 +53,8 @@ pub enum Refusal {
     Loop,
     /// The INVITE could not become a leg; the status says why.
     BadInvite(u16),
-    /// Billing: the payer's account.
-    BillingAccount(DecisionLine),
-    /// Billing: no rate group.
-    BillingNoRateGroup(DecisionLine),
-    /// Billing: no rate.
-    BillingNoRate(DecisionLine),
-    /// Billing: no money.
-    BillingCredit(DecisionLine),
-    /// Billing: no carrier left.
-    BillingNoCarrier(DecisionLine),
+    /// What billing says.
+    Billing(Refused),
     /// It rang too long.
     RingTimeout(Duration),
     /// Every attempt failed; the last or best outcome is given.
@@ -88,30 +77,24 @@ impl Refusal {
     /// The cause, with its Q.850 value.
     pub fn cause(&self) -> Cause {
         match self {
-            Refusal::WrongPassword(_)
-            | Refusal::UnknownUser(_)
-            | Refusal::ForeignCredentials(..)
-            | Refusal::WrongAddress(..) => Cause::Unauthenticated,
+            Refusal::Identity(why) => why.cause(),
+            Refusal::CallerId(why) => why.cause(),
+            Refusal::Billing(refused) => cause_of(refused),
             Refusal::SubscriberInactive(_)
             | Refusal::TrunkInactive(_)
             | Refusal::AccountInactive(_)
-            | Refusal::LocalNotAllowed(_)
-            | Refusal::BillingAccount(_)
-            | Refusal::BillingNoRateGroup(_) => Cause::Rejected,
+            | Refusal::LocalNotAllowed(_) => Cause::Rejected,
             Refusal::CalleeAccountInactive(_)
             | Refusal::CalleeInactive(_)
             | Refusal::NotRegistered(_) => Cause::Absent,
-            Refusal::Limit(_) => Cause::NoCircuit,
-            Refusal::NoTrunkUsable(_) | Refusal::BillingNoCarrier(_) => Cause::NoCircuit,
+            Refusal::Limit(_) | Refusal::NoTrunkUsable(_) => Cause::NoCircuit,
             Refusal::DomainNotServed(_) | Refusal::NoRoute(_) => Cause::NoRoute,
-            Refusal::BillingNoRate(_) => Cause::NoRoute,
             Refusal::UnsupportedUri | Refusal::NoNumber | Refusal::InvalidNumber(..) => {
                 Cause::InvalidNumber
             }
             Refusal::UnknownName(_) => Cause::UnallocatedNumber,
             Refusal::TooManyHops | Refusal::Loop => Cause::ExchangeRoutingError,
             Refusal::BadInvite(status) => Cause::from_sip_status(*status),
-            Refusal::BillingCredit(_) => Cause::NoCredit,
             Refusal::RingTimeout(_) => Cause::NoAnswer,
             Refusal::AttemptsExhausted(_, _, cause)
             | Refusal::CalleeRefused(_, _, cause)
@@ -142,10 +125,9 @@ impl Refusal {
 
     pub(super) fn code(&self) -> &'static str {
         match self {
-            Refusal::WrongPassword(_) => "wrong_password",
-            Refusal::UnknownUser(_) => "unknown_user",
-            Refusal::ForeignCredentials(..) => "foreign_credentials",
-            Refusal::WrongAddress(..) => "wrong_address",
+            Refusal::Identity(why) => why.code(),
+            Refusal::CallerId(why) => why.code(),
+            Refusal::Billing(refused) => refused.line().code,
             Refusal::SubscriberInactive(_) => "subscriber_inactive",
             Refusal::TrunkInactive(_) => "trunk_inactive",
             Refusal::AccountInactive(_) => "account_inactive",
@@ -164,11 +146,6 @@ impl Refusal {
             Refusal::TooManyHops => "too_many_hops",
             Refusal::Loop => "loop",
             Refusal::BadInvite(_) => "bad_invite",
-            Refusal::BillingAccount(line)
-            | Refusal::BillingNoRateGroup(line)
-            | Refusal::BillingNoRate(line)
-            | Refusal::BillingCredit(line)
-            | Refusal::BillingNoCarrier(line) => line.code,
             Refusal::RingTimeout(_) => "ring_timeout",
             Refusal::AttemptsExhausted(..) => "attempts_exhausted",
             Refusal::CalleeRefused(..) => "callee_refused",
@@ -197,14 +174,11 @@ fn limit_code(refused: &NotAdmitted) -> &'static str {
     }
 }
 
-impl From<Refused> for Refusal {
-    fn from(refused: Refused) -> Refusal {
-        match refused {
-            Refused::AccountInactive(line) => Refusal::BillingAccount(line),
-            Refused::NoRateGroup(line) => Refusal::BillingNoRateGroup(line),
-            Refused::NoRate(line) => Refusal::BillingNoRate(line),
-            Refused::InsufficientCredit(line) => Refusal::BillingCredit(line),
-            Refused::NoCarrier(line) => Refusal::BillingNoCarrier(line),
-        }
+fn cause_of(refused: &Refused) -> Cause {
+    match refused {
+        Refused::AccountInactive(_) | Refused::NoRateGroup(_) => Cause::Rejected,
+        Refused::NoRate(_) => Cause::NoRoute,
+        Refused::InsufficientCredit(_) => Cause::NoCredit,
+        Refused::NoCarrier(_) => Cause::NoCircuit,
     }
 }

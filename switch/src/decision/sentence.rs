@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use vocabulary::Direction;
+use vocabulary::{Direction, TrunkId};
 
 use super::{Decision, End, Refusal};
 use crate::admission::{Limit, NotAdmitted, Owner};
@@ -106,11 +106,9 @@ impl fmt::Display for Decision {
             Decision::RoutesFound { prefix_length, trunks } => {
                 write!(f, "The first {prefix_length} digits lead to {trunks} trunk(s).")
             }
-            Decision::TrunkSkippedInactive(id) => write!(f, "Trunk {id} is switched off."),
-            Decision::TrunkSkippedLoop(id) => {
-                write!(f, "Trunk {id} was left out: the call came from it.")
-            }
-            Decision::TrunkSkippedFull(id, why) => write!(f, "Trunk {id} was left out: {why}."),
+            Decision::TrunkSkipped(id, why) => why.write_about(*id, f),
+            Decision::TrunksAccepted(trunks) => fmt_accepted(f, trunks),
+            Decision::CallerId(decision) => decision.fmt(f),
             Decision::TrunkUnresolved(id, host) => {
                 write!(f, "Trunk {id} was left out: {host} has no address.")
             }
@@ -145,17 +143,19 @@ impl fmt::Display for Decision {
     }
 }
 
+fn fmt_accepted(f: &mut fmt::Formatter<'_>, trunks: &[TrunkId]) -> fmt::Result {
+    for (index, trunk) in trunks.iter().enumerate() {
+        write!(f, "{}runk {trunk}", if index == 0 { "T" } else { ", t" })?;
+    }
+    write!(f, " may carry the call.")
+}
+
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Refusal::WrongPassword(name) => write!(f, "The password of {name} was wrong."),
-            Refusal::UnknownUser(name) => write!(f, "There is no user {name}."),
-            Refusal::ForeignCredentials(id, name) => {
-                write!(f, "Trunk {id} sent the credentials of {name}, which are not its own.")
-            }
-            Refusal::WrongAddress(id, from) => {
-                write!(f, "Trunk {id} may not send from {from}.")
-            }
+            Refusal::Identity(why) => why.fmt(f),
+            Refusal::CallerId(why) => why.fmt(f),
+            Refusal::Billing(refused) => f.write_str(&refused.line().sentence),
             Refusal::SubscriberInactive(id) => write!(f, "Subscriber {id} is switched off."),
             Refusal::TrunkInactive(id) => write!(f, "Trunk {id} is switched off."),
             Refusal::AccountInactive(id) => write!(f, "Account {id} is switched off."),
@@ -189,11 +189,6 @@ impl fmt::Display for Refusal {
             }
             Refusal::TooManyHops => write!(f, "Max-Forwards was used up."),
             Refusal::Loop => write!(f, "The call has passed here before."),
-            Refusal::BillingAccount(line)
-            | Refusal::BillingNoRateGroup(line)
-            | Refusal::BillingNoRate(line)
-            | Refusal::BillingCredit(line)
-            | Refusal::BillingNoCarrier(line) => f.write_str(&line.sentence),
             Refusal::Unresolved => write!(f, "No way to the callee has an address."),
             Refusal::BadInvite(status) => fmt_bad_invite(f, *status),
             Refusal::Draining => write!(f, "The switch is going down and takes no new calls."),

@@ -394,30 +394,15 @@ fn add_route(directory: &mut Directory, row: RouteRow, faults: &mut Vec<Director
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::directory::{DigestSecret, Limits};
+    use crate::directory::DigestSecret;
 
     fn account(id: u64) -> AccountRow {
-        AccountRow {
-            id: AccountId(id),
-            name: format!("a{id}"),
-            is_active: true,
-            allows_local: true,
-            ingress: Limits::default(),
-            egress: Limits::default(),
-        }
+        AccountRow::new(AccountId(id), &format!("a{id}"))
     }
 
     fn subscriber(id: u64, account: u64, username: &str) -> SubscriberRow {
-        SubscriberRow {
-            id: SubscriberId(id),
-            account: AccountId(account),
-            username: username.into(),
-            secret: DigestSecret { ha1_md5: [0; 16], ha1_sha256: [0; 32] },
-            number: None,
-            is_active: true,
-            contacts_max: 5,
-            plan: None,
-        }
+        let secret = DigestSecret { ha1_md5: [0; 16], ha1_sha256: [0; 32] };
+        SubscriberRow::new(SubscriberId(id), AccountId(account), username, secret)
     }
 
     fn trunk(id: u64, host: &str) -> TrunkRow {
@@ -425,7 +410,7 @@ mod tests {
     }
 
     fn route(prefix: &str, trunk: u64) -> RouteRow {
-        RouteRow { prefix: prefix.into(), trunk: TrunkId(trunk), priority: 1 }
+        RouteRow::new(prefix, TrunkId(trunk), 1)
     }
 
     #[track_caller]

@@ -14,8 +14,8 @@ use vocabulary::{AccountId, Number, SubscriberId, TrunkId};
 pub use builder::{DirectoryBuilder, DirectoryError};
 pub use network::{Network, NetworkError};
 pub use rows::{
-    AccountRow, Credentials, DigestSecret, Limits, NumberRow, RedirectPolicy, RouteRow, Settings,
-    SubscriberRow, TrunkIngress, TrunkRegistration, TrunkRow,
+    AccountRow, CONTACTS_MAX, Credentials, DigestSecret, Limits, NumberRow, RedirectPolicy,
+    RouteRow, Settings, SubscriberRow, TrunkIngress, TrunkRegistration, TrunkRow,
 };
 pub use sip::transport::Transport;
 
@@ -91,6 +91,11 @@ impl Directory {
     /// The subscriber that a number of ours rings.
     pub fn subscriber_by_number(&self, number: &Number) -> Option<&SubscriberRow> {
         self.subscribers.get(self.numbers.get(number)?)
+    }
+
+    /// Whether the number is one of the account's: it rings one of its subscribers.
+    pub fn is_number_of(&self, account: AccountId, number: &Number) -> bool {
+        self.subscriber_by_number(number).is_some_and(|row| row.account == account)
     }
 
     /// The trunk that sends from this address: the narrowest network, and in it one that names the

@@ -9,6 +9,7 @@ use sip::transport::Transport;
 use vocabulary::{AccountId, Number, SubscriberId, TrunkId};
 
 use super::network::Network;
+use crate::caller_id::CallerIdPolicy;
 use crate::routing::{HuntCodes, NumberPlan};
 
 /// Limits in one direction; `None` is no limit.
@@ -35,6 +36,23 @@ pub struct AccountRow {
     pub ingress: Limits,
     /// Calls we send it.
     pub egress: Limits,
+    /// What becomes of its callers' numbers.
+    pub caller_id: CallerIdPolicy,
+}
+
+impl AccountRow {
+    /// An account that may call everybody, without limits or policies.
+    pub fn new(id: AccountId, name: &str) -> AccountRow {
+        AccountRow {
+            id,
+            name: name.into(),
+            is_active: true,
+            allows_local: true,
+            ingress: Limits::default(),
+            egress: Limits::default(),
+            caller_id: CallerIdPolicy::default(),
+        }
+    }
 }
 
 /// H(username:realm:password), so that the password itself is not kept.
@@ -87,6 +105,30 @@ pub struct SubscriberRow {
     /// How it dials; `None` takes the settings' plan.
     pub plan: Option<NumberPlan>,
 }
+
+impl SubscriberRow {
+    /// A phone without a number.
+    pub fn new(
+        id: SubscriberId,
+        account: AccountId,
+        username: &str,
+        secret: DigestSecret,
+    ) -> SubscriberRow {
+        SubscriberRow {
+            id,
+            account,
+            username: username.into(),
+            secret,
+            number: None,
+            is_active: true,
+            contacts_max: CONTACTS_MAX,
+            plan: None,
+        }
+    }
+}
+
+/// Contacts that a subscriber may have, if nothing else is said.
+pub const CONTACTS_MAX: u8 = 5;
 
 /// A number that rings a subscriber.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -193,6 +235,13 @@ pub struct RouteRow {
     pub trunk: TrunkId,
     /// Lower goes first; billing orders by cost within one priority.
     pub priority: u16,
+}
+
+impl RouteRow {
+    /// A route without anything special.
+    pub fn new(prefix: &str, trunk: TrunkId, priority: u16) -> RouteRow {
+        RouteRow { prefix: prefix.into(), trunk, priority }
+    }
 }
 
 /// What a 3xx from a callee does.

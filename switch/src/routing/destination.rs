@@ -4,6 +4,7 @@
 use vocabulary::{AccountId, CallKind, Candidate, Number, SubscriberId, TrunkId};
 
 use super::NumberPlan;
+use super::candidates::candidates;
 use crate::decision::{Decision, Refusal};
 use crate::directory::{Directory, SubscriberRow};
 
@@ -114,22 +115,7 @@ pub fn destination(
         prefix_length: prefix_length as u8,
         trunks: u8::try_from(targets.len()).unwrap_or(u8::MAX),
     });
-    let mut candidates = Vec::with_capacity(targets.len());
-    for target in targets {
-        let Some(trunk) = directory.trunk(target.trunk) else { continue };
-        let account_is_active = directory.account(trunk.account).is_some_and(|a| a.is_active);
-        if !trunk.is_active || !account_is_active {
-            decisions.push(Decision::TrunkSkippedInactive(trunk.id));
-        } else if source == Source::Trunk(trunk.id) {
-            decisions.push(Decision::TrunkSkippedLoop(trunk.id));
-        } else {
-            candidates.push(Candidate {
-                trunk: trunk.id,
-                carrier: trunk.account,
-                priority: target.priority,
-            });
-        }
-    }
+    let candidates = candidates(directory, source, targets, decisions);
     if candidates.is_empty() {
         return Err(Refusal::NoTrunkUsable(number));
     }

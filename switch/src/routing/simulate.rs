@@ -1,9 +1,10 @@
 //! A call that is only thought of: the same decisions as for a real one, for `tandem simulate`.
 
-use vocabulary::{AuthorizeRequest, CallId, Number, Origin, Utc};
+use vocabulary::{AuthorizeRequest, CallId, Number, RateChoice, Utc};
 
 use super::destination::{Destination, Routed, Source, destination, payer, plan};
-use crate::decision::{Decision, Refusal};
+use crate::caller_id::rate_choice;
+use crate::decision::{Decision, IdentityRefusal, Refusal};
 use crate::directory::Directory;
 use crate::registrar::Bindings;
 
@@ -33,7 +34,7 @@ pub fn simulate(
 ) -> Simulation {
     let mut decisions = Vec::new();
     let Some((source, cli)) = find_source(directory, from) else {
-        let outcome = Err(Refusal::UnknownUser(from.into()));
+        let outcome = Err(Refusal::Identity(IdentityRefusal::UnknownUser(from.into())));
         return Simulation { source: None, decisions, outcome, authorize: None };
     };
     let account = match payer(directory, source) {
@@ -43,18 +44,24 @@ pub fn simulate(
             return Simulation { source: Some(source), decisions, outcome, authorize: None };
         }
     };
-    let outcome = destination(directory, source, account, to, &mut decisions)
-        .and_then(|routed| reached(bindings, routed, now, &mut decisions));
-    let authorize = outcome.as_ref().ok().map(|routed| AuthorizeRequest {
-        call: CallId(0),
-        account,
-        kind: routed.kind(),
-        cld: routed.cld,
+    let found = destination(directory, source, account, to, &mut decisions)
+        .and_then(|routed| reached(bindings, routed, now, &mut decisions))
+        .and_then(|routed| {
+            let choice = match routed.destination {
+                Destination::Subscriber(_) => Ok(RateChoice::Usual),
+                Destination::Trunks(_) => {
+                    rate_choice(directory, account, cli.as_ref(), &mut decisions)
+                }
+            };
+            Ok((routed, choice.map_err(Refusal::CallerId)?))
+        });
+    let authorize = found.as_ref().ok().map(|(routed, rate_choice)| AuthorizeRequest {
         cli,
-        at,
+        rate_choice: *rate_choice,
         candidates: routed.candidates().to_vec(),
-        origin: Origin::default(),
+        ..AuthorizeRequest::new(CallId(0), account, routed.kind(), routed.cld, at)
     });
+    let outcome = found.map(|(routed, _)| routed);
     Simulation { source: Some(source), decisions, outcome, authorize }
 }
 

@@ -185,18 +185,11 @@ mod tests {
 
     use super::super::{ShardConfig, Shared};
     use super::*;
-    use crate::directory::{AccountRow, DirectoryBuilder, Limits, RouteRow, Settings, TrunkRow};
+    use crate::directory::{AccountRow, DirectoryBuilder, RouteRow, Settings, TrunkRow};
     use crate::effect::{Effect, Input};
 
     fn shard() -> Shard {
-        let account = AccountRow {
-            id: AccountId(1),
-            name: "a".into(),
-            is_active: true,
-            allows_local: true,
-            ingress: Limits::default(),
-            egress: Limits::default(),
-        };
+        let account = AccountRow::new(AccountId(1), "a");
         let mut peer = TrunkRow::new(TrunkId(1), "peer", AccountId(1));
         peer.ingress.networks.push("10.0.0.1".parse().unwrap());
         let mut carrier = TrunkRow::new(TrunkId(2), "carrier", AccountId(1));
@@ -205,7 +198,7 @@ mod tests {
             .account(account)
             .trunk(peer)
             .trunk(carrier)
-            .route(RouteRow { prefix: "49".into(), trunk: TrunkId(2), priority: 1 })
+            .route(RouteRow::new("49", TrunkId(2), 1))
             .build()
             .unwrap();
         let config = ShardConfig {

@@ -15,7 +15,7 @@ use sip::message::{HeaderName, Message};
 use sip::transport::{Path, Transport};
 use switch::admission::Admission;
 use switch::directory::{
-    AccountRow, DigestSecret, Directory, DirectoryBuilder, Limits, NumberRow, RouteRow, Settings,
+    AccountRow, DigestSecret, Directory, DirectoryBuilder, NumberRow, RouteRow, Settings,
     SubscriberRow, TrunkRow,
 };
 use switch::registrar::{Bindings, StoredBinding};
@@ -58,30 +58,16 @@ pub(crate) struct Rows {
     pub(crate) subscribers: Vec<SubscriberRow>,
     pub(crate) trunks: Vec<TrunkRow>,
     pub(crate) routes: Vec<RouteRow>,
+    pub(crate) numbers: Vec<(Number, SubscriberId)>,
 }
 
 fn account(id: AccountId) -> AccountRow {
-    AccountRow {
-        id,
-        name: format!("account{id}"),
-        is_active: true,
-        allows_local: true,
-        ingress: Limits::default(),
-        egress: Limits::default(),
-    }
+    AccountRow::new(id, &format!("account{id}"))
 }
 
 pub(crate) fn subscriber(id: u64, username: &str, secret: DigestSecret) -> SubscriberRow {
-    SubscriberRow {
-        id: SubscriberId(id),
-        account: LOCAL_ACCOUNT,
-        username: username.into(),
-        secret,
-        number: None,
-        is_active: true,
-        contacts_max: 4,
-        plan: None,
-    }
+    let row = SubscriberRow::new(SubscriberId(id), LOCAL_ACCOUNT, username, secret);
+    SubscriberRow { contacts_max: 4, ..row }
 }
 
 impl Default for Rows {
@@ -96,7 +82,7 @@ impl Default for Rows {
             carrier.host = host.split(':').next().unwrap().into();
             trunks.push(carrier);
             let priority = n as u16;
-            routes.push(RouteRow { prefix: "49".into(), trunk: TrunkId(n), priority });
+            routes.push(RouteRow::new("49", TrunkId(n), priority));
         }
         let settings = Settings { realm: "example.net".into(), ..Settings::default() };
         let secret = |username| secret(username, "secret");
@@ -109,6 +95,7 @@ impl Default for Rows {
             ],
             trunks,
             routes,
+            numbers: vec![(number("4930555"), BOB)],
         }
     }
 }
@@ -144,7 +131,9 @@ impl Rows {
         for row in &self.routes {
             builder = builder.route(row.clone());
         }
-        builder = builder.number(NumberRow { number: number("4930555"), subscriber: BOB });
+        for (number, subscriber) in &self.numbers {
+            builder = builder.number(NumberRow { number: *number, subscriber: *subscriber });
+        }
         builder.build().unwrap()
     }
 }

@@ -68,6 +68,14 @@ pub(crate) enum AccountCommand {
         #[arg(long = "as", value_name = "RESELLER")]
         reseller: Option<String>,
     },
+    /// Show or set what its calls to carriers need of their caller's number
+    CallerId {
+        /// Its name or id
+        name: String,
+        /// off, non_cli_unless_did or reject_unless_did; its DIDs are its subscribers' numbers
+        #[arg(long, value_name = "MODE")]
+        pool: Option<String>,
+    },
     /// Show what happened to it
     Events {
         /// Its name or id

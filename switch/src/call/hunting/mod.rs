@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use sip::message::uri::Uri;
 use sip::transport::Path;
-use vocabulary::{Direction, Number, SubscriberId, TrunkId};
+use vocabulary::{Direction, SubscriberId, TrunkId};
 
 use super::egress::Caller;
 use super::failure::{Failure, FailureKind};
@@ -24,7 +24,7 @@ use crate::leg::event::LegEvent;
 use crate::leg::path_to;
 use crate::registrar::Binding;
 use crate::release::Cause;
-use crate::routing::Destination;
+use crate::routing::{Destination, Skip};
 use crate::token::LegKey;
 
 /// Addresses of one host that are tried.
@@ -101,10 +101,6 @@ impl Hunt {
         }
     }
 
-    pub(super) fn cli(&self) -> Option<Number> {
-        self.caller.number.filter(|_| !self.caller.is_withheld)
-    }
-
     fn note(&mut self, failure: Failure) {
         if self.best.is_none_or(|best| failure.rank() < best.rank()) {
             self.best = Some(failure);
@@ -176,7 +172,7 @@ impl Call {
             let next = if may_try { hunt.trunks.pop_front() } else { None };
             let Some(id) = next else { return self.give_up(ctx) };
             let Some(trunk) = directory.trunk(id).filter(|trunk| trunk.is_active) else {
-                self.decide(Decision::TrunkSkippedInactive(id));
+                self.decide(Decision::TrunkSkipped(id, Skip::Inactive));
                 continue;
             };
             let account = directory.account(trunk.account);
@@ -188,7 +184,7 @@ impl Call {
                 ),
             ];
             if let Err(full) = ctx.admission.admit(ctx.now.monotonic, self.id, &gates) {
-                self.decide(Decision::TrunkSkippedFull(id, full));
+                self.decide(Decision::TrunkSkipped(id, Skip::Full(full)));
                 if let Some(hunt) = self.hunt_mut() {
                     hunt.full = Some(full);
                 }

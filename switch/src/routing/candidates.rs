@@ -1,0 +1,60 @@
+//! Which of a route's trunks may carry a call: each goes through the filters in their order, and
+//! the first that objects is its reason in the decision record. Pure: a call and `tandem simulate`
+//! ask alike. Whether a trunk has room shows when its turn comes; what it costs is billing's.
+
+use vocabulary::{Candidate, TrunkId};
+
+use super::destination::Source;
+use super::route::RouteTarget;
+use super::skip::Skip;
+use crate::decision::Decision;
+use crate::directory::{Directory, TrunkRow};
+
+/// A trunk that is looked at for a call.
+struct Offer<'a> {
+    directory: &'a Directory,
+    /// Who calls.
+    source: Source,
+    trunk: &'a TrunkRow,
+}
+
+type Filter = fn(&Offer<'_>) -> Option<Skip>;
+
+const FILTERS: [Filter; 2] = [inactive, where_it_came_from];
+
+/// The candidates in the order of the route, and a decision about each trunk.
+pub(super) fn candidates(
+    directory: &Directory,
+    source: Source,
+    targets: &[RouteTarget],
+    decisions: &mut Vec<Decision>,
+) -> Vec<Candidate> {
+    let mut candidates = Vec::with_capacity(targets.len());
+    for target in targets {
+        let Some(trunk) = directory.trunk(target.trunk) else { continue };
+        let offer = Offer { directory, source, trunk };
+        match FILTERS.iter().find_map(|filter| filter(&offer)) {
+            Some(skip) => decisions.push(Decision::TrunkSkipped(trunk.id, skip)),
+            None => candidates.push(Candidate {
+                trunk: trunk.id,
+                carrier: trunk.account,
+                priority: target.priority,
+            }),
+        }
+    }
+    let accepted: Box<[TrunkId]> = candidates.iter().map(|candidate| candidate.trunk).collect();
+    if !accepted.is_empty() {
+        decisions.push(Decision::TrunksAccepted(accepted));
+    }
+    candidates
+}
+
+fn inactive(offer: &Offer<'_>) -> Option<Skip> {
+    let account = offer.directory.account(offer.trunk.account);
+    let is_active = offer.trunk.is_active && account.is_some_and(|account| account.is_active);
+    (!is_active).then_some(Skip::Inactive)
+}
+
+fn where_it_came_from(offer: &Offer<'_>) -> Option<Skip> {
+    (offer.source == Source::Trunk(offer.trunk.id)).then_some(Skip::Loop)
+}

@@ -1,0 +1,37 @@
+//! Why a trunk that routes lead to is left out.
+
+use std::fmt;
+
+use vocabulary::TrunkId;
+
+use crate::admission::NotAdmitted;
+
+/// The reason, when the call is routed or when the trunk's turn comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Skip {
+    /// It is switched off, or its account is.
+    Inactive,
+    /// The call came from it.
+    Loop,
+    /// It, or its account, has as many calls as it may.
+    Full(NotAdmitted),
+}
+
+impl Skip {
+    pub(crate) fn code(&self) -> &'static str {
+        match self {
+            Skip::Inactive => "trunk_skipped_inactive",
+            Skip::Loop => "trunk_skipped_loop",
+            Skip::Full(_) => "trunk_skipped_full",
+        }
+    }
+
+    /// The sentence about this trunk.
+    pub(crate) fn write_about(&self, trunk: TrunkId, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Skip::Inactive => write!(f, "Trunk {trunk} was left out: it is switched off."),
+            Skip::Loop => write!(f, "Trunk {trunk} was left out: the call came from it."),
+            Skip::Full(why) => write!(f, "Trunk {trunk} was left out: {why}."),
+        }
+    }
+}

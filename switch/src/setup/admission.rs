@@ -1,0 +1,58 @@
+//! Room for one more call: at the caller's account and trunk, and at the account of a subscriber who
+//! is called. Carriers have their turn when they are tried.
+
+use vocabulary::Direction;
+
+use super::{Setup, Step};
+use crate::admission::{Gate, Owner};
+use crate::call::{Call, Context};
+use crate::decision::Refusal;
+use crate::directory::Limits;
+use crate::routing::{Destination, Source};
+
+/// The caller's side.
+pub(super) fn admit_caller(
+    setup: &mut Setup,
+    call: &mut Call,
+    ctx: &mut Context<'_>,
+) -> Result<Step, Refusal> {
+    let direction = Direction::Ingress;
+    let (account, directory) = (setup.account, ctx.directory);
+    let limits = directory.account(account).map_or(Limits::default(), |a| a.ingress);
+    let mut gates = vec![Gate { owner: Owner::Account(account), direction, limits }];
+    match setup.source {
+        Source::Trunk(id) => {
+            let limits = directory.trunk(id).map_or(Limits::default(), |t| t.ingress_limits);
+            gates.push(Gate { owner: Owner::Trunk(id), direction, limits });
+        }
+        // A subscriber has no limits of its own yet; its account's hold.
+        Source::Subscriber(_) => {}
+    }
+    admit(call, ctx, &gates)
+}
+
+/// The callee must be there and its account must have room.
+pub(super) fn admit_callee(
+    setup: &mut Setup,
+    call: &mut Call,
+    ctx: &mut Context<'_>,
+) -> Result<Step, Refusal> {
+    let Some(&Destination::Subscriber(callee)) = setup.destination() else { return Ok(Step::Next) };
+    if ctx.bindings.contacts(callee, ctx.now.utc).is_empty() {
+        return Err(Refusal::NotRegistered(callee));
+    }
+    let directory = ctx.directory;
+    let account = directory.subscriber(callee).and_then(|row| directory.account(row.account));
+    let Some(account) = account else { return Err(Refusal::CalleeInactive(callee)) };
+    let gate = Gate {
+        owner: Owner::Account(account.id),
+        direction: Direction::Egress,
+        limits: account.egress,
+    };
+    admit(call, ctx, &[gate])
+}
+
+fn admit(call: &Call, ctx: &mut Context<'_>, gates: &[Gate]) -> Result<Step, Refusal> {
+    ctx.admission.admit(ctx.now.monotonic, call.id(), gates).map_err(Refusal::Limit)?;
+    Ok(Step::Next)
+}

@@ -1,0 +1,25 @@
+//! Where the call goes.
+
+use super::{Setup, Step};
+use crate::call::{Call, Context};
+use crate::decision::Refusal;
+use crate::routing::{self, Destination};
+
+pub(super) fn find(
+    setup: &mut Setup,
+    call: &mut Call,
+    ctx: &mut Context<'_>,
+) -> Result<Step, Refusal> {
+    let Setup { source, account, ref caller, .. } = *setup;
+    let decisions = call.decisions();
+    let routed = routing::destination(ctx.directory, source, account, &caller.dialled, decisions)?;
+    call.leads_to(routed.cld);
+    setup.routed = Some(routed);
+    Ok(Step::Next)
+}
+
+impl Setup {
+    pub(super) fn destination(&self) -> Option<&Destination> {
+        self.routed.as_ref().map(|routed| &routed.destination)
+    }
+}

@@ -1,0 +1,117 @@
+//! What the INVITE says, read once: who pays, how far it may still go, what was dialled, who calls.
+
+use bytes::Bytes;
+use sip::message::uri::{Scheme, Uri};
+use sip::message::{HeaderName, Message};
+use vocabulary::RateChoice;
+
+use super::Setup;
+use crate::call::{Call, Caller, Context};
+use crate::decision::Refusal;
+use crate::ingress::{split_port, text, user_of};
+use crate::leg;
+use crate::leg::event::Body;
+use crate::routing::{self, Source};
+
+/// RFC 3261 section 8.1.1.6.
+const MAX_FORWARDS: u32 = 70;
+
+impl Setup {
+    /// `loops`: the request has been here before.
+    pub(crate) fn of(
+        call: &mut Call,
+        ctx: &Context<'_>,
+        source: Source,
+        message: &Message,
+        loops: bool,
+    ) -> Result<Setup, Refusal> {
+        let account = routing::payer(ctx.directory, source)?;
+        if loops {
+            return Err(Refusal::Loop);
+        }
+        let forwards = message.max_forwards().unwrap_or(MAX_FORWARDS).min(255);
+        let max_forwards = (forwards as u8).checked_sub(1).ok_or(Refusal::TooManyHops)?;
+        let dialled = dialled(ctx, message)?;
+        let caller = caller(ctx, source, message, dialled, max_forwards);
+        call.comes_from(account, caller.number, caller.is_withheld);
+        let rate_choice = RateChoice::default();
+        Ok(Setup { source, account, caller, routed: None, rate_choice, next: 0 })
+    }
+}
+
+/// What was dialled, out of the Request-URI.
+fn dialled(ctx: &Context<'_>, message: &Message) -> Result<Box<str>, Refusal> {
+    let uri = Uri::parse(message.request_uri()).ok_or(Refusal::UnsupportedUri)?;
+    match uri.scheme() {
+        Scheme::Sip | Scheme::Sips => {
+            let host = text(uri.host());
+            let is_address = uri.host_ip().is_some();
+            let is_ours = ctx.listeners.iter().any(|l| split_port(&l.advertised).0 == host);
+            if !is_address && !is_ours && !ctx.directory.serves_domain(&host) {
+                return Err(Refusal::DomainNotServed(host.into()));
+            }
+        }
+        Scheme::Tel => {
+            let is_global = uri.user().is_some_and(|user| user.starts_with(b"+"));
+            if !is_global && !uri.params().has(b"phone-context") {
+                return Err(Refusal::UnsupportedUri);
+            }
+        }
+        _ => return Err(Refusal::UnsupportedUri),
+    }
+    let user = uri.user_number().ok_or(Refusal::NoNumber)?;
+    Ok(text(&user).into())
+}
+
+/// Who calls, as the callee may see it.
+fn caller(
+    ctx: &Context<'_>,
+    source: Source,
+    message: &Message,
+    dialled: Box<str>,
+    max_forwards: u8,
+) -> Caller {
+    let directory = ctx.directory;
+    let plan = routing::plan(directory, source);
+    let from = message.from();
+    let user = user_of(from.uri());
+    let is_trusted = match source {
+        Source::Trunk(id) => directory.trunk(id).is_some_and(|trunk| trunk.is_trusted),
+        Source::Subscriber(_) => false,
+    };
+    // A trusted peer asserts who calls even when From hides it (RFC 3325 section 9.1).
+    let asserted = message
+        .name_addrs(HeaderName::PAssertedIdentity)
+        .filter(|_| is_trusted)
+        .find_map(|address| plan.ingress_cli(&user_of(address.uri())));
+    let own = match source {
+        Source::Subscriber(id) => directory.subscriber(id).and_then(|row| row.number),
+        Source::Trunk(_) => None,
+    };
+    let asks_privacy = message.headers(HeaderName::Privacy).any(|value| {
+        value.split(|b| *b == b';').any(|word| {
+            let word = word.trim_ascii();
+            [&b"id"[..], b"user", b"header"].iter().any(|w| word.eq_ignore_ascii_case(w))
+        })
+    });
+    let is_anonymous = user.eq_ignore_ascii_case("anonymous");
+    Caller {
+        display: from.display().into(),
+        number: asserted.or_else(|| plan.ingress_cli(&user)).or(own),
+        user,
+        is_withheld: asks_privacy || is_anonymous,
+        dialled,
+        headers: leg::passed_headers(ctx.leg_config, message),
+        body: body_of(message),
+        max_forwards,
+    }
+}
+
+fn body_of(message: &Message) -> Option<Body> {
+    let bytes = message.body();
+    if bytes.is_empty() {
+        return None;
+    }
+    let content_type = message.content_type().unwrap_or(b"application/sdp");
+    Some(Body { content_type: Bytes::copy_from_slice(content_type), bytes })
+}
