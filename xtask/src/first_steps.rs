@@ -194,13 +194,39 @@ fn elsewhere(binary: &Path, dir: &Path) -> Result<(), String> {
     std::fs::write(dir.join("world.sh"), world).map_err(|e| e.to_string())?;
     let config = dir.join("tandem.toml");
     let called = format!("{} --config {}", binary.display(), config.display());
-    script(Command::new("sh").arg("world.sh").current_dir(dir).env("TANDEM", called))?;
+    script(Command::new("sh").arg("world.sh").current_dir(dir).env("TANDEM", &called))?;
     let names = ["10.", "12.", "18.", "20.", "50.", "69.", "81."];
     let mut run = Command::new(scenarios_dir().join("run"));
     let played = script(run.args(names).args(target));
-    let checked = played.and_then(|_| tandem.command("ledger check")).map(drop);
+    let played = played.and_then(|_| by_hand(&called, dir));
+    let checked = played.and_then(|()| tandem.command("ledger check")).map(drop);
     tandem.stop()?;
     checked.map_err(|why| format!("{why}\n{}", tandem.log_tail()))
+}
+
+/// Some scenarios by the lines of the README, in a folder where it finds their scripts.
+fn by_hand(tandem: &str, dir: &Path) -> Result<(), String> {
+    let path = scenarios_dir().join("README.md");
+    let readme = std::fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+    let user = block(&readme, "## With plain sipp")?;
+    for name in ["10.caller-hangs-up", "25.trunk-by-digest", "50.hunt-three-carriers"] {
+        std::os::unix::fs::symlink(scenarios_dir().join(name), dir.join(name))
+            .map_err(|e| format!("{name}: {e}"))?;
+        let lines = block(&readme, &format!("### {name}"))?;
+        let text = format!(
+            "set -e\ntandem() {{ {tandem} \"$@\"; }}\n{user}\n\
+             LOCAL=127.0.0.1 TARGET=127.0.0.2:5060 TLS=127.0.0.2:5061\n{lines}\nwait\n"
+        );
+        script(Command::new("timeout").args(["60", "sh", "-c", &text]).current_dir(dir))?;
+    }
+    Ok(())
+}
+
+/// The first lines for a shell under a heading.
+fn block<'a>(text: &'a str, heading: &str) -> Result<&'a str, String> {
+    let under = text.split_once(&format!("\n{heading}\n")).map(|(_, under)| under);
+    let lines = under.and_then(|under| under.split_once("```sh\n")?.1.split_once("```"));
+    lines.map(|(lines, _)| lines).ok_or_else(|| format!("the README has no lines under {heading}"))
 }
 
 /// What it prints.

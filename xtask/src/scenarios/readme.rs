@@ -93,17 +93,17 @@ fn users(text: &mut String, sipp: &Sipp) -> Option<String> {
         return None;
     }
     let user = sipp.user.as_deref().unwrap_or("nobody");
-    let fields: Vec<String> =
-        sipp.fields.as_deref().unwrap_or("").split_whitespace().map(field).collect();
+    let fields = sipp.fields.as_deref().unwrap_or("").split_whitespace();
+    let fields: Vec<String> = fields.map(|name| field(user, name)).collect();
     let fields = fields.join(";");
     let more = if fields.is_empty() { String::new() } else { format!(" '{fields}'") };
     let _ = writeln!(text, "user {user} {}{more}", password(user));
     Some(format!("{user}.csv"))
 }
 
-fn field(name: &str) -> String {
+fn field(user: &str, name: &str) -> String {
     match name {
-        "password" => "PASSWORD".into(),
+        "password" => password(user),
         port => scenario::port(PORT_FIRST, port).to_string(),
     }
 }

@@ -232,7 +232,7 @@ pub(crate) fn needs(stage: &Stage) -> String {
     )
 }
 
-/// Whether `path` is there; for an error that says where it was looked for.
+/// A text file; an error names it.
 pub(crate) fn read(path: &Path) -> Result<String, String> {
     fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))
 }
