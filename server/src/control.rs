@@ -182,7 +182,7 @@ impl Control for Switchboard {
         let (directory, bindings) = (&snapshot.directory, &self.shared.bindings);
         let now = self.clock.now().utc;
         let thought = switch::routing::simulate(directory, bindings, from, to, at, now);
-        let decisions = thought.decisions.iter().map(|decision| decision.line()).collect();
+        let decisions = thought.decisions.into_iter().map(Decision::into_line).collect();
         let mut simulated = Simulated { decisions, ..Simulated::default() };
         if let Err(refusal) = &thought.outcome {
             simulated.refusal = Some((refusal.sip_status(), line(refusal.clone())));
@@ -274,7 +274,7 @@ impl Control for Switchboard {
 }
 
 fn line(refusal: Refusal) -> DecisionLine {
-    Decision::Refused(refusal).line()
+    Decision::Refused(refusal).into_line()
 }
 
 fn price(quote: &billing::Quote) -> SimulatedPrice {

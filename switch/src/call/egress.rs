@@ -87,7 +87,7 @@ impl Call {
         };
         let identity = Identity { tag, user: key.to_user() };
         let leg = Leg::outbound(ctx.now, ctx.leg_config, identity, ctx.endpoint, outgoing);
-        self.decisions.push(match way {
+        self.reasons.push(match way {
             Way::Trunk(id) => Decision::TriedTrunk(id, path.remote),
             Way::Contact(id, _) => Decision::TriedContact(id, path.remote),
         });

@@ -40,7 +40,6 @@ impl Call {
             let talked = if winner == Some(n) { talked } else { Duration::ZERO };
             legs.push(attempt.facts(n, now, ending, talked));
         }
-        let decisions = std::mem::take(&mut self.decisions);
         SettleRequest {
             talked,
             answered_by: winner.and_then(|n| self.attempts[n].way.trunk()),
@@ -51,7 +50,7 @@ impl Call {
                 is_withheld: self.is_withheld,
                 rate_choice: self.rate_choice,
                 legs,
-                decisions: decisions.iter().map(super::Decision::line).collect(),
+                decisions: self.reasons.take(),
             },
         }
     }

@@ -32,7 +32,7 @@ use vocabulary::{
 };
 
 use crate::admission::Admission;
-use crate::decision::{Decision, End, Refusal};
+use crate::decision::{Decision, End, Reasons, Refusal};
 use crate::directory::Directory;
 use crate::effect::{Effect, LiveCall, LiveState, Stats};
 use crate::leg::event::Body;
@@ -79,7 +79,7 @@ pub(crate) struct Call {
     is_withheld: bool,
     rate_choice: RateChoice,
     grant: Grant,
-    decisions: Vec<Decision>,
+    reasons: Reasons,
     state: State,
 }
 
@@ -159,7 +159,7 @@ impl Call {
             is_withheld: false,
             rate_choice: RateChoice::default(),
             grant: Grant { talk_time: Duration::ZERO, is_final: false },
-            decisions: Vec::with_capacity(8),
+            reasons: Reasons::new(),
             state: State::Arriving,
         }
     }
@@ -196,11 +196,11 @@ impl Call {
     }
 
     pub(crate) fn decide(&mut self, decision: Decision) {
-        self.decisions.push(decision);
+        self.reasons.push(decision);
     }
 
     pub(crate) fn decisions(&mut self) -> &mut Vec<Decision> {
-        &mut self.decisions
+        self.reasons.list()
     }
 
     /// The leg that a message is for.
@@ -271,9 +271,9 @@ impl Call {
         let State::SettingUp(setup) = std::mem::replace(&mut self.state, State::Releasing) else {
             unreachable!("looked at above");
         };
-        self.decisions.extend(authorization.decisions.into_iter().map(Decision::Billing));
-        let skipped = authorization.skipped.into_iter().map(|s| Decision::Billing(s.reason));
-        self.decisions.extend(skipped);
+        let skipped = authorization.skipped.into_iter().map(|skipped| skipped.reason);
+        let said = authorization.decisions.into_iter().chain(skipped);
+        self.decisions().extend(said.map(Decision::Billing));
         self.grant = authorization.grant;
         self.state = State::Hunting(Box::new(setup.into_hunt()));
         self.hunt(ctx, authorization.egress);

@@ -30,7 +30,7 @@ impl Call {
         };
         talking.set_grant(before, self.grant, ctx.directory.settings().duration_max);
         if self.grant.is_final {
-            self.decisions.push(Decision::GrantFinal(self.grant.talk_time));
+            self.reasons.push(Decision::GrantFinal(self.grant.talk_time));
         }
     }
 
@@ -54,11 +54,11 @@ impl Call {
         let duration_max = ctx.directory.settings().duration_max;
         talking.set_grant(Duration::ZERO, self.grant, duration_max);
         self.state = State::Talking(talking);
-        self.decisions.shrink_to(self.decisions.len() + 2);
         ctx.stats.calls_answered += 1;
         ctx.stats.calls_talking += 1;
         self.ingress.leg.send(ctx.now, ctx.endpoint, LegEvent::Answer { headers, body });
         self.drain(ctx);
+        self.reasons.write_out();
     }
 
     pub(super) fn cut(&mut self, ctx: &mut Context<'_>) {

@@ -4,6 +4,7 @@
 
 mod ended;
 mod identity;
+mod reasons;
 mod refusal;
 mod sentence;
 
@@ -18,6 +19,7 @@ use crate::routing::Skip;
 
 pub use ended::End;
 pub use identity::IdentityRefusal;
+pub(crate) use reasons::Reasons;
 pub use refusal::Refusal;
 
 /// One reason in the life of a call.
@@ -101,9 +103,9 @@ impl Decision {
     }
 
     /// Code and sentence.
-    pub fn line(&self) -> DecisionLine {
+    pub fn into_line(self) -> DecisionLine {
         match self {
-            Decision::Billing(line) => line.clone(),
+            Decision::Billing(line) => line,
             other => DecisionLine { code: other.code(), sentence: other.to_string() },
         }
     }
