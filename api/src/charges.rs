@@ -173,12 +173,10 @@ impl Api {
         for account in touched {
             is_changed |= suspend_or_resume(&mut change, account, now).await?;
         }
-        let next =
-            if is_changed { Some(self.remake(&mut change, &turn, None).await?) } else { None };
+        let next = if is_changed { Some(self.remake(&mut change, &turn).await?) } else { None };
         change.commit().await?;
         if let Some(next) = next {
-            self.control.publish(&next);
-            *turn = next;
+            self.go_live(&mut turn, next);
         }
         Ok(())
     }

@@ -12,7 +12,7 @@ use billing::OpId;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest as _, Sha256};
-use store::directory::{Change, ChangeError};
+use store::directory::{Change, ChangeError, Loaded};
 use store::idempotency::{Answer, Seen};
 use tokio::sync::OwnedMutexGuard;
 
@@ -122,10 +122,8 @@ pub(crate) struct Turn {
 
 /// What a command changed.
 pub(crate) enum Touched {
-    /// Rows of the directory.
+    /// Rows that snapshots are made of; the store knows which.
     Directory,
-    /// The rates of this group.
-    Rates(u64),
     /// Only money: no snapshot changes.
     Money,
     /// How sheets are read: no snapshot changes.
@@ -188,8 +186,7 @@ impl Api {
         let Turn { mut change, mut snapshot, key, fingerprint } = turn;
         let next = match touched {
             Touched::Money | Touched::Layouts => None,
-            Touched::Directory => Some(self.remake(&mut change, &snapshot, None).await?),
-            Touched::Rates(group) => Some(self.remake(&mut change, &snapshot, Some(group)).await?),
+            Touched::Directory => Some(self.remake(&mut change, &snapshot).await?),
         };
         let body = serde_json::to_string(body).expect("wire types are always JSON");
         if let Some(key) = key {
@@ -199,27 +196,25 @@ impl Api {
         }
         change.commit().await?;
         if let Some(next) = next {
-            self.control.publish(&next);
-            *snapshot = next;
+            self.go_live(&mut snapshot, next);
         }
         Ok(respond(Answer { status, body }))
     }
 
+    /// The snapshots that follow `before`: what the command has changed is read again.
     pub(crate) async fn remake(
         &self,
         change: &mut Change,
         before: &Snapshot,
-        changed_group: Option<u64>,
-    ) -> Result<Snapshot, ChangeError> {
-        let directory = match changed_group {
-            Some(_) => Arc::clone(&before.directory),
-            None => Arc::new(change.directory(self.settings.clone(), self.seed).await?),
-        };
-        let rate_book = change.rate_book(Some(&before.rate_book), changed_group).await?;
-        let terms = match changed_group {
-            Some(_) => Arc::clone(&before.terms),
-            None => Arc::new(change.terms().await?),
-        };
-        Ok(Snapshot { directory, rate_book: Arc::new(rate_book), terms })
+    ) -> Result<Loaded, ChangeError> {
+        change.reload(&before.directory, &before.rate_book, self.seed).await
+    }
+
+    /// Hands new snapshots to the running switch, once what they are made of is committed.
+    pub(crate) fn go_live(&self, snapshot: &mut Snapshot, next: Loaded) {
+        let Loaded { directory, rate_book, terms } = next;
+        let next = Snapshot { directory, rate_book };
+        self.control.publish(&next, &terms);
+        *snapshot = next;
     }
 }

@@ -22,8 +22,6 @@ pub struct Snapshot {
     pub directory: Arc<Directory>,
     /// For billing.
     pub rate_book: Arc<RateBook>,
-    /// For the ledger: every account there is.
-    pub terms: Arc<Vec<(AccountId, Terms)>>,
 }
 
 /// Money that moves without a call.
@@ -118,8 +116,9 @@ pub trait Control: Send + Sync + 'static {
     /// The wall clock.
     fn now(&self) -> Utc;
 
-    /// Calls from now on see this. Live in every worker within a second.
-    fn publish(&self, snapshot: &Snapshot);
+    /// Calls from now on see this, and the ledger these terms, of the accounts that may have changed.
+    /// Live in every worker within a second.
+    fn publish(&self, snapshot: &Snapshot, terms: &[(AccountId, Terms)]);
 
     /// An account's money at this moment.
     fn balance(&self, account: AccountId) -> Option<AccountView>;

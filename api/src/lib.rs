@@ -46,9 +46,11 @@ use axum::http::header::AUTHORIZATION;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
-use store::directory::{ChangeError, DirectoryStore};
+use billing::Terms;
+use store::directory::{ChangeError, DirectoryStore, Loaded};
 use switch::directory::Settings;
 use tokio::sync::{Mutex, Notify};
+use vocabulary::AccountId;
 
 pub use charges::ChargeRun;
 pub use control::{
@@ -72,7 +74,7 @@ pub struct ApiConfig {
     pub token: Token,
     /// What [`load`] read from `store`, as the switch has it.
     pub snapshot: Snapshot,
-    /// Settings of the switch, for the snapshots made here.
+    /// Settings of the switch: passwords are hashed over its realm.
     pub settings: Settings,
     /// Keys the snapshots' maps.
     pub seed: u64,
@@ -232,18 +234,15 @@ fn charging() -> Router<Arc<Api>> {
         .route("/reasons", get(adjustments::list_reasons).post(adjustments::put_reason))
 }
 
-/// Reads the whole directory into snapshots.
+/// Reads the whole directory into snapshots, with the terms of every account.
 pub async fn load(
     store: &DirectoryStore,
     settings: Settings,
     seed: u64,
-) -> Result<Snapshot, ChangeError> {
-    let mut change = store.begin_read().await?;
-    Ok(Snapshot {
-        directory: Arc::new(change.directory(settings, seed).await?),
-        rate_book: Arc::new(change.rate_book(None, None).await?),
-        terms: Arc::new(change.terms().await?),
-    })
+) -> Result<(Snapshot, Vec<(AccountId, Terms)>), ChangeError> {
+    let loaded = store.begin_read().await?.load(settings, seed, None).await?;
+    let Loaded { directory, rate_book, terms } = loaded;
+    Ok((Snapshot { directory, rate_book }, terms))
 }
 
 async fn authenticate(State(api): Shared, request: Request, next: Next) -> Response {

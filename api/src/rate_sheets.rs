@@ -109,7 +109,7 @@ pub(crate) async fn import(
     let mut turn = api.begin_in(snapshot, &command).await?;
     let stored = turn.change.add_sheet(&group, &sheet, now).await?;
     let report = wire::SheetReport::new(stored, &reading, warnings, told);
-    api.finish(turn, Touched::Rates(group.id), 201, &report).await
+    api.finish(turn, Touched::Directory, 201, &report).await
 }
 
 /// The vendor's layout, with what the request says over it.
@@ -255,8 +255,8 @@ pub(crate) async fn roll_back(
     let now = api.control.now();
     let at = moment("at", when.at.as_deref(), now)?;
     let mut turn = api.begin(&command).await?;
-    let (sheet, group) = turn.change.roll_back(id, at, now).await?;
-    api.finish(turn, Touched::Rates(group), 201, &wire::Sheet::from(sheet)).await
+    let (sheet, _) = turn.change.roll_back(id, at, now).await?;
+    api.finish(turn, Touched::Directory, 201, &wire::Sheet::from(sheet)).await
 }
 
 pub(crate) async fn list_layouts(State(api): Shared) -> Result<Json<List<wire::Layout>>, Problem> {

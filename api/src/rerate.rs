@@ -10,7 +10,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use billing::{
-    Currency, Draft, Effect, RateBook, RatedCall, Rerated, Sides, carrier_order, dry_run, reprice,
+    Draft, Effect, RateBook, RatedCall, Rerated, Sides, carrier_order, dry_run, reprice,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -190,18 +190,17 @@ impl Api {
         };
         // What was booked before must be in the tables: generations are read there.
         self.control.written().await;
-        let Snapshot { rate_book, terms, directory } = self.snapshot().await;
-        let currencies: Arc<BTreeMap<AccountId, Currency>> =
-            Arc::new(terms.iter().map(|(id, terms)| (*id, terms.currency)).collect());
+        let Snapshot { rate_book, directory } = self.snapshot().await;
         let mut next = Some(Cursor::before(&job.selection));
         while let Some(cursor) = next {
             let batch = self.store.selected_calls(&job.selection, cursor).await?;
             next = batch.next;
-            let (book, currencies) = (Arc::clone(&rate_book), Arc::clone(&currencies));
+            let (book, control) = (Arc::clone(&rate_book), Arc::clone(&self.control));
             let (sides, draft, directory) = (job.sides, job.draft.clone(), Arc::clone(&directory));
             let now = self.control.now();
             let priced = tokio::task::spawn_blocking(move || {
-                let currency = |account: AccountId| currencies.get(&account).copied();
+                let currency =
+                    |account: AccountId| control.balance(account).map(|view| view.terms.currency);
                 let mut effect = Effect::default();
                 let mut records = Vec::new();
                 for SelectedCall { call, .. } in batch.calls {

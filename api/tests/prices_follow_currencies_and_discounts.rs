@@ -53,8 +53,9 @@ async fn set(world: &World, account: &str, change: Value) -> (u16, Value) {
 fn minute(world: &World, alice: AccountId, carrier: AccountId, from: Option<u64>) -> Vec<Record> {
     let snapshot = world.control.published.lock().unwrap().last().unwrap().clone();
     let (ledger, journal) = (Arc::new(Ledger::new()), Arc::new(MemoryJournal::new()));
-    for (account, terms) in &*snapshot.terms {
-        ledger.set_terms(*account, *terms).unwrap();
+    for account in [alice, carrier] {
+        let terms = world.control.ledger.account(account).unwrap().terms;
+        ledger.set_terms(account, terms).unwrap();
     }
     let (ten, eur) = (Money::units(10), Currency::EUR);
     let paid = Posting::top_up(OpId::outside(1), alice, ten, eur, NOW, String::new());

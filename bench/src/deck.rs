@@ -100,7 +100,7 @@ async fn run() {
     change.add_sheet(&group, &sheet, NOW).await.expect("the sheet is stored");
     println!("{:<44} {:>9.3} s", "store", storing.elapsed().as_secs_f64());
     let loading = Instant::now();
-    let rates = change.rate_book(None, Some(group.id)).await.expect("the group loads");
+    let rates = change.rate_book(None).await.expect("the group loads");
     println!("{:<44} {:>9.3} s", "load into the rate book", loading.elapsed().as_secs_f64());
     change.commit().await.expect("the sheet is stored");
     let all = start.elapsed();
@@ -133,7 +133,7 @@ async fn lookups(store: &DirectoryStore, group: &RateGroup) {
         rejected: "[]",
     };
     change.add_sheet(&small, &sheet, NOW).await.expect("the sheet is stored");
-    let rates = change.rate_book(None, None).await.expect("the groups load");
+    let rates = change.rate_book(None).await.expect("the groups load");
     let id = RateGroupId(u32::try_from(small.id).expect("ids are small"));
     let loaded = rates.group(id).expect("the group is there");
     let at = Utc(NOW.0 + 30 * 86_400_000_000);

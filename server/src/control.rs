@@ -11,7 +11,8 @@ use api::{
 };
 use arc_swap::ArcSwap;
 use billing::{
-    AccountView, BundleGrant, CreditSettings, Journal, Ledger, LedgerError, Posting, Rerated, quote,
+    AccountView, BundleGrant, CreditSettings, Journal, Ledger, LedgerError, Posting, Rerated,
+    Terms, quote,
 };
 use metrics_exporter_prometheus::PrometheusHandle;
 use store::Store;
@@ -90,8 +91,8 @@ impl Control for Switchboard {
         self.clock.now().utc
     }
 
-    fn publish(&self, snapshot: &Snapshot) {
-        for (account, terms) in &*snapshot.terms {
+    fn publish(&self, snapshot: &Snapshot, terms: &[(AccountId, Terms)]) {
+        for (account, terms) in terms {
             if let Err(error) = self.ledger.set_terms(*account, *terms) {
                 tracing::error!(%account, %error, "the ledger refuses an account's terms");
             }

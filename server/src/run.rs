@@ -338,9 +338,9 @@ async fn open(config: &Config, clock: Clock) -> Result<Opened, RunError> {
         Opening::begin(&config.data_directory, &database, JournalOptions::default()).await?;
     let directory = DirectoryStore::open(&database).await?;
     let secrets = secrets::load(&directory).await?;
-    let snapshot = api::load(&directory, settings::switch(config), secrets.seed).await?;
+    let (snapshot, terms) = api::load(&directory, settings::switch(config), secrets.seed).await?;
     let ledger = Arc::new(Ledger::new());
-    for (account, terms) in &*snapshot.terms {
+    for (account, terms) in &terms {
         ledger.set_terms(*account, *terms)?;
         // Before the books are put together: what was charged today is looked up from here.
         if terms.spend.are_set() {
@@ -348,6 +348,7 @@ async fn open(config: &Config, clock: Clock) -> Result<Opened, RunError> {
             ledger.lock(&[*account]).turn(*account, &day, &month);
         }
     }
+    drop(terms);
     let mut store = opening.recover(&ledger).await?;
     let report = store.report();
     tracing::info!(

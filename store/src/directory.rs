@@ -18,6 +18,7 @@ mod route;
 mod site;
 mod subscriber;
 mod subscription;
+mod touched;
 mod trunk;
 
 use vocabulary::{AccountId, CallId, Utc};
@@ -25,7 +26,7 @@ use vocabulary::{AccountId, CallId, Utc};
 use crate::query;
 use crate::sql::{self, ConnectError, Database, Pool, Row, Transaction};
 
-pub(crate) use account::all as all_accounts;
+pub(crate) use account::with_parents;
 pub use account::{Account, AccountStatus, BillingKind, DurationRounding, NUMBER_DIGITS};
 pub use closing::Removed;
 pub use credit::Credit;
@@ -36,6 +37,7 @@ pub use event::{AccountEvent, AccountEventKind};
 pub use exchange::StoredExchange;
 pub(crate) use exchange::all as all_exchange_rates;
 pub use hierarchy::LEVELS_MAX;
+pub use load::Loaded;
 pub use plan::SoldPlan;
 pub use reason::{Reason, ReasonKind};
 pub(crate) use route::all_groups;
@@ -43,6 +45,7 @@ pub use route::{RateGroup, RateGroupRounding, Route};
 pub use site::Site;
 pub use subscriber::{Subscriber, digest_secret};
 pub use subscription::{AccountPlan, NewSubscription, Scheduled, calendar_of};
+use touched::Touched;
 pub use trunk::{Trunk, TrunkTransport};
 
 /// Limits in both directions; `None` is no limit. Inward is towards us.
@@ -163,12 +166,12 @@ impl DirectoryStore {
 
     /// Starts one command. Dropped without [`Change::commit`], nothing of it remains.
     pub async fn begin(&self) -> Result<Change> {
-        Ok(Change { tx: self.pool.begin_command().await? })
+        Ok(Change { tx: self.pool.begin_command().await?, touched: Touched::default() })
     }
 
     /// The same for reading only: nobody waits for it, and it is never committed.
     pub async fn begin_read(&self) -> Result<Change> {
-        Ok(Change { tx: self.pool.begin_read().await? })
+        Ok(Change { tx: self.pool.begin_read().await?, touched: Touched::default() })
     }
 
     /// A setting of the data directory, such as the realm its password hashes are made over.
@@ -210,6 +213,8 @@ impl DirectoryStore {
 #[derive(Debug)]
 pub struct Change {
     pub(crate) tx: Transaction,
+    /// What the next snapshot must read again.
+    pub(crate) touched: Touched,
 }
 
 impl Change {

@@ -124,6 +124,7 @@ impl Change {
         sha256: &[u8],
         rejected: &str,
     ) -> Result<(), ChangeError> {
+        self.touched.group(group);
         let (tally, movements) = (&sheet.tally, &sheet.movements);
         sql::query(
             "INSERT INTO rate_sheet (id, rate_group_id, file, sha256, vendor, imported_at, begins_at,

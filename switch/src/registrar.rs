@@ -219,22 +219,9 @@ impl Bindings {
         changed
     }
 
-    /// Drops the bindings of subscribers that `keep` no longer wants (deleted or switched off), and
-    /// names them.
-    pub fn retain(&self, keep: impl Fn(SubscriberId) -> bool) -> Vec<SubscriberId> {
-        let mut dropped = Vec::new();
-        for shard in &self.shards {
-            let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
-            shard.retain(|subscriber, _| {
-                let is_kept = keep(*subscriber);
-                if !is_kept {
-                    dropped.push(*subscriber);
-                }
-                is_kept
-            });
-        }
-        dropped.sort_unstable();
-        dropped
+    /// Drops the bindings of a subscriber that is deleted or switched off. False if there are none.
+    pub fn remove(&self, subscriber: SubscriberId) -> bool {
+        self.lock(subscriber).remove(&subscriber).is_some()
     }
 
     /// Whether a phone is registered by this connection.

@@ -13,7 +13,9 @@ use api::{
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, Response};
-use billing::{AccountView, BundleGrant, Ledger, LedgerError, MemoryJournal, Posting, Rerated};
+use billing::{
+    AccountView, BundleGrant, Ledger, LedgerError, MemoryJournal, Posting, Rerated, Terms,
+};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use store::directory::DirectoryStore;
@@ -51,8 +53,8 @@ impl Control for Quiet {
         Utc(NOW.0 + self.elapsed.load(Relaxed))
     }
 
-    fn publish(&self, snapshot: &Snapshot) {
-        for (account, terms) in &*snapshot.terms {
+    fn publish(&self, snapshot: &Snapshot, terms: &[(AccountId, Terms)]) {
+        for (account, terms) in terms {
             self.ledger.set_terms(*account, *terms).unwrap();
         }
         self.published.lock().unwrap().push(snapshot.clone());
@@ -160,7 +162,7 @@ pub async fn world() -> World {
     let store = DirectoryStore::open(&database).await.unwrap();
     let settings = Settings { realm: "tandem".into(), ..Settings::default() };
     let config = ApiConfig {
-        snapshot: api::load(&store, settings.clone(), 1).await.unwrap(),
+        snapshot: api::load(&store, settings.clone(), 1).await.unwrap().0,
         store,
         control: control.clone(),
         token: token.clone(),

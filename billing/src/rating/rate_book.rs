@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
+use snapshot_map::SnapshotMap;
 use vocabulary::{AccountId, Number, RateChoice, Utc};
 
 use super::calendar;
@@ -114,7 +115,7 @@ pub enum RateBookError {
 #[derive(Clone, Debug)]
 pub struct RateBook {
     groups: HashMap<RateGroupId, Arc<RateGroup>, FixedState>,
-    tariffs: Arc<HashMap<AccountId, AccountTariff, FixedState>>,
+    tariffs: SnapshotMap<AccountId, Arc<AccountTariff>>,
     /// One unit of the first currency in the second.
     exchange_rates: Arc<BTreeMap<(u64, u64), ExchangeRate>>,
     destinations: Arc<HashMap<DestinationSetId, DestinationSet, FixedState>>,
@@ -124,7 +125,7 @@ impl Default for RateBook {
     fn default() -> RateBook {
         RateBook {
             groups: HashMap::with_hasher(FixedState::default()),
-            tariffs: Arc::new(HashMap::with_hasher(FixedState::default())),
+            tariffs: SnapshotMap::default(),
             exchange_rates: Arc::default(),
             destinations: Arc::new(HashMap::with_hasher(FixedState::default())),
         }
@@ -139,7 +140,7 @@ impl RateBook {
 
     /// Starts from this book; what is not changed is shared with it.
     pub fn change(&self) -> RateBookBuilder {
-        RateBookBuilder { book: self.clone() }
+        RateBookBuilder { book: self.clone(), unchecked: Vec::new(), is_group_gone: false }
     }
 
     /// A loaded group.
@@ -149,12 +150,27 @@ impl RateBook {
 
     /// An account's tariff.
     pub fn tariff(&self, account: AccountId) -> Option<&AccountTariff> {
-        self.tariffs.get(&account)
+        self.tariffs.get(&account).map(|tariff| &**tariff)
+    }
+
+    /// Whether both price every account by the same terms and groups. The rates in the groups are
+    /// not looked at.
+    pub fn has_terms_of(&self, other: &RateBook) -> bool {
+        self.groups.len() == other.groups.len()
+            && self.groups.keys().all(|id| other.groups.contains_key(id))
+            && self.tariffs == other.tariffs
+            && self.exchange_rates == other.exchange_rates
+            && self.destinations == other.destinations
     }
 
     /// The account's reseller.
     pub(crate) fn parent(&self, account: AccountId) -> Option<AccountId> {
         self.tariffs.get(&account)?.parent
+    }
+
+    /// A set of destinations.
+    pub fn destination_set(&self, id: DestinationSetId) -> Option<&DestinationSet> {
+        self.destinations.get(&id)
     }
 
     /// Is the number in this set of destinations? An unknown set has none.
@@ -175,7 +191,7 @@ impl RateBook {
 
     /// The day and the month that this moment is in, where the account is.
     pub fn day_and_month(&self, account: AccountId, at: Utc) -> (Range<Utc>, Range<Utc>) {
-        let zone = self.tariffs.get(&account).and_then(|tariff| tariff.zone.as_deref());
+        let zone = self.tariff(account).and_then(|tariff| tariff.zone.as_deref());
         calendar::day_and_month(zone, at)
     }
 
@@ -244,6 +260,16 @@ impl RateBook {
         self.exchange_rates.get(&(from.index(), to.index())).copied()
     }
 
+    fn check(&self, account: AccountId, tariff: &AccountTariff) -> Result<(), RateBookError> {
+        let groups = [tariff.customer_group, tariff.non_cli_group, tariff.carrier_group];
+        for group in groups.into_iter().flatten() {
+            if !self.groups.contains_key(&group) {
+                return Err(RateBookError::UnknownGroup { account, group });
+            }
+        }
+        tariff.local_rate.validate().map_err(|fault| RateBookError::LocalRate(account, fault))
+    }
+
     fn rate(
         &self,
         id: RateGroupId,
@@ -263,6 +289,10 @@ impl RateBook {
 #[derive(Debug)]
 pub struct RateBookBuilder {
     book: RateBook,
+    /// Accounts whose tariffs are new.
+    unchecked: Vec<AccountId>,
+    /// So every account may have lost its own.
+    is_group_gone: bool,
 }
 
 impl RateBookBuilder {
@@ -277,14 +307,15 @@ impl RateBookBuilder {
     /// Removes a group.
     #[must_use]
     pub fn without_group(mut self, id: RateGroupId) -> RateBookBuilder {
-        self.book.groups.remove(&id);
+        self.is_group_gone |= self.book.groups.remove(&id).is_some();
         self
     }
 
     /// Sets an account's tariff.
     #[must_use]
     pub fn account(mut self, account: AccountId, tariff: AccountTariff) -> RateBookBuilder {
-        Arc::make_mut(&mut self.book.tariffs).insert(account, tariff);
+        self.book.tariffs.insert(account, Arc::new(tariff));
+        self.unchecked.push(account);
         self
     }
 
@@ -294,10 +325,10 @@ impl RateBookBuilder {
         mut self,
         tariffs: impl IntoIterator<Item = (AccountId, AccountTariff)>,
     ) -> RateBookBuilder {
-        let mut map = HashMap::with_hasher(FixedState::default());
-        map.extend(tariffs);
-        self.book.tariffs = Arc::new(map);
-        self
+        self.book.tariffs = SnapshotMap::default();
+        tariffs
+            .into_iter()
+            .fold(self, |builder, (account, tariff)| builder.account(account, tariff))
     }
 
     /// Sets what one unit of a currency is in another; the inverse is its own entry (R12).
@@ -312,6 +343,18 @@ impl RateBookBuilder {
         self
     }
 
+    /// Replaces all exchange rates: one unit of the first currency in the second.
+    #[must_use]
+    pub fn exchange_rates(
+        mut self,
+        rates: impl IntoIterator<Item = (Currency, Currency, ExchangeRate)>,
+    ) -> RateBookBuilder {
+        self.book.exchange_rates = Arc::default();
+        rates
+            .into_iter()
+            .fold(self, |builder, (from, to, rate)| builder.exchange_rate(from, to, rate))
+    }
+
     /// Replaces all sets of destinations.
     #[must_use]
     pub fn destinations(
@@ -324,20 +367,18 @@ impl RateBookBuilder {
         self
     }
 
-    /// Checks that every account's groups exist.
+    /// Checks that the groups of every account exist that may have none.
     pub fn build(self) -> Result<RateBook, RateBookError> {
         if self.book.groups.contains_key(&RATE_GROUP_NONE) {
             return Err(RateBookError::GroupZero);
         }
-        for (account, tariff) in self.book.tariffs.iter() {
-            let groups = [tariff.customer_group, tariff.non_cli_group, tariff.carrier_group];
-            for group in groups.into_iter().flatten() {
-                if !self.book.groups.contains_key(&group) {
-                    return Err(RateBookError::UnknownGroup { account: *account, group });
-                }
-            }
-            tariff.local_rate.validate().map_err(|e| RateBookError::LocalRate(*account, e))?;
+        let RateBookBuilder { book, unchecked, is_group_gone } = self;
+        if is_group_gone {
+            book.tariffs.iter().try_for_each(|(account, tariff)| book.check(*account, tariff))?;
+        } else {
+            let tariffs = unchecked.into_iter().filter_map(|id| Some((id, book.tariff(id)?)));
+            tariffs.into_iter().try_for_each(|(account, tariff)| book.check(account, tariff))?;
         }
-        Ok(self.book)
+        Ok(book)
     }
 }

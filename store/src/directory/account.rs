@@ -252,6 +252,22 @@ pub(crate) async fn all(executor: impl Executor<'_>) -> Result<Vec<Account>> {
     rows.iter().map(account).collect()
 }
 
+/// For snapshots: each account with the id of its reseller. All of them, or the one with this id.
+pub(crate) async fn with_parents(
+    executor: impl Executor<'_>,
+    only: Option<AccountId>,
+) -> Result<Vec<(Account, Option<AccountId>)>> {
+    let query = match only {
+        None => sql::query(format!("{SELECT} ORDER BY account.id")),
+        Some(id) => sql::query(format!("{SELECT} WHERE account.id = ?")).bind(signed(id.0)),
+    };
+    let read = |row: &Row| {
+        let parent = row.try_get::<Option<i64>, _>("parent_id")?;
+        Ok((account(row)?, parent.map(|id| AccountId(unsigned(id)))))
+    };
+    query.fetch_all(executor).await?.iter().map(read).collect()
+}
+
 async fn one(executor: impl Executor<'_>, name: &str) -> Result<Account> {
     let sql = format!("{SELECT} WHERE account.name = ?1 OR account.id = ?2");
     let row = sql::query(&sql)
@@ -307,6 +323,7 @@ impl Change {
     /// Overwrites an account. Its currency stays: the ledger's entries are in it.
     pub async fn set_account(&mut self, account: &Account) -> Result<()> {
         account.check()?;
+        self.touched.account(account.id);
         let rate_group =
             self.group_id("rate_group", account.rate_group.as_deref(), &account.currency).await?;
         let paid = account.carrier_rate_group.as_deref();

@@ -24,14 +24,22 @@ pub(super) async fn all(
     rows.iter().map(of_row).collect()
 }
 
+/// Of this one.
+pub(super) async fn of_account(
+    executor: impl Executor<'_>,
+    account: AccountId,
+) -> Result<CallerIdPolicy> {
+    let row = sql::query("SELECT * FROM account_caller_id WHERE account_id = ?")
+        .bind(signed(account.0))
+        .fetch_optional(executor)
+        .await?;
+    row.map_or_else(|| Ok(CallerIdPolicy::default()), |row| policy(&row))
+}
+
 impl DirectoryStore {
     /// What an account's calls need of their caller's number.
     pub async fn caller_id_policy(&self, account: AccountId) -> Result<CallerIdPolicy> {
-        let row = sql::query("SELECT * FROM account_caller_id WHERE account_id = ?")
-            .bind(signed(account.0))
-            .fetch_optional(&self.pool)
-            .await?;
-        row.map_or_else(|| Ok(CallerIdPolicy::default()), |row| policy(&row))
+        of_account(&self.pool, account).await
     }
 }
 
@@ -42,6 +50,7 @@ impl Change {
         account: AccountId,
         policy: &CallerIdPolicy,
     ) -> Result<()> {
+        self.touched.account(account);
         sql::query(
             "INSERT INTO account_caller_id (account_id, pool) VALUES (?, ?) \
              ON CONFLICT (account_id) DO UPDATE SET pool = excluded.pool",

@@ -1,9 +1,9 @@
 //! What a closed account loses (A-07): everything that lets it call or be called. Its row, its
 //! money, its sites and its history stay.
 
-use vocabulary::AccountId;
+use vocabulary::{AccountId, SubscriberId, TrunkId};
 
-use super::{Change, Result, signed};
+use super::{Change, Result, signed, unsigned};
 use crate::sql;
 
 /// How much was removed with an account.
@@ -22,6 +22,13 @@ pub struct Removed {
 impl Change {
     /// Removes the phones, trunks, addresses, routes and PIN of an account.
     pub async fn remove_belongings(&mut self, account: AccountId) -> Result<Removed> {
+        for id in self.ids_of("SELECT id FROM trunk WHERE account_id = ?", account).await? {
+            self.touched.trunk(TrunkId(id));
+        }
+        for id in self.ids_of("SELECT id FROM subscriber WHERE account_id = ?", account).await? {
+            self.touched.subscriber(SubscriberId(id));
+        }
+        self.touched.account(account);
         let routes = "DELETE FROM route
              WHERE trunk_id IN (SELECT id FROM trunk WHERE account_id = ?)";
         Ok(Removed {
@@ -32,6 +39,11 @@ impl Change {
                 .await?,
             pins: self.removed("DELETE FROM account_pin WHERE account_id = ?", account).await?,
         })
+    }
+
+    async fn ids_of(&mut self, sql: &'static str, account: AccountId) -> Result<Vec<u64>> {
+        let rows = sql::query(sql).bind(signed(account.0)).fetch_all(&mut *self.tx).await?;
+        rows.iter().map(|row| Ok(unsigned(row.try_get(0)?))).collect()
     }
 
     async fn removed(&mut self, sql: &str, account: AccountId) -> Result<u64> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::sql::{self, Executor};
-use vocabulary::Utc;
+use vocabulary::{AccountId, Utc};
 
 use super::{Change, ChangeError, DirectoryStore, Result, check_name, signed, taken, unsigned};
 
@@ -80,6 +80,7 @@ impl Change {
                 id
             }
         };
+        self.touch_destinations(id).await?;
         sql::query("DELETE FROM destination_set_prefix WHERE destination_set_id = ?")
             .bind(signed(id))
             .execute(&mut *self.tx)
@@ -97,6 +98,21 @@ impl Change {
             .await?;
         }
         Ok(DestinationSet { id, name: name.to_owned(), prefixes: sorted })
+    }
+
+    /// The set, and the discounts on it, which hold it.
+    async fn touch_destinations(&mut self, id: u64) -> Result<()> {
+        self.touched.destinations();
+        let rows =
+            sql::query("SELECT DISTINCT account_id FROM discount WHERE destination_set_id = ?")
+                .bind(signed(id))
+                .fetch_all(&mut *self.tx)
+                .await?;
+        for row in rows {
+            let account: Option<i64> = row.try_get(0)?;
+            self.touched.discounts_of(account.map(|id| AccountId(unsigned(id))));
+        }
+        Ok(())
     }
 
     async fn find_destination_set(&mut self, name: &str) -> Result<Option<u64>> {
@@ -135,6 +151,7 @@ impl Change {
                 format!("plans, discounts or granted minutes are for destination set {name:?}");
             return Err(ChangeError::InUse(what));
         }
+        self.touch_destinations(id).await?;
         sql::query("DELETE FROM destination_set_prefix WHERE destination_set_id = ?")
             .bind(signed(id))
             .execute(&mut *self.tx)

@@ -102,6 +102,7 @@ impl Change {
         };
         let set = self.destination_set_id("destination_set", &discount.destination_set).await?;
         discount.id = self.next_id("discount").await?;
+        self.touched.discounts_of(account.map(|account| account.id));
         sql::query(
             "INSERT INTO discount (id, name, account_id, site_id, destination_set_id, hundredths,
                 valid_from, valid_till, created_at)
@@ -124,25 +125,17 @@ impl Change {
     /// Removes a discount: also for calls of the past, should they be priced again. To end one,
     /// give it an end.
     pub async fn remove_discount(&mut self, id: u64) -> Result<()> {
-        let removed = sql::query("DELETE FROM discount WHERE id = ?")
-            .bind(signed(id))
+        let row = self.touch_discount(id).await?;
+        sql::query("DELETE FROM discount WHERE id = ?")
+            .bind(row.try_get::<i64, _>("id")?)
             .execute(&mut *self.tx)
             .await?;
-        if removed.rows_affected() == 0 {
-            return Err(ChangeError::not_found("discount", &id.to_string()));
-        }
         Ok(())
     }
 
     /// Ends a discount at a moment.
     pub async fn end_discount(&mut self, id: u64, valid_till: Utc) -> Result<()> {
-        let row = sql::query("SELECT valid_from FROM discount WHERE id = ?")
-            .bind(signed(id))
-            .fetch_optional(&mut *self.tx)
-            .await?;
-        let Some(row) = row else {
-            return Err(ChangeError::not_found("discount", &id.to_string()));
-        };
+        let row = self.touch_discount(id).await?;
         let valid_from = moment(&row, "valid_from")?;
         if valid_from.is_some_and(|from| valid_till <= from) {
             return Err(ChangeError::invalid("at", "write a moment after its begin, or remove it"));
@@ -153,6 +146,18 @@ impl Change {
             .execute(&mut *self.tx)
             .await?;
         Ok(())
+    }
+
+    /// A discount's row, about to change.
+    async fn touch_discount(&mut self, id: u64) -> Result<Row> {
+        let row = sql::query("SELECT * FROM discount WHERE id = ?")
+            .bind(signed(id))
+            .fetch_optional(&mut *self.tx)
+            .await?;
+        let row = row.ok_or_else(|| ChangeError::not_found("discount", &id.to_string()))?;
+        let account: Option<i64> = row.try_get("account_id")?;
+        self.touched.discounts_of(account.map(|id| AccountId(unsigned(id))));
+        Ok(row)
     }
 }
 
@@ -171,31 +176,55 @@ impl Discounts {
     }
 }
 
-/// Reads the discounts, for these sets of destinations.
+/// The set of destinations with an id; `None` if it has no prefixes.
+pub(crate) type FindSet<'a> = &'a (dyn Fn(DestinationSetId) -> Option<DestinationSet> + Sync);
+
+/// Reads the discounts that every account has, or those that this one has.
 pub(crate) async fn load(
     connection: &mut Connection,
-    sets: &[(DestinationSetId, DestinationSet)],
+    set_of: FindSet<'_>,
+    only: Option<AccountId>,
 ) -> Result<Discounts> {
-    let rows = sql::query("SELECT * FROM discount ORDER BY id").fetch_all(&mut *connection).await?;
-    if rows.is_empty() {
-        return Ok(Discounts::default());
-    }
-    let sites = sites(&mut *connection).await?;
-    let mut shared: BTreeMap<u64, Arc<DestinationSet>> = BTreeMap::new();
+    let rows = match only {
+        None => {
+            sql::query("SELECT * FROM discount ORDER BY id").fetch_all(&mut *connection).await?
+        }
+        Some(account) => {
+            let sql =
+                "SELECT * FROM discount WHERE account_id = ? OR account_id IS NULL ORDER BY id";
+            sql::query(sql).bind(signed(account.0)).fetch_all(&mut *connection).await?
+        }
+    };
+    let mut sites: BTreeMap<i64, Arc<Site>> = BTreeMap::new();
+    let mut shared: BTreeMap<u64, Option<Arc<DestinationSet>>> = BTreeMap::new();
     let mut everybodys = Vec::new();
     let mut own: BTreeMap<AccountId, Vec<Discount>> = BTreeMap::new();
     for row in &rows {
         let set = unsigned(row.try_get("destination_set_id")?);
-        let Some((_, known)) = sets.iter().find(|(id, _)| u64::from(id.0) == set) else {
+        let id = DestinationSetId(
+            u32::try_from(set)
+                .map_err(|_| ChangeError::Corrupt { column: "id", value: set.to_string() })?,
+        );
+        let Some(destinations) = shared.entry(set).or_insert_with(|| set_of(id).map(Arc::new))
+        else {
             continue; // a set without prefixes: no call is to it
         };
-        let destinations = shared.entry(set).or_insert_with(|| Arc::new(known.clone()));
-        let site: Option<i64> = row.try_get("site_id")?;
+        let destinations = Arc::clone(destinations);
+        let site = match row.try_get::<Option<i64>, _>("site_id")? {
+            None => None,
+            Some(id) => Some(match sites.get(&id) {
+                Some(site) => Arc::clone(site),
+                None => {
+                    let site = Arc::new(site(&mut *connection, id).await?);
+                    sites.insert(id, Arc::clone(&site));
+                    site
+                }
+            }),
+        };
         let discount = Discount {
             name: row.try_get("name")?,
-            destinations: Arc::clone(destinations),
-            // A site without members has no calls.
-            site: site.map(|id| sites.get(&unsigned(id)).cloned().unwrap_or_default()),
+            destinations,
+            site,
             valid_from: moment(row, "valid_from")?,
             valid_till: moment(row, "valid_till")?,
             percent: percent(row)?,
@@ -212,27 +241,20 @@ pub(crate) async fn load(
     Ok(Discounts { own: own.collect(), everybodys: everybodys.clone().into() })
 }
 
-/// All sites with who belongs to them now.
-async fn sites(connection: &mut Connection) -> Result<BTreeMap<u64, Arc<Site>>> {
-    let mut sites: BTreeMap<u64, (Vec<SubscriberId>, Vec<TrunkId>)> = BTreeMap::new();
-    let subscribers = "SELECT site_id, id FROM subscriber WHERE site_id IS NOT NULL ORDER BY id";
-    for (site, id) in members(&mut *connection, subscribers).await? {
-        sites.entry(site).or_default().0.push(SubscriberId(id));
-    }
-    let trunks = "SELECT site_id, id FROM trunk WHERE site_id IS NOT NULL ORDER BY id";
-    for (site, id) in members(&mut *connection, trunks).await? {
-        sites.entry(site).or_default().1.push(TrunkId(id));
-    }
-    let site = |(id, (subscribers, trunks)): (u64, (Vec<_>, Vec<_>))| {
-        let site =
-            Site { name: id.to_string(), subscribers: subscribers.into(), trunks: trunks.into() };
-        (id, Arc::new(site))
-    };
-    Ok(sites.into_iter().map(site).collect())
+/// A site with who belongs to it now. One without members has no calls.
+async fn site(connection: &mut Connection, id: i64) -> Result<Site> {
+    let subscribers = "SELECT id FROM subscriber WHERE site_id = ? ORDER BY id";
+    let subscribers = members(&mut *connection, subscribers, id).await?;
+    let trunks = "SELECT id FROM trunk WHERE site_id = ? ORDER BY id";
+    let trunks = members(&mut *connection, trunks, id).await?;
+    Ok(Site {
+        name: id.to_string(),
+        subscribers: subscribers.into_iter().map(SubscriberId).collect(),
+        trunks: trunks.into_iter().map(TrunkId).collect(),
+    })
 }
 
-async fn members(executor: impl Executor<'_>, sql: &'static str) -> Result<Vec<(u64, u64)>> {
-    let rows = sql::query(sql).fetch_all(executor).await?;
-    let pair = |row: &Row| Ok((unsigned(row.try_get(0)?), unsigned(row.try_get(1)?)));
-    rows.iter().map(pair).collect()
+async fn members(executor: impl Executor<'_>, sql: &'static str, site: i64) -> Result<Vec<u64>> {
+    let rows = sql::query(sql).bind(site).fetch_all(executor).await?;
+    rows.iter().map(|row| Ok(unsigned(row.try_get(0)?))).collect()
 }

@@ -58,6 +58,7 @@ impl Change {
         if exchange.from.code() == exchange.to.code() {
             return Err(ChangeError::invalid("to", "write another currency than the first"));
         }
+        self.touched.exchange_rates();
         sql::query(
             "INSERT INTO exchange_rate (from_currency, to_currency, rate, set_at)
              VALUES (?, ?, ?, ?)
@@ -95,6 +96,7 @@ impl Change {
             let what = format!("account {name:?} is in {to} and has rates in {from}");
             return Err(ChangeError::InUse(what));
         }
+        self.touched.exchange_rates();
         sql::query("DELETE FROM exchange_rate WHERE from_currency = ? AND to_currency = ?")
             .bind(from.code())
             .bind(to.code())

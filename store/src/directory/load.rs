@@ -1,7 +1,11 @@
-//! From tables to the snapshot that the switch reads. A command makes the snapshot of what it is
-//! about to commit, so that a change the switch would refuse is never stored.
+//! From tables to the snapshots that calls see: what the switch, billing and the ledger need to know.
+//! A command makes the snapshots of what it is about to commit, so that a change the switch would
+//! refuse is never stored. [`Change::load`] reads everything, at the start; [`Change::reload`] only
+//! what the command has changed, over the snapshots before.
 
-use billing::{Currency, Money, PaymentMode, Status, Terms};
+use std::sync::Arc;
+
+use billing::{Currency, Money, PaymentMode, RateBook, Status, Terms};
 use switch::caller_id::CallerIdPolicy;
 use switch::directory::Transport;
 use switch::directory::{
@@ -13,38 +17,156 @@ use vocabulary::AccountId;
 
 use super::account::{self, Account, AccountStatus, BillingKind};
 use super::caller_id;
+use super::route::{self, Route};
 use super::subscriber::{self, Subscriber};
 use super::trunk::{self, Trunk, TrunkTransport};
-use super::{CallLimits, Change, ChangeError, Result, route};
+use super::{CallLimits, Change, ChangeError, Result};
+
+/// Snapshots, and what the ledger must be told.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// For the switch.
+    pub directory: Arc<Directory>,
+    /// For billing.
+    pub rate_book: Arc<RateBook>,
+    /// For the ledger: the accounts that were read.
+    pub terms: Vec<(AccountId, Terms)>,
+}
 
 impl Change {
-    /// Everything the switch needs to know, as this command has left it. The seed keys maps whose
-    /// keys peers choose; keep it secret.
-    pub async fn directory(&mut self, settings: Settings, seed: u64) -> Result<Directory> {
+    /// Everything, as this command has left it. Rate groups are taken over from `book` if it has
+    /// them and the command has not changed them. The seed keys maps whose keys peers choose; keep
+    /// it secret.
+    pub async fn load(
+        &mut self,
+        settings: Settings,
+        seed: u64,
+        book: Option<&RateBook>,
+    ) -> Result<Loaded> {
+        let accounts = account::with_parents(&mut *self.tx, None).await?;
+        let rate_book = Arc::new(self.whole_rate_book(book, &accounts).await?);
+        let terms = accounts.iter().map(|(account, _)| Ok((account.id, terms(account)?)));
+        let terms = terms.collect::<Result<Vec<_>>>()?;
+        let directory = Arc::new(self.whole_directory(settings, seed, &accounts).await?);
+        Ok(Loaded { directory, rate_book, terms })
+    }
+
+    /// The snapshots that follow these two, as this command has left the tables: what it has noted
+    /// in [`super::Touched`] is read again and the rest shared.
+    pub async fn reload(
+        &mut self,
+        directory: &Arc<Directory>,
+        book: &Arc<RateBook>,
+        seed: u64,
+    ) -> Result<Loaded> {
+        if self.touched.is_everything() {
+            return self.load(directory.settings().clone(), seed, Some(book)).await;
+        }
+        let mut accounts = Vec::with_capacity(self.touched.accounts.len());
+        for id in self.touched.accounts.clone() {
+            accounts.extend(account::with_parents(&mut *self.tx, Some(id)).await?);
+        }
+        let rate_book = Arc::new(match self.touched.all_tariffs {
+            true => {
+                let all = account::with_parents(&mut *self.tx, None).await?;
+                self.whole_rate_book(Some(book), &all).await?
+            }
+            false => self.changed_rate_book(book, &accounts).await?,
+        });
+        let terms = accounts.iter().map(|(account, _)| Ok((account.id, terms(account)?)));
+        let terms = terms.collect::<Result<Vec<_>>>()?;
+        let changed = Arc::new(self.changed_directory(directory, &accounts).await?);
+        let loaded = Loaded { directory: changed, rate_book, terms };
+        if cfg!(debug_assertions) {
+            self.check_against_tables(&loaded, seed).await?;
+        }
+        Ok(loaded)
+    }
+
+    /// In tests: would reading everything have given the same?
+    async fn check_against_tables(&mut self, loaded: &Loaded, seed: u64) -> Result<()> {
+        let touched = std::mem::take(&mut self.touched);
+        let settings = loaded.directory.settings().clone();
+        let whole = self.load(settings, seed, Some(&loaded.rate_book)).await?;
+        let remedy = "a command changed a row that a snapshot is made of and did not note it; see \
+                      \"How to add\" in CONTRIBUTING.md";
+        assert!(whole.directory == loaded.directory, "{remedy}: {touched:?}");
+        assert!(whole.rate_book.has_terms_of(&loaded.rate_book), "{remedy}: {touched:?}");
+        self.touched = touched;
+        Ok(())
+    }
+
+    async fn whole_directory(
+        &mut self,
+        settings: Settings,
+        seed: u64,
+        accounts: &[(Account, Option<AccountId>)],
+    ) -> Result<Directory> {
         let mut builder = DirectoryBuilder::new(settings, seed);
         let mut caller_ids = caller_id::all(&mut *self.tx).await?;
-        for account in account::all(&mut *self.tx).await? {
+        for (account, _) in accounts {
             let caller_id = caller_ids.remove(&account.id).unwrap_or_default();
-            builder = builder.account(account_row(&account, caller_id));
+            builder = builder.account(account_row(account, caller_id));
         }
         for subscriber in subscriber::all(&mut *self.tx).await? {
-            if let Some(number) = subscriber.number {
-                builder = builder.number(NumberRow { number, subscriber: subscriber.id });
-            }
-            builder = builder.subscriber(subscriber_row(subscriber));
+            builder = with_subscriber(builder, subscriber);
         }
         for trunk in trunk::all(&mut *self.tx).await? {
             builder = builder.trunk(trunk_row(trunk)?);
         }
         for route in route::all(&mut *self.tx).await? {
-            let row = RouteRow::new(&route.prefix, route.trunk, route.priority);
-            builder = builder.route(row);
+            builder = builder.route(route_row(&route));
         }
-        builder.build().map_err(|faults| {
-            let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
-            ChangeError::InUse(faults.join("; "))
-        })
+        built(builder)
     }
+
+    /// What was touched is taken out, and what is left of it in the tables put in.
+    async fn changed_directory(
+        &mut self,
+        before: &Directory,
+        accounts: &[(Account, Option<AccountId>)],
+    ) -> Result<Directory> {
+        let mut builder = before.change();
+        for (account, _) in accounts {
+            let caller_id = caller_id::of_account(&mut *self.tx, account.id).await?;
+            let row = account_row(account, caller_id);
+            builder = builder.without_account(account.id).account(row);
+        }
+        for id in self.touched.subscribers.clone() {
+            builder = builder.without_subscriber(id);
+            if let Some(subscriber) = subscriber::of_id(&mut *self.tx, id).await? {
+                builder = with_subscriber(builder, subscriber);
+            }
+        }
+        for id in self.touched.trunks.clone() {
+            builder = builder.without_trunk(id);
+            if let Some(trunk) = trunk::of_id(&mut *self.tx, id).await? {
+                builder = builder.trunk(trunk_row(trunk)?);
+            }
+            for route in route::of_trunk(&mut *self.tx, id).await? {
+                builder = builder.route(route_row(&route));
+            }
+        }
+        built(builder)
+    }
+}
+
+fn built(builder: DirectoryBuilder) -> Result<Directory> {
+    builder.build().map_err(|faults| {
+        let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        ChangeError::InUse(faults.join("; "))
+    })
+}
+
+fn with_subscriber(mut builder: DirectoryBuilder, subscriber: Subscriber) -> DirectoryBuilder {
+    if let Some(number) = subscriber.number {
+        builder = builder.number(NumberRow { number, subscriber: subscriber.id });
+    }
+    builder.subscriber(subscriber_row(subscriber))
+}
+
+fn route_row(route: &Route) -> RouteRow {
+    RouteRow::new(&route.prefix, route.trunk, route.priority)
 }
 
 /// (what it sends us, what we send it)
@@ -114,14 +236,6 @@ fn trunk_row(trunk: Trunk) -> Result<TrunkRow> {
         ring_timeout: trunk.ring_timeout,
         is_trusted: trunk.trusted,
     })
-}
-
-impl Change {
-    /// What the ledger needs to know of every account.
-    pub async fn terms(&mut self) -> Result<Vec<(AccountId, Terms)>> {
-        let accounts = account::all(&mut *self.tx).await?;
-        accounts.iter().map(|account| Ok((account.id, terms(account)?))).collect()
-    }
 }
 
 fn terms(account: &Account) -> Result<Terms> {

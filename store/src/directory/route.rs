@@ -55,23 +55,29 @@ pub struct RateGroup {
     pub rate_count: u64,
 }
 
+const SELECT: &str = "SELECT route.*, trunk.name AS trunk_name FROM route
+    JOIN trunk ON trunk.id = route.trunk_id";
+const ORDER: &str = "ORDER BY route.prefix, route.priority, route.trunk_id";
+
+fn route(row: &Row) -> Result<Route> {
+    Ok(Route {
+        id: unsigned(row.try_get("id")?),
+        prefix: row.try_get("prefix")?,
+        trunk: TrunkId(unsigned(row.try_get("trunk_id")?)),
+        trunk_name: row.try_get("trunk_name")?,
+        priority: row.try_get("priority")?,
+    })
+}
+
 pub(super) async fn all(executor: impl Executor<'_>) -> Result<Vec<Route>> {
-    let rows = sql::query(
-        "SELECT route.*, trunk.name AS trunk_name FROM route
-         JOIN trunk ON trunk.id = route.trunk_id
-         ORDER BY route.prefix, route.priority, route.trunk_id",
-    )
-    .fetch_all(executor)
-    .await?;
-    let route = |row: &Row| {
-        Ok(Route {
-            id: unsigned(row.try_get("id")?),
-            prefix: row.try_get("prefix")?,
-            trunk: TrunkId(unsigned(row.try_get("trunk_id")?)),
-            trunk_name: row.try_get("trunk_name")?,
-            priority: row.try_get("priority")?,
-        })
-    };
+    let rows = sql::query(format!("{SELECT} {ORDER}")).fetch_all(executor).await?;
+    rows.iter().map(route).collect()
+}
+
+/// For snapshots: those over this trunk.
+pub(super) async fn of_trunk(executor: impl Executor<'_>, trunk: TrunkId) -> Result<Vec<Route>> {
+    let sql = format!("{SELECT} WHERE route.trunk_id = ? {ORDER}");
+    let rows = sql::query(sql).bind(signed(trunk.0)).fetch_all(executor).await?;
     rows.iter().map(route).collect()
 }
 
@@ -128,6 +134,7 @@ impl Change {
             let what = format!("trunk {:?} has no host to send calls to", trunk.name);
             return Err(ChangeError::invalid("trunk", what));
         }
+        self.touched.trunk(trunk.id);
         route.id = self.next_id("route").await?;
         sql::query("INSERT INTO route (id, prefix, trunk_id, priority) VALUES (?, ?, ?, ?)")
             .bind(signed(route.id))
@@ -146,13 +153,16 @@ impl Change {
 
     /// Removes a route.
     pub async fn remove_route(&mut self, id: u64) -> Result<()> {
-        let removed = sql::query("DELETE FROM route WHERE id = ?")
+        let row = sql::query("SELECT trunk_id FROM route WHERE id = ?")
+            .bind(signed(id))
+            .fetch_optional(&mut *self.tx)
+            .await?;
+        let row = row.ok_or_else(|| ChangeError::not_found("route", &id.to_string()))?;
+        self.touched.trunk(TrunkId(unsigned(row.try_get(0)?)));
+        sql::query("DELETE FROM route WHERE id = ?")
             .bind(signed(id))
             .execute(&mut *self.tx)
             .await?;
-        if removed.rows_affected() == 0 {
-            return Err(ChangeError::not_found("route", &id.to_string()));
-        }
         Ok(())
     }
 
@@ -164,6 +174,7 @@ impl Change {
             return Err(ChangeError::invalid("decimals", "write a number from 0 to 6"));
         }
         group.id = self.next_id("rate_group").await?;
+        self.touched.group(group.id);
         sql::query(
             "INSERT INTO rate_group (id, name, currency, rounding, decimals) VALUES (?, ?, ?, ?, ?)",
         )

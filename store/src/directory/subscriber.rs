@@ -76,6 +76,16 @@ fn subscriber(row: &Row) -> Result<Subscriber> {
     })
 }
 
+/// For snapshots: the one with this id.
+pub(super) async fn of_id(
+    executor: impl Executor<'_>,
+    id: SubscriberId,
+) -> Result<Option<Subscriber>> {
+    let sql = format!("{SELECT} WHERE subscriber.id = ?");
+    let row = sql::query(&sql).bind(signed(id.0)).fetch_optional(executor).await?;
+    row.as_ref().map(subscriber).transpose()
+}
+
 pub(super) async fn all(executor: impl Executor<'_>) -> Result<Vec<Subscriber>> {
     let sql = format!("{SELECT} ORDER BY subscriber.id");
     let rows = sql::query(&sql).fetch_all(executor).await?;
@@ -98,6 +108,9 @@ impl Change {
         }
         self.check_username_free("username", &subscriber.username).await?;
         subscriber.id = SubscriberId(self.next_id("subscriber").await?);
+        // With its account: discounts know who belongs to a site.
+        self.touched.subscriber(subscriber.id);
+        self.touched.account(subscriber.account);
         let number = subscriber.number.map(|number| number.as_str().to_owned());
         let site = self.site_id(subscriber.account, subscriber.site.as_deref()).await?;
         sql::query(
@@ -126,13 +139,15 @@ impl Change {
 
     /// Removes a subscriber.
     pub async fn remove_subscriber(&mut self, username: &str) -> Result<()> {
-        let removed = sql::query("DELETE FROM subscriber WHERE username = ?")
-            .bind(username)
+        let sql = format!("{SELECT} WHERE subscriber.username = ?");
+        let row = sql::query(&sql).bind(username).fetch_optional(&mut *self.tx).await?;
+        let gone = subscriber(&row.ok_or_else(|| ChangeError::not_found("subscriber", username))?)?;
+        self.touched.subscriber(gone.id);
+        self.touched.account(gone.account);
+        sql::query("DELETE FROM subscriber WHERE id = ?")
+            .bind(signed(gone.id.0))
             .execute(&mut *self.tx)
             .await?;
-        if removed.rows_affected() == 0 {
-            return Err(ChangeError::not_found("subscriber", username));
-        }
         Ok(())
     }
 

@@ -276,6 +276,13 @@ fn trunk(row: &Row) -> Result<Trunk> {
     })
 }
 
+/// For snapshots: the one with this id.
+pub(super) async fn of_id(executor: impl Executor<'_>, id: TrunkId) -> Result<Option<Trunk>> {
+    let sql = format!("{SELECT} WHERE trunk.id = ?");
+    let row = sql::query(&sql).bind(signed(id.0)).fetch_optional(executor).await?;
+    row.as_ref().map(trunk).transpose()
+}
+
 pub(super) async fn all(executor: impl Executor<'_>) -> Result<Vec<Trunk>> {
     let sql = format!("{SELECT} ORDER BY trunk.id");
     let rows = sql::query(&sql).fetch_all(executor).await?;
@@ -321,6 +328,7 @@ impl Change {
     pub async fn set_trunk(&mut self, trunk: &Trunk) -> Result<()> {
         trunk.check()?;
         let before = self.trunk(&trunk.id.to_string()).await?;
+        self.touched.account(before.account);
         self.write_trunk(trunk, before.ingress.map(|(username, _)| username)).await
     }
 
@@ -331,6 +339,9 @@ impl Change {
         {
             self.check_username_free("ingress_username", username).await?;
         }
+        // With its account: discounts know who belongs to a site.
+        self.touched.trunk(trunk.id);
+        self.touched.account(trunk.account);
         let limits = trunk.limits;
         let site = self.site_id(trunk.account, trunk.site.as_deref()).await?;
         let ring_timeout = trunk.ring_timeout.map(|t| signed(t.as_secs()));
@@ -379,6 +390,8 @@ impl Change {
     /// Removes a trunk and the routes to it.
     pub async fn remove_trunk(&mut self, name: &str) -> Result<()> {
         let trunk = self.trunk(name).await?;
+        self.touched.trunk(trunk.id);
+        self.touched.account(trunk.account);
         for sql in ["DELETE FROM route WHERE trunk_id = ?", "DELETE FROM trunk WHERE id = ?"] {
             sql::query(sql).bind(signed(trunk.id.0)).execute(&mut *self.tx).await?;
         }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use billing::{
     AccountTariff, Currency, DestinationSet, DestinationSetId, DurationRounding as Rounding,
-    GroupTerms, MoneyMode, MoneyRounding, Percent, Price, Rate, RateBook, RateGroup, RateGroupId,
-    RateRow, Zone,
+    ExchangeRate, GroupTerms, MoneyMode, MoneyRounding, Percent, Price, Rate, RateBook, RateGroup,
+    RateGroupId, RateRow, Zone,
 };
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
@@ -16,7 +16,7 @@ use vocabulary::AccountId;
 use super::chunk;
 use crate::directory::{
     Account, Change, ChangeError, DurationRounding, RateGroup as GroupRow, RateGroupRounding,
-    all_accounts, all_exchange_rates, all_groups, load_discounts, signed, unsigned,
+    all_exchange_rates, all_groups, load_discounts, signed, unsigned, with_parents,
 };
 use crate::sql::{self, Executor, Row};
 
@@ -66,23 +66,91 @@ fn narrow(id: u64) -> Result<u32, ChangeError> {
 }
 
 impl Change {
-    /// The rate book as this command has left it. Groups are taken over from `before` unless they
-    /// are `changed`: a deck of a million rates is only read when it is new.
-    pub async fn rate_book(
+    /// The rate book as this command has left it. Groups are taken over from `before` unless the
+    /// command has changed them: a deck of a million rates is only read when it is new.
+    pub async fn rate_book(&mut self, before: Option<&RateBook>) -> Result<RateBook, ChangeError> {
+        let accounts = with_parents(&mut *self.tx, None).await?;
+        self.whole_rate_book(before, &accounts).await
+    }
+
+    /// The same, with the tariffs of all accounts, which are these, made anew.
+    pub(crate) async fn whole_rate_book(
         &mut self,
         before: Option<&RateBook>,
-        changed: Option<u64>,
+        accounts: &[(Account, Option<AccountId>)],
     ) -> Result<RateBook, ChangeError> {
-        let groups = all_groups(&mut *self.tx).await?;
         let mut builder = RateBook::builder();
-        let mut ids = Vec::with_capacity(groups.len());
+        let (groups, ids) = self.groups(before).await?;
+        for group in groups {
+            builder = builder.group(group);
+        }
+        let destinations = destinations(&mut *self.tx).await?;
+        let find = |id| destinations.iter().find(|(known, _)| *known == id).map(|(_, set)| set);
+        let discounts = load_discounts(&mut self.tx, &|id| find(id).cloned(), None).await?;
+        let tariffs = accounts.iter().map(|(account, parent)| {
+            let discounts = discounts.of(account.id);
+            (account.id, AccountTariff { discounts, ..tariff(account, *parent, &ids) })
+        });
+        builder
+            .accounts(tariffs)
+            .exchange_rates(exchange_rates(&mut *self.tx).await?)
+            .destinations(destinations)
+            .build()
+            .map_err(|error| ChangeError::InUse(error.to_string()))
+    }
+
+    /// The rate book that follows `before`: with the tariffs of these accounts and whatever else
+    /// the command has changed made anew.
+    pub(crate) async fn changed_rate_book(
+        &mut self,
+        before: &RateBook,
+        accounts: &[(Account, Option<AccountId>)],
+    ) -> Result<RateBook, ChangeError> {
+        let mut builder = before.change();
+        let (groups, ids) = self.groups(Some(before)).await?;
+        for group in groups {
+            builder = builder.group(group);
+        }
+        let sets = match self.touched.destinations {
+            true => Some(destinations(&mut *self.tx).await?),
+            false => None,
+        };
+        for (account, parent) in accounts {
+            let set_of = |id| match &sets {
+                Some(sets) => {
+                    sets.iter().find(|(known, _)| *known == id).map(|(_, set)| set.clone())
+                }
+                None => before.destination_set(id).cloned(),
+            };
+            let discounts = load_discounts(&mut self.tx, &set_of, Some(account.id)).await?;
+            let discounts = discounts.of(account.id);
+            let tariff = AccountTariff { discounts, ..tariff(account, *parent, &ids) };
+            builder = builder.account(account.id, tariff);
+        }
+        if let Some(sets) = sets {
+            builder = builder.destinations(sets);
+        }
+        if self.touched.exchange_rates {
+            builder = builder.exchange_rates(exchange_rates(&mut *self.tx).await?);
+        }
+        builder.build().map_err(|error| ChangeError::InUse(error.to_string()))
+    }
+
+    /// All groups, and their names.
+    async fn groups(
+        &mut self,
+        before: Option<&RateBook>,
+    ) -> Result<(Vec<Arc<RateGroup>>, Vec<(String, RateGroupId)>), ChangeError> {
+        let rows = all_groups(&mut *self.tx).await?;
+        let mut groups = Vec::with_capacity(rows.len());
+        let mut ids = Vec::with_capacity(rows.len());
         let mut building = Vec::new();
-        for row in groups {
+        for row in rows {
             let id = RateGroupId(narrow(row.id)?);
             ids.push((row.name.clone(), id));
-            let known = before.and_then(|book| book.group(id)).filter(|_| changed != Some(row.id));
-            if let Some(group) = known {
-                builder = builder.group(Arc::clone(group));
+            let is_changed = self.touched.has_group(row.id);
+            if let Some(group) = before.and_then(|book| book.group(id)).filter(|_| !is_changed) {
+                groups.push(Arc::clone(group));
                 continue;
             }
             // Built on other cores while the next one is read.
@@ -92,27 +160,17 @@ impl Change {
         }
         for built in building {
             let group = built.await.expect("building a rate group does not panic")?;
-            builder = builder.group(group);
+            groups.push(Arc::new(group));
         }
-        let accounts = all_accounts(&mut *self.tx).await?;
-        let named: BTreeMap<&str, AccountId> =
-            accounts.iter().map(|account| (account.name.as_str(), account.id)).collect();
-        let destinations = destinations(&mut *self.tx).await?;
-        let discounts = load_discounts(&mut self.tx, &destinations).await?;
-        for exchange in all_exchange_rates(&mut *self.tx).await? {
-            builder = builder.exchange_rate(exchange.from, exchange.to, exchange.rate);
-        }
-        let tariffs = accounts.iter().map(|account| {
-            let parent = account.parent.as_deref().and_then(|name| named.get(name)).copied();
-            let discounts = discounts.of(account.id);
-            (account.id, AccountTariff { discounts, ..tariff(account, parent, &ids) })
-        });
-        builder
-            .accounts(tariffs)
-            .destinations(destinations)
-            .build()
-            .map_err(|error| ChangeError::InUse(error.to_string()))
+        Ok((groups, ids))
     }
+}
+
+async fn exchange_rates(
+    executor: impl Executor<'_>,
+) -> Result<Vec<(Currency, Currency, ExchangeRate)>, ChangeError> {
+    let all = all_exchange_rates(executor).await?;
+    Ok(all.into_iter().map(|exchange| (exchange.from, exchange.to, exchange.rate)).collect())
 }
 
 /// All sets of destinations.

@@ -1,12 +1,14 @@
 //! Checks the rows and makes the snapshot. All faults are found at once, each naming its row.
 
-use foldhash::fast::FixedState;
+use std::sync::Arc;
+
+use snapshot_map::SnapshotMap;
 use vocabulary::{AccountId, Number, SubscriberId, TrunkId};
 
-use super::network::{Network, NetworkTable};
+use super::network::Network;
 use super::rows::{AccountRow, NumberRow, RouteRow, Settings, SubscriberRow, TrunkRow};
-use super::{DigestOwner, Directory, Map};
-use crate::routing::{NumberPlan, RouteTable, RouteTarget};
+use super::{DigestOwner, Directory};
+use crate::routing::{NumberPlan, RouteTarget};
 
 /// A row that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -144,22 +146,78 @@ pub enum DirectoryError {
     Settings(String),
 }
 
-/// Collects rows in any order; `build` checks them.
-#[derive(Debug, Default)]
+/// Collects rows in any order; `build` takes out what is to go, puts in what came, and checks it.
+#[derive(Debug)]
 pub struct DirectoryBuilder {
-    settings: Settings,
+    directory: Directory,
+    accounts_gone: Vec<AccountId>,
+    subscribers_gone: Vec<SubscriberId>,
+    trunks_gone: Vec<TrunkId>,
     accounts: Vec<AccountRow>,
     subscribers: Vec<SubscriberRow>,
     numbers: Vec<NumberRow>,
     trunks: Vec<TrunkRow>,
     routes: Vec<RouteRow>,
-    seed: u64,
+}
+
+impl Directory {
+    /// Starts from this snapshot; what is not changed is shared with it. To change a row, take it
+    /// out and add it as it is now.
+    pub fn change(&self) -> DirectoryBuilder {
+        DirectoryBuilder::of(self.clone())
+    }
 }
 
 impl DirectoryBuilder {
     /// An empty directory. The seed keys the maps whose keys peers choose; keep it secret.
     pub fn new(settings: Settings, seed: u64) -> DirectoryBuilder {
-        DirectoryBuilder { settings, seed, ..DirectoryBuilder::default() }
+        DirectoryBuilder::of(Directory {
+            settings: Arc::new(settings),
+            accounts: SnapshotMap::with_seed(seed),
+            subscribers: SnapshotMap::with_seed(seed),
+            trunks: SnapshotMap::with_seed(seed),
+            users: SnapshotMap::with_seed(seed),
+            numbers: SnapshotMap::with_seed(seed),
+            networks: Arc::default(),
+            routes: Arc::default(),
+            registering: Vec::new(),
+        })
+    }
+
+    fn of(directory: Directory) -> DirectoryBuilder {
+        DirectoryBuilder {
+            directory,
+            accounts_gone: Vec::new(),
+            subscribers_gone: Vec::new(),
+            trunks_gone: Vec::new(),
+            accounts: Vec::new(),
+            subscribers: Vec::new(),
+            numbers: Vec::new(),
+            trunks: Vec::new(),
+            routes: Vec::new(),
+        }
+    }
+
+    /// Takes an account out, if it is there. What belongs to it is not looked for: take that out
+    /// too.
+    #[must_use]
+    pub fn without_account(mut self, id: AccountId) -> DirectoryBuilder {
+        self.accounts_gone.push(id);
+        self
+    }
+
+    /// Takes a subscriber out, if it is there, with its user name and its own number.
+    #[must_use]
+    pub fn without_subscriber(mut self, id: SubscriberId) -> DirectoryBuilder {
+        self.subscribers_gone.push(id);
+        self
+    }
+
+    /// Takes a trunk out, if it is there, with its user name, its addresses and the routes over it.
+    #[must_use]
+    pub fn without_trunk(mut self, id: TrunkId) -> DirectoryBuilder {
+        self.trunks_gone.push(id);
+        self
     }
 
     /// Adds an account.
@@ -200,22 +258,21 @@ impl DirectoryBuilder {
     /// The snapshot, or every fault found.
     pub fn build(self) -> Result<Directory, Vec<DirectoryError>> {
         let mut faults = Vec::new();
-        check_settings(&self.settings, &mut faults);
-        let state = || FixedState::with_seed(self.seed);
-        let mut directory = Directory {
-            settings: self.settings,
-            accounts: Map::with_capacity_and_hasher(self.accounts.len(), state()),
-            subscribers: Map::with_capacity_and_hasher(self.subscribers.len(), state()),
-            trunks: Map::with_capacity_and_hasher(self.trunks.len(), state()),
-            users: Map::with_capacity_and_hasher(self.subscribers.len(), state()),
-            numbers: Map::with_capacity_and_hasher(self.numbers.len(), state()),
-            networks: NetworkTable::default(),
-            routes: RouteTable::default(),
-            registering: Vec::new(),
-        };
+        let mut directory = self.directory;
+        check_settings(&directory.settings, &mut faults);
+        for id in self.accounts_gone {
+            directory.accounts.remove(&id);
+        }
+        for id in self.subscribers_gone {
+            take_subscriber(&mut directory, id);
+        }
+        for id in self.trunks_gone {
+            take_trunk(&mut directory, id);
+        }
         for row in self.accounts {
-            if directory.accounts.insert(row.id, row.clone()).is_some() {
-                faults.push(DirectoryError::AccountTwice(row.id));
+            let id = row.id;
+            if directory.accounts.insert(id, Arc::new(row)).is_some() {
+                faults.push(DirectoryError::AccountTwice(id));
             }
         }
         for row in self.subscribers {
@@ -302,6 +359,33 @@ fn claim_username(
     }
 }
 
+fn take_subscriber(directory: &mut Directory, id: SubscriberId) {
+    let Some(row) = directory.subscribers.remove(&id) else { return };
+    if directory.users.get(&*row.username) == Some(&DigestOwner::Subscriber(id)) {
+        directory.users.remove(&*row.username);
+    }
+    if let Some(number) = row.number
+        && directory.numbers.get(&number) == Some(&id)
+    {
+        directory.numbers.remove(&number);
+    }
+}
+
+fn take_trunk(directory: &mut Directory, id: TrunkId) {
+    let Some(row) = directory.trunks.remove(&id) else { return };
+    if let Some((username, _)) = &row.ingress.digest
+        && directory.users.get(&**username) == Some(&DigestOwner::Trunk(id))
+    {
+        directory.users.remove(&**username);
+    }
+    if !row.ingress.networks.is_empty() {
+        let networks = Arc::make_mut(&mut directory.networks);
+        row.ingress.networks.iter().for_each(|network| networks.remove(network, id));
+    }
+    directory.registering.retain(|registering| *registering != id);
+    Arc::make_mut(&mut directory.routes).remove_trunk(id);
+}
+
 fn add_subscriber(directory: &mut Directory, row: SubscriberRow, faults: &mut Vec<DirectoryError>) {
     if !directory.accounts.contains_key(&row.account) {
         faults.push(DirectoryError::SubscriberAccount {
@@ -315,7 +399,7 @@ fn add_subscriber(directory: &mut Directory, row: SubscriberRow, faults: &mut Ve
     }
     claim_username(directory, &row.username, DigestOwner::Subscriber(row.id), faults);
     let id = row.id;
-    if directory.subscribers.insert(id, row).is_some() {
+    if directory.subscribers.insert(id, Arc::new(row)).is_some() {
         faults.push(DirectoryError::SubscriberTwice(id));
     }
 }
@@ -348,7 +432,7 @@ fn add_trunk(directory: &mut Directory, row: TrunkRow, faults: &mut Vec<Director
     check_plan(&format!("trunk {name}, ingress"), &row.ingress_plan, faults);
     check_plan(&format!("trunk {name}, egress"), &row.egress_plan, faults);
     for network in &row.ingress.networks {
-        if let Some(other) = directory.networks.add(*network, trunk) {
+        if let Some(other) = Arc::make_mut(&mut directory.networks).add(*network, trunk) {
             let network = *network;
             faults.push(DirectoryError::NetworkTwice { network, first: other, second: trunk });
         }
@@ -356,7 +440,7 @@ fn add_trunk(directory: &mut Directory, row: TrunkRow, faults: &mut Vec<Director
     if let Some((username, _)) = &row.ingress.digest {
         claim_username(directory, username, DigestOwner::Trunk(trunk), faults);
     }
-    if directory.trunks.insert(trunk, row).is_some() {
+    if directory.trunks.insert(trunk, Arc::new(row)).is_some() {
         faults.push(DirectoryError::TrunkTwice(trunk));
     }
 }
@@ -386,7 +470,7 @@ fn add_route(directory: &mut Directory, row: RouteRow, faults: &mut Vec<Director
     {
         return faults.push(DirectoryError::RouteTwice { prefix, trunk });
     }
-    if !directory.routes.add(&prefix, RouteTarget { trunk, priority }) {
+    if !Arc::make_mut(&mut directory.routes).add(&prefix, RouteTarget { trunk, priority }) {
         faults.push(DirectoryError::RoutePrefix(prefix));
     }
 }
@@ -463,6 +547,82 @@ mod tests {
         check(
             new().trunk(trunk(3, "h")).route(route("49", 3)).route(route("49", 3)),
             &["the route for prefix \"49\" to trunk 3 is there twice"],
+        );
+    }
+
+    #[test]
+    fn a_changed_directory_is_what_a_new_one_would_be() {
+        let number =
+            |text: &str| NumberRow { number: text.parse().unwrap(), subscriber: SubscriberId(7) };
+        let numbered = |text: &str| SubscriberRow {
+            number: Some(text.parse().unwrap()),
+            ..subscriber(7, 1, text)
+        };
+        let peer = |id: u64, network: &str, username: &str| {
+            let mut row = trunk(id, "h");
+            row.ingress.networks.push(network.parse().unwrap());
+            let secret = DigestSecret { ha1_md5: [0; 16], ha1_sha256: [0; 32] };
+            row.ingress.digest = Some((username.into(), secret));
+            row
+        };
+        let new = || DirectoryBuilder::new(Settings::default(), 1).account(account(1));
+        let before = new()
+            .subscriber(numbered("4930111"))
+            .number(number("4930111"))
+            .subscriber(subscriber(8, 1, "bob"))
+            .trunk(peer(3, "10.0.0.3", "peer"))
+            .trunk(peer(4, "10.0.0.4", "other"))
+            .route(route("49", 3))
+            .route(route("49", 4))
+            .build()
+            .unwrap();
+        let changed = before
+            .change()
+            .without_subscriber(SubscriberId(7))
+            .subscriber(numbered("4930222"))
+            .number(number("4930222"))
+            .without_subscriber(SubscriberId(8))
+            .without_trunk(TrunkId(3))
+            .trunk(peer(3, "10.0.0.9", "peer"))
+            .route(route("44", 3))
+            .without_trunk(TrunkId(4))
+            .without_account(AccountId(1))
+            .account(AccountRow { is_active: false, ..account(1) })
+            .build()
+            .unwrap();
+        let expected = DirectoryBuilder::new(Settings::default(), 1)
+            .account(AccountRow { is_active: false, ..account(1) })
+            .subscriber(numbered("4930222"))
+            .number(number("4930222"))
+            .trunk(peer(3, "10.0.0.9", "peer"))
+            .route(route("44", 3))
+            .build()
+            .unwrap();
+        assert_eq!(changed, expected);
+        assert_eq!(changed.silenced_since(&before), [SubscriberId(8)]);
+        // The one before is as it was.
+        assert!(before.subscriber_by_username("bob").is_some());
+        assert_eq!(before.routes(&"4930".parse().unwrap()).unwrap().1.len(), 2);
+    }
+
+    #[test]
+    fn a_change_is_checked_as_a_new_directory_is() {
+        let before = DirectoryBuilder::new(Settings::default(), 1)
+            .account(account(1))
+            .trunk(trunk(3, "h"))
+            .subscriber(subscriber(7, 1, "al"))
+            .route(route("49", 3))
+            .build()
+            .unwrap();
+        let fault = |builder: DirectoryBuilder| builder.build().unwrap_err()[0].to_string();
+        assert_eq!(
+            fault(before.change().subscriber(subscriber(8, 1, "al"))),
+            "the user name \"al\" is taken twice"
+        );
+        let hostless = before.change().without_trunk(TrunkId(3));
+        assert_eq!(
+            fault(hostless.route(route("49", 3))),
+            "the route for prefix \"49\" leads to trunk 3, which is not there"
         );
     }
 

@@ -1,14 +1,17 @@
 //! Everything configured that a call needs to know, as one immutable snapshot. `rows` is what one
 //! configures, `builder` checks it and makes the snapshot, this file asks it.
+//!
+//! A snapshot is never changed; [`Directory::change`] makes the next one, which shares with it all
+//! but the parts that the changed rows are in, however many accounts there are.
 
 mod builder;
 mod network;
 mod rows;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
-use foldhash::fast::FixedState;
-use hashbrown::HashMap;
+use snapshot_map::SnapshotMap;
 use vocabulary::{AccountId, Number, SubscriberId, TrunkId};
 
 pub use builder::{DirectoryBuilder, DirectoryError};
@@ -30,19 +33,18 @@ pub enum DigestOwner {
     Trunk(TrunkId),
 }
 
-type Map<K, V> = HashMap<K, V, FixedState>;
-
-/// The snapshot. Cheap to ask, never changed; a change makes a new one.
-#[derive(Debug)]
+/// The snapshot. Cheap to ask and to clone, never changed; a change makes a new one.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Directory {
-    settings: Settings,
-    accounts: Map<AccountId, AccountRow>,
-    subscribers: Map<SubscriberId, SubscriberRow>,
-    trunks: Map<TrunkId, TrunkRow>,
-    users: Map<Box<str>, DigestOwner>,
-    numbers: Map<Number, SubscriberId>,
-    networks: network::NetworkTable,
-    routes: RouteTable,
+    settings: Arc<Settings>,
+    accounts: SnapshotMap<AccountId, Arc<AccountRow>>,
+    subscribers: SnapshotMap<SubscriberId, Arc<SubscriberRow>>,
+    trunks: SnapshotMap<TrunkId, Arc<TrunkRow>>,
+    users: SnapshotMap<Box<str>, DigestOwner>,
+    numbers: SnapshotMap<Number, SubscriberId>,
+    networks: Arc<network::NetworkTable>,
+    routes: Arc<RouteTable>,
+    /// In the order of their ids.
     registering: Vec<TrunkId>,
 }
 
@@ -54,17 +56,17 @@ impl Directory {
 
     /// An account.
     pub fn account(&self, id: AccountId) -> Option<&AccountRow> {
-        self.accounts.get(&id)
+        self.accounts.get(&id).map(|row| &**row)
     }
 
     /// A subscriber.
     pub fn subscriber(&self, id: SubscriberId) -> Option<&SubscriberRow> {
-        self.subscribers.get(&id)
+        self.subscribers.get(&id).map(|row| &**row)
     }
 
     /// A trunk.
     pub fn trunk(&self, id: TrunkId) -> Option<&TrunkRow> {
-        self.trunks.get(&id)
+        self.trunks.get(&id).map(|row| &**row)
     }
 
     /// The owner of a digest user name.
@@ -75,22 +77,22 @@ impl Directory {
     /// The digest secret that goes with an owner.
     pub fn digest_secret(&self, owner: DigestOwner) -> Option<&DigestSecret> {
         match owner {
-            DigestOwner::Subscriber(id) => self.subscribers.get(&id).map(|s| &s.secret),
-            DigestOwner::Trunk(id) => self.trunks.get(&id)?.ingress.digest.as_ref().map(|d| &d.1),
+            DigestOwner::Subscriber(id) => self.subscriber(id).map(|s| &s.secret),
+            DigestOwner::Trunk(id) => self.trunk(id)?.ingress.digest.as_ref().map(|d| &d.1),
         }
     }
 
     /// The subscriber with this user name.
     pub fn subscriber_by_username(&self, username: &str) -> Option<&SubscriberRow> {
         match self.users.get(username)? {
-            DigestOwner::Subscriber(id) => self.subscribers.get(id),
+            DigestOwner::Subscriber(id) => self.subscriber(*id),
             DigestOwner::Trunk(_) => None,
         }
     }
 
     /// The subscriber that a number of ours rings.
     pub fn subscriber_by_number(&self, number: &Number) -> Option<&SubscriberRow> {
-        self.subscribers.get(self.numbers.get(number)?)
+        self.subscriber(*self.numbers.get(number)?)
     }
 
     /// Whether the number is one of the account's: it rings one of its subscribers.
@@ -101,19 +103,28 @@ impl Directory {
     /// The trunk that sends from this address: the narrowest network, and in it one that names the
     /// port before one that does not.
     pub fn trunk_by_address(&self, remote: SocketAddr) -> Option<&TrunkRow> {
-        self.trunks.get(&self.networks.find(remote)?)
+        self.trunk(self.networks.find(remote)?)
     }
 
     /// The trunk with this name, or `None`; a search, so not for the call path.
     pub fn trunk_by_name(&self, name: &str) -> Option<&TrunkRow> {
-        let mut found: Vec<&TrunkRow> = self.trunks.values().filter(|t| t.name == name).collect();
-        found.sort_by_key(|trunk| trunk.id);
-        found.into_iter().next()
+        let found = self.trunks.values().filter(|trunk| trunk.name == name);
+        found.min_by_key(|trunk| trunk.id).map(|trunk| &**trunk)
     }
 
     /// The routes of the longest prefix that covers the number, with the prefix's length.
     pub fn routes(&self, number: &Number) -> Option<(usize, &[RouteTarget])> {
         self.routes.find(number.as_bytes())
+    }
+
+    /// The subscribers that could register by `older` and cannot any more: they are gone or switched
+    /// off. Costs what the two snapshots do not share.
+    pub fn silenced_since(&self, older: &Directory) -> Vec<SubscriberId> {
+        let changes = self.subscribers.changes_since(&older.subscribers);
+        let silenced = changes.filter(|(_, row)| !row.is_some_and(|row| row.is_active));
+        let mut silenced: Vec<SubscriberId> = silenced.map(|(id, _)| *id).collect();
+        silenced.sort_unstable();
+        silenced
     }
 
     /// Trunks that want us to register with them.

@@ -103,11 +103,18 @@ impl fmt::Display for Network {
 }
 
 /// All networks of all trunks: a map a mask length, asked from the longest mask down.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct NetworkTable {
     /// Descending by mask length, IPv4 and IPv6 apart.
     lengths: Vec<(bool, u8)>,
     trunks: HashMap<Network, TrunkId, FixedState>,
+}
+
+/// Alike if they find alike: a mask length without networks finds nothing.
+impl PartialEq for NetworkTable {
+    fn eq(&self, other: &NetworkTable) -> bool {
+        self.trunks == other.trunks
+    }
 }
 
 impl NetworkTable {
@@ -121,6 +128,13 @@ impl NetworkTable {
         match self.trunks.get(&network) {
             Some(other) if *other != trunk => Some(*other),
             _ => self.trunks.insert(network, trunk).and(None),
+        }
+    }
+
+    /// Takes a trunk's network out; one that is another's stays.
+    pub(super) fn remove(&mut self, network: &Network, trunk: TrunkId) {
+        if self.trunks.get(network) == Some(&trunk) {
+            self.trunks.remove(network);
         }
     }
 

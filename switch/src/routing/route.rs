@@ -14,6 +14,7 @@ pub struct RouteTarget {
 /// Ten digits, `*` and `#`.
 const FANOUT: usize = 12;
 const NONE: u32 = 0;
+const DIGITS: &[u8; FANOUT] = b"0123456789*#";
 
 #[derive(Clone, Debug, Default)]
 struct Node {
@@ -27,11 +28,20 @@ struct Node {
 pub struct RouteTable {
     nodes: Vec<Node>,
     targets: Vec<Vec<RouteTarget>>,
+    /// Places in `targets` that no node uses any more.
+    free: Vec<u32>,
 }
 
 impl Default for RouteTable {
     fn default() -> RouteTable {
-        RouteTable { nodes: vec![Node::default()], targets: Vec::new() }
+        RouteTable { nodes: vec![Node::default()], targets: Vec::new(), free: Vec::new() }
+    }
+}
+
+/// Alike if they route alike, however they came to be.
+impl PartialEq for RouteTable {
+    fn eq(&self, other: &RouteTable) -> bool {
+        self.prefixes() == other.prefixes()
     }
 }
 
@@ -45,8 +55,8 @@ fn branch(digit: u8) -> Option<usize> {
 }
 
 impl RouteTable {
-    /// Adds a trunk to a prefix, behind those of the same priority. False if the prefix holds
-    /// something that no number does.
+    /// Adds a trunk to a prefix; those of one priority are in the order of their ids. False if the
+    /// prefix holds something that no number does.
     #[must_use]
     pub fn add(&mut self, prefix: &str, target: RouteTarget) -> bool {
         if !prefix.bytes().all(|digit| branch(digit).is_some()) {
@@ -63,13 +73,53 @@ impl RouteTable {
         }
         let node = &mut self.nodes[at];
         if node.targets == NONE {
-            self.targets.push(Vec::new());
-            node.targets = u32::try_from(self.targets.len()).expect("fewer than 2^32 prefixes");
+            node.targets = self.free.pop().unwrap_or_else(|| {
+                self.targets.push(Vec::new());
+                u32::try_from(self.targets.len()).expect("fewer than 2^32 prefixes")
+            });
         }
         let targets = &mut self.targets[node.targets as usize - 1];
-        let place = targets.partition_point(|t| t.priority <= target.priority);
+        let order = |target: &RouteTarget| (target.priority, target.trunk);
+        let place = targets.partition_point(|known| order(known) <= order(&target));
         targets.insert(place, target);
         true
+    }
+
+    /// Takes a trunk out of every prefix. Nodes stay: its prefixes mostly come back with it.
+    pub fn remove_trunk(&mut self, trunk: TrunkId) {
+        let is_emptied = |targets: &mut Vec<RouteTarget>| {
+            let before = targets.len();
+            targets.retain(|target| target.trunk != trunk);
+            targets.is_empty() && before > 0
+        };
+        let emptied: Vec<bool> = self.targets.iter_mut().map(is_emptied).collect();
+        if !emptied.contains(&true) {
+            return;
+        }
+        for node in &mut self.nodes {
+            if node.targets != NONE && emptied[node.targets as usize - 1] {
+                self.free.push(node.targets);
+                node.targets = NONE;
+            }
+        }
+    }
+
+    /// Every prefix that leads anywhere, with its targets, in the order of the prefixes.
+    pub fn prefixes(&self) -> Vec<(String, &[RouteTarget])> {
+        let mut found = Vec::new();
+        let mut open = vec![(0_u32, String::new())];
+        while let Some((at, prefix)) = open.pop() {
+            let node = &self.nodes[at as usize];
+            for (slot, child) in node.children.iter().enumerate().rev() {
+                if *child != NONE {
+                    open.push((*child, format!("{prefix}{}", char::from(DIGITS[slot]))));
+                }
+            }
+            if let Some(targets) = (node.targets as usize).checked_sub(1) {
+                found.push((prefix, &*self.targets[targets]));
+            }
+        }
+        found
     }
 
     /// The targets of the longest prefix of `digits` that has any, and that prefix's length.
@@ -126,6 +176,30 @@ mod tests {
         assert_eq!(order(b"4930123"), Some((4, vec![4])));
         assert_eq!(order(b"*101#"), Some((2, vec![5])));
         assert_eq!(order(b"34600"), None);
+    }
+
+    #[test]
+    fn a_trunk_is_taken_out_and_comes_back() {
+        let mut table = RouteTable::default();
+        for (prefix, to) in [
+            ("49", target(1, 1)),
+            ("4930", target(2, 1)),
+            ("4930", target(1, 2)),
+            ("44", target(1, 1)),
+        ] {
+            assert!(table.add(prefix, to));
+        }
+        let whole = table.clone();
+        table.remove_trunk(TrunkId(1));
+        assert_eq!(table.prefixes(), [("4930".to_owned(), &[target(2, 1)][..])]);
+        assert_eq!(table.find(b"4989"), None);
+        for (prefix, to) in [("44", target(1, 1)), ("49", target(1, 1)), ("4930", target(1, 2))] {
+            assert!(table.add(prefix, to));
+        }
+        assert_eq!(table, whole);
+        // Coming and going does not make the table grow.
+        assert_eq!(table.targets.len(), whole.targets.len());
+        assert_eq!(table.nodes.len(), whole.nodes.len());
     }
 
     proptest! {

@@ -290,11 +290,10 @@ impl Shard {
             self.leg_config = Arc::new(leg_config);
             self.verifier = verifier(&self.config, &self.shared, directory.settings());
         }
-        self.directory = directory;
+        let before = std::mem::replace(&mut self.directory, directory);
         if self.config.shard == 0 {
-            let directory = &self.directory;
-            let is_active = |id| directory.subscriber(id).is_some_and(|row| row.is_active);
-            for subscriber in self.shared.bindings.retain(is_active) {
+            let silenced = self.directory.silenced_since(&before).into_iter();
+            for subscriber in silenced.filter(|id| self.shared.bindings.remove(*id)) {
                 let changed =
                     Effect::BindingChanged { subscriber, bindings: Vec::new(), answer: None };
                 self.effects.push_back(changed);
