@@ -304,6 +304,13 @@ impl Binding {
         self.call_id == registration.call_id && self.cseq >= registration.cseq
     }
 
+    /// Whether the contact asks for datagrams.
+    pub(crate) fn names_udp(&self) -> bool {
+        let uri = sip::message::uri::Uri::parse(&self.uri);
+        let named = uri.and_then(|uri| uri.transport().and_then(Transport::from_name));
+        named == Some(Transport::Udp)
+    }
+
     /// How long it is still valid, in whole seconds, rounded up.
     pub fn remaining_secs(&self, now: Utc) -> u64 {
         self.expires_at.since(now).as_millis().div_ceil(1000) as u64

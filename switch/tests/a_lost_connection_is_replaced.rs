@@ -193,6 +193,31 @@ fn a_contact_that_names_tcp_is_reached_by_tcp() {
     assert!(header(&ack, HeaderName::Via).starts_with("SIP/2.0/TCP"));
 }
 
+/// A session description of a phone with many codecs (RFC 3261 section 18.1.1).
+fn long_call(rows: Rows) -> World {
+    let mut w = World::with(rows);
+    let long = "a=fmtp:101 0-15\r\n".repeat(80);
+    let text = invite(CUSTOMER, "c1", "4930123456", 1, "").replace(SDP, &format!("{SDP}{long}"));
+    let length = |length: usize| format!("Content-Length: {length}\n");
+    let text = text.replace(&length(SDP.len()), &length(SDP.len() + long.len()));
+    w.receive(CUSTOMER, &text);
+    w.grant(10, true);
+    w
+}
+
+#[test]
+fn a_long_invite_goes_by_tcp_unless_the_trunk_is_reached_by_udp_alone() {
+    let mut w = long_call(Rows::default());
+    w.expect_on(tcp(CARRIERS[0], 0), "INVITE");
+    w.lose(tcp(CARRIERS[0], 5));
+    let invite = w.expect_on(path(CARRIERS[0]), "INVITE");
+    w.reply(CARRIERS[0], &invite, "180 Ringing", "");
+    w.expect_soon(CUSTOMER, "SIP/2.0 180");
+    let mut rows = Rows::default();
+    rows.trunk(1).transport = Some(Transport::Udp);
+    long_call(rows).expect_on(path(CARRIERS[0]), "INVITE");
+}
+
 #[test]
 fn each_address_of_the_next_hop_is_tried() {
     let mut w = World::new();

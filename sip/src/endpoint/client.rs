@@ -18,23 +18,36 @@ impl Endpoint {
         path: Path,
         draft: RequestDraft,
         user: u64,
+        is_by_size: bool,
     ) -> ClientTx {
-        let setting =
-            Setting { timing: &self.config.timing, reliable: path.transport.is_reliable() };
         let is_invite = draft.method() == Method::Invite;
-        let step = if is_invite {
-            invite_client::start(setting).map(Kind::InviteClient)
-        } else {
-            client::start(setting).map(Kind::Client)
-        };
+        let mut step = self.first_step(is_invite, path);
         let token = self.table.next_token();
         let index = self.table.insert(step.next, token, path, user);
         let mut via = self.via(path);
         self.table.write_branch(&mut via, index);
-        self.table.entry(index).bytes = draft.finish(&via);
+        let bytes = draft.finish(&via);
+        let stream = self.stream_for(now, path, bytes.len()).filter(|_| is_by_size);
+        let entry = self.table.entry(index);
+        entry.bytes = bytes;
+        entry.datagrams_of = stream.map(|_| path.listener);
+        if let Some(stream) = stream {
+            self.change_way(index, stream);
+            step = self.first_step(is_invite, stream);
+        }
         let tx = self.table.client_tx(index);
         self.apply_client(now, index, step, None);
         tx
+    }
+
+    fn first_step(&self, is_invite: bool, path: Path) -> Step<Kind> {
+        let setting =
+            Setting { timing: &self.config.timing, reliable: path.transport.is_reliable() };
+        if is_invite {
+            invite_client::start(setting).map(Kind::InviteClient)
+        } else {
+            client::start(setting).map(Kind::Client)
+        }
     }
 
     pub(super) fn response_received(&mut self, now: Duration, message: Message, path: Path) {
@@ -113,6 +126,9 @@ impl Endpoint {
     }
 
     pub(super) fn client_transport_failed(&mut self, now: Duration, index: u32) {
+        if self.take_datagrams(now, index) {
+            return;
+        }
         let setting = self.client_setting(index);
         let step = match self.table.kind(index) {
             Some(Kind::InviteClient(state)) => {
@@ -132,7 +148,7 @@ impl Endpoint {
         Setting { timing: &self.config.timing, reliable }
     }
 
-    fn apply_client(
+    pub(super) fn apply_client(
         &mut self,
         now: Duration,
         index: u32,

@@ -5,6 +5,7 @@
 mod client;
 mod outbox;
 mod server;
+mod size;
 mod table;
 
 use std::time::Duration;
@@ -16,6 +17,7 @@ use crate::timer_wheel::TimerWheel;
 pub use crate::transaction::{Failure, Timing};
 use crate::transport::{Path, Transmit, Transport};
 use outbox::Outbox;
+use size::NoStreams;
 use table::{Alarm, Kind, Table};
 pub use table::{ClientTx, ServerTx};
 
@@ -144,6 +146,7 @@ pub struct Endpoint {
     table: Table,
     wheel: TimerWheel<Alarm>,
     outbox: Outbox,
+    no_streams: NoStreams,
     stats: EndpointStats,
 }
 
@@ -157,6 +160,7 @@ impl Endpoint {
             table: Table::new(seed),
             wheel: TimerWheel::new(Duration::ZERO),
             outbox: Outbox::default(),
+            no_streams: NoStreams::new(seed),
             stats: EndpointStats::default(),
             config,
         }
@@ -194,7 +198,19 @@ impl Endpoint {
         draft: RequestDraft,
         user: u64,
     ) -> ClientTx {
-        self.start_client(now, path, draft, user)
+        self.start_client(now, path, draft, user, false)
+    }
+
+    /// The same for a peer that may be reached by streams too: a request too long for a datagram
+    /// takes one, if there is one (RFC 3261 section 18.1.1).
+    pub fn send_request_by_size(
+        &mut self,
+        now: Duration,
+        path: Path,
+        draft: RequestDraft,
+        user: u64,
+    ) -> ClientTx {
+        self.start_client(now, path, draft, user, true)
     }
 
     /// Sends a request outside of any transaction: the ACK to a 2xx.

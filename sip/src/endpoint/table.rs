@@ -56,6 +56,8 @@ pub(super) struct Entry {
     pub(super) repeat: TimerKey,
     pub(super) limit: TimerKey,
     pub(super) is_cancelled: bool,
+    /// Client: the listener of the datagrams that it would have taken, had it been shorter.
+    pub(super) datagrams_of: Option<u16>,
     /// Server: the port that the request came from.
     pub(super) source_port: u16,
     /// Server: the port in Via, where a connection leads that replaces a broken one.
@@ -170,6 +172,7 @@ impl Table {
                     repeat: TimerKey::NONE,
                     limit: TimerKey::NONE,
                     is_cancelled: false,
+                    datagrams_of: None,
                     source_port: 0,
                     via_port: 0,
                 });
@@ -182,6 +185,7 @@ impl Table {
         entry.user = user;
         entry.path = path;
         entry.is_cancelled = false;
+        entry.datagrams_of = None;
         if matches!(kind, Kind::Server(_) | Kind::InviteServer(_)) {
             let entries = &self.entries;
             self.servers.insert_unique(key, index, |&index| entries[index as usize].key);

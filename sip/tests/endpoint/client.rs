@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sip::endpoint::Event;
-use sip::message::{HeaderName, Message, Method, ResponseDraft};
+use sip::message::{HeaderName, Message, Method, RequestDraft, ResponseDraft};
 use sip::transaction::Failure;
 use sip::transport::Path;
 
@@ -325,4 +325,85 @@ fn our_via_names_the_listener_and_asks_for_rport() {
     assert_eq!(via.rport(), Some(None));
     world.send(tcp(), Method::Bye);
     assert_eq!(world.sent_message().top_via().unwrap().transport(), b"TCP");
+}
+
+/// Longer than what fits into a datagram (section 18.1.1).
+fn long(world: &mut World, path: Path, method: Method<'_>) {
+    let draft = RequestDraft::new(method, b"sip:bob@192.0.2.7:5066")
+        .header(HeaderName::From, "<sip:alice@192.0.2.1>;tag=ours")
+        .header(HeaderName::To, "<sip:bob@192.0.2.7>")
+        .header(HeaderName::CallId, "our-call")
+        .header_fmt(HeaderName::CSeq, format_args!("3 {method}"))
+        .body(b"application/sdp", vec![b'x'; 1300].into());
+    world.endpoint.send_request_by_size(world.now, path, draft, 77);
+}
+
+fn opened() -> Path {
+    Path { connection: 0, ..tcp() }
+}
+
+#[test]
+fn a_request_too_long_for_a_datagram_goes_by_tcp() {
+    let mut world = World::new();
+    long(&mut world, udp(), Method::Invite);
+    let transmit = world.endpoint.poll_transmit().unwrap();
+    assert_eq!(transmit.path, opened());
+    let invite = Message::parse(transmit.bytes).unwrap();
+    let via = String::from_utf8(invite.header(HeaderName::Via).unwrap().to_vec()).unwrap();
+    assert!(via.starts_with("SIP/2.0/TCP 192.0.2.1:5060;rport;branch=z9hG4bK"), "{via}");
+    assert_eq!(world.times(ms(31_000), "INVITE"), [], "nothing is repeated on a stream");
+    world.reply(tcp(), &invite, 200);
+    assert_eq!(world.responded(), 200);
+    world.end();
+}
+
+#[test]
+fn a_peer_that_takes_no_connection_gets_long_datagrams() {
+    let mut world = World::new();
+    for method in [Method::Invite, Method::Info] {
+        long(&mut world, udp(), method);
+        let first = world.endpoint.poll_transmit().unwrap();
+        world.endpoint.transport_failed(world.now, opened());
+        // The first is told by the failure, the second knows it.
+        let second = world.endpoint.poll_transmit();
+        let sent = if method == Method::Invite { second.unwrap() } else { first };
+        assert_eq!(sent.path, udp());
+        let request = Message::parse(sent.bytes).unwrap();
+        let via = String::from_utf8(request.header(HeaderName::Via).unwrap().to_vec()).unwrap();
+        assert!(via.starts_with("SIP/2.0/UDP 192.0.2.1:5060;rport;branch=z9hG4bK"), "{via}");
+        assert!(world.event().is_none(), "nobody hears of it");
+        assert_eq!(world.times(ms(600), &method.to_string()), [500], "datagrams are repeated");
+        world.reply(udp(), &request, 200);
+        assert_eq!(world.responded(), 200);
+    }
+    // After an hour it is asked again.
+    world.trace(Duration::from_secs(3600));
+    long(&mut world, udp(), Method::Info);
+    assert_eq!(world.endpoint.poll_transmit().unwrap().path, opened());
+    // Nothing can be sent at all: it fails once.
+    world.endpoint.transport_failed(world.now, opened());
+    world.endpoint.poll_transmit();
+    world.endpoint.transport_failed(world.now, udp());
+    assert!(matches!(world.event(), Some(Event::Failed { why: Failure::Transport, .. })));
+    world.end();
+}
+
+#[test]
+fn a_cancel_outlives_the_change_to_datagrams() {
+    let mut world = World::new();
+    let draft = RequestDraft::new(Method::Invite, b"sip:bob@192.0.2.7:5066")
+        .header(HeaderName::From, "<sip:alice@192.0.2.1>;tag=ours")
+        .header(HeaderName::To, "<sip:bob@192.0.2.7>")
+        .header(HeaderName::CallId, "our-call")
+        .header(HeaderName::CSeq, "3 INVITE")
+        .body(b"application/sdp", vec![b'x'; 1300].into());
+    let tx = world.endpoint.send_request_by_size(world.now, udp(), draft, 77);
+    world.endpoint.poll_transmit();
+    world.endpoint.cancel(world.now, tx, b"");
+    world.endpoint.transport_failed(world.now, opened());
+    let invite = world.sent_message();
+    world.reply(udp(), &invite, 100);
+    let cancel = world.sent_message();
+    assert_eq!(cancel.method(), Method::Cancel);
+    assert_eq!(cancel.header(HeaderName::Via), invite.header(HeaderName::Via));
 }

@@ -55,19 +55,21 @@ impl Call {
         let directory = ctx.directory;
         let settings = directory.settings();
         let Place { way, uri, path } = place;
-        let (texts, route, credentials, account, ring_timeout, is_behind_nat) = match way {
+        let (texts, route, credentials, account, ring_timeout, reached) = match way {
             Way::Trunk(id) => {
                 let Some((trunk, cld)) = directory.trunk(id).zip(self.cld) else { return };
                 let texts = trunk_texts(directory, trunk, &hunt.caller, &cld, uri, path);
+                let reached = (false, trunk.transport == Some(Transport::Udp));
                 let ring = trunk.ring_timeout.unwrap_or(settings.ring_timeout);
-                (texts, None, trunk.credentials.clone(), trunk.account, ring, false)
+                (texts, None, trunk.credentials.clone(), trunk.account, ring, reached)
             }
             Way::Contact(id, n) => {
                 let binding = &hunt.contacts[usize::from(n)];
                 let texts = contact_texts(directory, &hunt.caller, uri.unwrap_or_default());
                 let account = directory.subscriber(id).map_or(AccountId(0), |row| row.account);
                 let route = join(&binding.path);
-                (texts, route, None, account, settings.ring_timeout, binding.is_behind_nat)
+                let reached = (binding.is_behind_nat, binding.names_udp());
+                (texts, route, None, account, settings.ring_timeout, reached)
             }
         };
         let outgoing = Outgoing {
@@ -82,7 +84,8 @@ impl Call {
             credentials: credentials
                 .map(|ours| Arc::new(sip::auth::Credentials::new(&ours.username, &ours.password))),
             max_forwards: hunt.caller.max_forwards,
-            is_behind_nat,
+            is_behind_nat: reached.0,
+            is_udp_only: reached.1,
             caller_does_100rel: self.ingress.leg.does_100rel(),
         };
         let identity = Identity { tag, user: key.to_user() };

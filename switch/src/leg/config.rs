@@ -109,6 +109,8 @@ pub struct Outgoing {
     pub max_forwards: u8,
     /// The callee is reached only where it registered from: its Contact is not to be believed.
     pub is_behind_nat: bool,
+    /// It is reached by datagrams alone: it is told so, or there is a NAT before it.
+    pub is_udp_only: bool,
     /// `Leg::does_100rel` of the caller. Without an offer in the INVITE, the callee may be reliable
     /// only if the caller can answer its early offer.
     pub caller_does_100rel: bool,

@@ -186,7 +186,7 @@ impl Leg {
         if let Some(body) = &body {
             draft = draft.body(&body.content_type, body.bytes.clone());
         }
-        let tx = at.endpoint.send_request(at.now, path, draft, self.user);
+        let tx = self.transmit_by_size(at, path, draft);
         Sent { tx, kind, path, cseq, headers, body, tries, is_authenticated }
     }
 

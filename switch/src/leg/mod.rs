@@ -99,6 +99,8 @@ enum Phase {
 struct Peer {
     /// It is reached only by the path it came from.
     is_behind_nat: bool,
+    /// It takes datagrams and no connections.
+    is_udp_only: bool,
     /// It takes UPDATE (RFC 3311 section 4).
     allows_update: bool,
     /// It said `Supported: 100rel` or required it.

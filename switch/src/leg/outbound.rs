@@ -100,6 +100,7 @@ impl Leg {
     ) -> Leg {
         let mut leg = Leg::new(config, identity, outgoing.path, Phase::Over);
         leg.peer.is_behind_nat = outgoing.is_behind_nat;
+        leg.peer.is_udp_only = outgoing.is_udp_only;
         leg.credentials = outgoing.credentials.clone();
         let from = [&outgoing.from[..], b";tag=", identity.tag.as_bytes()].concat();
         let mut inviting = Inviting {
@@ -155,7 +156,7 @@ impl Leg {
         if let Some(body) = &outgoing.body {
             draft = draft.body(&body.content_type, body.bytes.clone());
         }
-        inviting.tx = Some(at.endpoint.send_request(at.now, self.path, draft, self.user));
+        inviting.tx = Some(self.transmit_by_size(at, self.path, draft));
     }
 
     /// A response to our INVITE while it has no final one.

@@ -13,11 +13,12 @@
 use std::net::SocketAddr;
 
 use sip::dialog::Dialog;
-use sip::endpoint::Listener;
+use sip::endpoint::{ClientTx, Listener};
+use sip::message::RequestDraft;
 use sip::message::uri::{Scheme, Uri};
 use sip::transport::{Path, Transport};
 
-use super::Leg;
+use super::{At, Leg};
 use crate::effect::{HostToResolve, Target};
 
 /// Addresses of one next hop that are tried.
@@ -118,6 +119,25 @@ impl Leg {
         let ways = flow.filter(|_| is_flow_first).into_iter();
         let mut ways = ways.chain(all()).chain(flow).chain(others.into_iter().flatten());
         ways.find(|way| !failed.contains(way))
+    }
+
+    /// Sends a request; one too long for a datagram by a stream if the peer may take that (RFC 3261
+    /// section 18.1.1).
+    pub(super) fn transmit_by_size(
+        &self,
+        at: &mut At<'_>,
+        path: Path,
+        draft: RequestDraft,
+    ) -> ClientTx {
+        let uri = self.next_hop().and_then(Uri::parse);
+        let is_udp_only = self.peer.is_udp_only
+            || self.peer.is_behind_nat
+            || uri.is_some_and(|uri| wanted_transport(&uri) == Some(Transport::Udp));
+        if path.transport == Transport::Udp && !is_udp_only {
+            at.endpoint.send_request_by_size(at.now, path, draft, self.user)
+        } else {
+            at.endpoint.send_request(at.now, path, draft, self.user)
+        }
     }
 
     /// The next hop, if it names an address.

@@ -211,6 +211,7 @@ impl World {
             credentials: None,
             max_forwards: 69,
             is_behind_nat: false,
+            is_udp_only: false,
             caller_does_100rel: true,
         }
     }
