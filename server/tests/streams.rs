@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::net::SocketAddr;
+use std::path::Path as FilePath;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use server::net::streams::{Delivery, Sink, StreamLimits, Streams};
 use server::net::tcp;
-use server::net::tls::TlsClient;
+use server::net::tls::{self, TlsClient};
 use sip::transport::{Path, Transmit, Transport};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -53,13 +54,17 @@ struct Side {
 
 /// A listening switch side.
 fn side(limits: StreamLimits) -> Side {
+    side_that_trusts(limits, TlsClient::new(&[]).unwrap())
+}
+
+fn side_that_trusts(limits: StreamLimits, tls: TlsClient) -> Side {
     let (ear, heard) = mpsc::unbounded_channel();
     let listener = tcp::bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = listener.local_addr().unwrap();
     let streams = Streams::new(
         limits,
         Arc::new(Ear(ear)),
-        TlsClient::new(&[]).unwrap(),
+        tls,
         vec![address],
         tokio::runtime::Handle::current(),
     );
@@ -322,4 +327,42 @@ async fn what_is_not_sip_is_expelled() {
     read_exactly(&mut peer, "413").await;
     side.failed().await;
     is_closed(&mut peer).await;
+}
+
+/// A trunk on TLS with the certificate of `carrier.test`, and us who know it by this name.
+async fn tls_trunk(host: &str) -> (Side, TcpListener, tokio_rustls::TlsAcceptor, Path) {
+    let file = |name| FilePath::new(env!("CARGO_MANIFEST_DIR")).join("tests/tls").join(name);
+    let acceptor = tls::acceptor(&file("carrier.pem"), &file("carrier.key")).unwrap();
+    let carrier = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let remote = carrier.local_addr().unwrap();
+    let trust = TlsClient::new(&[&file("authority.pem")]).unwrap();
+    trust.remember(remote, host);
+    let side = side_that_trusts(StreamLimits::default(), trust);
+    (side, carrier, acceptor, Path { transport: Transport::Tls, ..to(remote) })
+}
+
+#[tokio::test]
+async fn a_trunk_is_called_over_tls_once_its_certificate_is_verified() {
+    let (mut side, carrier, acceptor, path) = tls_trunk("carrier.test").await;
+    side.send(path, "INVITE");
+    let (stream, _) = carrier.accept().await.unwrap();
+    let mut accepted = acceptor.accept(stream).await.unwrap();
+    let mut buffer = [0; 6];
+    accepted.read_exact(&mut buffer).await.unwrap();
+    assert_eq!(&buffer, b"INVITE");
+    accepted.write_all(OPTIONS).await.unwrap();
+    accepted.flush().await.unwrap();
+    let (heard_on, bytes) = side.message().await;
+    assert_eq!((heard_on.transport, heard_on.remote), (Transport::Tls, path.remote));
+    assert_eq!(bytes, OPTIONS);
+}
+
+#[tokio::test]
+async fn a_trunk_with_the_certificate_of_another_gets_nothing() {
+    let (mut side, carrier, acceptor, path) = tls_trunk("other.test").await;
+    side.send(path, "INVITE");
+    let (stream, _) = carrier.accept().await.unwrap();
+    assert!(acceptor.accept(stream).await.is_err(), "we end the handshake");
+    assert_eq!(side.failed().await.remote, path.remote);
+    assert_eq!(side.streams.counts().failed.load(Ordering::Relaxed), 1);
 }

@@ -90,7 +90,12 @@ async fn connect(shared: &Shared, path: Path) -> io::Result<Stream> {
 }
 
 fn refused(shared: &Shared, path: Path, error: &io::Error) {
-    tracing::info!(remote = %path.remote, transport = ?path.transport, %error, "cannot connect");
+    // Nobody but the operator can mend a certificate; an unreachable peer comes back by itself.
+    if error.kind() == io::ErrorKind::PermissionDenied {
+        tracing::warn!(remote = %path.remote, transport = ?path.transport, %error, "cannot connect");
+    } else {
+        tracing::info!(remote = %path.remote, transport = ?path.transport, %error, "cannot connect");
+    }
     shared.counts.failed.fetch_add(1, Ordering::Relaxed);
     shared.forget(path);
 }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use rustls::{CertificateError, ClientConfig, RootCertStore, ServerConfig};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
@@ -106,6 +106,86 @@ impl TlsClient {
             names.get(&remote).cloned()
         };
         let name = name.unwrap_or_else(|| ServerName::IpAddress(remote.ip().into()));
-        self.connector.connect(name, stream).await
+        let wanted = name.clone();
+        self.connector.connect(name, stream).await.map_err(|error| explained(error, &wanted))
+    }
+}
+
+/// A refused certificate in the words of whoever must mend it; any other error as it is.
+fn explained(error: io::Error, wanted: &ServerName<'_>) -> io::Error {
+    let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    let Some(rustls::Error::InvalidCertificate(why)) = tls else { return error };
+    let wanted = wanted.to_str();
+    let what = match why {
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            format!(
+                "it is not for {wanted}: give the trunk the host name that its certificate names"
+            )
+        }
+        CertificateError::UnknownIssuer => {
+            "no authority that we trust has signed it: add the file of that authority to \
+             `tls_trust` under [sip]"
+                .to_owned()
+        }
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            "it has expired: its owner must renew it".to_owned()
+        }
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            "it is not valid yet: look at this machine's clock".to_owned()
+        }
+        other => other.to_string(),
+    };
+    let text = format!("the peer's certificate is refused: {what}");
+    io::Error::new(io::ErrorKind::PermissionDenied, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    const FILES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tls");
+
+    /// Connects to a peer with this certificate, of whom we know that it is `host`.
+    #[track_caller]
+    fn check(certificate: &str, host: &str, is_trusted: bool, expected: Result<(), &str>) {
+        let file = |name: &str| Path::new(FILES).join(name);
+        let acceptor = acceptor(&file(certificate), &file("carrier.key")).unwrap();
+        let authority = file("authority.pem");
+        let trusted: &[&Path] = if is_trusted { &[&authority] } else { &[] };
+        let client = TlsClient::new(trusted).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+        let found = runtime.block_on(async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            client.remember(address, host);
+            let peer = async {
+                let (stream, _) = listener.accept().await.unwrap();
+                let _ = acceptor.accept(stream).await;
+            };
+            let us = async {
+                let stream = TcpStream::connect(address).await.unwrap();
+                client.connect(address, stream).await.map(drop)
+            };
+            tokio::join!(peer, us).1
+        });
+        match (found, expected) {
+            (Ok(()), Ok(())) => {}
+            (Err(error), Err(words)) => {
+                assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
+                assert!(error.to_string().contains(words), "{error}");
+            }
+            (found, expected) => panic!("{found:?}, expected {expected:?}"),
+        }
+    }
+
+    /// RFC 5922: the certificate names the host that was asked for.
+    #[test]
+    fn a_certificate_is_verified_and_its_refusal_says_what_to_do() {
+        check("carrier.pem", "carrier.test", true, Ok(()));
+        check("carrier.pem", "other.test", true, Err("it is not for other.test"));
+        check("carrier.pem", "carrier.test", false, Err("tls_trust"));
+        check("expired.pem", "carrier.test", true, Err("it has expired"));
     }
 }
