@@ -5,6 +5,7 @@
 
 mod delay;
 mod process;
+mod registrations;
 mod servers;
 mod sipp;
 
@@ -17,8 +18,9 @@ use crate::process::Server;
 use crate::sipp::{Outcome, Run, Uas};
 
 const USAGE: &str = "\
-usage: bench/load [--with-kamailio] [--json] [--quick]
+usage: bench/load [--registrations] [--with-kamailio] [--json] [--quick]
 
+  --registrations  measure REGISTER with digest instead of calls
   --with-kamailio  measure Kamailio from Debian (digest + dialog + accounting) in the same run
   --json           print only the JSON line
   --quick          shorter phases and a coarser search; for checking that the bench works";
@@ -28,6 +30,7 @@ const TALK: Duration = Duration::from_millis(100);
 struct Options {
     with_kamailio: bool,
     json_only: bool,
+    registrations: bool,
     quick: bool,
 }
 
@@ -52,10 +55,12 @@ struct Figures {
 }
 
 fn main() {
-    let mut options = Options { with_kamailio: false, json_only: false, quick: false };
+    let mut options =
+        Options { with_kamailio: false, json_only: false, registrations: false, quick: false };
     for arg in std::env::args().skip(1) {
         match arg.as_str() {
             "--with-kamailio" => options.with_kamailio = true,
+            "--registrations" => options.registrations = true,
             "--json" => options.json_only = true,
             "--quick" => options.quick = true,
             _ => {
@@ -76,7 +81,11 @@ fn main() {
 fn bench(options: &Options) -> Result<Value, String> {
     let dir = std::env::temp_dir().join(format!("tandem-load-{}", std::process::id()));
     std::fs::create_dir_all(&dir).map_err(|e| format!("{}: {e}", dir.display()))?;
-    let outcome = measured(options, &dir);
+    let outcome = if options.registrations {
+        registrations::measured(options, &dir)
+    } else {
+        measured(options, &dir)
+    };
     let _ = std::fs::remove_dir_all(&dir);
     outcome
 }
@@ -161,7 +170,8 @@ fn figures(
     let bytes_per_held_call = held_call_bytes(options, dir, server, port)?;
 
     let seconds = if options.quick { 4 } else { 15 };
-    let (clean_cps, at_best, cpu_at_saturation) = saturate(options, dir, server, port, ceiling)?;
+    let (clean_cps, at_best, cpu_at_saturation) =
+        saturate(options, ceiling, |rate, seconds| phase(dir, server, port, rate, seconds))?;
     let rate = (clean_cps / 2).max(1);
     let capture = delay::Capture::start(dir, port);
     let (half, _) = phase(dir, server, port, rate, seconds)?;
@@ -202,23 +212,18 @@ fn is_clean(outcome: &Outcome) -> bool {
 /// Doubles the rate until it is no longer clean, then halves the gap.
 fn saturate(
     options: &Options,
-    dir: &Path,
-    server: &Server,
-    port: u16,
     ceiling: u32,
+    phase: impl Fn(u32, u32) -> Result<(Outcome, f64), String>,
 ) -> Result<(u32, Outcome, f64), String> {
     let seconds = if options.quick { 3 } else { 8 };
     let step_min = if options.quick { 800 } else { 200 };
     let mut best = (0, Outcome::default(), 0.0);
     let (mut low, mut rate, mut high) = (0, 1000, None);
     loop {
-        let (outcome, cpu) = phase(dir, server, port, rate, seconds)?;
+        let (outcome, cpu) = phase(rate, seconds)?;
         // One noisy moment of the machine is no verdict: a rate gets two tries.
-        let (outcome, cpu) = if is_clean(&outcome) {
-            (outcome, cpu)
-        } else {
-            phase(dir, server, port, rate, seconds)?
-        };
+        let (outcome, cpu) =
+            if is_clean(&outcome) { (outcome, cpu) } else { phase(rate, seconds)? };
         if is_clean(&outcome) {
             low = rate;
             best = (rate, outcome, cpu);

@@ -10,6 +10,7 @@ use crate::sipp::{CLD, PASSWORD, UAS_PORT, USER};
 
 pub(crate) const TANDEM_PORT: u16 = 5060;
 pub(crate) const KAMAILIO_PORT: u16 = 5070;
+pub(crate) const REGISTRAR_PORT: u16 = 5071;
 const API_PORT: u16 = 8095;
 const REALM: &str = "load.test";
 /// What customers pay and what the carrier takes.
@@ -76,24 +77,47 @@ fn provision(dir: &Path, config: &Path) -> Result<(), String> {
         ),
         format!("route add {prefix} --trunk carrier"),
     ] {
-        let output = Command::new(crate::binary("tandem"))
-            .arg("--config")
-            .arg(config)
-            .args(line.split_whitespace())
-            .stdin(Stdio::null())
-            .output()
-            .map_err(|e| e.to_string())?;
-        if !output.status.success() {
-            let error = String::from_utf8_lossy(&output.stderr).into_owned();
-            return Err(format!("`tandem {line}` failed: {error}"));
-        }
+        command(config, &line)?;
     }
     Ok(())
 }
 
+/// Further subscribers of the load account, with the password that all have.
+pub(crate) fn add_subscribers(dir: &Path, users: &[String]) -> Result<(), String> {
+    let config = dir.join("tandem.toml");
+    for user in users {
+        command(&config, &format!("subscriber add {user} --account load --password {PASSWORD}"))?;
+    }
+    Ok(())
+}
+
+fn command(config: &Path, line: &str) -> Result<(), String> {
+    let output = Command::new(crate::binary("tandem"))
+        .arg("--config")
+        .arg(config)
+        .args(line.split_whitespace())
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|e| e.to_string())?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    Err(format!("`tandem {line}` failed: {error}"))
+}
+
 /// Kamailio from Debian with load.d/kamailio.cfg.
 pub(crate) fn kamailio() -> Result<Server, String> {
-    let config: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("load.d/kamailio.cfg");
+    kamailio_with("kamailio.cfg", KAMAILIO_PORT)
+}
+
+/// Kamailio from Debian with load.d/registrar.cfg.
+pub(crate) fn kamailio_registrar() -> Result<Server, String> {
+    kamailio_with("registrar.cfg", REGISTRAR_PORT)
+}
+
+fn kamailio_with(config: &str, port: u16) -> Result<Server, String> {
+    let config: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("load.d").join(config);
     let mut command = Command::new("taskset");
     command
         .args(["-c", "0", "kamailio", "-DD", "-E", "-m", "512", "-M", "64", "-w", "/tmp", "-f"])
@@ -104,7 +128,7 @@ pub(crate) fn kamailio() -> Result<Server, String> {
     // It opens no TCP port to ask: wait until its worker has been forked and has read its config.
     server.wait_until(|| {
         let listening = fs::read_to_string("/proc/net/udp").unwrap_or_default();
-        listening.contains(&format!(":{KAMAILIO_PORT:04X} "))
+        listening.contains(&format!(":{port:04X} "))
     })?;
     Ok(server)
 }

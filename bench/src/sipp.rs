@@ -9,6 +9,8 @@ pub(crate) const UAS_PORT: u16 = 5080;
 pub(crate) const CLD: &str = "442079";
 pub(crate) const USER: &str = "load";
 pub(crate) const PASSWORD: &str = "load-secret";
+/// So many subscribers register.
+const REGISTRANTS: u32 = 200;
 
 /// One run of calls.
 pub(crate) struct Run {
@@ -32,8 +34,17 @@ pub(crate) struct Uas(Child);
 
 impl Uas {
     pub(crate) fn start(dir: &Path) -> Result<Uas, String> {
+        Uas::playing(dir, "uas.xml")
+    }
+
+    /// A registrar that asks for credentials and takes any.
+    pub(crate) fn registrar(dir: &Path) -> Result<Uas, String> {
+        Uas::playing(dir, "registrar.xml")
+    }
+
+    fn playing(dir: &Path, scenario: &str) -> Result<Uas, String> {
         let child = pinned("sipp")
-            .args(["-sf", &file("uas.xml"), "-i", "127.0.0.1", "-nostdin", "-rp", "1000"])
+            .args(["-sf", &file(scenario), "-i", "127.0.0.1", "-nostdin", "-rp", "1000"])
             .args(["-p", &UAS_PORT.to_string(), "-buff_size", "8388608"])
             .current_dir(dir)
             .stdout(Stdio::null())
@@ -58,8 +69,18 @@ pub(crate) fn call(dir: &Path, port: u16, run: &Run) -> Result<Outcome, String> 
 
 /// The same number of messages, SIPp to SIPp, nobody between: the generator's own limit.
 pub(crate) fn direct(dir: &Path, run: &Run) -> Result<Outcome, String> {
-    let child = generator(dir, "uac-direct.xml", UAS_PORT, run)?;
+    let child = generator(dir, "uac-direct.xml", UAS_PORT, run, &[USER.to_owned()])?;
     child.finish()
+}
+
+/// Registers `run.calls` times towards `port`, each time another subscriber.
+pub(crate) fn register(dir: &Path, port: u16, run: &Run) -> Result<Outcome, String> {
+    generator(dir, "register.xml", port, run, &registrants())?.finish()
+}
+
+/// The user names of the subscribers that register.
+pub(crate) fn registrants() -> Vec<String> {
+    (0..REGISTRANTS).map(|n| format!("phone{n}")).collect()
 }
 
 /// Calls under way.
@@ -71,13 +92,22 @@ pub(crate) struct Caller {
 
 /// Starts placing calls and returns at once.
 pub(crate) fn start(dir: &Path, port: u16, run: &Run) -> Result<Caller, String> {
-    generator(dir, "uac.xml", port, run)
+    generator(dir, "uac.xml", port, run, &[USER.to_owned()])
 }
 
-fn generator(dir: &Path, scenario: &str, port: u16, run: &Run) -> Result<Caller, String> {
+fn generator(
+    dir: &Path,
+    scenario: &str,
+    port: u16,
+    run: &Run,
+    users: &[String],
+) -> Result<Caller, String> {
+    let line =
+        |user: &String| format!("{user};[authentication username={user} password={PASSWORD}]\n");
+    let lines: String = users.iter().map(line).collect();
     let users = dir.join("users.csv");
-    let line = format!("SEQUENTIAL\n{USER};[authentication username={USER} password={PASSWORD}]\n");
-    fs::write(&users, line).map_err(|e| format!("{}: {e}", users.display()))?;
+    fs::write(&users, format!("SEQUENTIAL\n{lines}"))
+        .map_err(|e| format!("{}: {e}", users.display()))?;
     for old in ["stat.csv", "rtt.csv"] {
         let _ = fs::remove_file(dir.join(old));
     }
