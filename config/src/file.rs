@@ -333,6 +333,9 @@ fn log(section: Section<'_>) -> Log {
             .word("format", &[("text", LogFormat::Text), ("json", LogFormat::Json)])
             .unwrap_or(LogFormat::Text),
         level: section.text("level").unwrap_or("info").to_owned(),
+        call_lines_per_second: section
+            .number("call_lines_per_second", 0..=100_000)
+            .map_or(100, |lines| u32::try_from(lines).expect("limited above")),
     };
     section.finish();
     log

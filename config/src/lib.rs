@@ -248,6 +248,8 @@ pub struct Log {
     /// `error`, `warn`, `info`, `debug`, `trace`, or a tracing filter such as
     /// `info,server::net=debug`.
     pub level: String,
+    /// At most so many lines a second about calls; 0 writes none.
+    pub call_lines_per_second: u32,
 }
 
 impl Config {

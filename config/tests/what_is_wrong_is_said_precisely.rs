@@ -63,7 +63,9 @@ fn unknown_keys_are_refused_with_the_nearest_known_one() {
     );
     check(
         "[log]\nx = 3",
-        &["t.toml:2:1: log.x: is not a known key; the keys here are format, level"],
+        &[
+            "t.toml:2:1: log.x: is not a known key; the keys here are format, level, call_lines_per_second",
+        ],
     );
 }
 

@@ -13,6 +13,7 @@ use switch::registrar::StoredBinding;
 use switch::{AnswerId, Effect, HostToResolve, Input, LiveCall, QueryId, Shard, Stats};
 use vocabulary::{CallId, Grant, Now, SubscriberId};
 
+use crate::call_log::CallLog;
 use crate::metrics::Tally;
 
 /// What a shard may ask of the outside, apart from sending and money. None of it waits.
@@ -53,6 +54,7 @@ pub struct Exchange<O> {
     pub outbox: Vec<Transmit>,
     /// Figures for the metrics.
     pub tally: Tally,
+    call_log: CallLog,
 }
 
 impl<O: Outside> Exchange<O> {
@@ -62,6 +64,7 @@ impl<O: Outside> Exchange<O> {
         credit: CreditControl,
         journal: Arc<JournalFiles>,
         outside: O,
+        call_log: CallLog,
     ) -> Exchange<O> {
         Exchange {
             shard,
@@ -74,6 +77,7 @@ impl<O: Outside> Exchange<O> {
             is_waiting: Arc::default(),
             outbox: Vec::new(),
             tally: Tally::default(),
+            call_log,
         }
     }
 
@@ -93,6 +97,7 @@ impl<O: Outside> Exchange<O> {
         match effect {
             Effect::Send(transmit) => self.outbox.push(transmit),
             Effect::Authorize(request) => {
+                self.call_log.begins(now, &request);
                 let result = self.credit.authorize(now, &request);
                 self.follow_up.push_back(Input::Authorized { call: request.call, result });
             }
@@ -101,11 +106,13 @@ impl<O: Outside> Exchange<O> {
                 self.follow_up.push_back(Input::Extended(extension));
             }
             Effect::Answered { call, trunk, at } => {
+                self.call_log.answered(now, call, trunk);
                 let answer = self.credit.answered(now, call, trunk, at);
                 self.waiting.push_back((answer.position.0, Waiting::Call(call, answer.grant)));
             }
             Effect::Settle(request) => {
                 self.tally.settled(&request.facts);
+                self.call_log.over(now, &request);
                 self.credit.settle(now, *request);
             }
             Effect::KeepPath(path) => self.outside.keep_path(path),

@@ -1,5 +1,6 @@
 //! The one crate that waits: sockets, clocks, threads and the wiring of everything else.
 
+pub mod call_log;
 pub mod clock;
 pub mod control;
 pub mod dispatch;

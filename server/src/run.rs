@@ -23,6 +23,7 @@ use switch::{HostToResolve, QueryId, Shared};
 use tokio::runtime::Runtime;
 use tokio::sync::{oneshot, watch};
 
+use crate::call_log::CallLog;
 use crate::clock::Clock;
 use crate::control::Switchboard;
 use crate::dispatch::{Dispatch, Letter};
@@ -413,7 +414,9 @@ impl Make<'_> {
         let streams = self.streams.clone();
         let desk =
             Desk { worker: number, lookup, streams: streams.clone(), store: Arc::clone(store) };
-        let exchange = Exchange::new(shard, credit, journal, desk);
+        let workers = u32::try_from(self.switchboard.workers).expect("a byte");
+        let call_log = CallLog::new(self.config.log.call_lines_per_second.div_ceil(workers));
+        let exchange = Exchange::new(shard, credit, journal, desk, call_log);
         let (post, waits) = (dispatch.posts()[usize::from(number)].clone(), exchange.is_waiting());
         store.journal().on_durable(Arc::new(move |_| {
             if waits.load(Ordering::SeqCst) {
