@@ -29,7 +29,7 @@ pub(super) fn run(context: &Context, command: AccountCommand) -> Outcome {
             return Ok(());
         }
         AccountCommand::Export(asked) => {
-            return account_file::export(&client, asked.file.as_deref(), asked.filter);
+            return account_file::export(context, &client, asked.file.as_deref(), asked.filter);
         }
         AccountCommand::Import(asked) => return account_file::import(context, &client, &asked),
         AccountCommand::Add { name, postpaid, prepaid: _, currency, change } => {

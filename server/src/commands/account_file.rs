@@ -30,7 +30,12 @@ pub(super) fn filter_query(filter: AccountFilter, format: Option<String>) -> Str
     ])
 }
 
-pub(super) fn export(client: &Client, file: Option<&Path>, filter: AccountFilter) -> Outcome {
+pub(super) fn export(
+    context: &Context,
+    client: &Client,
+    file: Option<&Path>,
+    filter: AccountFilter,
+) -> Outcome {
     let format = match file {
         Some(file) => form_of(file)?,
         None => "csv",
@@ -40,7 +45,7 @@ pub(super) fn export(client: &Client, file: Option<&Path>, filter: AccountFilter
     match file {
         Some(file) => {
             std::fs::write(file, bytes).map_err(|error| format!("{}: {error}", file.display()))?;
-            println!("wrote {}", file.display());
+            context.show_written(file);
         }
         None => std::io::stdout().write_all(&bytes).map_err(|error| error.to_string())?,
     }

@@ -9,6 +9,7 @@ mod backup;
 mod calls;
 mod carrier_statement;
 mod charging_args;
+mod check;
 mod client;
 mod demo;
 mod discount;
@@ -31,8 +32,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
-use config::Config;
-use serde_json::Value;
+use config::{Config, Problems};
+use serde_json::{Value, json};
 
 use args::{Args, Command};
 use client::Client;
@@ -52,16 +53,7 @@ pub(crate) struct Context {
 
 impl Context {
     fn new(args: &Args) -> Result<Context, String> {
-        let mut config = match &args.config {
-            Some(path) => Config::read(path).map_err(|problems| problems.to_string())?,
-            None if Path::new(DEFAULT_FILE).exists() => {
-                Config::read(Path::new(DEFAULT_FILE)).map_err(|problems| problems.to_string())?
-            }
-            None => Config::default(),
-        };
-        if let Some(data) = &args.data {
-            config.data_directory = PathBuf::from(data);
-        }
+        let config = configuration(args).map_err(|problems| problems.to_string())?;
         Ok(Context { config, json: args.json, key: args.key.clone(), called_as: called_as(args) })
     }
 
@@ -74,6 +66,11 @@ impl Context {
         if self.json { print_json(answer) } else { people(answer) }
     }
 
+    /// Says that a file was written.
+    fn show_written(&self, file: &Path) {
+        self.show(&json!({ "file": file }), |_| println!("wrote {}", file.display()));
+    }
+
     /// Prints a list: the bare array, or a table.
     fn show_list(&self, answer: &Value, columns: &[(&str, &str)]) {
         let items = &answer["items"];
@@ -83,6 +80,20 @@ impl Context {
             print_all(&table::render(items.as_array().map_or(&[], Vec::as_slice), columns));
         }
     }
+}
+
+/// The configuration as the arguments name it.
+fn configuration(args: &Args) -> Result<Config, Problems> {
+    let default = Path::new(DEFAULT_FILE);
+    let mut config = match &args.config {
+        Some(path) => Config::read(path)?,
+        None if default.exists() => Config::read(default)?,
+        None => Config::default(),
+    };
+    if let Some(data) = &args.data {
+        config.data_directory = PathBuf::from(data);
+    }
+    Ok(config)
 }
 
 fn called_as(args: &Args) -> String {
@@ -131,10 +142,14 @@ pub(crate) fn main() -> ExitCode {
 }
 
 fn dispatch(args: Args) -> Outcome {
+    if matches!(args.command, Some(Command::Check)) {
+        let file = args.config.as_deref().unwrap_or(Path::new(DEFAULT_FILE));
+        return check::check(configuration(&args), file, args.json);
+    }
     let context = Context::new(&args)?;
     match args.command.unwrap_or(Command::Run { no_demo: false }) {
         Command::Run { no_demo } => run::run(&context, no_demo),
-        Command::Check => run::check(&context, args.config.as_deref()),
+        Command::Check => unreachable!("done above: it tells what is wrong with a configuration"),
         Command::Demo => demo::show(&context),
         Command::Status => system::status(&context),
         Command::Account { command } => account::run(&context, command),

@@ -87,7 +87,7 @@ pub(super) fn run(context: &Context, command: RatesCommand) -> Outcome {
             let form = Some(form_of(&file)?);
             let parts = [("format", form), ("at", at), ("future", future), ("vendor", vendor)];
             let path = format!("/rate-groups/{}/export{}", escape(&group), query(&parts));
-            write(&client, &path, &file)?;
+            write(context, &client, &path, &file)?;
         }
         RatesCommand::Changes { group, span } => {
             let path = format!("/rate-groups/{}/changes{}", escape(&group), span_query(span, None));
@@ -95,7 +95,8 @@ pub(super) fn run(context: &Context, command: RatesCommand) -> Outcome {
         }
         RatesCommand::Notify { account, file, span } => {
             let query = span_query(span, Some(form_of(&file)?));
-            write(&client, &format!("/accounts/{}/rate-changes{query}", escape(&account)), &file)?;
+            let path = format!("/accounts/{}/rate-changes{query}", escape(&account));
+            write(context, &client, &path, &file)?;
         }
     }
     Ok(())
@@ -153,10 +154,10 @@ fn form_of(file: &Path) -> Result<String, String> {
     }
 }
 
-fn write(client: &Client, path: &str, file: &Path) -> Outcome {
+fn write(context: &Context, client: &Client, path: &str, file: &Path) -> Outcome {
     let bytes = client.download(path)?;
     std::fs::write(file, bytes).map_err(|error| format!("{}: {error}", file.display()))?;
-    println!("wrote {}", file.display());
+    context.show_written(file);
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use rust_xlsxwriter::Workbook;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::args::{Output, ReportCommand, Spanned};
 use super::client::query;
@@ -69,7 +69,10 @@ pub(super) fn run(context: &Context, command: ReportCommand) -> Outcome {
         Some(file) => {
             let items = answer["items"].as_array().map_or(&[][..], Vec::as_slice);
             write(&file, items, columns)?;
-            println!("{} rows written to {}", items.len(), file.display());
+            let answer = json!({ "file": file, "rows": items.len() });
+            context.show(&answer, |_| {
+                println!("{} rows written to {}", items.len(), file.display());
+            });
         }
     }
     Ok(())
@@ -134,8 +137,6 @@ fn xlsx(items: &[Value], columns: Columns<'_>) -> Result<Vec<u8>, rust_xlsxwrite
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     const COLUMNS: [(&str, &str); 3] = [("NAME", "name"), ("CALLS", "calls"), ("PROFIT", "profit")];

@@ -1,8 +1,8 @@
-//! `run` and `check`.
+//! `run`, and what must be in order before it.
 
 use std::future::Future;
 use std::io::IsTerminal as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use config::{Config, LogFormat};
 use server::settings;
@@ -34,34 +34,6 @@ pub(super) fn run(context: &Context, no_demo: bool) -> Outcome {
         eprintln!("tandem: the demo is not complete: {failed}");
     }
     ran.map_err(|error| error.to_string())
-}
-
-/// Says what the configuration means, or what is wrong with it.
-pub(super) fn check(context: &Context, file: Option<&Path>) -> Outcome {
-    let config = &context.config;
-    EnvFilter::try_new(&config.log.level)
-        .map_err(|error| format!("log.level = {:?}: {error}", config.log.level))?;
-    for tls in config.listeners.iter().filter_map(|listener| listener.tls.as_ref()) {
-        server::net::tls::acceptor(&tls.certificate, &tls.key).map_err(|e| e.to_string())?;
-    }
-    let trust: Vec<&Path> = config.sip.tls_trust.iter().map(PathBuf::as_path).collect();
-    server::net::tls::TlsClient::new(&trust).map_err(|error| error.to_string())?;
-    let file = file.unwrap_or(Path::new(super::DEFAULT_FILE));
-    if file.exists() {
-        println!("{} is in order", file.display());
-    } else {
-        println!("there is no {}; the defaults are in use", file.display());
-    }
-    println!("data directory  {}", config.data_directory.display());
-    println!("database        {}", settings::database(config).map_err(|e| e.to_string())?);
-    for listener in &config.listeners {
-        let transport = format!("{:?}", listener.transport).to_lowercase();
-        let advertised = listener.advertised.as_deref();
-        let advertised = advertised.map(|text| format!(", advertised as {text}"));
-        println!("{transport:<15} {}{}", listener.address, advertised.unwrap_or_default());
-    }
-    println!("api             {}", config.api.address);
-    look_without_starting(config)
 }
 
 fn start_log(config: &Config) -> Outcome {
@@ -120,7 +92,7 @@ fn look_before_start(config: &Config) -> Outcome {
 }
 
 /// The same for `check`: it reads what there is, also while a switch runs, and changes nothing.
-fn look_without_starting(config: &Config) -> Outcome {
+pub(super) fn look_without_starting(config: &Config) -> Outcome {
     check_writable(&config.data_directory)?;
     let database = settings::database(config).map_err(|error| error.to_string())?;
     // Before the first start there is none, or an empty one.
