@@ -12,7 +12,7 @@ use crate::chain::{Chain, LEVELS_MAX};
 use crate::funding::Payer;
 use crate::ledger::{AccountView, Ledger, LedgerError, SpendPeriod, Status};
 use crate::rating::{
-    AppliedRate, CallQuery, Percent, RATE_GROUP_NONE, RateBook, Talk, Unrated, price,
+    AppliedRate, CallQuery, Percent, RATE_GROUP_NONE, RateBook, Side, Talk, Unrated, price,
 };
 use crate::slices::{CreditSettings, floor_seconds};
 use crate::{Currency, Money};
@@ -111,8 +111,8 @@ fn payer(
     let rate = match request.kind {
         CallKind::Local => book.local_rate(account, currency),
         CallKind::Egress => {
-            let by = (level, request.rate_choice);
-            book.customer_rate(account, by, &CallQuery::of(request), currency)
+            let side = Side::Payer(level, request.rate_choice);
+            book.rate_of(account, side, &CallQuery::of(request), currency)
         }
     };
     let rate = rate.map_err(|why| unrated(request, level, account, why))?;
@@ -319,7 +319,7 @@ fn carrier_rate(
         let owed = if view.terms.is_netted { view.counters.balance() } else { view.owed };
         return Err(("carrier_limit_reached", format!("is owed {owed}, its limit")));
     }
-    match book.carrier_rate(account, &CallQuery::of(request), view.terms.currency) {
+    match book.rate_of(account, Side::Carrier, &CallQuery::of(request), view.terms.currency) {
         Ok(rate) if rate.currency.code() != view.terms.currency.code() => Err((
             "carrier_currency_differs",
             format!("has rates in {} and books in {}", rate.currency, view.terms.currency),

@@ -18,7 +18,7 @@ use std::time::Duration;
 use vocabulary::{AccountId, CallId, CallKind, Number, RateChoice, SubscriberId, TrunkId, Utc};
 
 use crate::cdr::CdrCharge;
-use crate::rating::{Answered, CallQuery, RateBook, Talk, Unrated, explain};
+use crate::rating::{Answered, CallQuery, RateBook, Side, Talk, Unrated, explain};
 use crate::{Currency, Money, MoneyError};
 
 pub use dry_run::{Draft, carrier_order, dry_run};
@@ -270,10 +270,10 @@ fn price_side(
         trunk: call.trunk,
     };
     let applied = match (side.role, call.kind) {
-        (Role::Carrier(_), _) => book.carrier_rate(side.account, &query, currency),
+        (Role::Carrier(_), _) => book.rate_of(side.account, Side::Carrier, &query, currency),
         (Role::Payer(level), CallKind::Egress) => {
-            let by = (usize::from(level), call.by.rate_choice);
-            book.customer_rate(side.account, by, &query, currency)
+            let payer = Side::Payer(usize::from(level), call.by.rate_choice);
+            book.rate_of(side.account, payer, &query, currency)
         }
         (Role::Payer(_), CallKind::Local) => book.local_rate(side.account, currency),
     }?;

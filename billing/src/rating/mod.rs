@@ -23,8 +23,8 @@ pub use rate::{
     AppliedRate, DurationRounding, MoneyMode, MoneyRounding, RATE_GROUP_NONE, Rate, RateError,
     RateGroupId,
 };
-pub(crate) use rate_book::Unrated;
 pub use rate_book::{AccountTariff, RateBook, RateBookBuilder, RateBookError};
+pub(crate) use rate_book::{Side, Unrated};
 pub use rate_group::{GroupTerms, RateGroup, RateGroupBuilder, RateRow, RateVersion, RowError};
 pub use resolve::{CallQuery, NotRated, PayerTerms};
 pub use special::{

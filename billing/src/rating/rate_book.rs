@@ -83,6 +83,15 @@ impl AccountTariff {
     }
 }
 
+/// On which side of a call to a carrier an account is priced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    /// It pays: level 0 calls, those above are its resellers.
+    Payer(usize, RateChoice),
+    /// It carries.
+    Carrier,
+}
+
 /// Why no rate applies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unrated {
@@ -195,42 +204,30 @@ impl RateBook {
         calendar::day_and_month(zone, at)
     }
 
-    /// What the account pays for a call to this number at this moment. `level` 0 calls, those above
-    /// are its resellers.
-    pub(crate) fn customer_rate(
+    /// What the account pays, or takes for carrying it, for a call to this number at this moment.
+    pub(crate) fn rate_of(
         &self,
         account: AccountId,
-        (level, choice): (usize, RateChoice),
+        side: Side,
         call: &CallQuery<'_>,
         currency: Currency,
     ) -> Result<AppliedRate, Unrated> {
         let tariff = self.tariffs.get(&account).ok_or(Unrated::NoGroup)?;
-        let group = tariff.group_of_payer(level, choice)?;
-        let payer = PayerTerms {
-            duration_rounding: tariff.customer_duration,
-            currency,
-            exchange: None,
-            discounts: &tariff.discounts,
+        let (group, duration_rounding, discounts): (_, _, &[Discount]) = match side {
+            Side::Payer(level, choice) => {
+                let group = tariff.group_of_payer(level, choice)?;
+                (group, tariff.customer_duration, &tariff.discounts)
+            }
+            Side::Carrier => {
+                let group = tariff.carrier_group.ok_or(Unrated::NoGroup)?;
+                (group, tariff.carrier_duration, &[])
+            }
         };
-        self.rate(group, call, &payer)
-    }
-
-    /// What the account takes for carrying it.
-    pub(crate) fn carrier_rate(
-        &self,
-        account: AccountId,
-        call: &CallQuery<'_>,
-        currency: Currency,
-    ) -> Result<AppliedRate, Unrated> {
-        let tariff = self.tariffs.get(&account).ok_or(Unrated::NoGroup)?;
-        let group = tariff.carrier_group.ok_or(Unrated::NoGroup)?;
-        let payer = PayerTerms {
-            duration_rounding: tariff.carrier_duration,
-            currency,
-            exchange: None,
-            discounts: &[],
-        };
-        self.rate(group, call, &payer)
+        self.rate(
+            group,
+            call,
+            &PayerTerms { duration_rounding, currency, exchange: None, discounts },
+        )
     }
 
     /// The local price. Without a rate group an account places no call at all.

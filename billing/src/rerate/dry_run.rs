@@ -5,7 +5,7 @@ use vocabulary::{AccountId, CallKind, Utc};
 use super::{RatedCall, RatedSide, RepricedSide, Role, price_all_payers_or_none, price_side};
 use crate::Currency;
 use crate::authorize::at_typical_talk;
-use crate::rating::{CallQuery, RateBook, RateGroupId};
+use crate::rating::{CallQuery, RateBook, RateGroupId, Side};
 use crate::slices::CreditSettings;
 
 /// Rates to try: those of one group as they are at a moment, instead of those that were in force
@@ -68,7 +68,7 @@ pub fn carrier_order(
                 trunk: call.trunk,
             };
             let theirs = currency_of(*account)?;
-            let rate = book.carrier_rate(*account, &query, theirs).ok()?;
+            let rate = book.rate_of(*account, Side::Carrier, &query, theirs).ok()?;
             let cost = at_typical_talk(&CreditSettings::default(), &rate, call.at);
             let exchanged = book.converted(cost, rate.currency, ours);
             let key = (*priority, exchanged.is_none(), exchanged.unwrap_or(cost));
