@@ -47,8 +47,11 @@ const MAILBOX_ROOM: usize = 8;
 /// second 3.4 and 2.1. The longest wait is only used between 1,000 and 2,000 datagrams a second;
 /// from there on it is what eight datagrams take.
 const GATHER: Duration = Duration::from_millis(4);
-/// How much less of a processor the database's threads get than a worker, if both want it: a tenth.
+/// How much less of a processor the database's threads get than others, if both want it: a tenth.
 const DATABASE_NICE: i32 = 10;
+/// Workers come before whatever else wants their processor, three to one: a packet that waits for a
+/// turn is post-dial delay. It takes the privilege to raise a priority; without it all is as before.
+const WORKER_NICE: i32 = -5;
 /// How long released calls may take to say goodbye at the end.
 const GOODBYE: Duration = Duration::from_secs(5);
 /// Digest nonces remembered at the same time, 4 bytes each; an older one costs its phone one more
@@ -138,6 +141,12 @@ pub fn run_and_tell(
 fn yield_to_calls() {
     if let Err(error) = rustix::process::nice(DATABASE_NICE) {
         tracing::warn!(%error, "the database's threads keep the priority of calls");
+    }
+}
+
+fn come_before_others(worker: u8) {
+    if let Err(error) = rustix::process::nice(WORKER_NICE) {
+        tracing::debug!(worker, %error, "a worker keeps the usual priority");
     }
 }
 
@@ -429,6 +438,7 @@ impl Make<'_> {
         let alarm = Alarm(Arc::clone(self.worker_died));
         std::thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
             let _alarm = alarm;
+            come_before_others(number);
             let port =
                 |(listener, socket)| Port { listener, udp: crate::net::udp::UdpPort::new(socket) };
             let ports = sockets.into_iter().map(port).collect();

@@ -17,9 +17,12 @@ use crate::journal::{JournalFiles, Tail};
 use crate::snapshot::ReplayError;
 use crate::sql::{Database, Pool};
 
-/// How long small changes gather before they are applied, unless somebody asks for them. A second's
-/// rows in one transaction touch each page of an index once instead of five times.
-const GATHER: Duration = Duration::from_secs(1);
+/// How long small changes gather before they are applied, unless somebody asks for them (every
+/// question to the API does). The rows of some seconds in one transaction touch each page of an index
+/// once instead of many times.
+const GATHER: Duration = Duration::from_secs(4);
+/// So often it is looked whether there is a batch already.
+const LOOK: Duration = Duration::from_secs(1);
 /// How often `flush` repeats its request.
 const FLUSH_REPEAT: Duration = Duration::from_millis(50);
 const BATCH_BYTES: usize = 4 << 20;
@@ -144,15 +147,23 @@ async fn follow(shared: Arc<Shared>, mut collector: Collector) -> Result<(), Rep
         } else if is_closing {
             return Ok(());
         }
-        tokio::select! {
-            () = tokio::time::sleep(GATHER) => {}
-            () = shared.hurry.notified() => {}
-        }
+        gather(&shared, &durable, tail.position()).await;
         if *durable.borrow() == tail.position() && !shared.is_closing.load(Ordering::Acquire) {
             tokio::select! {
                 _ = durable.changed() => {}
                 () = shared.hurry.notified() => {}
             }
+        }
+    }
+}
+
+/// Waits until there is a batch, time is up or somebody asks.
+async fn gather(shared: &Shared, durable: &watch::Receiver<u64>, from: u64) {
+    let mut waited = Duration::ZERO;
+    while waited < GATHER && *durable.borrow() - from < BATCH_BYTES as u64 {
+        tokio::select! {
+            () = tokio::time::sleep(LOOK) => waited += LOOK,
+            () = shared.hurry.notified() => return,
         }
     }
 }
