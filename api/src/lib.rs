@@ -18,6 +18,7 @@ mod control;
 mod discounts;
 mod dry_run;
 mod exchange;
+mod forwarding;
 mod names;
 mod payouts;
 mod plans;
@@ -148,7 +149,7 @@ impl Api {
             .route("/accounts/{name}/statement", get(accounts::statement))
             .route("/accounts/export", get(account_import::export))
             .route("/accounts/close", post(account_close::close))
-            .merge(caller_id::routes())
+            .merge(resources())
             .merge(charging())
             .route("/accounts/{name}/sites", get(sites::list).post(sites::add))
             .route("/accounts/{name}/sites/{site}", delete(sites::remove))
@@ -201,6 +202,11 @@ impl Api {
             .layer(middleware::from_fn_with_state(Arc::clone(&api), limit_time))
             .with_state(api)
     }
+}
+
+/// Files that know their own routes, by name.
+fn resources() -> Router<Arc<Api>> {
+    Router::new().merge(caller_id::routes()).merge(forwarding::routes())
 }
 
 /// What is charged and given without a call.

@@ -1,7 +1,7 @@
 //! A real shard under any sequence of inputs: callers, carriers and phones that say anything at any
 //! time, billing, journal and resolver that answer late, twice, or things nobody asked.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -65,6 +65,8 @@ struct World {
     asked: Vec<AuthorizeRequest>,
     queries: Vec<QueryId>,
     kept: Vec<AnswerId>,
+    /// From one call to another.
+    joint: VecDeque<Input>,
     calls: BTreeMap<CallId, Facts>,
     /// The message that is being heard cannot be read.
     hears_nonsense: bool,
@@ -103,6 +105,7 @@ impl World {
             asked: Vec::new(),
             queries: Vec::new(),
             kept: Vec::new(),
+            joint: VecDeque::new(),
             calls: BTreeMap::new(),
             hears_nonsense: false,
         }
@@ -119,6 +122,9 @@ impl World {
         self.shard.handle(self.now, input);
         while let Some(effect) = self.shard.poll_effect() {
             self.effect(effect);
+        }
+        if let Some(input) = self.joint.pop_front() {
+            self.input(input);
         }
         if let Some(answer) = self.kept.pop() {
             self.input(Input::BindingKept { answer });
@@ -165,6 +171,10 @@ impl World {
                 assert!(!request.facts.decisions.is_empty());
                 let legs: BTreeSet<u8> = request.facts.legs.iter().map(|leg| leg.index).collect();
                 assert!(legs.contains(&0) && legs.len() == request.facts.legs.len());
+            }
+            Effect::Onward(onward) => self.joint.push_back(Input::Onward(onward)),
+            Effect::Relay { to, from, said } => {
+                self.joint.push_back(Input::Relayed { to: to.key, from, said });
             }
             Effect::KeepPath(_) => {}
             Effect::Resolve { query, .. } => self.queries.push(query),

@@ -9,8 +9,8 @@ use bytes::Bytes;
 use sip::message::peek_call_id;
 use sip::transport::Path;
 use switch::directory::Directory;
-use switch::token::shard_of;
-use switch::{LiveCall, QueryId, Target};
+use switch::token::{LegAddress, LegKey, shard_of};
+use switch::{LiveCall, QueryId, Said, Target};
 use tokio::sync::oneshot;
 use vocabulary::CallId;
 
@@ -37,6 +37,15 @@ pub enum Letter {
         query: QueryId,
         /// Best first.
         targets: Vec<Target>,
+    },
+    /// A call of another worker speaks to one of this.
+    Relayed {
+        /// For which leg.
+        to: LegKey,
+        /// Whose leg speaks.
+        from: LegAddress,
+        /// What.
+        said: Said,
     },
     /// A new snapshot of everything configured.
     Directory(Arc<Directory>),
@@ -135,6 +144,12 @@ impl Dispatch {
                 self.count_lost();
             }
         }
+    }
+
+    /// Peers cause these: false if the mailbox is full.
+    pub fn relay(&self, to: LegAddress, from: LegAddress, said: Said) -> bool {
+        let Some(post) = self.posts.get(usize::from(to.shard)) else { return false };
+        post.send(Letter::Relayed { to: to.key, from, said }).is_ok()
     }
 
     /// The posts, to wake workers or to look at their length.

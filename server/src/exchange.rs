@@ -9,8 +9,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use billing::CreditControl;
 use sip::transport::{Path, Transmit};
 use store::journal::{JournalFiles, JournalState};
+use switch::leg::event::LegEvent;
 use switch::registrar::StoredBinding;
-use switch::{AnswerId, Effect, HostToResolve, Input, LiveCall, QueryId, Shard, Stats};
+use switch::release::Cause;
+use switch::token::LegAddress;
+use switch::{AnswerId, Effect, HostToResolve, Input, LiveCall, QueryId, Said, Shard, Stats};
 use vocabulary::{CallId, Grant, Now, SubscriberId};
 
 use crate::call_log::CallLog;
@@ -20,6 +23,8 @@ use crate::metrics::Tally;
 pub trait Outside {
     /// Look up a SIP host and answer with `Input::Resolved`.
     fn resolve(&self, query: QueryId, host: HostToResolve);
+    /// Leave this in the mailbox of the shard that it is for; false if that is full.
+    fn relay(&self, to: LegAddress, from: LegAddress, said: Said) -> bool;
     /// This connection is needed, though it is silent.
     fn keep_path(&self, path: Path);
     /// Keep the bindings of a subscriber over a restart, in place of those before. The position in
@@ -115,6 +120,8 @@ impl<O: Outside> Exchange<O> {
                 self.call_log.over(now, &request);
                 self.credit.settle(now, *request);
             }
+            Effect::Onward(onward) => self.follow_up.push_back(Input::Onward(onward)),
+            Effect::Relay { to, from, said } => self.relay(to, from, said),
             Effect::KeepPath(path) => self.outside.keep_path(path),
             Effect::Resolve { query, host } => self.outside.resolve(query, host),
             Effect::BindingChanged { subscriber, bindings, answer } => {
@@ -124,6 +131,22 @@ impl<O: Outside> Exchange<O> {
                 }
             }
         }
+    }
+
+    /// Between two calls: of this shard, or to another's mailbox. If that is full, the sender hears
+    /// that the other call has ended.
+    fn relay(&mut self, to: LegAddress, from: LegAddress, said: Said) {
+        let input = if to.shard == self.shard.number() {
+            Input::Relayed { to: to.key, from, said }
+        } else if self.outside.relay(to, from, said) {
+            return;
+        } else {
+            let cause = Cause::TemporaryFailure;
+            let sip_status = cause.sip_status();
+            let end = LegEvent::Release { cause, reason_header: None, sip_status };
+            Input::Relayed { to: from.key, from: to, said: Said::Event(end) }
+        };
+        self.follow_up.push_back(input);
     }
 
     /// Lets those answers out whose records are on disk, and asks the journal to hurry for the

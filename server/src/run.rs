@@ -19,7 +19,8 @@ use store::journal::JournalOptions;
 use store::{Opening, Store};
 use switch::admission::Admission;
 use switch::registrar::Bindings;
-use switch::{HostToResolve, QueryId, Shared};
+use switch::token::LegAddress;
+use switch::{HostToResolve, QueryId, Said, Shared};
 use tokio::runtime::Runtime;
 use tokio::sync::{oneshot, watch};
 
@@ -164,12 +165,17 @@ fn raise_file_limit() {
 /// What a worker's shard asks of the rest of the process.
 struct Desk {
     worker: u8,
+    dispatch: Dispatch,
     lookup: Lookup,
     streams: Streams,
     store: Arc<Store>,
 }
 
 impl Outside for Desk {
+    fn relay(&self, to: LegAddress, from: LegAddress, said: Said) -> bool {
+        self.dispatch.relay(to, from, said)
+    }
+
     fn resolve(&self, query: QueryId, host: HostToResolve) {
         self.lookup.ask(self.worker, query, host);
     }
@@ -421,8 +427,13 @@ impl Make<'_> {
         credit.set_rate_book(Arc::clone(&snapshot.rate_book));
         let lookup = self.lookup.clone();
         let streams = self.streams.clone();
-        let desk =
-            Desk { worker: number, lookup, streams: streams.clone(), store: Arc::clone(store) };
+        let desk = Desk {
+            worker: number,
+            dispatch: dispatch.clone(),
+            lookup,
+            streams: streams.clone(),
+            store: Arc::clone(store),
+        };
         let workers = u32::try_from(self.switchboard.workers).expect("a byte");
         let call_log = CallLog::new(self.config.log.call_lines_per_second.div_ceil(workers));
         let exchange = Exchange::new(shard, credit, journal, desk, call_log);

@@ -327,6 +327,10 @@ impl World {
                     *self.settled.entry(request.facts.call).or_default() += 1;
                     self.credit.settle(self.now, *request);
                 }
+                Effect::Onward(onward) => self.shard.handle(self.now, Input::Onward(onward)),
+                Effect::Relay { to, from, said } => {
+                    self.shard.handle(self.now, Input::Relayed { to: to.key, from, said });
+                }
                 // No connection here is ever idle.
                 Effect::KeepPath(_) => {}
                 Effect::Resolve { query, .. } => {

@@ -9,6 +9,7 @@ mod destination_set;
 mod discount;
 mod event;
 mod exchange;
+mod forwarding;
 mod hierarchy;
 mod load;
 mod plan;

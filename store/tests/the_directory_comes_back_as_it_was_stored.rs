@@ -16,6 +16,7 @@ use store::idempotency::{Answer, Seen};
 use store::rate_deck::NewSheet;
 use switch::caller_id::{CallerIdPolicy, CliPool};
 use switch::directory::{Credentials, Settings};
+use switch::forwarding::Forwards;
 use switch::routing::{BareNumber, EgressForm, Rewrite};
 use vocabulary::{SubscriberId, TrunkId, Utc};
 use world::backend::{Backend, on_both};
@@ -122,6 +123,8 @@ async fn everything_comes_back(backend: Backend) {
         priority: 5,
     };
     let route = change.add_route(route).await.unwrap();
+    let forwards = Forwards { always: Some("0170123".into()) };
+    change.set_forwards("alice", &forwards).await.unwrap();
     let policy = CallerIdPolicy { pool: CliPool::RejectUnlessDid };
     for pool in [CliPool::NonCliUnlessDid, policy.pool] {
         let policy = CallerIdPolicy { pool };
@@ -148,6 +151,8 @@ async fn everything_comes_back(backend: Backend) {
     assert_eq!(directory.trunk(trunk.id).unwrap().egress_plan, trunk.egress_plan);
     assert_eq!(directory.routes(&"49301".parse().unwrap()).unwrap().1.len(), 1);
     assert!(directory.account(alice.id).unwrap().is_active);
+    assert_eq!(directory.subscriber(phone.id).unwrap().forwards, forwards);
+    assert_eq!(store.forwards("alice").await.unwrap(), forwards);
     assert_eq!(directory.account(alice.id).unwrap().caller_id, policy);
     assert_eq!(store.caller_id_policy(alice.id).await.unwrap(), policy);
     let other = directory.account(carrier.id).unwrap().caller_id.clone();

@@ -12,8 +12,11 @@ use vocabulary::{
     Refused, SettleRequest, SubscriberId, TrunkId, Utc,
 };
 
+use crate::call::OnwardCall;
 use crate::directory::Directory;
+use crate::leg::event::LegEvent;
 use crate::registrar::StoredBinding;
+use crate::token::{LegAddress, LegKey};
 
 /// Names a question to the resolver; the answer brings it back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -30,6 +33,15 @@ pub struct Target {
     pub transport: Transport,
     /// Where.
     pub addr: SocketAddr,
+}
+
+/// What one of our calls says to another that is joined to it.
+#[derive(Debug)]
+pub enum Said {
+    /// The call that was to go on is this one; it hears at the address that this comes from.
+    Placed(CallId),
+    /// What a leg would say.
+    Event(LegEvent),
 }
 
 /// What can happen to a shard.
@@ -85,6 +97,17 @@ pub enum Input {
         /// Which one.
         call: CallId,
     },
+    /// [`Effect::Onward`] of this shard or of another.
+    Onward(Box<OnwardCall>),
+    /// [`Effect::Relay`] of this shard or of another.
+    Relayed {
+        /// For which leg.
+        to: LegKey,
+        /// Whose leg speaks.
+        from: LegAddress,
+        /// What.
+        said: Said,
+    },
     /// Whether the worker is behind: then new INVITEs and REGISTERs get 503, nothing else does.
     Overloaded(bool),
     /// Take no new calls; [`Input::ReleaseAll`] ends those that remain at the limit.
@@ -122,6 +145,18 @@ pub enum Effect {
         query: QueryId,
         /// What to look up.
         host: HostToResolve,
+    },
+    /// A call is to go on: hand it to a shard, this one or another, as [`Input::Onward`].
+    Onward(Box<OnwardCall>),
+    /// Hand this to the shard that it is for, as [`Input::Relayed`], in the order of effects. If that
+    /// is not possible, say [`LegEvent::Release`] to the sender in the other's name.
+    Relay {
+        /// For which leg of which shard.
+        to: LegAddress,
+        /// From which.
+        from: LegAddress,
+        /// What.
+        said: Said,
     },
     /// The bindings of a subscriber changed: store this set in place of the one before.
     BindingChanged {

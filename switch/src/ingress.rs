@@ -8,7 +8,7 @@ use sip::transport::Path;
 use vocabulary::Now;
 
 use crate::authentication::{Authenticated, Kind};
-use crate::call::{Call, Ingress};
+use crate::call::{Call, Ingress, Side};
 use crate::decision::{Decision, IdentityRefusal, Refusal};
 use crate::directory::DigestOwner;
 use crate::leg::{Identity, Leg};
@@ -53,7 +53,7 @@ impl Shard {
         let endpoint = &mut self.endpoint;
         let leg = Leg::inbound(now, &self.leg_config, identity, endpoint, tx, message, path);
         let ingress = Ingress {
-            leg,
+            side: Side::Leg(leg),
             source,
             account: source.and_then(|source| routing::owner(&self.directory, source)),
             remote: path.remote,
@@ -66,7 +66,7 @@ impl Shard {
         let call = Call::new(id, key, ingress);
         let loops = self.is_own_via(message);
         let is_draining = self.is_draining;
-        self.begin(now, key, merge_key, call, |call, ctx| {
+        self.begin(now, key, Some(merge_key), call, |call, ctx| {
             let known = verdict.map(|decision| call.decide(decision));
             call.drain(ctx);
             // The leg may have answered already: an extension or interval that it cannot serve.

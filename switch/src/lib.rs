@@ -7,6 +7,7 @@ pub mod caller_id;
 pub mod decision;
 pub mod directory;
 pub mod effect;
+pub mod forwarding;
 pub mod leg;
 pub mod registrar;
 pub mod release;
@@ -22,7 +23,8 @@ mod register;
 mod setup;
 mod upstream;
 
+pub use call::OnwardCall;
 pub use effect::{
-    AnswerId, Effect, HostToResolve, Input, LiveCall, LiveState, QueryId, Stats, Target,
+    AnswerId, Effect, HostToResolve, Input, LiveCall, LiveState, QueryId, Said, Stats, Target,
 };
 pub use shard::{Shard, ShardConfig, Shared};

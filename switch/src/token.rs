@@ -24,6 +24,15 @@ pub struct LegKey {
     pub leg: u8,
 }
 
+/// Where a leg lives, in whichever shard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LegAddress {
+    /// The shard.
+    pub shard: u8,
+    /// The place in it.
+    pub key: LegKey,
+}
+
 impl LegKey {
     /// As the user word of a transaction. The top byte is left zero for other users of the word.
     pub fn to_user(self) -> u64 {

@@ -205,8 +205,13 @@ fn record(w: &mut World) {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
     #[test]
-    fn every_call_settles_once(steps in proptest::collection::vec(step(), 1..80)) {
-        let mut w = World::new();
+    fn every_call_settles_once(
+        steps in proptest::collection::vec(step(), 1..80),
+        bob_forwards: bool,
+    ) {
+        let mut rows = Rows::default();
+        rows.subscribers[1].forwards.always = bob_forwards.then(|| "4930123456".into());
+        let mut w = World::with(rows);
         w.bob_at(&PHONES);
         let mut peers = Peers::default();
         for step in &steps {

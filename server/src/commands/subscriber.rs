@@ -1,8 +1,8 @@
 //! `subscriber …`.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
-use super::account::put;
+use super::account::{or_none, put};
 use super::args::SubscriberCommand;
 use super::client::escape;
 use super::{Context, Outcome, demo, table};
@@ -37,6 +37,14 @@ pub(super) fn run(context: &Context, command: SubscriberCommand) -> Outcome {
                 // Shown this once; only its hashes are kept.
                 answer["password"] = password.into();
             }
+            context.show(&answer, |answer| print!("{}", table::render_fields(answer)));
+        }
+        SubscriberCommand::Forward { username, always } => {
+            let path = format!("/subscribers/{}/forwarding", escape(&username));
+            let answer = match or_none(always.as_ref()) {
+                Some(always) => client.command("PUT", &path, &json!({ "always": always }))?,
+                None => client.get(&path)?,
+            };
             context.show(&answer, |answer| print!("{}", table::render_fields(answer)));
         }
         SubscriberCommand::Remove { username } => {

@@ -12,15 +12,16 @@ use switch::directory::{
     AccountRow, Directory, DirectoryBuilder, Limits, NumberRow, RouteRow, Settings, SubscriberRow,
     TrunkIngress, TrunkRegistration, TrunkRow,
 };
+use switch::forwarding::Forwards;
 use switch::routing::HuntCodes;
 use vocabulary::AccountId;
 
 use super::account::{self, Account, AccountStatus, BillingKind};
-use super::caller_id;
 use super::route::{self, Route};
 use super::subscriber::{self, Subscriber};
 use super::trunk::{self, Trunk, TrunkTransport};
 use super::{CallLimits, Change, ChangeError, Result};
+use super::{caller_id, forwarding};
 
 /// Snapshots, and what the ledger must be told.
 #[derive(Clone, Debug)]
@@ -108,8 +109,10 @@ impl Change {
             let caller_id = caller_ids.remove(&account.id).unwrap_or_default();
             builder = builder.account(account_row(account, caller_id));
         }
+        let mut forwards = forwarding::all(&mut *self.tx).await?;
         for subscriber in subscriber::all(&mut *self.tx).await? {
-            builder = with_subscriber(builder, subscriber);
+            let forwards = forwards.remove(&subscriber.id).unwrap_or_default();
+            builder = with_subscriber(builder, subscriber, forwards);
         }
         for trunk in trunk::all(&mut *self.tx).await? {
             builder = builder.trunk(trunk_row(trunk)?);
@@ -135,7 +138,8 @@ impl Change {
         for id in self.touched.subscribers.clone() {
             builder = builder.without_subscriber(id);
             if let Some(subscriber) = subscriber::of_id(&mut *self.tx, id).await? {
-                builder = with_subscriber(builder, subscriber);
+                let forwards = forwarding::of_subscriber(&mut *self.tx, id).await?;
+                builder = with_subscriber(builder, subscriber, forwards);
             }
         }
         for id in self.touched.trunks.clone() {
@@ -158,11 +162,15 @@ fn built(builder: DirectoryBuilder) -> Result<Directory> {
     })
 }
 
-fn with_subscriber(mut builder: DirectoryBuilder, subscriber: Subscriber) -> DirectoryBuilder {
+fn with_subscriber(
+    mut builder: DirectoryBuilder,
+    subscriber: Subscriber,
+    forwards: Forwards,
+) -> DirectoryBuilder {
     if let Some(number) = subscriber.number {
         builder = builder.number(NumberRow { number, subscriber: subscriber.id });
     }
-    builder.subscriber(subscriber_row(subscriber))
+    builder.subscriber(SubscriberRow { forwards, ..subscriber_row(&subscriber) })
 }
 
 fn route_row(route: &Route) -> RouteRow {
@@ -189,8 +197,8 @@ fn account_row(account: &Account, caller_id: CallerIdPolicy) -> AccountRow {
     }
 }
 
-fn subscriber_row(subscriber: Subscriber) -> SubscriberRow {
-    let Subscriber { id, account, username, secret, .. } = &subscriber;
+fn subscriber_row(subscriber: &Subscriber) -> SubscriberRow {
+    let Subscriber { id, account, username, secret, .. } = subscriber;
     SubscriberRow {
         number: subscriber.number,
         contacts_max: subscriber.contacts_max,

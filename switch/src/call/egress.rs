@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use sip::transport::{Path, Transport};
-use vocabulary::{AccountId, Number};
+use vocabulary::{AccountId, Number, SubscriberId};
 
 use super::hunting::{Place, Way};
-use super::{Attempt, Call, Context, State};
+use super::{Attempt, Call, Context, Side, State};
 use crate::decision::Decision;
 use crate::directory::{Directory, TrunkRow};
 use crate::leg::event::Body;
@@ -16,6 +16,7 @@ use crate::leg::{Identity, Leg, Outgoing};
 use crate::token::{LegKey, Tag};
 
 /// What of the caller goes on to the callee.
+#[derive(Clone)]
 pub(crate) struct Caller {
     /// The display name, quotes and escapes as received; empty if there is none.
     pub(crate) display: Box<[u8]>,
@@ -33,6 +34,16 @@ pub(crate) struct Caller {
     pub(crate) body: Option<Body>,
     /// Already counted down.
     pub(crate) max_forwards: u8,
+    /// The subscribers whose forwarding has brought the call here, in their order.
+    pub(crate) diverted_by: Vec<SubscriberId>,
+}
+
+impl Caller {
+    /// The number as far as whoever pays may know it: a forwarder is called, and must not know who
+    /// wants to stay unknown.
+    pub(crate) fn known_number(&self) -> Option<Number> {
+        self.number.filter(|_| !self.is_withheld || self.diverted_by.is_empty())
+    }
 }
 
 /// The texts of an INVITE.
@@ -63,6 +74,7 @@ impl Call {
                 let ring = trunk.ring_timeout.unwrap_or(settings.ring_timeout);
                 (texts, None, trunk.credentials.clone(), trunk.account, ring, reached)
             }
+            Way::Onward(_) => return,
             Way::Contact(id, n) => {
                 let binding = &hunt.contacts[usize::from(n)];
                 let texts = contact_texts(directory, &hunt.caller, uri.unwrap_or_default());
@@ -86,23 +98,23 @@ impl Call {
             max_forwards: hunt.caller.max_forwards,
             is_behind_nat: reached.0,
             is_udp_only: reached.1,
-            caller_does_100rel: self.ingress.leg.does_100rel(),
+            caller_does_100rel: self.ingress.side.does_100rel(),
         };
         let identity = Identity { tag, user: key.to_user() };
         let leg = Leg::outbound(ctx.now, ctx.leg_config, identity, ctx.endpoint, outgoing);
         self.reasons.push(match way {
             Way::Trunk(id) => Decision::TriedTrunk(id, path.remote),
-            Way::Contact(id, _) => Decision::TriedContact(id, path.remote),
+            Way::Contact(id, _) | Way::Onward(id) => Decision::TriedContact(id, path.remote),
         });
         ctx.stats.egress_attempts += 1;
         // Most calls make one attempt, and are held for long: no room for more is taken.
         self.attempts.reserve_exact(1);
         self.attempts.push(Attempt {
-            leg: Some(Box::new(leg)),
+            side: Some(Box::new(Side::Leg(leg))),
             way,
             account,
-            remote: path.remote,
-            tag,
+            remote: Some(path.remote),
+            tag: Some(tag),
             cli: texts.cli,
             cld: texts.cld,
             started: ctx.now,

@@ -1,5 +1,7 @@
 //! The end of a call: every leg is told, and it is settled, once.
 
+use std::collections::VecDeque;
+
 use bytes::Bytes;
 use vocabulary::{Now, Party};
 
@@ -55,11 +57,11 @@ impl Call {
             sip_status: status,
         };
         if !ending.is_caller_gone {
-            self.ingress.leg.send(ctx.now, ctx.endpoint, event(ending.status));
+            self.ingress.side.send(ctx, event(ending.status));
         }
         for attempt in self.attempts.iter_mut().filter(|a| a.released.is_none()) {
-            if let Some(leg) = attempt.leg.as_deref_mut().filter(|leg| !leg.is_over()) {
-                leg.send(ctx.now, ctx.endpoint, event(ending.status));
+            if let Some(side) = attempt.side.as_deref_mut().filter(|side| !side.is_over()) {
+                side.send(ctx, event(ending.status));
             }
         }
         let talking = match state {
@@ -82,12 +84,24 @@ impl Call {
         }
     }
 
-    /// What remains to be done if even `wreck` fails: money and limits, without the legs.
-    pub(crate) fn settle_only(&mut self, now: Now, admission: &Admission) -> Effect {
+    /// What remains to be done if even `wreck` fails: money and limits, and calls that are joined,
+    /// without the legs.
+    pub(crate) fn settle_only(
+        &mut self,
+        now: Now,
+        admission: &Admission,
+        effects: &mut VecDeque<Effect>,
+    ) {
         let state = std::mem::replace(&mut self.state, State::Releasing);
         let talking = if let State::Talking(talking) = state { Some(talking) } else { None };
         admission.release(self.id);
-        let ending = Ending::by_switch(Cause::InternalFault, 500);
-        Effect::Settle(Box::new(self.settlement(now, &ending, talking.as_ref())))
+        let (cause, sip_status) = (Cause::InternalFault, 500);
+        let ending = Ending::by_switch(cause, sip_status);
+        let attempts = self.attempts.iter_mut().filter_map(|attempt| attempt.side.as_deref_mut());
+        for side in std::iter::once(&mut self.ingress.side).chain(attempts) {
+            side.say_release(effects, LegEvent::Release { cause, reason_header: None, sip_status });
+        }
+        let request = self.settlement(now, &ending, talking.as_ref());
+        effects.push_back(Effect::Settle(Box::new(request)));
     }
 }

@@ -99,8 +99,10 @@ impl Attempt {
             account: Some(self.account),
             subscriber: self.way.subscriber(),
             trunk: self.way.trunk(),
-            remote: Some(self.remote),
-            sip_call_id: String::from_utf8_lossy(&self.tag.call_id()).into_owned(),
+            remote: self.remote,
+            sip_call_id: self.tag.map_or_else(String::new, |tag| {
+                String::from_utf8_lossy(&tag.call_id()).into_owned()
+            }),
             cli: self.cli.to_string(),
             cld: self.cld.to_string(),
             started_at: self.started.utc,

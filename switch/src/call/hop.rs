@@ -6,7 +6,7 @@ use sip::endpoint::ClientTx;
 use sip::transaction::Failure;
 use sip::transport::Path;
 
-use super::{Call, Context};
+use super::{Call, Context, Side};
 use crate::effect::{Effect, QueryId, Target};
 use crate::token::LegKey;
 
@@ -17,8 +17,9 @@ impl Call {
     /// Asks for every next hop that is a name and was not asked for.
     pub(super) fn look_up_hops(&mut self, ctx: &mut Context<'_>) {
         let LegKey { slot, generation, .. } = self.place;
-        let attempts = self.attempts.iter_mut().map(|attempt| attempt.leg.as_deref_mut());
-        let legs = std::iter::once(Some(&mut self.ingress.leg)).chain(attempts);
+        let attempts =
+            self.attempts.iter_mut().map(|attempt| attempt.side.as_mut().and_then(|s| s.leg_mut()));
+        let legs = std::iter::once(self.ingress.side.leg_mut()).chain(attempts);
         for (n, leg) in legs.enumerate() {
             let Some(leg) = leg.filter(|leg| !leg.is_over()) else { continue };
             let Some(host) = leg.hop_to_resolve() else { continue };
@@ -54,9 +55,11 @@ impl Call {
 
     /// Whether a leg's peer is reached by this connection.
     pub(crate) fn uses(&self, path: Path) -> bool {
-        let attempts = self.attempts.iter().filter_map(|attempt| attempt.leg.as_deref());
-        let mut legs = std::iter::once(&self.ingress.leg).chain(attempts);
-        legs.any(|leg| !leg.is_over() && leg.path().connection == path.connection)
+        let attempts = self.attempts.iter().filter_map(|attempt| attempt.side.as_deref());
+        let sides = std::iter::once(&self.ingress.side).chain(attempts);
+        sides
+            .filter_map(Side::leg)
+            .any(|leg| !leg.is_over() && leg.path().connection == path.connection)
     }
 
     /// The connection by which the phone of this leg is registered now: its own contact, else one

@@ -4,9 +4,8 @@ use bytes::Bytes;
 use vocabulary::Party;
 
 use super::ending::Ending;
-use super::{Call, Context, State};
+use super::{Call, Context, Side, State};
 use crate::decision::{Decision, End, Refusal};
-use crate::leg::Leg;
 use crate::leg::event::LegEvent;
 use crate::release::Cause;
 
@@ -14,12 +13,12 @@ impl Call {
     /// Passes on what the legs have to say until they have nothing more to say.
     pub(crate) fn drain(&mut self, ctx: &mut Context<'_>) {
         loop {
-            if let Some(event) = self.ingress.leg.poll_event() {
+            if let Some(event) = self.ingress.side.poll_event() {
                 self.caller_said(ctx, event);
                 continue;
             }
             let spoken = (0..self.attempts.len())
-                .find_map(|n| Some((n, self.attempts[n].leg.as_mut()?.poll_event()?)));
+                .find_map(|n| Some((n, self.attempts[n].side.as_mut()?.poll_event()?)));
             match spoken {
                 Some((n, event)) => self.callee_said(ctx, n as u8, event),
                 None => break,
@@ -27,8 +26,8 @@ impl Call {
         }
         self.look_up_hops(ctx);
         for attempt in &mut self.attempts {
-            if attempt.leg.as_ref().is_some_and(|leg| leg.is_over()) {
-                attempt.leg = None;
+            if attempt.side.as_ref().is_some_and(|side| side.is_over()) {
+                attempt.side = None;
             }
         }
     }
@@ -42,10 +41,10 @@ impl Call {
             State::Talking(talking) => Some(talking.winner),
             _ => None,
         };
-        let peer = peer.and_then(|n| self.attempts[usize::from(n)].leg.as_deref_mut());
+        let peer = peer.and_then(|n| self.attempts[usize::from(n)].side.as_deref_mut());
         match peer {
-            Some(leg) => leg.send(ctx.now, ctx.endpoint, event),
-            None => turn_away(ctx, &mut self.ingress.leg, &event),
+            Some(side) => side.send(ctx, event),
+            None => turn_away(ctx, &mut self.ingress.side, &event),
         }
     }
 
@@ -57,11 +56,14 @@ impl Call {
         status: u16,
     ) {
         let is_new = matches!(self.state, State::Arriving);
-        let by = if is_ours(cause) || is_new { Party::Switch } else { Party::Caller };
+        let ends_itself = self.ingress.side.is_call() && !is_by_a_person(cause);
+        let is_switch = is_ours(cause) || is_new || ends_itself;
+        let by = if is_switch { Party::Switch } else { Party::Caller };
         ctx.stats.calls_refused += u64::from(is_new);
         let decision = match &self.state {
             State::Releasing => return,
             State::Arriving => Decision::Refused(Refusal::BadInvite(status)),
+            State::Talking(_) if ends_itself => Decision::Ended(End::OtherCall(cause)),
             State::Talking(_) if by == Party::Caller => Decision::Ended(End::ByCaller),
             State::SettingUp(_) | State::Hunting(_) | State::Answering(_)
                 if cause == Cause::Cancelled || status == 487 =>
@@ -83,15 +85,15 @@ impl Call {
                 }
                 // Told on a dialog that is up; nothing to pass on.
                 LegEvent::Ring { .. } | LegEvent::Answer { .. } | LegEvent::Redirect { .. } => {}
-                event => self.ingress.leg.send(ctx.now, ctx.endpoint, event),
+                event => self.ingress.side.send(ctx, event),
             },
             State::Answering(answering) if answering.winner == n => match event {
                 LegEvent::Release { cause, reason_header, .. } => {
                     self.callee_released(ctx, cause, reason_header);
                 }
                 event => {
-                    if let Some(leg) = self.attempts[usize::from(n)].leg.as_deref_mut() {
-                        turn_away(ctx, leg, &event);
+                    if let Some(side) = self.attempts[usize::from(n)].side.as_deref_mut() {
+                        turn_away(ctx, side, &event);
                     }
                 }
             },
@@ -101,8 +103,12 @@ impl Call {
     }
 
     fn callee_released(&mut self, ctx: &mut Context<'_>, cause: Cause, reason: Option<Bytes>) {
-        let by = if is_ours(cause) { Party::Switch } else { Party::Callee };
+        let is_call = matches!(&self.state, State::Talking(talking)
+            if self.attempts[usize::from(talking.winner)].way.is_onward());
+        let ends_itself = is_call && !is_by_a_person(cause);
+        let by = if is_ours(cause) || ends_itself { Party::Switch } else { Party::Callee };
         let end = match by {
+            _ if ends_itself => End::OtherCall(cause),
             Party::Callee => End::ByCallee,
             _ => End::LegLost(vocabulary::Direction::Egress, cause),
         };
@@ -117,12 +123,17 @@ fn is_ours(cause: Cause) -> bool {
     matches!(cause, Cause::SessionExpired | Cause::NoAck | Cause::NoResponse | Cause::TimerExpired)
 }
 
+/// Somebody at the far end of the other call hung up; else that call ended of itself.
+fn is_by_a_person(cause: Cause) -> bool {
+    matches!(cause, Cause::Normal | Cause::NormalUnspecified | Cause::Cancelled)
+}
+
 /// An event for a leg that is not there (yet): what needs an answer gets one.
-pub(super) fn turn_away(ctx: &mut Context<'_>, leg: &mut Leg, event: &LegEvent) {
+pub(super) fn turn_away(ctx: &mut Context<'_>, side: &mut Side, event: &LegEvent) {
     let answer = match event {
         LegEvent::Update { .. } => LegEvent::UpdateAnswer { status: 491, body: None },
         LegEvent::Info { .. } => LegEvent::InfoAnswer { status: 480, body: None },
         _ => return,
     };
-    leg.send(ctx.now, ctx.endpoint, answer);
+    side.send(ctx, answer);
 }

@@ -17,6 +17,8 @@ mod failure;
 mod hop;
 mod hunting;
 mod legs;
+mod onward;
+mod side;
 mod talking;
 
 use std::collections::VecDeque;
@@ -46,6 +48,8 @@ use crate::token::{LegKey, Randomness, Tag};
 pub(crate) use egress::Caller;
 use ending::Ending;
 pub(crate) use hunting::Hunt;
+pub use onward::OnwardCall;
+pub(crate) use side::Side;
 use talking::Talking;
 
 /// How long the callee's answer may wait for the journal. A disk that needs longer connects nobody.
@@ -85,7 +89,7 @@ pub(crate) struct Call {
 
 /// The caller's side.
 pub(crate) struct Ingress {
-    pub(crate) leg: Leg,
+    pub(crate) side: Side,
     pub(crate) source: Option<Source>,
     pub(crate) account: Option<AccountId>,
     pub(crate) remote: SocketAddr,
@@ -100,11 +104,12 @@ pub(crate) struct Ingress {
 /// One egress leg, from its INVITE until its facts are in the CDR.
 struct Attempt {
     /// `None` once it is over.
-    leg: Option<Box<Leg>>,
+    side: Option<Box<Side>>,
     way: hunting::Way,
     account: AccountId,
-    remote: SocketAddr,
-    tag: Tag,
+    /// `None` if the other side is another call.
+    remote: Option<SocketAddr>,
+    tag: Option<Tag>,
     cli: Box<str>,
     cld: Box<str>,
     started: Now,
@@ -206,8 +211,8 @@ impl Call {
     /// The leg that a message is for.
     pub(crate) fn leg_mut(&mut self, leg: u8) -> Option<&mut Leg> {
         match leg.checked_sub(1) {
-            None => Some(&mut self.ingress.leg),
-            Some(attempt) => self.attempts.get_mut(usize::from(attempt))?.leg.as_deref_mut(),
+            None => self.ingress.side.leg_mut(),
+            Some(attempt) => self.attempts.get_mut(usize::from(attempt))?.side.as_mut()?.leg_mut(),
         }
     }
 
@@ -221,8 +226,8 @@ impl Call {
 
     pub(crate) fn is_over(&self) -> bool {
         matches!(self.state, State::Releasing)
-            && self.ingress.leg.is_over()
-            && self.attempts.iter().all(|a| a.leg.as_ref().is_none_or(|leg| leg.is_over()))
+            && self.ingress.side.is_over()
+            && self.attempts.iter().all(|a| a.side.as_ref().is_none_or(|side| side.is_over()))
     }
 
     pub(crate) fn is_settled(&self) -> bool {
@@ -291,9 +296,9 @@ impl Call {
     // Time.
 
     pub(crate) fn poll_timeout(&self) -> Option<Duration> {
-        let legs = self.attempts.iter().filter_map(|a| a.leg.as_ref()?.poll_timeout());
-        let legs = legs.chain(self.ingress.leg.poll_timeout()).map(|(at, _)| at);
-        legs.chain(self.own_timeout()).min()
+        let sides = self.attempts.iter().filter_map(|a| a.side.as_ref()?.poll_timeout());
+        let sides = sides.chain(self.ingress.side.poll_timeout());
+        sides.chain(self.own_timeout()).min()
     }
 
     fn own_timeout(&self) -> Option<Duration> {
@@ -309,14 +314,9 @@ impl Call {
 
     pub(crate) fn handle_timeout(&mut self, ctx: &mut Context<'_>) {
         let now = ctx.now.monotonic;
-        let is_due = |leg: &Leg| leg.poll_timeout().is_some_and(|(at, _)| at <= now);
-        if is_due(&self.ingress.leg) {
-            self.ingress.leg.handle_timeout(ctx.now, ctx.endpoint);
-        }
-        for leg in self.attempts.iter_mut().filter_map(|a| a.leg.as_deref_mut()) {
-            if is_due(leg) {
-                leg.handle_timeout(ctx.now, ctx.endpoint);
-            }
+        self.ingress.side.handle_timeout(ctx);
+        for side in self.attempts.iter_mut().filter_map(|a| a.side.as_deref_mut()) {
+            side.handle_timeout(ctx);
         }
         self.drain(ctx);
         if self.own_timeout().is_some_and(|at| at <= now) {

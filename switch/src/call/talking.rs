@@ -56,7 +56,7 @@ impl Call {
         self.state = State::Talking(talking);
         ctx.stats.calls_answered += 1;
         ctx.stats.calls_talking += 1;
-        self.ingress.leg.send(ctx.now, ctx.endpoint, LegEvent::Answer { headers, body });
+        self.ingress.side.send(ctx, LegEvent::Answer { headers, body });
         self.drain(ctx);
         self.reasons.write_out();
     }

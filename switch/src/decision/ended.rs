@@ -19,6 +19,8 @@ pub enum End {
     CreditUsedUp(Duration),
     /// The longest allowed duration.
     DurationLimit(Duration),
+    /// The call that it is joined to ended of itself.
+    OtherCall(Cause),
     /// A leg was lost: session timer, no ACK, transport.
     LegLost(Direction, Cause),
     /// The answer could not be journaled in time, so nobody was connected.
@@ -39,6 +41,7 @@ impl End {
             End::CallerGaveUp => "caller_gave_up",
             End::CreditUsedUp(_) => "credit_used_up",
             End::DurationLimit(_) => "duration_limit",
+            End::OtherCall(_) => "ended_with_other_call",
             End::LegLost(..) => "leg_lost",
             End::AnswerNotRecorded => "answer_not_recorded",
             End::Operator => "ended_by_operator",

@@ -14,6 +14,7 @@ use std::time::Duration;
 use vocabulary::{DecisionLine, Number, SubscriberId, TrunkId};
 
 use crate::caller_id::CallerIdDecision;
+use crate::forwarding::ForwardingDecision;
 use crate::release::Cause;
 use crate::routing::Skip;
 
@@ -46,6 +47,8 @@ pub enum Decision {
     TrunkSkipped(TrunkId, Skip),
     /// The trunks that nothing in routing speaks against.
     TrunksAccepted(Box<[TrunkId]>),
+    /// What forwarding did with it.
+    Forwarding(ForwardingDecision),
     /// What the caller's number means for the call.
     CallerId(CallerIdDecision),
     /// Neither its name nor its address led anywhere.
@@ -87,6 +90,7 @@ impl Decision {
             Decision::TrunkSkipped(_, why) => why.code(),
             Decision::TrunksAccepted(_) => "trunks_accepted",
             Decision::CallerId(decision) => decision.code(),
+            Decision::Forwarding(decision) => decision.code(),
             Decision::TrunkUnresolved(..) => "trunk_unresolved",
             Decision::ContactUnresolved(..) => "contact_unresolved",
             Decision::TriedTrunk(..) => "tried_trunk",
@@ -120,6 +124,7 @@ mod tests {
     use super::*;
     use crate::admission::{Limit, NotAdmitted, Owner};
     use crate::caller_id::CallerIdRefusal;
+    use crate::forwarding::ForwardingRefusal;
     use crate::routing::PlanError;
 
     fn billing(refused: fn(DecisionLine) -> Refused, code: &'static str) -> Refusal {
@@ -164,6 +169,8 @@ mod tests {
             (Refusal::Loop, 482, 25),
             (Refusal::BadInvite(420), 420, 127),
             (Refusal::CallerId(CallerIdRefusal::NoOwnDid(account)), 403, 21),
+            (Refusal::Forwarding(ForwardingRefusal::Loop(subscriber)), 483, 25),
+            (Refusal::Forwarding(ForwardingRefusal::TooOften(5)), 483, 25),
             (billing(Refused::AccountInactive, "account_blocked"), 403, 21),
             (billing(Refused::NoRateGroup, "no_rate_group"), 403, 21),
             (billing(Refused::NoRate, "no_rate"), 404, 3),

@@ -7,6 +7,7 @@ use vocabulary::{AccountId, Direction, Number, Refused, SubscriberId, TrunkId};
 use super::identity::IdentityRefusal;
 use crate::admission::{Limit, NotAdmitted, Owner};
 use crate::caller_id::CallerIdRefusal;
+use crate::forwarding::ForwardingRefusal;
 use crate::release::Cause;
 use crate::routing::PlanError;
 
@@ -17,6 +18,8 @@ pub enum Refusal {
     Identity(IdentityRefusal),
     /// The caller's number.
     CallerId(CallerIdRefusal),
+    /// The callee forwards its calls, and this one no further.
+    Forwarding(ForwardingRefusal),
     /// The subscriber is switched off.
     SubscriberInactive(SubscriberId),
     /// The trunk is switched off.
@@ -79,6 +82,7 @@ impl Refusal {
         match self {
             Refusal::Identity(why) => why.cause(),
             Refusal::CallerId(why) => why.cause(),
+            Refusal::Forwarding(why) => why.cause(),
             Refusal::Billing(refused) => cause_of(refused),
             Refusal::SubscriberInactive(_)
             | Refusal::TrunkInactive(_)
@@ -127,6 +131,7 @@ impl Refusal {
         match self {
             Refusal::Identity(why) => why.code(),
             Refusal::CallerId(why) => why.code(),
+            Refusal::Forwarding(why) => why.code(),
             Refusal::Billing(refused) => refused.line().code,
             Refusal::SubscriberInactive(_) => "subscriber_inactive",
             Refusal::TrunkInactive(_) => "trunk_inactive",

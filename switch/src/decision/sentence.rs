@@ -14,6 +14,9 @@ impl fmt::Display for End {
         match self {
             End::ByCaller => write!(f, "The caller hung up."),
             End::ByCallee => write!(f, "The callee hung up."),
+            End::OtherCall(cause) => {
+                write!(f, "The call that it is joined to ended ({}).", cause.word())
+            }
             End::CallerGaveUp => write!(f, "The caller gave up before anybody answered."),
             End::CreditUsedUp(talk) => {
                 write!(f, "Cut after {} s: the money for the call was used up.", secs(*talk))
@@ -109,6 +112,7 @@ impl fmt::Display for Decision {
             Decision::TrunkSkipped(id, why) => why.write_about(*id, f),
             Decision::TrunksAccepted(trunks) => fmt_accepted(f, trunks),
             Decision::CallerId(decision) => decision.fmt(f),
+            Decision::Forwarding(decision) => decision.fmt(f),
             Decision::TrunkUnresolved(id, host) => {
                 write!(f, "Trunk {id} was left out: {host} has no address.")
             }
@@ -155,6 +159,7 @@ impl fmt::Display for Refusal {
         match self {
             Refusal::Identity(why) => why.fmt(f),
             Refusal::CallerId(why) => why.fmt(f),
+            Refusal::Forwarding(why) => why.fmt(f),
             Refusal::Billing(refused) => f.write_str(&refused.line().sentence),
             Refusal::SubscriberInactive(id) => write!(f, "Subscriber {id} is switched off."),
             Refusal::TrunkInactive(id) => write!(f, "Trunk {id} is switched off."),

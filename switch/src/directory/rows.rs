@@ -10,6 +10,7 @@ use vocabulary::{AccountId, Number, SubscriberId, TrunkId};
 
 use super::network::Network;
 use crate::caller_id::CallerIdPolicy;
+use crate::forwarding::Forwards;
 use crate::routing::{HuntCodes, NumberPlan};
 
 /// Limits in one direction; `None` is no limit.
@@ -104,6 +105,8 @@ pub struct SubscriberRow {
     pub contacts_max: u8,
     /// How it dials; `None` takes the settings' plan.
     pub plan: Option<NumberPlan>,
+    /// Where its calls go instead of to its phones.
+    pub forwards: Forwards,
 }
 
 impl SubscriberRow {
@@ -123,6 +126,7 @@ impl SubscriberRow {
             is_active: true,
             contacts_max: CONTACTS_MAX,
             plan: None,
+            forwards: Forwards::default(),
         }
     }
 }

@@ -22,6 +22,13 @@ pub enum Source {
 pub enum Destination {
     /// To a subscriber of ours.
     Subscriber(SubscriberId),
+    /// On, as a call of a subscriber who forwards its calls.
+    Forwarded {
+        /// Who forwards, and pays for it.
+        by: SubscriberId,
+        /// What it has its calls go to, as it dials.
+        to: Box<str>,
+    },
     /// Out, by one of these trunks.
     Trunks(Vec<Candidate>),
 }
@@ -39,7 +46,7 @@ impl Routed {
     /// How it is priced.
     pub fn kind(&self) -> CallKind {
         match self.destination {
-            Destination::Subscriber(_) => CallKind::Local,
+            Destination::Subscriber(_) | Destination::Forwarded { .. } => CallKind::Local,
             Destination::Trunks(_) => CallKind::Egress,
         }
     }
@@ -47,7 +54,7 @@ impl Routed {
     /// The trunks it may leave by.
     pub fn candidates(&self) -> &[Candidate] {
         match &self.destination {
-            Destination::Subscriber(_) => &[],
+            Destination::Subscriber(_) | Destination::Forwarded { .. } => &[],
             Destination::Trunks(candidates) => candidates,
         }
     }

@@ -6,6 +6,7 @@ use super::destination::{Destination, Routed, Source, destination, payer, plan};
 use crate::caller_id::rate_choice;
 use crate::decision::{Decision, IdentityRefusal, Refusal};
 use crate::directory::Directory;
+use crate::forwarding::goes_on;
 use crate::registrar::Bindings;
 
 /// What would happen.
@@ -45,10 +46,10 @@ pub fn simulate(
         }
     };
     let found = destination(directory, source, account, to, &mut decisions)
-        .and_then(|routed| reached(bindings, routed, now, &mut decisions))
+        .and_then(|routed| reached(directory, bindings, routed, now, &mut decisions))
         .and_then(|routed| {
             let choice = match routed.destination {
-                Destination::Subscriber(_) => Ok(RateChoice::Usual),
+                Destination::Subscriber(_) | Destination::Forwarded { .. } => Ok(RateChoice::Usual),
                 Destination::Trunks(_) => {
                     rate_choice(directory, account, cli.as_ref(), &mut decisions)
                 }
@@ -65,14 +66,20 @@ pub fn simulate(
     Simulation { source: Some(source), decisions, outcome, authorize }
 }
 
-/// The callee must be there.
+/// The callee must be there, or forward its calls.
 fn reached(
+    directory: &Directory,
     bindings: &Bindings,
     routed: Routed,
     now: Utc,
     decisions: &mut Vec<Decision>,
 ) -> Result<Routed, Refusal> {
     if let Destination::Subscriber(callee) = routed.destination {
+        // What its own call would cost and where it goes is another question, from the callee.
+        if let Some(to) = goes_on(directory, callee, &[], decisions).map_err(Refusal::Forwarding)? {
+            let destination = Destination::Forwarded { by: callee, to };
+            return Ok(Routed { destination, ..routed });
+        }
         let contacts = bindings.contacts(callee, now).len();
         if contacts == 0 {
             return Err(Refusal::NotRegistered(callee));

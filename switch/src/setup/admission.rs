@@ -31,16 +31,22 @@ pub(super) fn admit_caller(
     admit(call, ctx, &gates)
 }
 
-/// The callee must be there and its account must have room.
+/// The callee must be there, unless it forwards its calls, and its account must have room.
 pub(super) fn admit_callee(
     setup: &mut Setup,
     call: &mut Call,
     ctx: &mut Context<'_>,
 ) -> Result<Step, Refusal> {
-    let Some(&Destination::Subscriber(callee)) = setup.destination() else { return Ok(Step::Next) };
-    if ctx.bindings.contacts(callee, ctx.now.utc).is_empty() {
-        return Err(Refusal::NotRegistered(callee));
-    }
+    let callee = match setup.destination() {
+        Some(&Destination::Subscriber(callee)) => {
+            if ctx.bindings.contacts(callee, ctx.now.utc).is_empty() {
+                return Err(Refusal::NotRegistered(callee));
+            }
+            callee
+        }
+        Some(&Destination::Forwarded { by, .. }) => by,
+        _ => return Ok(Step::Next),
+    };
     let directory = ctx.directory;
     let account = directory.subscriber(callee).and_then(|row| directory.account(row.account));
     let Some(account) = account else { return Err(Refusal::CalleeInactive(callee)) };

@@ -15,7 +15,7 @@ pub(super) fn ask(
     let routed = setup.routed.as_ref().expect("the stages have found a destination");
     let (id, at) = (call.id(), ctx.now.utc);
     ctx.effects.push_back(Effect::Authorize(AuthorizeRequest {
-        cli: setup.caller.number,
+        cli: setup.caller.known_number(),
         rate_choice: setup.rate_choice,
         candidates: routed.candidates().to_vec(),
         origin: call.origin(),

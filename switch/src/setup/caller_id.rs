@@ -13,8 +13,14 @@ pub(super) fn apply(
     ctx: &mut Context<'_>,
 ) -> Result<Step, Refusal> {
     if let Some(Destination::Trunks(_)) = setup.destination() {
-        let (account, cli) = (setup.account, setup.caller.number.as_ref());
-        setup.rate_choice = rate_choice(ctx.directory, account, cli, call.decisions())
+        // A call that was sent on is out because of the forwarder's number.
+        let forwarder = setup.caller.diverted_by.last();
+        let cli = match forwarder {
+            Some(id) => ctx.directory.subscriber(*id).and_then(|row| row.number),
+            None => setup.caller.number,
+        };
+        let account = setup.account;
+        setup.rate_choice = rate_choice(ctx.directory, account, cli.as_ref(), call.decisions())
             .map_err(Refusal::CallerId)?;
         call.priced_by(setup.rate_choice);
     }

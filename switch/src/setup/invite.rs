@@ -3,10 +3,10 @@
 use bytes::Bytes;
 use sip::message::uri::{Scheme, Uri};
 use sip::message::{HeaderName, Message};
-use vocabulary::RateChoice;
+use vocabulary::{AccountId, RateChoice};
 
 use super::Setup;
-use crate::call::{Call, Caller, Context};
+use crate::call::{Call, Caller, Context, OnwardCall};
 use crate::decision::Refusal;
 use crate::ingress::{split_port, text, user_of};
 use crate::leg;
@@ -33,9 +33,26 @@ impl Setup {
         let max_forwards = (forwards as u8).checked_sub(1).ok_or(Refusal::TooManyHops)?;
         let dialled = dialled(ctx, message)?;
         let caller = caller(ctx, source, message, dialled, max_forwards);
-        call.comes_from(account, caller.number, caller.is_withheld);
+        Ok(Setup::new(call, source, account, caller))
+    }
+
+    /// A call that goes on for a subscriber who forwards it.
+    pub(crate) fn onward(
+        call: &mut Call,
+        ctx: &Context<'_>,
+        onward: OnwardCall,
+    ) -> Result<Setup, Refusal> {
+        let source = Source::Subscriber(onward.by);
+        let account = routing::payer(ctx.directory, source)?;
+        let mut caller = onward.caller;
+        caller.max_forwards = caller.max_forwards.checked_sub(1).ok_or(Refusal::TooManyHops)?;
+        Ok(Setup::new(call, source, account, caller))
+    }
+
+    fn new(call: &mut Call, source: Source, account: AccountId, caller: Caller) -> Setup {
+        call.comes_from(account, caller.known_number(), caller.is_withheld);
         let rate_choice = RateChoice::default();
-        Ok(Setup { source, account, caller, routed: None, rate_choice, next: 0 })
+        Setup { source, account, caller, routed: None, rate_choice, next: 0 }
     }
 }
 
@@ -104,6 +121,7 @@ fn caller(
         headers: leg::passed_headers(ctx.leg_config, message),
         body: body_of(message),
         max_forwards,
+        diverted_by: Vec::new(),
     }
 }
 

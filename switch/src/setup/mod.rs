@@ -6,6 +6,7 @@ mod admission;
 mod authorize;
 mod caller_id;
 mod destination;
+mod forwarding;
 mod invite;
 
 use vocabulary::{AccountId, RateChoice};
@@ -25,9 +26,10 @@ pub(crate) enum Step {
 
 type Stage = fn(&mut Setup, &mut Call, &mut Context<'_>) -> Result<Step, Refusal>;
 
-const STAGES: [Stage; 5] = [
+const STAGES: [Stage; 6] = [
     admission::admit_caller,
     destination::find,
+    forwarding::follow,
     admission::admit_callee,
     caller_id::apply,
     authorize::ask,

@@ -1,6 +1,7 @@
 //! All calls of one worker: finds the call for every message, answer and timeout, and keeps a
 //! panic in one call from the others.
 
+mod joined;
 mod messages;
 mod slots;
 
@@ -146,6 +147,11 @@ impl Shard {
         shard
     }
 
+    /// Which one it is.
+    pub fn number(&self) -> u8 {
+        self.config.shard
+    }
+
     /// One input. Drain `poll_effect` before the next.
     pub fn handle(&mut self, now: Now, input: Input) {
         match input {
@@ -169,6 +175,8 @@ impl Shard {
             Input::HangUp { call } => self.with_id(now, call, |call, ctx| {
                 call.hang_up(ctx, Cause::OperatorHangUp, End::Operator);
             }),
+            Input::Onward(onward) => self.onward(now, *onward),
+            Input::Relayed { to, from, said } => self.relayed(now, to, from, said),
             Input::Overloaded(is_overloaded) => self.is_overloaded = is_overloaded,
             Input::Drain => self.is_draining = true,
             Input::ReleaseAll => self.release_all(now),

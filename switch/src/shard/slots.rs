@@ -20,7 +20,7 @@ pub(super) struct Slot {
     /// When it fires; a call whose deadline moved later is asked again then.
     pub(super) armed: Option<Duration>,
     /// Its entry in `merged`.
-    pub(super) merge_key: u64,
+    pub(super) merge_key: Option<u64>,
 }
 
 impl Shard {
@@ -30,7 +30,7 @@ impl Shard {
             Some(slot) => *slot,
             None if self.slots.len() < self.config.calls_max as usize => {
                 let timer = TimerKey::NONE;
-                let slot = Slot { generation: 0, call: None, timer, armed: None, merge_key: 0 };
+                let slot = Slot { generation: 0, call: None, timer, armed: None, merge_key: None };
                 self.slots.push(slot);
                 self.free.push(self.slots.len() as u32 - 1);
                 self.slots.len() as u32 - 1
@@ -47,14 +47,16 @@ impl Shard {
         &mut self,
         now: Now,
         key: LegKey,
-        merge_key: u64,
+        merge_key: Option<u64>,
         call: Call,
         first: impl FnOnce(&mut Call, &mut Context<'_>),
     ) {
         let taken = self.free.pop();
         debug_assert_eq!(taken, Some(key.slot), "reserved just now");
         self.by_id.insert(call.id(), key.slot);
-        self.merged.insert(merge_key, key.slot);
+        if let Some(merge_key) = merge_key {
+            self.merged.insert(merge_key, key.slot);
+        }
         self.stats.calls_started += 1;
         let slot = &mut self.slots[key.slot as usize];
         slot.call = Some(Box::new(call));
@@ -129,7 +131,7 @@ impl Shard {
                 ctx.stats.calls_panicked += 1;
                 let told = catch_unwind(AssertUnwindSafe(|| call.wreck(&mut ctx)));
                 if told.is_err() && !call.is_settled() {
-                    self.effects.push_back(call.settle_only(now, &self.shared.admission));
+                    call.settle_only(now, &self.shared.admission, &mut self.effects);
                 }
                 true
             }
@@ -166,7 +168,9 @@ impl Shard {
         slot.generation = (slot.generation + 1) & GENERATION_MASK;
         let merge_key = slot.merge_key;
         self.by_id.remove(&id);
-        if self.merged.get(&merge_key) == Some(&index) {
+        if let Some(merge_key) = merge_key
+            && self.merged.get(&merge_key) == Some(&index)
+        {
             self.merged.remove(&merge_key);
         }
         self.free.push(index);

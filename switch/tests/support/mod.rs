@@ -145,6 +145,8 @@ pub(crate) struct World {
     pub(crate) outbox: VecDeque<(Path, Message)>,
     pub(crate) effects: VecDeque<Effect>,
     pub(crate) settled: Vec<SettleRequest>,
+    /// Calls that are joined speak with each other; with several shards the test hands it over.
+    is_alone: bool,
 }
 
 pub(crate) fn path(remote: &str) -> Path {
@@ -199,6 +201,7 @@ impl World {
             outbox: VecDeque::new(),
             effects: VecDeque::new(),
             settled: Vec::new(),
+            is_alone: shards == 1,
         }
     }
 
@@ -227,6 +230,13 @@ impl World {
     // In.
 
     pub(crate) fn input(&mut self, input: Input) {
+        let mut joint = VecDeque::from([input]);
+        while let Some(input) = joint.pop_front() {
+            self.handle(input, &mut joint);
+        }
+    }
+
+    fn handle(&mut self, input: Input, joint: &mut VecDeque<Input>) {
         self.shard.handle(self.now, input);
         while let Some(effect) = self.shard.poll_effect() {
             match effect {
@@ -235,6 +245,10 @@ impl World {
                     self.outbox.push_back((transmit.path, message));
                 }
                 Effect::Settle(request) => self.settled.push(*request),
+                Effect::Onward(onward) if self.is_alone => joint.push_back(Input::Onward(onward)),
+                Effect::Relay { to, from, said } if self.is_alone => {
+                    joint.push_back(Input::Relayed { to: to.key, from, said });
+                }
                 other => self.effects.push_back(other),
             }
         }

@@ -26,6 +26,14 @@ pub(crate) enum SubscriberCommand {
         #[arg(long)]
         contacts_max: Option<u8>,
     },
+    /// Show or set where its calls go instead of to its phones
+    Forward {
+        /// Its username
+        username: String,
+        /// All calls, to this number or username as it would dial it; "none" takes it away
+        #[arg(long, value_name = "NUMBER")]
+        always: Option<String>,
+    },
     /// List all subscribers
     List,
     /// Remove a subscriber

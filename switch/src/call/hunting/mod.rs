@@ -36,6 +36,8 @@ pub(super) enum Way {
     Trunk(TrunkId),
     /// A contact, by its place in the hunt's list.
     Contact(SubscriberId, u8),
+    /// A call of its own, for a subscriber who forwards.
+    Onward(SubscriberId),
 }
 
 impl Way {
@@ -44,7 +46,14 @@ impl Way {
     }
 
     pub(super) fn subscriber(self) -> Option<SubscriberId> {
-        if let Way::Contact(id, _) = self { Some(id) } else { None }
+        match self {
+            Way::Trunk(_) => None,
+            Way::Contact(id, _) | Way::Onward(id) => Some(id),
+        }
+    }
+
+    pub(super) fn is_onward(self) -> bool {
+        matches!(self, Way::Onward(_))
     }
 }
 
@@ -119,11 +128,15 @@ impl Call {
         let Some(hunt) = self.hunt_mut() else { return };
         hunt.silence_timeout = settings.silence_timeout;
         hunt.progress_timeout = settings.progress_timeout;
-        match hunt.destination {
-            Destination::Subscriber(subscriber) => {
+        match &hunt.destination {
+            &Destination::Subscriber(subscriber) => {
                 if !self.ring(ctx, subscriber) {
                     self.refuse(ctx, Refusal::NotRegistered(subscriber));
                 }
+            }
+            Destination::Forwarded { by, to } => {
+                let (by, to) = (*by, to.clone());
+                self.send_on(ctx, by, &to);
             }
             Destination::Trunks(_) => {
                 hunt.trunks = egress.into();
@@ -234,6 +247,7 @@ impl Call {
         let listener = match pending.way {
             Way::Trunk(id) => ctx.directory.trunk(id).and_then(|trunk| trunk.listener),
             Way::Contact(_, n) => hunt.contacts.get(usize::from(n)).map(|b| b.source.listener),
+            Way::Onward(_) => None,
         };
         self.arrive(ctx, pending.way, pending.uri, targets, listener, &pending.host);
         self.drain(ctx);
@@ -256,7 +270,9 @@ impl Call {
         let Some((first, others)) = paths.split_first() else {
             self.decide(match way {
                 Way::Trunk(id) => Decision::TrunkUnresolved(id, host.into()),
-                Way::Contact(id, _) => Decision::ContactUnresolved(id, host.into()),
+                Way::Contact(id, _) | Way::Onward(id) => {
+                    Decision::ContactUnresolved(id, host.into())
+                }
             });
             return self.after_failure(ctx, way);
         };
@@ -272,7 +288,8 @@ impl Call {
     pub(super) fn hunting_timeout(&self, hunt: &Hunt) -> Option<Duration> {
         let attempts = self.attempts.iter().filter(|a| a.released.is_none());
         let attempts = attempts.map(|attempt| attempt.deadline(hunt));
-        attempts.chain(hunt.pending.iter().map(|pending| pending.until)).min()
+        let all = attempts.chain(hunt.pending.iter().map(|pending| pending.until));
+        all.filter(|at| *at < Duration::MAX).min()
     }
 
     pub(super) fn hunting_timed_out(&mut self, ctx: &mut Context<'_>) {
@@ -291,8 +308,8 @@ impl Call {
                 None => (Cause::NoResponse, 408, FailureKind::Unreachable),
             };
             let event = LegEvent::Release { cause, reason_header: None, sip_status: status };
-            if let Some(leg) = self.attempts[n].leg.as_deref_mut() {
-                leg.send(ctx.now, ctx.endpoint, event);
+            if let Some(side) = self.attempts[n].side.as_deref_mut() {
+                side.send(ctx, event);
             }
             let n = n as u8;
             self.failed(ctx, n, Failure { leg: n + 1, status, cause, kind }, Some(cause));
@@ -310,6 +327,8 @@ impl Call {
 impl super::Attempt {
     fn deadline(&self, hunt: &Hunt) -> Duration {
         match self.ringing {
+            // The other call has limits of its own, and ends when one of them is reached.
+            _ if self.way.is_onward() => Duration::MAX,
             Some(since) => since.monotonic.saturating_add(self.ring_timeout),
             None if self.has_heard => self.started.monotonic.saturating_add(hunt.progress_timeout),
             None => self.started.monotonic.saturating_add(hunt.silence_timeout),

@@ -36,7 +36,7 @@ impl Call {
                 {
                     hunt.early = Some(n);
                 }
-                self.ingress.leg.send(ctx.now, ctx.endpoint, event);
+                self.ingress.side.send(ctx, event);
             }
             LegEvent::Answer { headers, body } => self.answered(ctx, n, headers, body),
             LegEvent::Redirect { status, contacts } => self.redirected(ctx, n, status, &contacts),
@@ -49,14 +49,20 @@ impl Call {
                 } else {
                     FailureKind::Refused
                 };
-                let failure = Failure { leg: n + 1, status: sip_status, cause, kind };
+                // Why a forwarder may not call is its own affair.
+                let is_onward = self.attempts[index].way.is_onward();
+                let status = match sip_status {
+                    401..=403 | 407 if is_onward => Cause::Absent.sip_status(),
+                    status => status,
+                };
+                let failure = Failure { leg: n + 1, status, cause, kind };
                 self.failed(ctx, n, failure, reason);
             }
             event => {
                 let is_early = self.hunt_mut().is_some_and(|hunt| hunt.early == Some(n));
-                match self.attempts[index].leg.as_deref_mut() {
-                    Some(leg) if !is_early => turn_away(ctx, leg, &event),
-                    _ => self.ingress.leg.send(ctx.now, ctx.endpoint, event),
+                match self.attempts[index].side.as_deref_mut() {
+                    Some(side) if !is_early => turn_away(ctx, side, &event),
+                    _ => self.ingress.side.send(ctx, event),
                 }
             }
         }
@@ -87,8 +93,8 @@ impl Call {
             }
             let reason_header = reason.map(Bytes::from_static);
             let event = LegEvent::Release { cause, reason_header, sip_status: 487 };
-            if let Some(leg) = attempt.leg.as_deref_mut().filter(|leg| !leg.is_over()) {
-                leg.send(ctx.now, ctx.endpoint, event);
+            if let Some(side) = attempt.side.as_deref_mut().filter(|side| !side.is_over()) {
+                side.send(ctx, event);
             }
             let (at, by) = (ctx.now.utc, Party::Switch);
             attempt.released = Some(Released { at, cause, status: 487, by });
@@ -141,7 +147,7 @@ impl Call {
                 .map_or(Next::Hunt, |trunk| trunk.codes.next(status, reason, has_rung)),
             // Another contact may still answer, unless the callee said no for all of them.
             Way::Contact(..) if status >= 600 => Next::Stop,
-            Way::Contact(..) => Next::Hunt,
+            Way::Contact(..) | Way::Onward(_) => Next::Hunt,
         };
         if next == Next::Stop {
             self.decide(Decision::HuntStopped(n + 1, status, cause));
@@ -179,7 +185,7 @@ impl Call {
                 }
                 self.next_trunk(ctx);
             }
-            Way::Contact(..) => {
+            Way::Contact(..) | Way::Onward(_) => {
                 let is_busy = self.attempts.iter().any(|a| a.released.is_none());
                 let is_waiting = self.hunt_mut().is_some_and(|hunt| !hunt.pending.is_empty());
                 if !is_busy && !is_waiting {

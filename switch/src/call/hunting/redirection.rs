@@ -50,6 +50,7 @@ impl Call {
         contacts.iter().any(|contact| match way {
             Way::Trunk(_) => self.same_number(n, contact).is_some(),
             Way::Contact(from, _) => redirect_target(ctx, from, contact).is_some(),
+            Way::Onward(_) => false,
         })
     }
 
@@ -79,6 +80,7 @@ impl Call {
                         return;
                     }
                 }
+                Way::Onward(_) => {}
             }
         }
     }

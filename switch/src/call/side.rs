@@ -1,0 +1,167 @@
+//! A side of a call: a SIP leg, or another call of ours, perhaps of another shard. Two calls that
+//! are joined speak in the events of legs; each has its own money, limits and record, and the end
+//! of one is the end of the other.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::{Call, Context};
+use crate::decision::Decision;
+use crate::effect::{Effect, Said};
+use crate::forwarding::ForwardingDecision;
+use crate::leg::Leg;
+use crate::leg::event::LegEvent;
+use crate::token::LegAddress;
+
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every side is a leg; a box would cost each call an allocation"
+)]
+pub(crate) enum Side {
+    Leg(Leg),
+    Call(Box<Joined>),
+}
+
+/// The other call, as seen from here.
+pub(crate) struct Joined {
+    own: LegAddress,
+    /// Unknown until it has said that it is there.
+    other: Option<LegAddress>,
+    /// What it said.
+    heard: VecDeque<LegEvent>,
+    /// What it is to be told once it is there.
+    unsaid: Vec<LegEvent>,
+    does_100rel: bool,
+    is_over: bool,
+}
+
+impl Joined {
+    /// The caller's side of a call that another one has placed.
+    pub(super) fn with(own: LegAddress, other: LegAddress, does_100rel: bool) -> Joined {
+        Joined { other: Some(other), does_100rel, ..Joined::to_come(own) }
+    }
+
+    /// The callee's side while the other call is being placed.
+    pub(super) fn to_come(own: LegAddress) -> Joined {
+        Joined {
+            own,
+            other: None,
+            heard: VecDeque::new(),
+            unsaid: Vec::new(),
+            does_100rel: false,
+            is_over: false,
+        }
+    }
+
+    fn say(&mut self, effects: &mut VecDeque<Effect>, event: LegEvent) {
+        if self.is_over {
+            return;
+        }
+        let Some(to) = self.other else { return self.unsaid.push(event) };
+        self.is_over = matches!(event, LegEvent::Release { .. });
+        effects.push_back(Effect::Relay { to, from: self.own, said: Said::Event(event) });
+    }
+}
+
+impl Side {
+    pub(super) fn send(&mut self, ctx: &mut Context<'_>, event: LegEvent) {
+        match self {
+            Side::Leg(leg) => leg.send(ctx.now, ctx.endpoint, event),
+            Side::Call(joined) => joined.say(ctx.effects, event),
+        }
+    }
+
+    pub(super) fn poll_event(&mut self) -> Option<LegEvent> {
+        match self {
+            Side::Leg(leg) => leg.poll_event(),
+            Side::Call(joined) => joined.heard.pop_front(),
+        }
+    }
+
+    pub(super) fn poll_timeout(&self) -> Option<Duration> {
+        match self {
+            Side::Leg(leg) => leg.poll_timeout().map(|(at, _)| at),
+            // Neither side of a joint has timers: each call has its own.
+            Side::Call(_) => None,
+        }
+    }
+
+    pub(super) fn handle_timeout(&mut self, ctx: &mut Context<'_>) {
+        if let Side::Leg(leg) = self
+            && leg.poll_timeout().is_some_and(|(at, _)| at <= ctx.now.monotonic)
+        {
+            leg.handle_timeout(ctx.now, ctx.endpoint);
+        }
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        match self {
+            Side::Leg(leg) => leg.is_over(),
+            Side::Call(joined) => joined.is_over,
+        }
+    }
+
+    pub(super) fn does_100rel(&self) -> bool {
+        match self {
+            Side::Leg(leg) => leg.does_100rel(),
+            Side::Call(joined) => joined.does_100rel,
+        }
+    }
+
+    pub(super) fn leg(&self) -> Option<&Leg> {
+        if let Side::Leg(leg) = self { Some(leg) } else { None }
+    }
+
+    pub(super) fn leg_mut(&mut self) -> Option<&mut Leg> {
+        if let Side::Leg(leg) = self { Some(leg) } else { None }
+    }
+
+    pub(super) fn is_call(&self) -> bool {
+        matches!(self, Side::Call(_))
+    }
+
+    /// For a call that is lost, and can say nothing itself any more.
+    pub(super) fn say_release(&mut self, effects: &mut VecDeque<Effect>, event: LegEvent) {
+        if let Side::Call(joined) = self {
+            joined.say(effects, event);
+        }
+    }
+}
+
+impl Call {
+    fn side_mut(&mut self, leg: u8) -> Option<&mut Side> {
+        match leg.checked_sub(1) {
+            None => Some(&mut self.ingress.side),
+            Some(attempt) => self.attempts.get_mut(usize::from(attempt))?.side.as_deref_mut(),
+        }
+    }
+
+    /// Another call speaks to this side. False if it is none of its calls (any more).
+    pub(crate) fn told(
+        &mut self,
+        ctx: &mut Context<'_>,
+        leg: u8,
+        from: LegAddress,
+        said: Said,
+    ) -> bool {
+        let Some(Side::Call(joined)) = self.side_mut(leg) else { return false };
+        if joined.is_over || joined.other.is_some_and(|other| other != from) {
+            return false;
+        }
+        match said {
+            Said::Placed(call) => {
+                joined.other = Some(from);
+                for event in std::mem::take(&mut joined.unsaid) {
+                    joined.say(ctx.effects, event);
+                }
+                self.heard(leg);
+                self.decide(Decision::Forwarding(ForwardingDecision::As(call)));
+            }
+            Said::Event(event) => {
+                joined.is_over = matches!(event, LegEvent::Release { .. });
+                joined.heard.push_back(event);
+            }
+        }
+        true
+    }
+}

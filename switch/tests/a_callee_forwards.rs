@@ -1,0 +1,299 @@
+//! A subscriber has its calls go on to a number: a call of its own, joined to the one that came in,
+//! in the same shard or in another. Each has its own payer and record; the end of one is the end of
+//! the other.
+
+mod support;
+
+use std::time::Duration;
+
+use sip::message::HeaderName;
+use support::*;
+use switch::effect::Said;
+use switch::leg::event::LegEvent;
+use switch::registrar::Bindings;
+use switch::routing::{Destination, simulate};
+use switch::token::{LegAddress, LegKey};
+use switch::{Effect, Input};
+use vocabulary::{CallKind, DecisionLine, Direction, Party, Refused, SettleRequest, Utc};
+
+const BOBS: &str = "4930555";
+const MOBILE: &str = "49170123";
+
+fn rows(always: &str) -> Rows {
+    let mut rows = Rows::default();
+    rows.subscribers[1].forwards.always = Some(always.into());
+    rows
+}
+
+/// Both settlements, the call that came in first.
+#[track_caller]
+fn both(settled: &mut Vec<SettleRequest>) -> (SettleRequest, SettleRequest) {
+    settled.sort_by_key(|request| request.facts.call);
+    let two = <[SettleRequest; 2]>::try_from(std::mem::take(settled));
+    let [first, second] = two.expect("two calls have ended");
+    (first, second)
+}
+
+/// The customer calls Bob, who forwards, and is answered at the carrier.
+fn talk(w: &mut World, grants: [u64; 2]) -> (sip::message::Message, sip::message::Message) {
+    w.call(BOBS);
+    w.grant(grants[0], false);
+    w.grant(grants[1], grants[1] < 60);
+    let invite = w.expect(CARRIERS[0], &format!("INVITE sip:{MOBILE}@"));
+    w.reply(CARRIERS[0], &invite, "180 Ringing", "");
+    w.expect_soon(CUSTOMER, "SIP/2.0 180");
+    w.reply_with_sdp(CARRIERS[0], &invite, "200 OK");
+    w.record();
+    w.record();
+    let answer = w.expect_soon(CUSTOMER, "SIP/2.0 200");
+    w.receive(CUSTOMER, &ack(CUSTOMER, "c1", &answer));
+    w.expect_soon(CARRIERS[0], "ACK");
+    w.forget();
+    (invite, answer)
+}
+
+#[test]
+fn a_call_goes_on_and_each_pays_for_its_part() {
+    let mut w = World::with(rows(MOBILE));
+    w.call(BOBS);
+    let first = w.asked();
+    assert_eq!((first.kind, first.account), (CallKind::Local, CUSTOMER_ACCOUNT));
+    w.effects.push_back(Effect::Authorize(first));
+    w.grant(60, false);
+    let second = w.asked();
+    assert_eq!((second.kind, second.account), (CallKind::Egress, LOCAL_ACCOUNT));
+    assert_eq!((second.cld, second.cli), (number(MOBILE), Some(number("4989777"))));
+    assert_eq!(second.origin.subscriber, Some(BOB));
+}
+
+#[test]
+fn the_callers_end_is_the_end_of_both() {
+    let mut w = World::with(rows(MOBILE));
+    let (_, answer) = talk(&mut w, [60, 60]);
+    w.pass_secs(20);
+    w.receive(CUSTOMER, &in_dialog(CUSTOMER, "c1", &answer, "BYE", 2));
+    let bye = w.expect_soon(CARRIERS[0], "BYE");
+    w.reply(CARRIERS[0], &bye, "200 OK", "");
+    let (first, second) = both(&mut w.settled);
+    assert_eq!((first.talked, second.talked), (Duration::from_secs(20), Duration::from_secs(20)));
+    let expected = ["from_trunk", "number_translated", "forwarded_always", "forwarded_as"];
+    assert_eq!(codes(&first)[..4], expected);
+    assert_eq!(codes(&second)[0], "forwarded_for");
+    for request in [&first, &second] {
+        assert_eq!(*codes(request).last().unwrap(), "ended_by_caller");
+    }
+    let leg = &first.facts.legs[1];
+    assert_eq!((leg.subscriber, leg.account), (Some(BOB), Some(LOCAL_ACCOUNT)));
+    assert_eq!((leg.cld.as_str(), leg.remote), (MOBILE, None));
+    let leg = &second.facts.legs[0];
+    assert_eq!((leg.subscriber, leg.account), (Some(BOB), Some(LOCAL_ACCOUNT)));
+    assert_eq!(leg.sip_call_id, first.facts.legs[0].sip_call_id);
+    w.check_empty();
+}
+
+#[test]
+fn the_callees_end_is_the_end_of_both() {
+    let mut w = World::with(rows(MOBILE));
+    let (invite, _) = talk(&mut w, [60, 60]);
+    w.receive(CARRIERS[0], &from_callee(CARRIERS[0], &invite, "BYE", 1));
+    let bye = w.expect_soon(CUSTOMER, "BYE");
+    w.reply(CUSTOMER, &bye, "200 OK", "");
+    let (first, second) = both(&mut w.settled);
+    for request in [&first, &second] {
+        assert_eq!(*codes(request).last().unwrap(), "ended_by_callee");
+    }
+    w.check_empty();
+}
+
+#[test]
+fn when_the_forwarders_money_ends_the_call_ends() {
+    let mut w = World::with(rows(MOBILE));
+    talk(&mut w, [60, 10]);
+    w.pass_secs(10);
+    w.expect_soon(CARRIERS[0], "BYE");
+    w.expect_soon(CUSTOMER, "BYE");
+    let (first, second) = both(&mut w.settled);
+    assert_eq!(*codes(&second).last().unwrap(), "credit_used_up");
+    assert_eq!(*codes(&first).last().unwrap(), "ended_with_other_call");
+    assert_eq!(first.facts.legs[0].release.by, Party::Switch);
+    assert_eq!((first.talked, second.talked), (Duration::from_secs(10), Duration::from_secs(10)));
+    w.check_empty();
+}
+
+#[test]
+fn a_hold_passes_through_the_joint() {
+    let mut w = World::with(rows(MOBILE));
+    let (_, answer) = talk(&mut w, [60, 60]);
+    w.receive(CUSTOMER, &in_dialog(CUSTOMER, "c1", &answer, "INVITE", 2));
+    let invite = w.expect_soon(CARRIERS[0], "INVITE");
+    w.reply_with_sdp(CARRIERS[0], &invite, "200 OK");
+    w.expect_soon(CUSTOMER, "SIP/2.0 200");
+}
+
+#[test]
+fn a_caller_who_gives_up_ends_both() {
+    let mut w = World::with(rows(MOBILE));
+    w.call(BOBS);
+    w.grant(60, false);
+    w.grant(60, false);
+    let invite = w.expect(CARRIERS[0], "INVITE");
+    w.reply(CARRIERS[0], &invite, "180 Ringing", "");
+    w.receive(CUSTOMER, &cancel(CUSTOMER, "c1", BOBS, 1));
+    w.expect_soon(CARRIERS[0], "CANCEL");
+    let (first, second) = both(&mut w.settled);
+    for request in [&first, &second] {
+        assert_eq!(*codes(request).last().unwrap(), "caller_gave_up");
+    }
+}
+
+/// Whether the forwarder can pay is none of the caller's business.
+#[test]
+fn a_forwarder_without_money_is_not_available() {
+    let mut w = World::with(rows(MOBILE));
+    w.call(BOBS);
+    w.grant(60, false);
+    let sentence = "None left.".into();
+    w.deny(Refused::InsufficientCredit(DecisionLine { code: "insufficient_credit", sentence }));
+    w.expect_soon(CUSTOMER, "SIP/2.0 480");
+    let (first, second) = both(&mut w.settled);
+    assert_eq!(*codes(&second).last().unwrap(), "insufficient_credit");
+    assert_eq!(*codes(&first).last().unwrap(), "callee_refused");
+}
+
+#[test]
+fn a_ring_of_forwarders_ends() {
+    let mut rows = rows("alice");
+    rows.subscribers[0].forwards.always = Some("bob".into());
+    let mut w = World::with(rows);
+    w.call(BOBS);
+    // The customer's call, Bob's, and Alice's, which would come to Bob again.
+    for _ in 0..2 {
+        w.grant(60, false);
+    }
+    w.expect_soon(CUSTOMER, "SIP/2.0 483");
+    let last = w.settled.iter().max_by_key(|request| request.facts.call).unwrap();
+    assert_eq!(*codes(last).last().unwrap(), "forwarding_loop");
+    assert_eq!(w.settled.len(), 3);
+    w.receive(CUSTOMER, &invite(CUSTOMER, "c2", "4930123456", 1, ""));
+    w.grant(60, false);
+    w.expect(CARRIERS[0], "INVITE");
+}
+
+#[test]
+fn a_forwarder_does_not_learn_who_stays_unknown() {
+    let mut w = World::with(rows(MOBILE));
+    w.receive(CUSTOMER, &invite(CUSTOMER, "c1", BOBS, 1, "Privacy: id\n"));
+    w.grant(60, false);
+    let second = w.asked();
+    assert_eq!((second.cli, second.origin.is_withheld), (None, true));
+    assert_eq!(second.origin.cli, "anonymous");
+    w.effects.push_back(Effect::Authorize(second));
+    w.grant(60, false);
+    let invite = w.expect(CARRIERS[0], "INVITE");
+    assert_eq!(header(&invite, HeaderName::Privacy), "id");
+    w.receive(CUSTOMER, &cancel(CUSTOMER, "c1", BOBS, 1));
+    let (first, second) = both(&mut w.settled);
+    assert_eq!(first.facts.cli, Some(number("4989777")));
+    assert_eq!(second.facts.cli, None);
+    let told = format!("{second:?}");
+    assert!(!told.contains("4989777"), "{told}");
+}
+
+#[test]
+fn simulate_says_that_it_goes_on() {
+    let (directory, bindings) = (rows(MOBILE).build(), Bindings::default());
+    let thought = simulate(&directory, &bindings, "alice", BOBS, Utc(7), Utc(7));
+    let destination = thought.outcome.unwrap().destination;
+    assert_eq!(destination, Destination::Forwarded { by: BOB, to: MOBILE.into() });
+    assert_eq!(thought.decisions.last().unwrap().code(), "forwarded_always");
+}
+
+/// Hands over what the calls of two shards say to each other, until they have no more to say.
+fn exchange(worlds: &mut [World; 2]) {
+    while let Some((n, effect)) = take(worlds) {
+        match effect {
+            Effect::Onward(onward) => worlds[1 - n].input(Input::Onward(onward)),
+            Effect::Relay { to, from, said } => {
+                let input = Input::Relayed { to: to.key, from, said };
+                worlds[usize::from(to.shard)].input(input);
+            }
+            _ => unreachable!("taken by kind"),
+        }
+    }
+}
+
+fn take(worlds: &mut [World; 2]) -> Option<(usize, Effect)> {
+    for (n, world) in worlds.iter_mut().enumerate() {
+        let is_joint = |e: &Effect| matches!(e, Effect::Onward(_) | Effect::Relay { .. });
+        if let Some(place) = world.effects.iter().position(is_joint) {
+            return Some((n, world.effects.remove(place)?));
+        }
+    }
+    None
+}
+
+fn two_shards() -> [World; 2] {
+    [World::in_shard(rows(MOBILE), 0, 2), World::in_shard(rows(MOBILE), 1, 2)]
+}
+
+#[test]
+fn the_two_calls_may_be_in_two_shards() {
+    let mut worlds = two_shards();
+    worlds[0].call(BOBS);
+    worlds[0].grant(60, false);
+    exchange(&mut worlds);
+    worlds[1].grant(60, false);
+    let invite = worlds[1].expect(CARRIERS[0], "INVITE");
+    worlds[1].reply(CARRIERS[0], &invite, "180 Ringing", "");
+    exchange(&mut worlds);
+    worlds[0].expect_soon(CUSTOMER, "SIP/2.0 180");
+    worlds[1].reply_with_sdp(CARRIERS[0], &invite, "200 OK");
+    worlds[1].record();
+    exchange(&mut worlds);
+    worlds[0].record();
+    let answer = worlds[0].expect_soon(CUSTOMER, "SIP/2.0 200");
+    worlds[0].receive(CUSTOMER, &ack(CUSTOMER, "c1", &answer));
+    worlds[0].receive(CUSTOMER, &in_dialog(CUSTOMER, "c1", &answer, "BYE", 2));
+    exchange(&mut worlds);
+    let bye = worlds[1].expect_soon(CARRIERS[0], "BYE");
+    worlds[1].reply(CARRIERS[0], &bye, "200 OK", "");
+    for world in &mut worlds {
+        let request = world.settlement();
+        assert_eq!(*codes(&request).last().unwrap(), "ended_by_caller");
+        assert_eq!(request.facts.legs[0].direction, Direction::Ingress);
+        world.check_empty();
+    }
+}
+
+#[test]
+fn a_caller_may_be_gone_before_the_other_call_is_there() {
+    let mut worlds = two_shards();
+    worlds[0].call(BOBS);
+    worlds[0].grant(60, false);
+    worlds[0].receive(CUSTOMER, &cancel(CUSTOMER, "c1", BOBS, 1));
+    assert_eq!(codes(&worlds[0].settlement()).last(), Some(&"caller_gave_up"));
+    exchange(&mut worlds);
+    assert_eq!(codes(&worlds[1].settlement()).last(), Some(&"caller_gave_up"));
+    for world in &mut worlds {
+        world.check_empty();
+    }
+}
+
+#[test]
+fn who_speaks_to_a_call_that_is_gone_hears_that() {
+    let mut w = World::in_shard(rows(MOBILE), 0, 2);
+    let to = LegKey { slot: 3, generation: 9, leg: 1 };
+    let from = LegAddress { shard: 1, key: LegKey { slot: 4, generation: 1, leg: 0 } };
+    let event = LegEvent::Acknowledge { body: None };
+    w.input(Input::Relayed { to, from, said: Said::Event(event) });
+    match w.effects.pop_front() {
+        Some(Effect::Relay { to: back, said: Said::Event(LegEvent::Release { .. }), .. }) => {
+            assert_eq!(back, from);
+        }
+        other => panic!("{other:?}"),
+    }
+    let cause = switch::release::Cause::Normal;
+    let event = LegEvent::Release { cause, reason_header: None, sip_status: 200 };
+    w.input(Input::Relayed { to, from, said: Said::Event(event) });
+    assert!(w.effects.is_empty(), "an end is not answered: {:?}", w.effects);
+}
