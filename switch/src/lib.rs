@@ -2,6 +2,13 @@
 //! knows time, never money, and owns no socket.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+// Tests within the crate play in the same world as those beside it, which calls us by our name.
+#[cfg(test)]
+extern crate self as switch;
+#[cfg(test)]
+#[path = "../tests/support/mod.rs"]
+mod support;
+
 pub mod admission;
 pub mod caller_id;
 pub mod decision;

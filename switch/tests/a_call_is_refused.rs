@@ -5,9 +5,9 @@ mod support;
 use sip::auth;
 use sip::message::{HeaderName, Method};
 use support::*;
-use switch::Input;
 use switch::directory::Limits;
 use switch::routing::Rewrite;
+use switch::{Input, ShardConfig};
 use vocabulary::{DecisionLine, Refused};
 
 /// The customer calls and is refused before anything leaves.
@@ -275,4 +275,14 @@ fn other_methods_are_answered() {
     w.input(Input::Drain);
     w.receive(ALICE, &request("OPTIONS", 5));
     w.expect_soon(ALICE, "SIP/2.0 503");
+}
+
+#[test]
+fn when_all_places_are_taken_a_new_call_gets_503() {
+    let mut w = World::of(Rows::default(), ShardConfig { calls_max: 2, ..config() });
+    for id in ["c1", "c2", "c3"] {
+        w.receive(CUSTOMER, &invite(CUSTOMER, id, "4930", 1, ""));
+    }
+    w.expect_soon(CUSTOMER, "SIP/2.0 503");
+    assert_eq!(w.shard.live_calls().len(), 2);
 }

@@ -179,104 +179,22 @@ impl Shard {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use bytes::Bytes;
-    use sip::auth::NonceCounts;
-    use sip::endpoint::Listener;
-    use sip::transport::{Path, Transport};
-    use vocabulary::{AccountId, TrunkId, Utc};
-
-    use super::super::{ShardConfig, Shared};
-    use super::*;
-    use crate::directory::{AccountRow, DirectoryBuilder, RouteRow, Settings, TrunkRow};
-    use crate::effect::{Effect, Input};
-
-    fn shard() -> Shard {
-        let account = AccountRow::new(AccountId(1), "a");
-        let mut peer = TrunkRow::new(TrunkId(1), "peer", AccountId(1));
-        peer.ingress.networks.push("10.0.0.1".parse().unwrap());
-        let mut carrier = TrunkRow::new(TrunkId(2), "carrier", AccountId(1));
-        carrier.host = "10.0.0.2".into();
-        let directory = DirectoryBuilder::new(Settings::default(), 1)
-            .account(account)
-            .trunk(peer)
-            .trunk(carrier)
-            .route(RouteRow::new("49", TrunkId(2), 1))
-            .build()
-            .unwrap();
-        let config = ShardConfig {
-            shard: 0,
-            shards: 1,
-            start: 1,
-            listeners: vec![Listener {
-                id: 0,
-                transport: Transport::Udp,
-                advertised: "192.0.2.1:5060".into(),
-            }],
-            calls_max: 2,
-            server_name: String::new(),
-            seed: 1,
-            nonce_secret: [0; 32],
-        };
-        let shared = Shared {
-            bindings: Arc::default(),
-            admission: Arc::default(),
-            nonces: Arc::new(NonceCounts::new(16)),
-        };
-        Shard::new(config, shared, Arc::new(directory))
-    }
-
-    fn now() -> Now {
-        Now { monotonic: Duration::from_secs(1), utc: Utc(0) }
-    }
-
-    fn call(shard: &mut Shard, id: u32) {
-        let text = format!(
-            "INVITE sip:4930@192.0.2.1 SIP/2.0\r\nVia: SIP/2.0/UDP 10.0.0.1;branch=z9hG4bK{id}\r\n\
-             From: <sip:1@10.0.0.1>;tag={id}\r\nTo: <sip:4930@192.0.2.1>\r\nCall-ID: {id}\r\n\
-             CSeq: 1 INVITE\r\nContact: <sip:1@10.0.0.1>\r\nMax-Forwards: 70\r\n\
-             Content-Length: 0\r\n\r\n"
-        );
-        let remote = "10.0.0.1:5060".parse().unwrap();
-        let path = Path { transport: Transport::Udp, listener: 0, connection: 0, remote };
-        shard.handle(now(), Input::Message { path, bytes: Bytes::from(text) });
-    }
-
-    fn drain(shard: &mut Shard) -> Vec<Effect> {
-        std::iter::from_fn(|| shard.poll_effect()).collect()
-    }
-
-    fn settled(effects: &[Effect]) -> usize {
-        effects.iter().filter(|effect| matches!(effect, Effect::Settle(_))).count()
-    }
+    use crate::support::*;
 
     #[test]
     fn a_panic_in_one_call_settles_it_and_hurts_no_other() {
-        let mut shard = shard();
-        call(&mut shard, 1);
-        call(&mut shard, 2);
-        drain(&mut shard);
-        shard.with_slot(now(), 0, |_, _| panic!("a fault in one call"));
-        assert_eq!(settled(&drain(&mut shard)), 1);
-        assert_eq!(shard.stats().calls_panicked, 1);
-        assert_eq!(shard.live_calls().len(), 1);
-        assert_eq!(shard.shared.admission.live_calls(), 1);
-        call(&mut shard, 3);
-        assert_eq!(shard.live_calls().len(), 2);
-    }
-
-    #[test]
-    fn when_all_places_are_taken_a_new_call_gets_503() {
-        let mut shard = shard();
-        for id in 1..=3 {
-            call(&mut shard, id);
+        let mut w = World::new();
+        for id in ["c1", "c2"] {
+            w.receive(CUSTOMER, &invite(CUSTOMER, id, "4930", 1, ""));
         }
-        let is_503 = |effect: &Effect| match effect {
-            Effect::Send(transmit) => transmit.bytes.starts_with(b"SIP/2.0 503"),
-            _ => false,
-        };
-        assert!(drain(&mut shard).iter().any(is_503));
-        assert_eq!(shard.live_calls().len(), 2);
+        let now = w.now;
+        w.shard.with_slot(now, 0, |_, _| panic!("a fault in one call"));
+        w.pass_secs(0);
+        assert_eq!(w.settled.len(), 1);
+        assert_eq!(w.shard.stats().calls_panicked, 1);
+        assert_eq!(w.shard.live_calls().len(), 1);
+        assert_eq!(w.shared.admission.live_calls(), 1);
+        w.receive(CUSTOMER, &invite(CUSTOMER, "c3", "4930", 1, ""));
+        assert_eq!(w.shard.live_calls().len(), 2);
     }
 }

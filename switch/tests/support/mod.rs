@@ -158,6 +158,24 @@ pub(crate) fn tcp(remote: &str, connection: u32) -> Path {
     Path { transport: Transport::Tcp, listener: 1, connection, remote: address(remote) }
 }
 
+/// The only shard of a small switch.
+pub(crate) fn config() -> ShardConfig {
+    ShardConfig {
+        shard: 0,
+        shards: 1,
+        start: 1,
+        listeners: vec![
+            listener(0, Transport::Udp, "192.0.2.1:5060"),
+            listener(1, Transport::Tcp, "192.0.2.1:5060"),
+            listener(2, Transport::Tls, "192.0.2.1:5061"),
+        ],
+        calls_max: 1000,
+        server_name: String::new(),
+        seed: 42,
+        nonce_secret: [7; 32],
+    }
+}
+
 fn listener(id: u16, transport: Transport, advertised: &str) -> Listener {
     Listener { id, transport, advertised: advertised.into() }
 }
@@ -173,20 +191,11 @@ impl World {
 
     /// One shard of several.
     pub(crate) fn in_shard(rows: Rows, shard: u8, shards: u8) -> World {
-        let config = ShardConfig {
-            shard,
-            shards,
-            start: 1,
-            listeners: vec![
-                listener(0, Transport::Udp, "192.0.2.1:5060"),
-                listener(1, Transport::Tcp, "192.0.2.1:5060"),
-                listener(2, Transport::Tls, "192.0.2.1:5061"),
-            ],
-            calls_max: 1000,
-            server_name: String::new(),
-            seed: 42,
-            nonce_secret: [7; 32],
-        };
+        World::of(rows, ShardConfig { shard, shards, ..config() })
+    }
+
+    pub(crate) fn of(rows: Rows, config: ShardConfig) -> World {
+        let is_alone = config.shards == 1;
         let shared = Shared {
             bindings: Arc::new(Bindings::default()),
             admission: Arc::new(Admission::default()),
@@ -201,7 +210,7 @@ impl World {
             outbox: VecDeque::new(),
             effects: VecDeque::new(),
             settled: Vec::new(),
-            is_alone: shards == 1,
+            is_alone,
         }
     }
 
