@@ -21,7 +21,7 @@ const OPENING: &str = "opening_balance";
 /// Before the name of a field of the operator's own.
 const CUSTOM: &str = "custom.";
 
-const FIELDS: [Field; 26] = [
+const FIELDS: [Field; 28] = [
     Field { title: "name", show: |a| a.name.clone(), set: |_, _| Ok(()) },
     Field {
         title: "number",
@@ -114,6 +114,16 @@ const FIELDS: [Field; 26] = [
         title: "local_price",
         show: |a| a.local_price.normalize().to_string(),
         set: |a, text| put(&mut a.local_price, parsed::<Price>(text)?.decimal()),
+    },
+    Field {
+        title: "local_first_increment",
+        show: |a| a.local_first_increment.to_string(),
+        set: |a, text| put(&mut a.local_first_increment, parsed(text)?),
+    },
+    Field {
+        title: "local_next_increment",
+        show: |a| a.local_next_increment.to_string(),
+        set: |a, text| put(&mut a.local_next_increment, parsed(text)?),
     },
     Field {
         title: "allow_loss",

@@ -43,6 +43,8 @@ pub(crate) struct AccountChange {
     carrier_rate_group: Option<Option<String>>,
     allow_local: Option<bool>,
     local_price: Option<String>,
+    local_first_increment: Option<u32>,
+    local_next_increment: Option<u32>,
     allow_loss: Option<bool>,
     duration_rounding: Option<String>,
     carrier_duration_rounding: Option<String>,
@@ -101,7 +103,7 @@ impl CreditChange {
 }
 
 /// The fields of a change, of all its parts.
-pub(crate) const FIELDS: [&str; 25] = [
+pub(crate) const FIELDS: [&str; 27] = [
     "owed_limit",
     "netted",
     "spend_day_max",
@@ -124,6 +126,8 @@ pub(crate) const FIELDS: [&str; 25] = [
     "cps_out_max",
     "allow_local",
     "local_price",
+    "local_first_increment",
+    "local_next_increment",
     "allow_loss",
     "duration_rounding",
     "carrier_duration_rounding",
@@ -175,6 +179,10 @@ impl AccountChange {
         if let Some(text) = self.local_price {
             account.local_price = parsed::<billing::Price>("local_price", &text)?.decimal();
         }
+        let first = self.local_first_increment;
+        account.local_first_increment = first.unwrap_or(account.local_first_increment);
+        let next = self.local_next_increment;
+        account.local_next_increment = next.unwrap_or(account.local_next_increment);
         account.allow_loss = self.allow_loss.unwrap_or(account.allow_loss);
         if let Some(text) = self.duration_rounding {
             account.duration_rounding = parsed::<DurationRounding>("duration_rounding", &text)?;

@@ -88,7 +88,9 @@ async fn drafted(
 ) -> Result<Arc<RateBook>, Stop> {
     let layout = layout_of(api, &asked.vendor, asked.layout.as_deref(), asked.full).await?;
     let (body, is_full, notice_days) = (command.body.clone(), layout.is_full, layout.notice_days);
-    let read = tokio::task::spawn_blocking(move || sheets::interpret(&body, &layout, at));
+    let (defaults, compared_by) = (group.shown_defaults()?, group.compared_by()?);
+    let read =
+        tokio::task::spawn_blocking(move || sheets::interpret(&body, &layout, &defaults, at));
     let mut reading = read
         .await
         .expect("reading a sheet does not panic")
@@ -101,7 +103,7 @@ async fn drafted(
     let taking = Taking { is_full, from: at, now: api.control.now(), notice_days };
     let compared = tokio::task::spawn_blocking(move || {
         // A full sheet gets its withdrawals by this.
-        sheets::compare(&known, &mut reading.deck, taking);
+        sheets::compare(&known, &mut reading.deck, &compared_by, taking);
         reading.deck
     });
     let deck = compared.await.expect("comparing sheets does not panic");

@@ -151,6 +151,7 @@ impl Api {
             .route("/accounts/close", post(account_close::close))
             .merge(resources())
             .merge(charging())
+            .merge(selling())
             .route("/accounts/{name}/sites", get(sites::list).post(sites::add))
             .route("/accounts/{name}/sites/{site}", delete(sites::remove))
             .route("/accounts/{name}/events", get(sites::events))
@@ -161,8 +162,6 @@ impl Api {
             .route("/trunks/{name}", get(trunks::show).patch(trunks::set).delete(trunks::remove))
             .route("/routes", get(routes::list).post(routes::add))
             .route("/routes/{id}", delete(routes::remove))
-            .route("/rate-groups", get(rates::list_groups).post(rates::add_group))
-            .route("/rate-groups/{name}/rates", get(rates::list))
             .route("/rerates", get(rerate::list).post(rerate::start))
             .route("/rerates/{id}", get(rerate::show))
             .route("/reports/profit", get(reports::profit))
@@ -171,17 +170,6 @@ impl Api {
             .route(
                 "/statement-layouts/{carrier}",
                 get(carrier_statement::show_layout).patch(carrier_statement::set_layout),
-            )
-            .route("/rate-groups/{name}/export", get(rate_sheets::export))
-            .route("/rate-groups/{name}/changes", get(rate_sheets::changes))
-            .route("/accounts/{name}/rate-changes", get(rate_sheets::notify))
-            .route("/rate-sheets", get(rate_sheets::list))
-            .route("/rate-sheets/{id}/rollback", post(rate_sheets::roll_back))
-            .route("/rate-sheets/{id}/rejected", get(rate_sheets::rejected))
-            .route("/rate-layouts", get(rate_sheets::list_layouts))
-            .route(
-                "/rate-layouts/{vendor}",
-                get(rate_sheets::show_layout).patch(rate_sheets::set_layout),
             )
             .route("/calls", get(calls::live))
             .route("/calls/{id}", delete(calls::hang_up))
@@ -207,6 +195,25 @@ impl Api {
 /// Files that know their own routes, by name.
 fn resources() -> Router<Arc<Api>> {
     Router::new().merge(caller_id::routes()).merge(forwarding::routes())
+}
+
+/// What calls cost.
+fn selling() -> Router<Arc<Api>> {
+    Router::new()
+        .route("/rate-groups", get(rates::list_groups).post(rates::add_group))
+        .route("/rate-groups/{name}", get(rates::show_group).patch(rates::set_group))
+        .route("/rate-groups/{name}/rates", get(rates::list))
+        .route("/rate-groups/{name}/export", get(rate_sheets::export))
+        .route("/rate-groups/{name}/changes", get(rate_sheets::changes))
+        .route("/accounts/{name}/rate-changes", get(rate_sheets::notify))
+        .route("/rate-sheets", get(rate_sheets::list))
+        .route("/rate-sheets/{id}/rollback", post(rate_sheets::roll_back))
+        .route("/rate-sheets/{id}/rejected", get(rate_sheets::rejected))
+        .route("/rate-layouts", get(rate_sheets::list_layouts))
+        .route(
+            "/rate-layouts/{vendor}",
+            get(rate_sheets::show_layout).patch(rate_sheets::set_layout),
+        )
 }
 
 /// What is charged and given without a call.

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sheets::{FileForm, Layout, Reading, RowKind, Selection, Taking};
+use sheets::{ExportError, FileForm, Layout, Reading, RowKind, Selection, Taking};
 use store::directory::{ChangeError, RateGroup};
 use store::rate_deck::{NewSheet, StoredSheet, fingerprint};
 use vocabulary::Utc;
@@ -63,7 +63,10 @@ pub(crate) async fn import(
     let group = api.store.rate_group(&name).await?;
     let layout = layout_of(&api, &import.vendor, import.layout.as_deref(), import.full).await?;
     let (body, is_full, notice_days) = (command.body.clone(), layout.is_full, layout.notice_days);
-    let read = tokio::task::spawn_blocking(move || sheets::interpret(&body, &layout, valid_from));
+    let (defaults, compared_by) = (group.shown_defaults()?, group.compared_by()?);
+    let read = tokio::task::spawn_blocking(move || {
+        sheets::interpret(&body, &layout, &defaults, valid_from)
+    });
     let mut reading = read.await.expect("reading a sheet does not panic").map_err(|error| {
         Problem::new(
             422,
@@ -81,7 +84,7 @@ pub(crate) async fn import(
     let book = api.store.book(&group).await?;
     let taking = Taking { is_full, from: valid_from, now, notice_days };
     let compared = tokio::task::spawn_blocking(move || {
-        let difference = sheets::compare(&book, &mut reading.deck, taking);
+        let difference = sheets::compare(&book, &mut reading.deck, &compared_by, taking);
         (reading, difference)
     });
     let (reading, difference) = compared.await.expect("comparing sheets does not panic");
@@ -299,6 +302,9 @@ pub(crate) struct Export {
     future: bool,
     /// Under this vendor's headers.
     vendor: Option<String>,
+    /// Terms that have no column there may be left out.
+    #[serde(default)]
+    partial: bool,
 }
 
 fn csv() -> String {
@@ -311,19 +317,34 @@ pub(crate) async fn export(
     Path(name): Path<String>,
     Query(which): Query<Export>,
 ) -> Result<Response, Problem> {
-    let form = form(&which.format)?;
     let at = moment("at", which.at.as_deref(), api.control.now())?;
     let group = api.store.rate_group(&name).await?;
+    let selection = Selection { at, with_future: which.future };
+    let book = api.store.book(&group).await?;
+    if which.format == "json" {
+        let head = group.head()?;
+        let written =
+            tokio::task::spawn_blocking(move || sheets::export_tariff(&book, selection, &head));
+        let bytes = written.await.expect("writing a tariff does not panic");
+        return Ok(attached("application/json", &group.name, "json", bytes));
+    }
+    let form = form(&which.format)?;
     let layout = match &which.vendor {
         Some(vendor) => Some(api.store.layout(vendor).await?.layout),
         None => None,
     };
-    let book = api.store.book(&group).await?;
-    let selection = Selection { at, with_future: which.future };
-    let written = tokio::task::spawn_blocking(move || {
-        sheets::export(&book, selection, layout.as_ref(), form)
+    let written = tokio::task::spawn_blocking(move || match &layout {
+        Some(layout) if !which.partial => sheets::export_under(&book, selection, layout, form),
+        layout => Ok(sheets::export(&book, selection, layout.as_ref(), form)?),
     });
-    file(form, &group.name, written.await.expect("writing a sheet does not panic"))
+    match written.await.expect("writing a sheet does not panic") {
+        Ok(bytes) => file(form, &group.name, Ok(bytes)),
+        Err(ExportError::Xlsx(error)) => file(form, &group.name, Err(error)),
+        Err(error @ ExportError::Lossy { .. }) => {
+            let detail = format!("{error}: partial=true, or --partial");
+            Err(Problem::new(422, "lossy_export", detail))
+        }
+    }
 }
 
 pub(crate) fn form(text: &str) -> Result<FileForm, Problem> {
@@ -343,10 +364,14 @@ pub(crate) fn file(
             ("application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", "xlsx")
         }
     };
+    Ok(attached(kind, name, end, bytes))
+}
+
+fn attached(kind: &str, name: &str, end: &str, bytes: Vec<u8>) -> Response {
     let plain: String =
         name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
     let place = format!("attachment; filename=\"{plain}.{end}\"");
-    Ok(([(CONTENT_TYPE, kind.to_owned()), (CONTENT_DISPOSITION, place)], bytes).into_response())
+    ([(CONTENT_TYPE, kind.to_owned()), (CONTENT_DISPOSITION, place)], bytes).into_response()
 }
 
 #[derive(Deserialize)]

@@ -6,9 +6,9 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use billing::RateGroupId;
-use sheets::{Layout, Taking, compare, interpret};
+use sheets::{Defaults, Layout, Taking, compare, interpret};
 use store::Database;
-use store::directory::{DirectoryStore, RateGroup, RateGroupRounding};
+use store::directory::{DirectoryStore, RateGroup};
 use store::rate_deck::NewSheet;
 use vocabulary::{Number, Utc};
 
@@ -65,25 +65,20 @@ async fn run() {
     database.open().await.expect("the database opens").close().await;
     let store = DirectoryStore::open(&database).await.expect("the directory opens");
     let mut change = store.begin().await.expect("a command begins");
-    let group = RateGroup {
-        id: 0,
-        name: "deck".into(),
-        currency: "EUR".into(),
-        rounding: RateGroupRounding::Up,
-        decimals: 6,
-        rate_count: 0,
-    };
+    let group = RateGroup::new("deck", "EUR");
     let group = change.add_rate_group(group).await.expect("the group is new");
     change.commit().await.expect("the group is stored");
 
     let start = Instant::now();
     let (mut reading, _) = timed("read, a verdict for every row", || {
-        interpret(text.as_bytes(), &Layout::default(), NOW).expect("the deck reads")
+        interpret(text.as_bytes(), &Layout::default(), &Defaults::default(), NOW)
+            .expect("the deck reads")
     });
     assert_eq!(reading.tally.accepted, 1_000_000);
     let book = store.book(&group).await.expect("the book loads");
     let taking = Taking { is_full: true, from: NOW, now: NOW, notice_days: 7 };
-    let (difference, _) = timed("compare", || compare(&book, &mut reading.deck, taking));
+    let defaults = group.compared_by().expect("the group has none");
+    let (difference, _) = timed("compare", || compare(&book, &mut reading.deck, &defaults, taking));
     let storing = Instant::now();
     let mut change = store.begin().await.expect("a command begins");
     let sheet = NewSheet {
@@ -117,7 +112,8 @@ async fn run() {
 /// 300,000 prefixes: nanoseconds a lookup and bytes a prefix.
 async fn lookups(store: &DirectoryStore, group: &RateGroup) {
     let text = deck(300_000);
-    let reading = interpret(text.as_bytes(), &Layout::default(), NOW).expect("the deck reads");
+    let reading = interpret(text.as_bytes(), &Layout::default(), &Defaults::default(), NOW)
+        .expect("the deck reads");
     let small = RateGroup { name: "small".into(), ..group.clone() };
     let mut change = store.begin().await.expect("a command begins");
     let small = change.add_rate_group(small).await.expect("the group is new");

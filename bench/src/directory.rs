@@ -13,8 +13,7 @@ use std::time::{Duration, Instant};
 
 use process::Server;
 use store::directory::{
-    Account, BillingKind, DirectoryStore, RateGroup, RateGroupRounding, Route, Subscriber, Trunk,
-    digest_secret,
+    Account, BillingKind, DirectoryStore, RateGroup, Route, Subscriber, Trunk, digest_secret,
 };
 use vocabulary::{SubscriberId, Utc};
 
@@ -123,14 +122,7 @@ async fn fill(data: &Path, accounts: u64) -> Result<(), store::directory::Change
     let store = DirectoryStore::open(&database).await?;
     let mut change = store.begin().await?;
     change.set_setting("realm", REALM).await?;
-    let group = RateGroup {
-        id: 0,
-        name: "standard".into(),
-        currency: "EUR".into(),
-        rounding: RateGroupRounding::Up,
-        decimals: 6,
-        rate_count: 0,
-    };
+    let group = RateGroup::new("standard", "EUR");
     change.add_rate_group(group).await?;
     let peer = Account::new("peer", BillingKind::Postpaid, "EUR", Utc(0));
     let peer = change.add_account(peer).await?;

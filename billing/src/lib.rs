@@ -48,7 +48,7 @@ pub use rating::{
     PayerTerms, Percent, Period, PeriodChoice, Price, PriceError, RATE_GROUP_NONE, Rate, RateBook,
     RateBookBuilder, RateBookError, RateError, RateGroup, RateGroupBuilder, RateGroupId, RateRow,
     RateVersion, RowError, Site, SpecialTerms, Step, Surcharge, SurchargeAmount, Talk, TimePrice,
-    Window, Zone, explain, max_talk, price, whole_seconds,
+    VersionChoice, Window, Zone, explain, max_talk, price, whole_seconds,
 };
 pub use recovery::Recovery;
 pub use rerate::{

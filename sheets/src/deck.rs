@@ -8,6 +8,7 @@ use hashbrown::HashMap;
 use vocabulary::Utc;
 
 use crate::prefix::Prefix;
+use crate::tariff::Defaults;
 use crate::words::Claim;
 
 /// Instead of terms: from this row's start its prefix has no rate.
@@ -36,6 +37,55 @@ pub struct DeckRow {
     pub claim: Claim,
 }
 
+/// Which fields of a plain rate a row says itself; the others are its group's (V-15). The price and
+/// whether calls are refused it always says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Said(u8);
+
+impl Said {
+    /// Nothing but the price.
+    pub const NOTHING: Said = Said(0);
+    /// Everything.
+    pub const ALL: Said = Said(0xFF);
+    /// The connect fee.
+    pub const CONNECT_FEE: Said = Said(1);
+    /// The first increment.
+    pub const FIRST_INCREMENT: Said = Said(1 << 1);
+    /// The next increments.
+    pub const NEXT_INCREMENT: Said = Said(1 << 2);
+    /// The grace.
+    pub const GRACE_SECONDS: Said = Said(1 << 3);
+    /// The free seconds.
+    pub const FREE_SECONDS: Said = Said(1 << 4);
+    /// The least that is billed.
+    pub const MINIMUM_SECONDS: Said = Said(1 << 5);
+    /// The least that a call costs.
+    pub const MINIMUM_CHARGE: Said = Said(1 << 6);
+    /// What the price is for.
+    pub const UNIT_SECONDS: Said = Said(1 << 7);
+
+    /// These fields too.
+    #[must_use]
+    pub const fn with(self, fields: Said) -> Said {
+        Said(self.0 | fields.0)
+    }
+
+    /// Are all of these said?
+    pub fn has(self, fields: Said) -> bool {
+        self.0 & fields.0 == fields.0
+    }
+
+    /// As it is stored.
+    pub fn bits(self) -> u8 {
+        self.0
+    }
+
+    /// From what was stored.
+    pub fn from_bits(bits: u8) -> Said {
+        Said(bits)
+    }
+}
+
 /// The terms of a rate.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Terms {
@@ -43,6 +93,15 @@ pub struct Terms {
     pub rate: Rate,
     /// What it has beyond them; nothing for most.
     pub special: Option<Arc<SpecialTerms>>,
+    /// Which of the plain ones it says itself.
+    pub said: Said,
+}
+
+impl Terms {
+    /// A plain rate that says everything.
+    pub fn plain(rate: Rate) -> Terms {
+        Terms { rate, special: None, said: Said::ALL }
+    }
 }
 
 /// Rates with what they share.
@@ -58,8 +117,20 @@ pub struct Deck {
 
 impl Deck {
     /// The terms of a row; nothing if it withdraws its prefix.
+    pub fn terms(&self, row: &DeckRow) -> Option<&Terms> {
+        self.terms.get(row.terms as usize)
+    }
+
+    /// The plain rate of a row; nothing if it withdraws its prefix.
     pub fn rate(&self, row: &DeckRow) -> Option<&Rate> {
-        self.terms.get(row.terms as usize).map(|terms| &terms.rate)
+        self.terms(row).map(|terms| &terms.rate)
+    }
+
+    /// With what its rows do not say. Terms that are the same then stay apart.
+    pub fn fill(&mut self, defaults: &Defaults) {
+        if !defaults.is_empty() {
+            self.terms.iter_mut().for_each(|terms| *terms = defaults.fill(terms));
+        }
     }
 
     /// The destination's name of a row.
@@ -109,15 +180,21 @@ impl Default for DeckBuilder {
 }
 
 impl DeckBuilder {
-    /// The number of these terms, which have nothing special.
+    /// The number of the terms that have nothing special and say everything.
     pub fn terms(&mut self, rate: &Rate) -> u32 {
+        self.terms_saying(rate, Said::ALL)
+    }
+
+    /// The number of the terms that have nothing special and say so much.
+    pub fn terms_saying(&mut self, rate: &Rate, said: Said) -> u32 {
         if let Some((last, number)) = &self.last_terms
             && last.rate == *rate
+            && last.said == said
             && last.special.is_none()
         {
             return *number;
         }
-        self.terms_with(Terms { rate: *rate, special: None })
+        self.terms_with(Terms { rate: *rate, special: None, said })
     }
 
     /// The number of any terms.

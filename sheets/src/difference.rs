@@ -1,12 +1,15 @@
 //! What a sheet would change in the rates in force (O1), and what changes for a customer between two
 //! moments (O2).
 
-use billing::Rate;
+use std::cmp::Ordering;
+
+use billing::{Price, TimePrice};
 use vocabulary::Utc;
 
 use crate::book::in_force;
-use crate::deck::{Deck, DeckRow, OPEN, WITHDRAWN, second};
+use crate::deck::{Deck, DeckRow, OPEN, Terms, WITHDRAWN, second};
 use crate::prefix::Prefix;
+use crate::tariff::Defaults;
 use crate::words::Claim;
 
 const SECONDS_A_DAY: u32 = 86_400;
@@ -18,11 +21,11 @@ pub enum Movement {
     New,
     /// There is none any more.
     Removed,
-    /// Dearer a minute.
+    /// Dearer a minute, at some time of the week or of the call at least, and at none cheaper.
     Increase,
-    /// Cheaper a minute.
+    /// The other way round.
     Decrease,
-    /// Other terms at the same price.
+    /// Other terms at the same prices, or some prices up and some down.
     Changed,
     /// Calls are refused now.
     Blocked,
@@ -44,22 +47,51 @@ impl Movement {
         }
     }
 
-    /// From one rate to another.
-    pub fn between(before: Option<&Rate>, after: Option<&Rate>) -> Movement {
-        match (before, after) {
-            (None, None) => Movement::Unchanged,
-            (None, Some(_)) => Movement::New,
-            (Some(_), None) => Movement::Removed,
-            (Some(before), Some(after)) if before == after => Movement::Unchanged,
-            (Some(before), Some(after)) if after.is_blocked && !before.is_blocked => {
-                Movement::Blocked
-            }
-            (Some(before), Some(after)) if before.is_blocked != after.is_blocked => Movement::New,
-            (Some(before), Some(after)) if before.price < after.price => Movement::Increase,
-            (Some(before), Some(after)) if before.price > after.price => Movement::Decrease,
+    /// From one rate to another, both with everything that holds for them.
+    pub fn between(before: Option<&Terms>, after: Option<&Terms>) -> Movement {
+        let (before, after) = match (before, after) {
+            (None, None) => return Movement::Unchanged,
+            (None, Some(_)) => return Movement::New,
+            (Some(_), None) => return Movement::Removed,
+            (Some(before), Some(after)) => (before, after),
+        };
+        if (&before.rate, &before.special) == (&after.rate, &after.special) {
+            return Movement::Unchanged;
+        }
+        match (before.rate.is_blocked, after.rate.is_blocked) {
+            (true, true) => return Movement::Unchanged,
+            (false, true) => return Movement::Blocked,
+            (true, false) => return Movement::New,
+            (false, false) => {}
+        }
+        let of_time = |price: &TimePrice| (price.price, price.unit_seconds);
+        let own = (before.rate.price, before.rate.unit_seconds);
+        let mut orders = vec![order(own, (after.rate.price, after.rate.unit_seconds))];
+        let (old, new) = (prices_of_week(before), prices_of_week(after));
+        for price in &new {
+            // A period that was not there before stands against the price of all other times.
+            let known = old.iter().find(|known| known.name == price.name);
+            orders.push(order(known.map_or(own, |known| of_time(known)), of_time(price)));
+        }
+        let (is_dearer, is_cheaper) =
+            (orders.contains(&Ordering::Less), orders.contains(&Ordering::Greater));
+        match (is_dearer, is_cheaper) {
+            (true, false) => Movement::Increase,
+            (false, true) => Movement::Decrease,
             _ => Movement::Changed,
         }
     }
+}
+
+fn prices_of_week(terms: &Terms) -> Vec<&TimePrice> {
+    let calendar = terms.special.as_ref().and_then(|special| special.calendar.as_ref());
+    calendar.map_or(Vec::new(), |calendar| calendar.periods.iter().map(|p| &p.price).collect())
+}
+
+/// Of two prices, each for so many seconds.
+fn order(before: (Price, u32), after: (Price, u32)) -> Ordering {
+    let times = |price: Price, seconds: u32| i128::from(price.nanos()) * i128::from(seconds);
+    times(before.0, after.1).cmp(&times(after.0, before.1))
 }
 
 /// How many rates move how.
@@ -106,10 +138,10 @@ pub struct RateMove {
     pub at: u32,
     /// How.
     pub movement: Movement,
-    /// The rate until then.
-    pub before: Option<Rate>,
-    /// The rate from then.
-    pub after: Option<Rate>,
+    /// The terms until then, the group's among them.
+    pub before: Option<Terms>,
+    /// The terms from then.
+    pub after: Option<Terms>,
     /// An increase that comes sooner than agreed.
     pub is_short_notice: bool,
 }
@@ -138,10 +170,14 @@ pub struct Taking {
     pub notice_days: u16,
 }
 
-/// Compares a sheet with the book (resolved). A full sheet gets a withdrawal for each prefix that it
-/// leaves out. Sorts `sheet`.
-pub fn compare(book: &Deck, sheet: &mut Deck, taking: Taking) -> Difference {
+/// Compares a sheet with the book (resolved), each with what the group says for both. A full sheet
+/// gets a withdrawal for each prefix that it leaves out. Sorts `sheet`.
+pub fn compare(book: &Deck, sheet: &mut Deck, defaults: &Defaults, taking: Taking) -> Difference {
     sheet.rows.sort_by_key(|row| (row.prefix, row.from));
+    let filled = |deck: &Deck| -> Vec<Terms> {
+        deck.terms.iter().map(|terms| defaults.fill(terms)).collect()
+    };
+    let (old_terms, new_terms) = (filled(book), filled(sheet));
     let mut difference = Difference::default();
     let notice_end =
         second(taking.now).saturating_add(u32::from(taking.notice_days) * SECONDS_A_DAY);
@@ -158,10 +194,10 @@ pub fn compare(book: &Deck, sheet: &mut Deck, taking: Taking) -> Difference {
             // A row of the same sheet that began before counts as what was there.
             let own = index.checked_sub(1).map(|at| &rows[at]).filter(|own| row.from < own.till);
             let before = match own {
-                Some(own) => sheet.rate(own),
-                None => in_force(known, row.from).and_then(|row| book.rate(row)),
+                Some(own) => new_terms.get(own.terms as usize),
+                None => in_force(known, row.from).and_then(|row| old_terms.get(row.terms as usize)),
             };
-            let after = sheet.rate(row);
+            let after = new_terms.get(row.terms as usize);
             let movement = Movement::between(before, after);
             let is_short_notice = movement == Movement::Increase && row.from < notice_end;
             short += u64::from(is_short_notice);
@@ -169,7 +205,7 @@ pub fn compare(book: &Deck, sheet: &mut Deck, taking: Taking) -> Difference {
             difference.movements.add(movement);
             if movement != Movement::Unchanged {
                 let name = sheet.name(row).into();
-                let (before, after) = (before.copied(), after.copied());
+                let (before, after) = (before.cloned(), after.cloned());
                 let (prefix, at) = (row.prefix, row.from);
                 difference.moves.push(RateMove {
                     prefix,
@@ -221,7 +257,7 @@ fn leave_out(
             name,
             at: begin,
             movement: Movement::Removed,
-            before: book.rate(row).copied(),
+            before: book.terms(row).cloned(),
             after: None,
             is_short_notice: false,
         });
@@ -266,7 +302,8 @@ pub fn changes(book: &Deck, from: Utc, till: Utc) -> Vec<RateMove> {
         let mut before = in_force(rows, from);
         for at in &moments {
             let after = in_force(rows, *at);
-            let (old, new) = (before.and_then(|r| book.rate(r)), after.and_then(|r| book.rate(r)));
+            let (old, new) =
+                (before.and_then(|row| book.terms(row)), after.and_then(|row| book.terms(row)));
             let movement = Movement::between(old, new);
             if movement != Movement::Unchanged {
                 moves.push(RateMove {
@@ -274,8 +311,8 @@ pub fn changes(book: &Deck, from: Utc, till: Utc) -> Vec<RateMove> {
                     name: after.or(before).map_or("", |row| book.name(row)).into(),
                     at: *at,
                     movement,
-                    before: old.copied(),
-                    after: new.copied(),
+                    before: old.cloned(),
+                    after: new.cloned(),
                     is_short_notice: false,
                 });
             }

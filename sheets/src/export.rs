@@ -3,14 +3,16 @@
 
 use std::fmt::Write as _;
 
-use billing::Rate;
+use billing::SurchargeAmount;
 use rust_xlsxwriter::{DocProperties, ExcelDateTime, Workbook, XlsxError};
 use vocabulary::Utc;
 
 use crate::cell::moment::format;
-use crate::deck::{Deck, DeckRow, OPEN, moment, second};
+use crate::deck::{Deck, DeckRow, OPEN, Terms, moment, second};
 use crate::difference::RateMove;
 use crate::layout::Layout;
+use crate::mapping::interpret;
+use crate::tariff::{Defaults, described, special_json};
 use crate::words::Role;
 
 /// What kind of file.
@@ -40,11 +42,13 @@ impl std::str::FromStr for FileForm {
 /// Rows of a worksheet at most, the header among them.
 const ROWS_MAX: usize = 1_048_576;
 
-/// Our own layout, in its order.
-const OWN: [(&str, Role); 13] = [
+/// Our own layout, in its order. What only some rates have stands in columns that are written if one
+/// of the rates has it.
+const OWN: [(&str, Role); 15] = [
     ("prefix", Role::Code),
     ("destination", Role::Destination),
     ("price", Role::Price),
+    ("per_seconds", Role::PerSeconds),
     ("connect_fee", Role::ConnectFee),
     ("first_increment", Role::FirstIncrement),
     ("next_increment", Role::NextIncrement),
@@ -55,6 +59,7 @@ const OWN: [(&str, Role); 13] = [
     ("blocked", Role::Blocked),
     ("valid_from", Role::ValidFrom),
     ("valid_till", Role::ValidTill),
+    ("special_terms", Role::SpecialTerms),
 ];
 
 /// Which rates of a book go into a file.
@@ -66,6 +71,37 @@ pub struct Selection {
     pub with_future: bool,
 }
 
+/// Why a book is not written.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportError {
+    /// The workbook cannot be written.
+    #[error(transparent)]
+    Xlsx(#[from] XlsxError),
+    /// The columns of a layout do not hold all that the rates say.
+    #[error(
+        "read again by this layout {count} rates would be others, {example} the first: give the layout \
+         columns for all their terms, or one with the role special_terms, or export without a layout; \
+         or say that what has no column may be left out"
+    )]
+    Lossy {
+        /// How many.
+        count: usize,
+        /// A prefix, and what it has.
+        example: String,
+    },
+}
+
+/// The rows of a book that are selected, by prefix.
+pub(crate) fn selected(book: &Deck, which: Selection) -> Vec<&DeckRow> {
+    let at = second(which.at);
+    let mut rows: Vec<&DeckRow> = Vec::new();
+    for versions in book.rows.chunk_by(|a, b| a.prefix == b.prefix) {
+        rows.extend(crate::book::in_force(versions, at));
+        rows.extend(versions.iter().filter(|row| which.with_future && row.from > at));
+    }
+    rows
+}
+
 /// Writes the rates of a book (resolved). With a layout: its columns under its headers, as far as
 /// they are of rates.
 pub fn export(
@@ -74,7 +110,8 @@ pub fn export(
     layout: Option<&Layout>,
     form: FileForm,
 ) -> Result<Vec<u8>, XlsxError> {
-    let own = OWN.iter().map(|(title, role)| ((*title).to_owned(), *role));
+    let rows = selected(book, which);
+    let terms = || rows.iter().filter_map(|row| book.terms(row));
     let columns: Vec<(String, Role)> = match layout.filter(|layout| !layout.columns.is_empty()) {
         Some(layout) => {
             let mut columns: Vec<(String, Role)> =
@@ -82,26 +119,75 @@ pub fn export(
             columns.sort_by_key(|(_, role)| *role);
             columns
         }
-        None => own.collect(),
+        None => {
+            let is_there = |role: Role| match role {
+                Role::PerSeconds => terms().any(|terms| terms.rate.unit_seconds != 60),
+                Role::SpecialTerms => terms().any(|terms| terms.special.is_some()),
+                _ => true,
+            };
+            let own = OWN.iter().filter(|(_, role)| is_there(*role));
+            own.map(|(title, role)| ((*title).to_owned(), *role)).collect()
+        }
     };
-    let at = second(which.at);
-    let mut rows: Vec<&DeckRow> = Vec::new();
-    for versions in book.rows.chunk_by(|a, b| a.prefix == b.prefix) {
-        rows.extend(crate::book::in_force(versions, at));
-        rows.extend(versions.iter().filter(|row| which.with_future && row.from > at));
-    }
+    let is_whole = columns.iter().any(|(_, role)| *role == Role::SpecialTerms);
     let mut file = File::new(form, "Rates");
     file.row(columns.iter().map(|(title, _)| title.as_str()))?;
     for row in rows {
-        let Some(rate) = book.rate(row) else { continue };
-        let cells: Vec<String> =
-            columns.iter().map(|(_, role)| cell(*role, book, row, rate)).collect();
+        let Some(terms) = book.terms(row) else { continue };
+        let cells: Vec<String> = columns
+            .iter()
+            .map(|(_, role)| match is_whole {
+                // The one cell says it all.
+                true if is_special(*role) && *role != Role::SpecialTerms => String::new(),
+                _ => cell(*role, book, row, terms),
+            })
+            .collect();
         file.row(cells.iter().map(String::as_str))?;
     }
     file.finish()
 }
 
-fn cell(role: Role, book: &Deck, row: &DeckRow, rate: &Rate) -> String {
+/// The same under a vendor's headers, refused if reading it again would not make the same rates.
+pub fn export_under(
+    book: &Deck,
+    which: Selection,
+    layout: &Layout,
+    form: FileForm,
+) -> Result<Vec<u8>, ExportError> {
+    let bytes = export(book, which, Some(layout), form)?;
+    let rows: Vec<&DeckRow> =
+        selected(book, which).into_iter().filter(|row| book.terms(row).is_some()).collect();
+    let read = interpret(&bytes, layout, &Defaults::default(), which.at);
+    let read = read.map(|read| read.deck).unwrap_or_default();
+    let has_end = layout.columns.values().any(|role| *role == Role::ValidTill);
+    let is_same = |row: &DeckRow, back: Option<&DeckRow>| {
+        back.is_some_and(|back| {
+            let (old, new) = (book.terms(row), read.terms(back));
+            back.prefix == row.prefix
+                && old.map(|t| (&t.rate, &t.special)) == new.map(|t| (&t.rate, &t.special))
+                && (back.till == row.till || !has_end && row.till == OPEN)
+        })
+    };
+    let lost: Vec<&&DeckRow> = rows
+        .iter()
+        .enumerate()
+        .filter(|(at, row)| !is_same(row, read.rows.get(*at)))
+        .map(|(_, row)| row)
+        .collect();
+    let Some(first) = lost.first() else { return Ok(bytes) };
+    let terms = book.terms(first).map(described).unwrap_or_default();
+    let example = format!("{:?} ({terms})", first.prefix.to_string());
+    Err(ExportError::Lossy { count: lost.len(), example })
+}
+
+/// Of what few rates have?
+fn is_special(role: Role) -> bool {
+    role.is_price_of_period()
+        || matches!(role, Role::Surcharge | Role::SurchargePercent | Role::Cap | Role::SpecialTerms)
+}
+
+fn cell(role: Role, book: &Deck, row: &DeckRow, terms: &Terms) -> String {
+    let rate = &terms.rate;
     match role {
         Role::Code if row.prefix.is_empty() => "*".to_owned(),
         Role::Code => row.prefix.to_string(),
@@ -110,7 +196,9 @@ fn cell(role: Role, book: &Deck, row: &DeckRow, rate: &Rate) -> String {
         | Role::PriceInter
         | Role::PriceIntra
         | Role::PriceUndetermined
-        | Role::PriceLocal => rate.price.to_string(),
+        | Role::PriceLocal
+        | Role::PriceOffPeak => rate.price.to_string(),
+        Role::PerSeconds => rate.unit_seconds.to_string(),
         Role::ConnectFee => rate.connect_fee.to_string(),
         Role::Increments => format!("{}/{}", rate.first_increment, rate.next_increment),
         Role::FirstIncrement => rate.first_increment.to_string(),
@@ -124,12 +212,33 @@ fn cell(role: Role, book: &Deck, row: &DeckRow, rate: &Rate) -> String {
         Role::ValidFrom => format(moment(row.from)),
         Role::ValidTill if row.till == OPEN => String::new(),
         Role::ValidTill => format(moment(row.till)),
-        Role::CountryCode
-        | Role::AreaCode
-        | Role::RoutingClass
-        | Role::Currency
-        | Role::Comment
-        | Role::Ignore => String::new(),
+        role if is_special(role) => special_cell(role, terms).unwrap_or_default(),
+        _ => String::new(),
+    }
+}
+
+/// What a column of few rates says of this one; whether that is all is seen by reading it again.
+fn special_cell(role: Role, terms: &Terms) -> Option<String> {
+    let special = terms.special.as_deref()?;
+    let of_period = |name: &str| {
+        let mut periods = special.calendar.as_ref()?.periods.iter();
+        periods.find(|period| period.price.name == name).map(|p| p.price.price.to_string())
+    };
+    let surcharges = special.surcharges.as_deref().unwrap_or_default();
+    match role {
+        Role::SpecialTerms => Some(special_json(special).to_string()),
+        Role::PricePeak => of_period("peak"),
+        Role::PriceWeekend => of_period("weekend"),
+        Role::Surcharge => surcharges.iter().find_map(|surcharge| match surcharge.amount {
+            SurchargeAmount::Fixed(amount) => Some(amount.to_string()),
+            SurchargeAmount::Share(_) => None,
+        }),
+        Role::SurchargePercent => surcharges.iter().find_map(|surcharge| match surcharge.amount {
+            SurchargeAmount::Share(share) => Some(share.to_string()),
+            SurchargeAmount::Fixed(_) => None,
+        }),
+        Role::Cap => special.cap.map(|cap| cap.amount.to_string()),
+        _ => None,
     }
 }
 
@@ -152,26 +261,34 @@ pub fn notification(
         "old increments",
         "new increments",
         "connect fee",
+        "old other terms",
+        "new other terms",
     ])?;
     for moved in moves {
         let prefix =
             if moved.prefix.is_empty() { "*".to_owned() } else { moved.prefix.to_string() };
-        let price =
-            |rate: Option<&Rate>| rate.map(|rate| rate.price.to_string()).unwrap_or_default();
-        let increments = |rate: Option<&Rate>| {
+        let (before, after) = (moved.before.as_ref(), moved.after.as_ref());
+        let price = |terms: Option<&Terms>| {
+            terms.map(|terms| terms.rate.price.to_string()).unwrap_or_default()
+        };
+        let increments = |terms: Option<&Terms>| {
+            let rate = terms.map(|terms| &terms.rate);
             rate.map(|r| format!("{}/{}", r.first_increment, r.next_increment)).unwrap_or_default()
         };
-        let fee = moved.after.map(|rate| rate.connect_fee.to_string()).unwrap_or_default();
+        let fee = after.map(|terms| terms.rate.connect_fee.to_string()).unwrap_or_default();
+        let words = |terms: Option<&Terms>| terms.map(described).unwrap_or_default();
         file.row([
             prefix.as_str(),
             &moved.name,
             moved.movement.as_str(),
             &format(moment(moved.at)),
-            &price(moved.before.as_ref()),
-            &price(moved.after.as_ref()),
-            &increments(moved.before.as_ref()),
-            &increments(moved.after.as_ref()),
+            &price(before),
+            &price(after),
+            &increments(before),
+            &increments(after),
             &fee,
+            &crate::guarded(&words(before)),
+            &crate::guarded(&words(after)),
         ])?;
     }
     file.finish()

@@ -40,6 +40,56 @@ pub enum PriceUnit {
     Second,
 }
 
+/// What follows when a call reaches the amount in a column of caps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CapChoice {
+    /// The rest of the call is free.
+    #[default]
+    Free,
+    /// The call ends.
+    Disconnect,
+}
+
+/// What a call across the boundary of two periods pays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PeriodsApply {
+    /// Each increment the price of its start.
+    #[default]
+    EachIncrement,
+    /// All of it the price of the answer.
+    AtAnswer,
+}
+
+/// A part of the week: `{"days": ["mon", "fri"], "from": "08:00", "till": "18:00"}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hours {
+    /// `mon` to `sun`, and `holiday`.
+    pub days: Vec<String>,
+    /// By the clock on the wall.
+    pub from: String,
+    /// At or before `from`: it goes over midnight.
+    pub till: String,
+}
+
+/// When the prices of `price_peak` and `price_weekend` hold; else the row's price does.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LayoutPeriods {
+    /// Whose clock is meant, as in the IANA database.
+    pub time_zone: String,
+    /// Dates that are holidays and no weekdays: `2026-12-25`.
+    pub holidays: Vec<String>,
+    /// Of the column `price_peak`.
+    pub peak: Vec<Hours>,
+    /// Of the column `price_weekend`.
+    pub weekend: Vec<Hours>,
+    /// What a call across a boundary pays.
+    pub apply: PeriodsApply,
+}
+
 /// How a vendor's files are to be read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -75,10 +125,17 @@ pub struct Layout {
     /// The currency of the prices, whatever the file says.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub currency: Option<String>,
-    /// Seconds, for rows that say nothing.
-    pub first_increment: u32,
-    /// Seconds, for rows that say nothing.
-    pub next_increment: u32,
+    /// When the prices of several columns hold; not said: the highest counts, or as `price` says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub periods: Option<LayoutPeriods>,
+    /// What follows when a call reaches its cap.
+    pub cap_after: CapChoice,
+    /// Seconds, for rows that say nothing; not said: what the rate group has, else 60.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_increment: Option<u32>,
+    /// The same for further increments.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_increment: Option<u32>,
     /// Whether codes beside a country code begin with it; not said: what the column shows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub codes_include_country: Option<bool>,
@@ -112,8 +169,10 @@ impl Default for Layout {
             price_unit: None,
             price_in_cents: None,
             currency: None,
-            first_increment: 60,
-            next_increment: 60,
+            periods: None,
+            cap_after: CapChoice::Free,
+            first_increment: None,
+            next_increment: None,
             codes_include_country: None,
             fill_down: None,
             encoding: None,
@@ -135,12 +194,15 @@ impl Layout {
     /// Is it a layout that can be used? The error names the field.
     pub fn validate(&self) -> Result<(), String> {
         self.offset()?;
-        let is_increment = |seconds: u32| (1..=86_400).contains(&seconds);
+        let is_increment = |seconds: Option<u32>| seconds.is_none_or(|s| (1..=86_400).contains(&s));
         if !is_increment(self.first_increment) || !is_increment(self.next_increment) {
             return Err("first_increment, next_increment: write 1 to 86400 seconds".to_owned());
         }
         if self.delimiter.is_some_and(|c| !c.is_ascii()) {
             return Err("delimiter: write one ASCII character".to_owned());
+        }
+        if let Some(periods) = &self.periods {
+            crate::mapping::special::WeekParts::read(periods)?;
         }
         if self.notice_days > 365 {
             return Err("notice_days: write 0 to 365".to_owned());

@@ -17,17 +17,21 @@ mod reading;
 mod report;
 mod statement;
 mod table;
+mod tariff;
+mod utc;
 mod words;
 
 pub use book::{SheetTerms, in_force, resolve};
 pub use cell::moment::{DateOrder, format as format_moment};
 pub use cell::price::{DecimalSign, ExcessDecimals};
-pub use deck::{Deck, DeckBuilder, DeckRow, OPEN, Terms, WITHDRAWN, moment, second};
+pub use deck::{Deck, DeckBuilder, DeckRow, OPEN, Said, Terms, WITHDRAWN, moment, second};
 pub use difference::{Difference, Movement, Movements, RateMove, Taking, changes, compare};
-pub use export::{FileForm, Selection, export, notification, write_table};
+pub use export::{
+    ExportError, FileForm, Selection, export, export_under, notification, write_table,
+};
 pub use guard::{EMPTY, guarded, trimmed, unguarded};
 pub use header::Column;
-pub use layout::{Layout, PriceChoice, PriceUnit};
+pub use layout::{CapChoice, Hours, Layout, LayoutPeriods, PeriodsApply, PriceChoice, PriceUnit};
 pub use mapping::{Reading, SheetError, interpret};
 pub use prefix::Prefix;
 pub use reading::{Form, ReadError, Workbook, read_workbook};
@@ -38,4 +42,8 @@ pub use statement::{
     StatementLayout, StatementRole, TheirCall, TimeOf, compare_statement, read_statement,
 };
 pub use table::{Cell, CellKind, Table, TableBuilder};
+pub use tariff::{
+    Defaults, GroupHead, Tariff, TariffError, TariffRow, described, export_tariff, special_json,
+};
+pub use utc::{format_utc, parse_utc};
 pub use words::{Claim, Role};

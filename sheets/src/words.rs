@@ -38,7 +38,7 @@ roles! {
     /// The whole code, or a list of them.
     Code = "code" ["prefix", "prefixes", "code", "codes", "dial code", "dial codes", "dialcode", "dialcodes", "dialing code", "dialling code", "dialing codes", "destination code", "destination codes", "dial prefix", "dnis", "e164", "number", "code list", "codes list", "full code", "kennzahl", "prefijo", "prefijos", "código", "codigo", "codigos", "préfixe", "prefixe", "préfixes", "indicatif", "prefisso", "prefissi", "prefixo", "префикс", "код", "npanxx", "lrn", "digits", "range", "number range", "rufnummer", "destination prefix", "called prefix", "phonecode"],
     /// The price a minute.
-    Price = "price" ["price", "rate", "rates", "prices", "tariff", "cost", "charge", "price per minute", "rate per minute", "price min", "rate min", "minute price", "minute rate", "preis", "minutenpreis", "tarif", "precio", "tarifa", "prix", "prezzo", "tariffa", "preço", "цена", "тариф", "peak", "peak rate", "flat rate", "flat", "rate usd", "sell rate", "buy rate", "buy price", "sell price", "call rate", "unit price", "voice rate", "all day", "standard rate", "default rate", "prijs", "coste", "tarif minute", "prix minute", "preis pro minute", "preis minute", "rate n", "price n", "rate 1", "interval n price", "next price"],
+    Price = "price" ["price", "rate", "rates", "prices", "tariff", "cost", "charge", "price per minute", "rate per minute", "price min", "rate min", "minute price", "minute rate", "preis", "minutenpreis", "tarif", "precio", "tarifa", "prix", "prezzo", "tariffa", "preço", "цена", "тариф", "flat rate", "flat", "rate usd", "sell rate", "buy rate", "buy price", "sell price", "call rate", "unit price", "voice rate", "all day", "standard rate", "default rate", "prijs", "coste", "tarif minute", "prix minute", "preis pro minute", "preis minute", "rate n", "price n", "rate 1", "interval n price", "next price"],
     /// Price of calls between states.
     PriceInter = "price_inter" ["inter", "interstate", "inter state", "inter rate", "interstate rate", "inter price", "interstate price", "rate inter", "price inter", "inter state rate"],
     /// Price of calls within a state.
@@ -47,6 +47,22 @@ roles! {
     PriceUndetermined = "price_undetermined" ["undetermined", "indeterminate", "indeterm", "ij", "indeterminate rate", "undetermined rate", "unknown", "unknown rate", "indeterminate jurisdiction", "ij rate", "undetermined price", "price undetermined", "default indeterminate"],
     /// Price of local calls.
     PriceLocal = "price_local" ["local", "local rate", "local price", "price local"],
+    /// Price at busy times; the layout says when they are.
+    PricePeak = "price_peak" ["peak", "peak rate", "peak price", "price peak", "rate peak", "day rate", "day price", "price day", "tagtarif", "hauptzeit"],
+    /// Price at all other times.
+    PriceOffPeak = "price_off_peak" ["off peak", "offpeak", "off peak rate", "off peak price", "offpeak rate", "offpeak price", "price off peak", "night rate", "night price", "price night", "nebenzeit", "evening rate"],
+    /// Price at weekends; the layout says when they are.
+    PriceWeekend = "price_weekend" ["weekend", "weekend rate", "weekend price", "price weekend", "rate weekend", "wochenende"],
+    /// How many seconds a price is for.
+    PerSeconds = "per_seconds" ["per seconds", "price per seconds", "price unit seconds"],
+    /// An amount on top of every call, or a share if it ends in a percent sign.
+    Surcharge = "surcharge" ["surcharge", "surcharge amount", "extra charge", "zuschlag", "recargo"],
+    /// A share of the call on top of it.
+    SurchargePercent = "surcharge_percent" ["surcharge percent", "surcharge percentage", "surcharge pct"],
+    /// The most that a call costs.
+    Cap = "cap" ["cap", "price cap", "maximum charge", "max charge", "maximum price", "charge cap", "call cap"],
+    /// Special terms in JSON, as a tariff has them.
+    SpecialTerms = "special_terms" ["special terms"],
     /// Once an answered call.
     ConnectFee = "connect_fee" ["connect fee", "conn fee", "conn charge", "connection fee", "connection charge", "connect charge", "setup fee", "set up fee", "setup charge", "call setup", "call setup fee", "setup", "verbindungsentgelt", "einrichtung", "cargo conexión", "frais connexion", "connectfee", "connection", "surcharge per call", "flag fall", "flagfall"],
     /// First and next increment in one cell.
@@ -96,6 +112,14 @@ impl std::str::FromStr for Role {
             Role::PriceIntra,
             Role::PriceUndetermined,
             Role::PriceLocal,
+            Role::PricePeak,
+            Role::PriceOffPeak,
+            Role::PriceWeekend,
+            Role::PerSeconds,
+            Role::Surcharge,
+            Role::SurchargePercent,
+            Role::Cap,
+            Role::SpecialTerms,
             Role::ConnectFee,
             Role::Increments,
             Role::FirstIncrement,
@@ -123,6 +147,12 @@ impl Role {
     pub fn is_price(self) -> bool {
         use Role::{Price, PriceInter, PriceIntra, PriceLocal, PriceUndetermined};
         matches!(self, Price | PriceInter | PriceIntra | PriceUndetermined | PriceLocal)
+            || self.is_price_of_period()
+    }
+
+    /// A price a minute that holds at some times of the week?
+    pub fn is_price_of_period(self) -> bool {
+        matches!(self, Role::PricePeak | Role::PriceOffPeak | Role::PriceWeekend)
     }
 
     /// Some part of the code?
@@ -372,6 +402,12 @@ mod tests {
         check("Price per Minute, EUR", Some(Role::Price));
         check("New Rate", Some(Role::Price));
         check("Old Rate", Some(Role::Ignore));
+        check("Peak", Some(Role::PricePeak));
+        check("Off-Peak Rate (USD/min)", Some(Role::PriceOffPeak));
+        check("Weekend", Some(Role::PriceWeekend));
+        check("Surcharge", Some(Role::Surcharge));
+        check("special_terms", Some(Role::SpecialTerms));
+        check("per_seconds", Some(Role::PerSeconds));
         check("Preis €/Min.", Some(Role::Price));
         check("Gültig ab", Some(Role::ValidFrom));
         check("Effective Date (DD/MM/YYYY)", Some(Role::ValidFrom));

@@ -4,8 +4,8 @@
 use billing::{Price, Rate};
 use proptest::prelude::*;
 use sheets::{
-    Deck, DeckBuilder, DeckRow, FileForm, Layout, Movement, Movements, OPEN, Selection, Taking,
-    WITHDRAWN, changes, compare, export, interpret, notification, second,
+    Deck, DeckBuilder, DeckRow, Defaults, FileForm, Layout, Movement, Movements, OPEN, Selection,
+    Taking, WITHDRAWN, changes, compare, export, interpret, notification, second,
 };
 use vocabulary::Utc;
 
@@ -76,7 +76,7 @@ proptest! {
         let form = if is_xlsx { FileForm::Xlsx } else { FileForm::Csv };
         let which = Selection { at: NOW, with_future: false };
         let bytes = export(&deck, which, None, form).unwrap();
-        let reading = interpret(&bytes, &Layout::default(), Utc(0)).unwrap();
+        let reading = interpret(&bytes, &Layout::default(), &Defaults::default(), Utc(0)).unwrap();
         prop_assert_eq!(reading.tally.accepted, rows.len() as u64);
         prop_assert_eq!((reading.tally.rejected, reading.tally.changed), (0, 0));
         for (back, row) in reading.deck.rows.iter().zip(&deck.rows) {
@@ -116,7 +116,7 @@ fn a_sheet_is_compared_with_the_rates_in_force() {
     ];
     let taking = Taking { is_full: true, from: NOW, now: NOW, notice_days: 7 };
     let mut sheet = deck(&rows);
-    let difference = compare(&book, &mut sheet, taking);
+    let difference = compare(&book, &mut sheet, &Defaults::default(), taking);
     let expected = Movements {
         added: 1,
         removed: 1,
@@ -136,7 +136,12 @@ fn a_sheet_is_compared_with_the_rates_in_force() {
         .collect();
     assert_eq!(gone, [("49".to_owned(), now_and(0)), ("51".to_owned(), now_and(1))]);
     let mut sheet = deck(&rows);
-    let partial = compare(&book, &mut sheet, Taking { is_full: false, notice_days: 1, ..taking });
+    let partial = compare(
+        &book,
+        &mut sheet,
+        &Defaults::default(),
+        Taking { is_full: false, notice_days: 1, ..taking },
+    );
     assert_eq!((partial.movements.removed, partial.warnings.len()), (0, 0));
 }
 

@@ -3,7 +3,7 @@
 
 mod vendors;
 
-use sheets::{Layout, RowKind, interpret};
+use sheets::{Defaults, Layout, RowKind, interpret};
 use vocabulary::Utc;
 
 const NOW: Utc = Utc(1_795_248_000_000_000);
@@ -75,7 +75,10 @@ fn fuzzed_copies_keep_the_sum_of_their_rows() {
         let copies = if bytes.starts_with(b"PK") { 60 } else { 700 };
         for copy in 0..copies {
             let spoilt = spoil(&bytes, &mut random);
-            let Ok(reading) = interpret(&spoilt, &layouts[copy % 3], NOW) else { continue };
+            let Ok(reading) = interpret(&spoilt, &layouts[copy % 3], &Defaults::default(), NOW)
+            else {
+                continue;
+            };
             read += 1;
             let tally = reading.tally;
             assert!(tally.adds_up(), "{name} copy {copy}: {tally:?}");
@@ -109,7 +112,8 @@ fn every_line_of_a_text_is_a_row() {
             text.push_str(line);
             text.push('\n');
         }
-        let reading = interpret(text.as_bytes(), &Layout::default(), NOW).unwrap();
+        let reading =
+            interpret(text.as_bytes(), &Layout::default(), &Defaults::default(), NOW).unwrap();
         assert_eq!(reading.tally.lines as usize, lines + 1, "{text}");
         assert!(reading.tally.adds_up());
     }

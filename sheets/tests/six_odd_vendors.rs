@@ -3,13 +3,14 @@
 #[allow(dead_code)]
 mod vendors;
 
-use sheets::{Layout, Reading, RowKind, interpret, moment};
+use sheets::{Defaults, Layout, Reading, RowKind, interpret, moment};
 use vocabulary::Utc;
 
 const NOW: Utc = Utc(1_795_248_000_000_000); // 2026-11-21T08:00:00Z
 
 fn read((name, bytes): &vendors::File, layout: &Layout) -> Reading {
-    let reading = interpret(bytes, layout, NOW).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let reading = interpret(bytes, layout, &Defaults::default(), NOW)
+        .unwrap_or_else(|error| panic!("{name}: {error}"));
     assert!(reading.tally.adds_up(), "{:?}", reading.tally);
     reading
 }
@@ -217,7 +218,7 @@ fn a_layout_of_the_vendor_overrides_what_is_guessed() {
         ..Layout::default()
     };
     let text = "pfx;Gold;Silver\n49;0.1;0.2\n";
-    let reading = interpret(text.as_bytes(), &layout, NOW).unwrap();
+    let reading = interpret(text.as_bytes(), &layout, &Defaults::default(), NOW).unwrap();
     assert_eq!(rates(&reading), ["49  0.1 60/60 +-10"]);
     assert!(reading.rows().all(|(_, _, kind)| matches!(kind, RowKind::Header | RowKind::Accepted)));
 }

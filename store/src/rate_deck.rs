@@ -232,11 +232,17 @@ impl DirectoryStore {
         Ok(row.try_get(0)?)
     }
 
-    /// All rates of a group over all its sheets, with their ends worked out, sorted by prefix.
+    /// All rates of a group over all its sheets, with their ends worked out, and with what the
+    /// group's defaults say where they do not; sorted by prefix.
     pub async fn book(&self, group: &GroupRow) -> Result<Deck, ChangeError> {
         let chunks = load::chunks(&self.pool, group.id).await?;
         let sheets = load::sheet_terms(&self.pool, group.id).await?;
-        let built = tokio::task::spawn_blocking(move || resolved(&chunks, &sheets));
+        let defaults = group.shown_defaults()?;
+        let built = tokio::task::spawn_blocking(move || {
+            let mut deck = resolved(&chunks, &sheets)?;
+            deck.fill(&defaults);
+            Ok(deck)
+        });
         built.await.expect("resolving rates does not panic")
     }
 

@@ -9,8 +9,9 @@ use std::time::Duration;
 use sheets::{Layout, Movements, Taking, compare, interpret};
 use store::Database;
 use store::directory::{
-    Account, AccountStatus, BillingKind, Change, ChangeError, DirectoryStore, RateGroup,
-    RateGroupRounding, Route, Subscriber, Trunk, TrunkTransport, digest_secret,
+    Account, AccountStatus, BillingKind, Change, ChangeError, DirectoryStore, DurationRounding,
+    RateGroup, RateGroupRounding, Rounding, Route, Subscriber, Trunk, TrunkTransport,
+    digest_secret,
 };
 use store::idempotency::{Answer, Seen};
 use store::rate_deck::NewSheet;
@@ -46,12 +47,12 @@ async fn open_at(database: &Database) -> DirectoryStore {
 
 fn group(name: &str) -> RateGroup {
     RateGroup {
-        id: 0,
-        name: name.into(),
-        currency: "EUR".into(),
-        rounding: RateGroupRounding::HalfUp,
-        decimals: 4,
-        rate_count: 0,
+        rounding: Rounding { mode: RateGroupRounding::HalfUp, decimals: 4 },
+        line: Some(Rounding { mode: RateGroupRounding::Down, decimals: 5 }),
+        invoice: Rounding { mode: RateGroupRounding::HalfEven, decimals: 3 },
+        duration: Some(DurationRounding::Nearest),
+        defaults: serde_json::json!({ "connect_fee": "0.05", "grace_seconds": 3 }),
+        ..RateGroup::new(name, "EUR")
     }
 }
 
@@ -61,6 +62,8 @@ async fn two_accounts(change: &mut Change) -> (Account, Account) {
     prepaid.rate_group = Some("retail".into());
     prepaid.limits.calls_in_max = Some(3);
     prepaid.local_price = "0.005".parse().unwrap();
+    prepaid.local_first_increment = 30;
+    prepaid.local_next_increment = 6;
     let mut carrier = Account::new("carrier", BillingKind::Postpaid, "EUR", NOW);
     carrier.credit_limit = 50_000_000;
     carrier.carrier_rate_group = Some("retail".into());
@@ -240,10 +243,11 @@ async fn import(
     at: Utc,
     is_full: bool,
 ) -> store::rate_deck::StoredSheet {
-    let mut reading = interpret(csv.as_bytes(), &Layout::default(), at).unwrap();
+    let defaults = group.compared_by().unwrap();
+    let mut reading = interpret(csv.as_bytes(), &Layout::default(), &defaults, at).unwrap();
     let book = store.book(group).await.unwrap();
     let taking = Taking { is_full, from: at, now: at, notice_days: 0 };
-    let difference = compare(&book, &mut reading.deck, taking);
+    let difference = compare(&book, &mut reading.deck, &defaults, taking);
     let sheet = NewSheet {
         file: "a.csv",
         sha256: [0; 32],

@@ -1,6 +1,7 @@
 //! Rate groups, rates and sheets on the wire.
 
 use serde::Serialize;
+use serde_json::Value;
 use sheets::{Reading, RowKind, TableReport};
 use store::directory as rows;
 use store::moment::format_utc;
@@ -12,7 +13,23 @@ pub(crate) struct RateGroup {
     currency: String,
     rounding: &'static str,
     decimals: u8,
+    line_rounding: Option<Rounding>,
+    invoice_rounding: Rounding,
+    duration_rounding: Option<&'static str>,
+    defaults: Value,
     rates: u64,
+}
+
+#[derive(Serialize)]
+struct Rounding {
+    mode: &'static str,
+    decimals: u8,
+}
+
+impl From<rows::Rounding> for Rounding {
+    fn from(rounding: rows::Rounding) -> Rounding {
+        Rounding { mode: rounding.mode.as_str(), decimals: rounding.decimals }
+    }
 }
 
 impl From<rows::RateGroup> for RateGroup {
@@ -20,8 +37,12 @@ impl From<rows::RateGroup> for RateGroup {
         RateGroup {
             name: group.name,
             currency: group.currency,
-            rounding: group.rounding.as_str(),
-            decimals: group.decimals,
+            rounding: group.rounding.mode.as_str(),
+            decimals: group.rounding.decimals,
+            line_rounding: group.line.map(Rounding::from),
+            invoice_rounding: group.invoice.into(),
+            duration_rounding: group.duration.map(rows::DurationRounding::as_str),
+            defaults: group.defaults,
             rates: group.rate_count,
         }
     }
@@ -32,6 +53,7 @@ pub(crate) struct Rate {
     prefix: String,
     destination: String,
     price: String,
+    per_seconds: u32,
     connect_fee: String,
     first_increment: u32,
     next_increment: u32,
@@ -39,6 +61,8 @@ pub(crate) struct Rate {
     free_seconds: u32,
     minimum_seconds: u32,
     minimum_charge: String,
+    /// What it has beyond them, as in a tariff.
+    special_terms: Option<Value>,
     blocked: bool,
     valid_from: Option<String>,
     valid_till: Option<String>,
@@ -52,6 +76,8 @@ impl From<SheetRow> for Rate {
             prefix: row.rate.prefix,
             destination: row.destination,
             price: rate.price.to_string(),
+            per_seconds: rate.unit_seconds,
+            special_terms: row.rate.special.as_deref().map(sheets::special_json),
             connect_fee: rate.connect_fee.to_string(),
             first_increment: rate.first_increment,
             next_increment: rate.next_increment,
@@ -267,6 +293,9 @@ pub(crate) struct RateChange {
     at: String,
     price_before: Option<String>,
     price_after: Option<String>,
+    /// All else, in words.
+    terms_before: Option<String>,
+    terms_after: Option<String>,
     short_notice: bool,
 }
 
@@ -277,8 +306,10 @@ impl From<sheets::RateMove> for RateChange {
             destination: moved.name.into(),
             change: moved.movement.as_str(),
             at: format_utc(sheets::moment(moved.at)),
-            price_before: moved.before.map(|rate| rate.price.to_string()),
-            price_after: moved.after.map(|rate| rate.price.to_string()),
+            terms_before: moved.before.as_ref().map(sheets::described),
+            terms_after: moved.after.as_ref().map(sheets::described),
+            price_before: moved.before.map(|terms| terms.rate.price.to_string()),
+            price_after: moved.after.map(|terms| terms.rate.price.to_string()),
             short_notice: moved.is_short_notice,
         }
     }

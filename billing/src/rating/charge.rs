@@ -411,7 +411,7 @@ mod tests {
 
     #[test]
     fn money_is_rounded_once_as_the_sheet_has_it() {
-        // Yeti's vectors (R7).
+        // Those of public sources are in tests/rating_cases (R7).
         check_rounding("0.00093333", 60, 4, ["0.001", "0.0009", "0.0009", "0.0009"]);
         check_rounding("0.001147996", 60, 4, ["0.0012", "0.0011", "0.0011", "0.0011"]);
         check_rounding("1", 571, 4, ["9.5167", "9.5166", "9.5167", "9.5167"]);

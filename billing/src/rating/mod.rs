@@ -13,6 +13,7 @@ mod rounding;
 mod special;
 mod special_bytes;
 mod time;
+mod versions;
 
 pub use calendar::{Calendar, Date, Days, Period, PeriodChoice, Zone};
 pub(crate) use charge::disconnect_after;
@@ -29,5 +30,5 @@ pub use rate_group::{GroupTerms, RateGroup, RateGroupBuilder, RateRow, RateVersi
 pub use resolve::{CallQuery, NotRated, PayerTerms};
 pub use special::{
     AfterCap, AppliedDiscount, AppliedSpecial, Cap, Exchange, ExchangeRate, OriginTerms, Percent,
-    SpecialTerms, Step, Surcharge, SurchargeAmount, TimePrice, Window,
+    SpecialTerms, Step, Surcharge, SurchargeAmount, TimePrice, VersionChoice, Window,
 };

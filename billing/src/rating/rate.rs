@@ -23,7 +23,7 @@ impl fmt::Display for RateGroupId {
 }
 
 /// How the measured talk time becomes whole seconds (R6).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub enum DurationRounding {
     /// A begun second counts.
     #[default]

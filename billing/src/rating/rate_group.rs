@@ -122,6 +122,26 @@ impl RateGroup {
         })
     }
 
+    /// The moments after `from` and until `till` at which a rate of some prefix of the number begins
+    /// or ends, in order.
+    pub(super) fn changes(&self, cld: &Number, from: Utc, till: Utc) -> Vec<Utc> {
+        let (from, till) = (clamp_seconds(from), clamp_seconds(till));
+        let mut moments = Vec::new();
+        self.trie.longest(cld.as_bytes(), |first| {
+            for version in &self.versions[first as usize..] {
+                let ends = [version.from, version.till];
+                moments.extend(ends.into_iter().filter(|at| from < *at && *at <= till));
+                if version.sheet & LAST != 0 {
+                    break;
+                }
+            }
+            None::<()>
+        });
+        moments.sort_unstable();
+        moments.dedup();
+        moments.into_iter().map(|second| Utc(i64::from(second) * 1_000_000)).collect()
+    }
+
     /// How many dated versions there are.
     pub fn len(&self) -> usize {
         self.versions.len()

@@ -92,10 +92,14 @@ impl RateGroup {
             discount: discount(payer.discounts, call),
             exchange,
         };
+        let mut special = resolve(found.rate, terms, circumstances);
+        self.add_later_versions(call, &found, &mut special);
         Ok(AppliedRate {
             rate: *found.rate,
-            special: resolve(found.rate, terms, circumstances).map(Arc::new),
-            duration_rounding: payer.duration_rounding,
+            special: special.map(Arc::new),
+            duration_rounding: terms
+                .and_then(|terms| terms.duration_rounding)
+                .unwrap_or(payer.duration_rounding),
             money_rounding: terms
                 .and_then(|terms| terms.money_rounding)
                 .unwrap_or(self.terms().money_rounding),
@@ -124,9 +128,7 @@ pub(super) fn resolve(
     if terms.is_none() && call.discount.is_none() && call.exchange.is_none() {
         return None;
     }
-    let mut price = TimePrice::of(rate);
-    price.steps = terms.and_then(|terms| terms.steps.clone()).unwrap_or_default();
-    let mut applied = AppliedSpecial::plain(price);
+    let mut applied = AppliedSpecial::plain(own_price(rate, terms));
     applied.discount = call.discount;
     applied.exchange = call.exchange;
     let Some(terms) = terms else { return Some(applied) };
@@ -146,9 +148,24 @@ pub(super) fn resolve(
     Some(applied)
 }
 
+/// The price of time outside of periods.
+pub(super) fn own_price(rate: &Rate, terms: Option<&SpecialTerms>) -> TimePrice {
+    let mut price = TimePrice::of(rate);
+    price.steps = terms.and_then(|terms| terms.steps.clone()).unwrap_or_default();
+    price
+}
+
 fn apply_origin(applied: &mut AppliedSpecial, origin: &OriginTerms) {
     applied.origin = Some(origin.name.clone());
-    for price in &mut applied.prices {
+    price_by_origin(&mut applied.prices, origin);
+    let both: Vec<Surcharge> =
+        applied.surcharges.iter().chain(&origin.surcharges).cloned().collect();
+    applied.surcharges = both.into();
+}
+
+/// What an origin says of prices of time stands for all of them.
+pub(super) fn price_by_origin(prices: &mut [TimePrice], origin: &OriginTerms) {
+    for price in prices {
         if let Some(of_time) = origin.price {
             price.price = of_time;
             for step in &mut price.steps {
@@ -159,7 +176,4 @@ fn apply_origin(applied: &mut AppliedSpecial, origin: &OriginTerms) {
             price.connect_fee = fee;
         }
     }
-    let both: Vec<Surcharge> =
-        applied.surcharges.iter().chain(&origin.surcharges).cloned().collect();
-    applied.surcharges = both.into();
 }

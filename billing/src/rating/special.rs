@@ -8,7 +8,7 @@ use std::sync::Arc;
 use vocabulary::{Number, Utc};
 
 use super::calendar::Calendar;
-use super::{MoneyRounding, Price, Rate, RateError};
+use super::{DurationRounding, MoneyRounding, Price, Rate, RateError};
 use crate::Currency;
 
 /// A share, in hundredths of a percent.
@@ -178,6 +178,16 @@ pub struct Cap {
     pub after: AfterCap,
 }
 
+/// What a call pays that is under way when another version of its rate begins (R8).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum VersionChoice {
+    /// All of it the version in force when it came in.
+    #[default]
+    AtStart,
+    /// Its time the version in force when each increment begins; all else as it came in.
+    EachIncrement,
+}
+
 /// What a rate or a whole group has beyond price, fee and increments. A field that is `None` is
 /// the group's, or nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
@@ -196,6 +206,10 @@ pub struct SpecialTerms {
     pub line_rounding: Option<MoneyRounding>,
     /// Rounds the call; otherwise the group's.
     pub money_rounding: Option<MoneyRounding>,
+    /// Rounds the talk to seconds; otherwise the account's.
+    pub duration_rounding: Option<DurationRounding>,
+    /// What a version that begins in mid-call does; otherwise nothing.
+    pub versions: Option<VersionChoice>,
 }
 
 impl SpecialTerms {
@@ -217,6 +231,8 @@ impl SpecialTerms {
             cap: own.cap.or(group.cap),
             line_rounding: own.line_rounding.or(group.line_rounding),
             money_rounding: own.money_rounding.or(group.money_rounding),
+            duration_rounding: own.duration_rounding.or(group.duration_rounding),
+            versions: own.versions.or(group.versions),
         }
     }
 

@@ -5,13 +5,15 @@ use std::sync::Arc;
 use super::calendar::{Calendar, Date, Days, Period, PeriodChoice, Zone};
 use super::special::{
     AfterCap, AppliedDiscount, AppliedSpecial, Cap, Exchange, ExchangeRate, OriginTerms, Percent,
-    SpecialTerms, Step, Surcharge, SurchargeAmount, TimePrice, Window,
+    SpecialTerms, Step, Surcharge, SurchargeAmount, TimePrice, VersionChoice, Window,
 };
 use super::{AppliedRate, Price, Rate};
 use crate::codec::{Code, DecodeError, Reader, code_enum, code_struct};
 
 /// The layout of the bytes below; the first byte of what is packed.
 const VERSION: u8 = 1;
+/// Of special terms; 1 ended before the rounding of durations.
+const TERMS_VERSION: u8 = 2;
 
 fn to_bytes(value: &impl Code) -> Vec<u8> {
     let mut out = vec![VERSION];
@@ -45,12 +47,44 @@ impl Rate {
 impl SpecialTerms {
     /// Packed, with a version.
     pub fn to_bytes(&self) -> Vec<u8> {
-        to_bytes(self)
+        let mut out = vec![TERMS_VERSION];
+        self.steps.put(&mut out);
+        self.calendar.put(&mut out);
+        self.surcharges.put(&mut out);
+        self.origins.put(&mut out);
+        self.cap.put(&mut out);
+        self.line_rounding.put(&mut out);
+        self.money_rounding.put(&mut out);
+        self.duration_rounding.put(&mut out);
+        self.versions.put(&mut out);
+        out
     }
 
     /// The inverse; any input is safe, and what comes back is valid.
     pub fn from_bytes(bytes: &[u8]) -> Result<SpecialTerms, DecodeError> {
-        from_bytes(bytes)
+        let mut from = Reader::new(bytes);
+        let version = from.byte()?;
+        if !(VERSION..=TERMS_VERSION).contains(&version) {
+            return Err(DecodeError::Version(version));
+        }
+        let mut terms = SpecialTerms {
+            steps: Code::take(&mut from)?,
+            calendar: Code::take(&mut from)?,
+            surcharges: Code::take(&mut from)?,
+            origins: Code::take(&mut from)?,
+            cap: Code::take(&mut from)?,
+            line_rounding: Code::take(&mut from)?,
+            money_rounding: Code::take(&mut from)?,
+            duration_rounding: None,
+            versions: None,
+        };
+        if version >= 2 {
+            terms.duration_rounding = Code::take(&mut from)?;
+            terms.versions = Code::take(&mut from)?;
+        }
+        from.end()?;
+        terms.validate().map_err(|_| DecodeError::Value("special terms"))?;
+        Ok(terms)
     }
 }
 
@@ -97,8 +131,6 @@ macro_rules! code_checked {
     )* };
 }
 code_checked!(
-    SpecialTerms { steps, calendar, surcharges, origins, cap, line_rounding, money_rounding }
-        "special terms",
     AppliedSpecial {
         prices, windows, is_split, origin, surcharges, discount, cap, line_rounding, exchange
     } "applied terms",
@@ -124,6 +156,7 @@ code_struct!(Period { days, from_second, till_second, price });
 code_struct!(Calendar { zone, holidays, periods, choice });
 code_enum!(AfterCap { Free = 0, Disconnect = 1 });
 code_enum!(PeriodChoice { EachIncrement = 0, AtAnswer = 1 });
+code_enum!(VersionChoice { AtStart = 0, EachIncrement = 1 });
 
 impl Code for SurchargeAmount {
     fn put(&self, out: &mut Vec<u8>) {

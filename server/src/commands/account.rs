@@ -130,7 +130,9 @@ fn fields(change: &AccountChange) -> Result<Map<String, Value>, String> {
     put(&mut body, "carrier_rate_group", or_none(change.carrier_rate_group.as_ref()));
     put_limits(&mut body, &change.limits)?;
     put(&mut body, "allow_local", change.allow_local);
-    put(&mut body, "local_price", change.local_price.clone());
+    put(&mut body, "local_price", change.local.local_price.clone());
+    put(&mut body, "local_first_increment", change.local.local_first_increment);
+    put(&mut body, "local_next_increment", change.local.local_next_increment);
     put(&mut body, "allow_loss", change.allow_loss);
     put(&mut body, "duration_rounding", change.duration_rounding.clone());
     put(&mut body, "carrier_duration_rounding", change.carrier_duration_rounding.clone());

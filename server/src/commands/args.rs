@@ -12,7 +12,8 @@ use clap::{Parser, Subcommand};
 
 pub(crate) use super::charging_args::*;
 pub(crate) use super::rate_args::{
-    LayoutCommand, RatesCommand, RatesDryRun, RatesImport, RatesSpan,
+    GroupCommand, GroupTerms, LayoutCommand, LocalPrice, RatesCommand, RatesDryRun, RatesImport,
+    RatesSpan,
 };
 pub(crate) use account::{AccountChange, AccountCommand, Credit, Limits, SiteCommand, TopUp};
 pub(crate) use cdr::CdrArgs;

@@ -16,6 +16,7 @@ mod discount;
 mod plan;
 mod price;
 mod rate_args;
+mod rate_group;
 mod rates;
 mod report;
 mod rerate;

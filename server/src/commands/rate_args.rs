@@ -6,9 +6,28 @@ use clap::{Args as ClapArgs, Subcommand};
 
 use super::args::yes_or_no;
 
+/// What calls to other subscribers cost.
+#[derive(ClapArgs)]
+pub(crate) struct LocalPrice {
+    /// What a minute to another subscriber costs
+    #[arg(long)]
+    pub(crate) local_price: Option<String>,
+    /// Seconds of the first increment of such a call
+    #[arg(long)]
+    pub(crate) local_first_increment: Option<u32>,
+    /// Seconds of each further increment
+    #[arg(long)]
+    pub(crate) local_next_increment: Option<u32>,
+}
+
 #[derive(Subcommand)]
 pub(crate) enum RatesCommand {
-    /// Import a rate sheet of any layout (CSV, TXT, XLS, XLSX)
+    /// Rate groups: what all rates of one have in common
+    Group {
+        #[command(subcommand)]
+        command: GroupCommand,
+    },
+    /// Import a rate sheet of any layout (CSV, TXT, XLS, XLSX), or a tariff (JSON)
     Import(Box<RatesImport>),
     /// Show what rates would have made of the calls of the last days; nothing is stored
     DryRun(Box<RatesDryRun>),
@@ -44,7 +63,7 @@ pub(crate) enum RatesCommand {
         #[command(subcommand)]
         command: LayoutCommand,
     },
-    /// Write the rates of a group to a file (.csv or .xlsx)
+    /// Write the rates of a group to a file (.csv, .xlsx, or .json: a tariff)
     Export {
         /// The group
         group: String,
@@ -59,6 +78,9 @@ pub(crate) enum RatesCommand {
         /// Under the headers of this vendor's layout
         #[arg(long)]
         vendor: Option<String>,
+        /// Terms that have no column there may be left out
+        #[arg(long, requires = "vendor")]
+        partial: bool,
     },
     /// Show what changes in a group between two moments
     Changes {
@@ -76,6 +98,54 @@ pub(crate) enum RatesCommand {
         #[command(flatten)]
         span: RatesSpan,
     },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum GroupCommand {
+    /// Add a group without rates
+    Add {
+        /// Its name
+        group: String,
+        /// ISO 4217
+        #[arg(long, default_value = "EUR")]
+        currency: String,
+        #[command(flatten)]
+        terms: GroupTerms,
+    },
+    /// Show one
+    Show {
+        /// The group
+        group: String,
+    },
+    /// Change what is common to its rates, for calls that come in from now on
+    Set {
+        /// The group
+        group: String,
+        #[command(flatten)]
+        terms: GroupTerms,
+    },
+}
+
+#[derive(ClapArgs)]
+pub(crate) struct GroupTerms {
+    /// How the charge of a call is rounded: up, down, half_up or half_even
+    #[arg(long)]
+    pub(crate) rounding: Option<String>,
+    /// To how many decimals
+    #[arg(long)]
+    pub(crate) decimals: Option<u8>,
+    /// How each line of a charge is rounded before, e.g. half_up/4, or none
+    #[arg(long, value_name = "MODE/DECIMALS")]
+    pub(crate) line_rounding: Option<String>,
+    /// How the sums of an invoice are rounded, e.g. half_up/2
+    #[arg(long, value_name = "MODE/DECIMALS")]
+    pub(crate) invoice_rounding: Option<String>,
+    /// How talk becomes seconds, whatever the account has: up, down, nearest, or none
+    #[arg(long)]
+    pub(crate) duration_rounding: Option<String>,
+    /// Terms of all rates that do not say otherwise, as JSON: {"connect_fee":"0.05","cap":null}
+    #[arg(long, value_name = "JSON")]
+    pub(crate) defaults: Option<String>,
 }
 
 #[derive(ClapArgs)]

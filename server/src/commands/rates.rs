@@ -6,15 +6,16 @@ use serde_json::{Value, json};
 
 use super::args::{LayoutCommand, RatesCommand, RatesDryRun, RatesImport, RatesSpan};
 use super::client::{Client, Failure, escape, query};
-use super::{Context, Outcome};
+use super::{Context, Outcome, rate_group};
 
-const RATE_COLUMNS: [(&str, &str); 9] = [
+const RATE_COLUMNS: [(&str, &str); 10] = [
     ("PREFIX", "prefix"),
     ("DESTINATION", "destination"),
     ("PRICE/MIN", "price"),
     ("CONNECT", "connect_fee"),
     ("FIRST", "first_increment"),
     ("NEXT", "next_increment"),
+    ("SPECIAL", "special_terms"),
     ("BLOCKED", "blocked"),
     ("FROM", "valid_from"),
     ("TILL", "valid_till"),
@@ -40,18 +41,21 @@ const SHEET_COLUMNS: [(&str, &str); 12] = [
     ("DECREASED", "decreased"),
     ("ROLLS BACK", "rolls_back"),
 ];
-const CHANGE_COLUMNS: [(&str, &str); 6] = [
+const CHANGE_COLUMNS: [(&str, &str); 8] = [
     ("PREFIX", "prefix"),
     ("DESTINATION", "destination"),
     ("CHANGE", "change"),
     ("AT", "at"),
     ("BEFORE", "price_before"),
     ("AFTER", "price_after"),
+    ("TERMS BEFORE", "terms_before"),
+    ("TERMS AFTER", "terms_after"),
 ];
 
 pub(super) fn run(context: &Context, command: RatesCommand) -> Outcome {
     let client = context.client()?;
     match command {
+        RatesCommand::Group { command } => rate_group::run(context, &client, command)?,
         RatesCommand::Import(import) => {
             if !import.preview {
                 make_group(&client, &import.group, &import.currency)?;
@@ -82,10 +86,17 @@ pub(super) fn run(context: &Context, command: RatesCommand) -> Outcome {
             });
         }
         RatesCommand::Layout { command } => layout(context, &client, command)?,
-        RatesCommand::Export { group, file, at, future, vendor } => {
-            let future = future.then(|| "true".to_owned());
-            let form = Some(form_of(&file)?);
-            let parts = [("format", form), ("at", at), ("future", future), ("vendor", vendor)];
+        RatesCommand::Export { group, file, at, future, vendor, partial } => {
+            let yes = |is: bool| is.then(|| "true".to_owned());
+            let is_tariff = file.extension().is_some_and(|end| end == "json");
+            let form = if is_tariff { "json".to_owned() } else { form_of(&file)? };
+            let parts = [
+                ("format", Some(form)),
+                ("at", at),
+                ("future", yes(future)),
+                ("vendor", vendor),
+                ("partial", yes(partial)),
+            ];
             let path = format!("/rate-groups/{}/export{}", escape(&group), query(&parts));
             write(context, &client, &path, &file)?;
         }

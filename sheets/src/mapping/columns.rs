@@ -12,6 +12,8 @@ use crate::prefix::Prefix;
 use crate::table::{CellKind, Table};
 use crate::words::{self, Role, plain};
 
+use super::special::SpecialColumns;
+
 /// A column with prices and how they are read.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PriceColumn {
@@ -48,13 +50,15 @@ pub(super) struct Columns {
     pub(super) minimum_seconds: Option<usize>,
     pub(super) grace_seconds: Option<usize>,
     pub(super) free_seconds: Option<usize>,
+    pub(super) per_seconds: Option<usize>,
+    pub(super) special: SpecialColumns,
     pub(super) valid_from: Option<DateColumn>,
     pub(super) valid_till: Option<DateColumn>,
     pub(super) status: Option<usize>,
     pub(super) blocked: Option<usize>,
     pub(super) comment: Option<usize>,
     pub(super) offset: i64,
-    pub(super) increments_default: (u32, u32),
+    pub(super) increments_default: (Option<u32>, Option<u32>),
     /// For rows without a date, and for those that say "immediately".
     pub(super) from_default: u32,
     pub(super) now: u32,
@@ -72,12 +76,13 @@ impl Columns {
         let first = header.row.map_or(0, |row| row + 1);
         let offset = layout.offset()?;
         let prices = prices(table, header, layout, first)?;
-        let fee = |role| {
+        let priced = |role, is_timed| {
             header.find(role).map(|at| {
-                let form = price_form(table, header, layout, at, first, false);
+                let form = price_form(table, header, layout, at, first, is_timed);
                 PriceColumn { at, form }
             })
         };
+        let fee = |role: Role| priced(role, role.is_price());
         let dates = |role| {
             header.find(role).map(|at| DateColumn { at, order: order(table, layout, at, first) })
         };
@@ -107,6 +112,8 @@ impl Columns {
             minimum_seconds: header.find(Role::MinimumSeconds),
             grace_seconds: header.find(Role::GraceSeconds),
             free_seconds: header.find(Role::FreeSeconds),
+            per_seconds: header.find(Role::PerSeconds),
+            special: SpecialColumns::prepare(header, layout, fee)?,
             valid_from: dates(Role::ValidFrom),
             valid_till: dates(Role::ValidTill),
             status: header.find(Role::Status),
@@ -174,8 +181,11 @@ fn warnings(header: &Header, layout: &Layout, prices: &[PriceColumn]) -> Vec<Str
         let which = if layout.price == PriceChoice::Lowest { "lowest" } else { "highest" };
         let names: Vec<&str> =
             prices.iter().map(|p| header.columns[p.at].header.as_str()).collect();
+        let is_of_period =
+            |p: &PriceColumn| header.columns[p.at].role.is_some_and(Role::is_price_of_period);
+        let field = if prices.iter().any(is_of_period) { "periods" } else { "price" };
         warnings.push(format!(
-            "of the prices {} the {which} counts; set `price` in the layout for another",
+            "of the prices {} the {which} counts; set `{field}` in the layout for another",
             names.join(", ")
         ));
     }
@@ -206,7 +216,13 @@ fn prices(
         PriceChoice::Local => Some(Role::PriceLocal),
         PriceChoice::Price => Some(Role::Price),
     };
-    let is_wanted = |role: Role| wanted.map_or(role.is_price(), |wanted| wanted == role);
+    let has_off_peak = header.find(Role::PriceOffPeak).is_some();
+    let is_wanted = |role: Role| match (&layout.periods, wanted) {
+        // The other prices of the week stand for their times.
+        (Some(_), _) if has_off_peak => role == Role::PriceOffPeak,
+        (Some(_), _) if role.is_price_of_period() => false,
+        (_, wanted) => wanted.map_or(role.is_price(), |wanted| wanted == role),
+    };
     let columns = header.columns.iter().enumerate();
     let found: Vec<PriceColumn> = columns
         .filter(|(_, column)| column.role.is_some_and(is_wanted))

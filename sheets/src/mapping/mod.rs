@@ -2,6 +2,7 @@
 
 mod columns;
 mod row;
+pub(crate) mod special;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
@@ -15,6 +16,7 @@ use crate::prefix::Prefix;
 use crate::reading::{self, ReadError, Workbook};
 use crate::report::{RowKind, TableReport, Tally};
 use crate::table::Table;
+use crate::tariff::{self, Defaults, TariffError};
 use crate::words;
 
 use columns::Columns;
@@ -56,6 +58,9 @@ pub enum SheetError {
     /// Something is missing or unclear that a layout can say.
     #[error("{0}")]
     Layout(String),
+    /// A tariff that says what it may not.
+    #[error(transparent)]
+    Tariff(#[from] TariffError),
 }
 
 /// Where a prefix with a start was first seen.
@@ -68,20 +73,32 @@ struct Seen {
 }
 
 /// What all tables of a file share.
-struct Gathering {
+struct Gathering<'a> {
     builder: DeckBuilder,
+    defaults: &'a Defaults,
     seen: HashMap<(Prefix, u32), Seen, FixedState>,
     currency: Option<String>,
     warnings: Vec<String>,
 }
 
-/// Reads a file. Rows that say no date begin at the date above the header, or at `valid_from`.
-pub fn interpret(bytes: &[u8], layout: &Layout, valid_from: Utc) -> Result<Reading, SheetError> {
+/// Reads a file: a sheet of any layout, or a tariff. Rows that say no date begin at the date above
+/// the header, or at `valid_from`. Rows with periods of the day take from the group's `defaults` what
+/// they do not say themselves.
+pub fn interpret(
+    bytes: &[u8],
+    layout: &Layout,
+    defaults: &Defaults,
+    valid_from: Utc,
+) -> Result<Reading, SheetError> {
     layout.validate().map_err(SheetError::Layout)?;
+    if tariff::is_tariff(bytes) {
+        return tariff::interpret(bytes, layout, defaults, valid_from);
+    }
     let delimiter = layout.delimiter.map(|c| c as u8);
     let workbook = reading::read(bytes, layout.encoding.as_deref(), delimiter)?;
     let mut gathering = Gathering {
         builder: DeckBuilder::default(),
+        defaults,
         seen: HashMap::with_hasher(FixedState::default()),
         currency: layout.currency.clone(),
         warnings: Vec::new(),
@@ -108,7 +125,7 @@ pub fn interpret(bytes: &[u8], layout: &Layout, valid_from: Utc) -> Result<Readi
     Ok(Reading { workbook, tables, tally, deck: builder.build(), currency, warnings })
 }
 
-impl Gathering {
+impl Gathering<'_> {
     fn table(
         &mut self,
         number: u16,
@@ -168,7 +185,7 @@ impl Gathering {
             notes: Vec::new(),
         };
         let first = header.row.map_or(0, |row| row + 1);
-        let mut reader = RowReader::new(table, columns, header.row, is_removal);
+        let mut reader = RowReader::new(table, columns, self.defaults, header.row, is_removal);
         for row in 0..table.len() {
             let kind = if row < first {
                 if table.is_blank(row) {

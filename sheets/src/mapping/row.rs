@@ -1,14 +1,17 @@
 //! One row: its codes, terms and dates, or why it has none.
 
+use std::sync::Arc;
+
 use billing::{Price, Rate};
 
 use crate::cell::moment::{self, Moment};
 use crate::cell::price::{self, PriceCell};
 use crate::cell::{code, increment};
-use crate::deck::{DeckBuilder, OPEN, WITHDRAWN, second};
+use crate::deck::{DeckBuilder, OPEN, Said, Terms, WITHDRAWN, second};
 use crate::prefix::Prefix;
 use crate::report::{Note, RowKind};
 use crate::table::Table;
+use crate::tariff::Defaults;
 use crate::words::{self, Claim};
 
 use super::columns::{Columns, DateColumn, PriceColumn};
@@ -32,8 +35,9 @@ const FOOTERS: [&str; 12] = [
 
 /// Reads the rows of a table. What the last row read brings is in its fields.
 pub(super) struct RowReader<'a> {
-    table: &'a Table,
-    columns: &'a Columns,
+    pub(super) table: &'a Table,
+    pub(super) columns: &'a Columns,
+    defaults: &'a Defaults,
     header: Option<usize>,
     is_removal: bool,
     /// The codes of the row.
@@ -63,12 +67,14 @@ impl<'a> RowReader<'a> {
     pub(super) fn new(
         table: &'a Table,
         columns: &'a Columns,
+        defaults: &'a Defaults,
         header: Option<usize>,
         is_removal: bool,
     ) -> RowReader<'a> {
         RowReader {
             table,
             columns,
+            defaults,
             header,
             is_removal,
             prefixes: Vec::new(),
@@ -125,21 +131,25 @@ impl<'a> RowReader<'a> {
         self.claim = self.read_claim(row);
         self.read_codes(row);
         let is_withdrawal = self.is_removal || self.claim == Claim::Removed;
-        let rate = if is_withdrawal { None } else { self.read_terms(row) };
+        let terms = if is_withdrawal { None } else { self.read_terms(row) };
         self.read_dates(row, is_withdrawal);
         self.read_name(row, builder);
         let has_faults = self.notes[before..].iter().any(|note| note.is_fault);
-        if has_faults || (rate.is_none() && !is_withdrawal) {
+        if has_faults || (terms.is_none() && !is_withdrawal) {
             self.prefixes.clear();
             // What was repaired does not matter in a row that is rejected.
             self.notes.retain(|note| note.is_fault);
             return RowKind::Rejected;
         }
-        self.terms = rate.map_or(WITHDRAWN, |rate| builder.terms(&rate));
+        self.terms = match terms {
+            None => WITHDRAWN,
+            Some(Terms { rate, special: None, said }) => builder.terms_saying(&rate, said),
+            Some(terms) => builder.terms_with(terms),
+        };
         if self.is_changed { RowKind::Changed } else { RowKind::Accepted }
     }
 
-    fn repaired(&mut self, row: usize, column: usize, what: &str) {
+    pub(super) fn repaired(&mut self, row: usize, column: usize, what: &str) {
         self.is_changed = true;
         self.remark(row, Some(column), what.to_owned());
     }
@@ -249,22 +259,45 @@ impl<'a> RowReader<'a> {
         true
     }
 
-    fn read_terms(&mut self, row: usize) -> Option<Rate> {
+    fn read_terms(&mut self, row: usize) -> Option<Terms> {
+        let columns = self.columns;
         let prices = self.read_prices(row)?;
-        let (first, next, minimum) = self.read_increments(row)?;
+        let (first, next, minimum, mut said) = self.read_increments(row)?;
         let mut rate = Rate::per_minute(prices.price, first, next);
         rate.is_blocked = prices.is_blocked;
-        rate.connect_fee = self.read_fee(row, self.columns.connect_fee)?;
-        rate.minimum_charge = self.read_fee(row, self.columns.minimum_charge)?;
-        rate.minimum_seconds = self.read_seconds(row, self.columns.minimum_seconds, minimum)?;
-        rate.grace_seconds = self.read_seconds(row, self.columns.grace_seconds, 0)?;
-        rate.free_seconds = self.read_seconds(row, self.columns.free_seconds, 0)?;
+        rate.connect_fee = self.read_fee(row, columns.connect_fee)?;
+        rate.minimum_charge = self.read_fee(row, columns.minimum_charge)?;
+        rate.minimum_seconds = self.read_seconds(row, columns.minimum_seconds, minimum)?;
+        rate.grace_seconds = self.read_seconds(row, columns.grace_seconds, 0)?;
+        rate.free_seconds = self.read_seconds(row, columns.free_seconds, 0)?;
+        rate.unit_seconds = self.read_seconds(row, columns.per_seconds, 60)?;
+        for (column, field) in [
+            (columns.connect_fee.map(|column| column.at), Said::CONNECT_FEE),
+            (columns.minimum_charge.map(|column| column.at), Said::MINIMUM_CHARGE),
+            (columns.minimum_seconds, Said::MINIMUM_SECONDS),
+            (columns.grace_seconds, Said::GRACE_SECONDS),
+            (columns.free_seconds, Said::FREE_SECONDS),
+            (columns.per_seconds, Said::UNIT_SECONDS),
+        ] {
+            if column.is_some_and(|at| !self.table.cell(row, at).is_empty()) {
+                said = said.with(field);
+            }
+        }
         if let Err(error) = rate.validate() {
-            let column = self.columns.increments.or(self.columns.first_increment);
+            let column = columns.increments.or(columns.first_increment);
             self.note(row, column, error.to_string());
             return None;
         }
-        Some(rate)
+        if columns.special.is_empty() {
+            return Some(Terms { rate, special: None, said });
+        }
+        if columns.special.has_periods() {
+            // Periods take from the rate what they do not say, so it must all be known.
+            rate = self.defaults.fill(&Terms { rate, special: None, said }).rate;
+            said = Said::ALL;
+        }
+        let special = self.read_special(row, &rate)?;
+        Some(Terms { rate, special: (!special.is_empty()).then(|| Arc::new(special)), said })
     }
 
     fn read_prices(&mut self, row: usize) -> Option<Prices> {
@@ -316,7 +349,7 @@ impl<'a> RowReader<'a> {
         }
     }
 
-    fn read_fee(&mut self, row: usize, column: Option<PriceColumn>) -> Option<Price> {
+    pub(super) fn read_fee(&mut self, row: usize, column: Option<PriceColumn>) -> Option<Price> {
         let Some(column) = column else { return Some(Price::ZERO) };
         match price::read(self.table.cell(row, column.at).text, column.form) {
             Ok(PriceCell::Price(price, None)) => Some(price),
@@ -358,29 +391,51 @@ impl<'a> RowReader<'a> {
         }
     }
 
-    /// First and next increment, and the least that they say is billed.
-    fn read_increments(&mut self, row: usize) -> Option<(u32, u32, u32)> {
-        let (first, next) = self.columns.increments_default;
-        if self.columns.first_increment.is_some() || self.columns.next_increment.is_some() {
-            let first = self.read_seconds(row, self.columns.first_increment, first)?;
-            let next = self.read_seconds(row, self.columns.next_increment, first)?;
-            return Some((first, next, 0));
+    /// First and next increment, the least that they say is billed, and which of them are said.
+    fn read_increments(&mut self, row: usize) -> Option<(u32, u32, u32, Said)> {
+        const BOTH: Said = Said::FIRST_INCREMENT.with(Said::NEXT_INCREMENT);
+        let columns = self.columns;
+        let (own_first, own_next) = columns.increments_default;
+        let mut said = Said::NOTHING;
+        if own_first.is_some() {
+            said = said.with(Said::FIRST_INCREMENT);
         }
-        if let Some(at) = self.columns.increments {
+        if own_next.is_some() {
+            said = said.with(Said::NEXT_INCREMENT);
+        }
+        let (first, next) = (own_first.unwrap_or(60), own_next.unwrap_or(60));
+        if columns.first_increment.is_some() || columns.next_increment.is_some() {
+            let is_filled =
+                |at: Option<usize>| at.is_some_and(|at| !self.table.cell(row, at).is_empty());
+            if is_filled(columns.first_increment) {
+                said = said.with(BOTH);
+            }
+            if is_filled(columns.next_increment) {
+                said = said.with(Said::NEXT_INCREMENT);
+            }
+            let first = self.read_seconds(row, columns.first_increment, first)?;
+            let next = self.read_seconds(row, columns.next_increment, first)?;
+            return Some((first, next, 0, said));
+        }
+        let found = |(first, next, minimum): (u32, u32, u32)| {
+            let least = if minimum > 0 { Said::MINIMUM_SECONDS } else { Said::NOTHING };
+            (first, next, minimum, BOTH.with(least))
+        };
+        if let Some(at) = columns.increments {
             let text = self.table.cell(row, at).text;
             if text.is_empty() {
-                return Some((first, next, 0));
+                return Some((first, next, 0, said));
             }
             if let (known, Some(pair)) = &self.pair
                 && known == text
             {
-                return Some(*pair);
+                return Some(found(*pair));
             }
             return match increment::read(text) {
                 Ok(read) => {
                     let pair = (read.first, read.next, read.minimum);
                     self.pair = (text.to_owned(), Some(pair));
-                    Some(pair)
+                    Some(found(pair))
                 }
                 Err(what) => {
                     self.note(row, Some(at), what);
@@ -388,14 +443,14 @@ impl<'a> RowReader<'a> {
                 }
             };
         }
-        if let Some(at) = self.columns.comment
-            && let Some(found) = increment::find(self.table.cell(row, at).text)
+        if let Some(at) = columns.comment
+            && let Some(read) = increment::find(self.table.cell(row, at).text)
         {
-            let what = format!("increments {}/{} taken from the comment", found.first, found.next);
+            let what = format!("increments {}/{} taken from the comment", read.first, read.next);
             self.repaired(row, at, &what);
-            return Some((found.first, found.next, found.minimum));
+            return Some(found((read.first, read.next, read.minimum)));
         }
-        Some((first, next, 0))
+        Some((first, next, 0, said))
     }
 
     fn read_dates(&mut self, row: usize, is_withdrawal: bool) {

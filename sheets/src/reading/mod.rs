@@ -16,6 +16,8 @@ pub enum Form {
     Xls,
     /// Excel since 2007.
     Xlsx,
+    /// A tariff in JSON.
+    Tariff,
 }
 
 impl std::fmt::Display for Form {
@@ -25,6 +27,7 @@ impl std::fmt::Display for Form {
             Form::Delimited(byte) => write!(f, "text between {:?}", char::from(*byte)),
             Form::Xls => write!(f, "XLS"),
             Form::Xlsx => write!(f, "XLSX"),
+            Form::Tariff => write!(f, "tariff"),
         }
     }
 }

@@ -46,6 +46,16 @@ words!(
     }
 );
 
+impl From<DurationRounding> for billing::DurationRounding {
+    fn from(rounding: DurationRounding) -> billing::DurationRounding {
+        match rounding {
+            DurationRounding::Up => billing::DurationRounding::Up,
+            DurationRounding::Down => billing::DurationRounding::Down,
+            DurationRounding::Nearest => billing::DurationRounding::Nearest,
+        }
+    }
+}
+
 /// One account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
@@ -71,6 +81,10 @@ pub struct Account {
     pub allow_local: bool,
     /// Per minute, for calls to other subscribers (A-48).
     pub local_price: Decimal,
+    /// Seconds of the first increment of such a call.
+    pub local_first_increment: u32,
+    /// Seconds of each further increment.
+    pub local_next_increment: u32,
     /// Whether its calls may go out at a loss (A-46).
     pub allow_loss: bool,
     /// Rounding of talk time when it pays.
@@ -114,6 +128,8 @@ impl Account {
             limits: CallLimits::default(),
             allow_local: true,
             local_price: Decimal::ZERO,
+            local_first_increment: 60,
+            local_next_increment: 60,
             allow_loss: false,
             duration_rounding: DurationRounding::Up,
             carrier_duration_rounding: DurationRounding::Up,
@@ -148,6 +164,14 @@ impl Account {
         if price.is_sign_negative() || price.scale() > 9 {
             let what = "write 0 or more, with at most 9 decimals";
             return Err(ChangeError::invalid("local_price", what));
+        }
+        for (field, seconds) in [
+            ("local_first_increment", self.local_first_increment),
+            ("local_next_increment", self.local_next_increment),
+        ] {
+            if !(1..=86_400).contains(&seconds) {
+                return Err(ChangeError::invalid(field, "write 1 to 86400 seconds"));
+            }
         }
         self.credit.check()?;
         self.check_service()
@@ -226,6 +250,8 @@ fn account(row: &Row) -> Result<Account> {
         limits: limits(row)?,
         allow_local: row.try_get("allow_local")?,
         local_price: word(row, "local_price")?,
+        local_first_increment: row.try_get("local_first_increment")?,
+        local_next_increment: row.try_get("local_next_increment")?,
         allow_loss: row.try_get("allow_loss")?,
         duration_rounding: word(row, "duration_rounding")?,
         carrier_duration_rounding: word(row, "carrier_duration_rounding")?,
@@ -332,8 +358,8 @@ impl Change {
         sql::query(
             "UPDATE account SET name = ?, billing = ?, credit_limit = ?, status = ?,
                 rate_group_id = ?, carrier_rate_group_id = ?, calls_in_max = ?, calls_out_max = ?,
-                cps_in_max = ?, cps_out_max = ?, allow_local = ?, local_price = ?, allow_loss = ?,
-                duration_rounding = ?, carrier_duration_rounding = ?
+                cps_in_max = ?, cps_out_max = ?, allow_local = ?, local_price = ?,
+                local_first_increment = ?, local_next_increment = ?, allow_loss = ?, duration_rounding = ?, carrier_duration_rounding = ?
              WHERE id = ?",
         )
         .bind(&account.name)
@@ -348,6 +374,8 @@ impl Change {
         .bind(limits.cps_out_max)
         .bind(account.allow_local)
         .bind(account.local_price.to_string())
+        .bind(account.local_first_increment)
+        .bind(account.local_next_increment)
         .bind(account.allow_loss)
         .bind(account.duration_rounding.as_str())
         .bind(account.carrier_duration_rounding.as_str())

@@ -1,12 +1,8 @@
-//! Routes (which trunks a prefix may go to) and rate groups (what it costs; their rates are in
-//! `rate_deck`).
+//! Routes: which trunks a prefix may go to.
 
 use vocabulary::TrunkId;
 
-use super::account::check_currency;
-use super::{
-    Change, ChangeError, DirectoryStore, Result, check_name, signed, taken, unsigned, word, words,
-};
+use super::{Change, ChangeError, DirectoryStore, Result, signed, taken, unsigned};
 use crate::sql::{self, Executor, Row};
 
 /// Calls to numbers with this prefix may go to this trunk.
@@ -22,37 +18,6 @@ pub struct Route {
     pub trunk_name: String,
     /// Lower goes first; within one priority the cheapest does.
     pub priority: u16,
-}
-
-words!(
-    /// How an amount is rounded, once, to the group's decimals (R7).
-    RateGroupRounding {
-        /// Away from zero.
-        Up = "up",
-        /// Towards zero.
-        Down = "down",
-        /// Halves away from zero.
-        HalfUp = "half_up",
-        /// Halves to the even neighbour.
-        HalfEven = "half_even",
-    }
-);
-
-/// A set of rates that accounts are charged by, or carriers paid by.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RateGroup {
-    /// Which; 0 before it is stored.
-    pub id: u64,
-    /// Unique.
-    pub name: String,
-    /// ISO 4217.
-    pub currency: String,
-    /// Rounding of money.
-    pub rounding: RateGroupRounding,
-    /// To how many decimals, at most 6.
-    pub decimals: u8,
-    /// How many rates it has, all versions counted; only read.
-    pub rate_count: u64,
 }
 
 const SELECT: &str = "SELECT route.*, trunk.name AS trunk_name FROM route
@@ -81,44 +46,10 @@ pub(super) async fn of_trunk(executor: impl Executor<'_>, trunk: TrunkId) -> Res
     rows.iter().map(route).collect()
 }
 
-pub(crate) async fn all_groups(executor: impl Executor<'_>) -> Result<Vec<RateGroup>> {
-    let rows = sql::query(
-        "SELECT rate_group.*,
-            (SELECT COALESCE(SUM(row_count), 0) FROM rate_sheet
-             WHERE rate_group_id = rate_group.id) AS rate_count
-         FROM rate_group ORDER BY name",
-    )
-    .fetch_all(executor)
-    .await?;
-    let group = |row: &Row| {
-        Ok(RateGroup {
-            id: unsigned(row.try_get("id")?),
-            name: row.try_get("name")?,
-            currency: row.try_get("currency")?,
-            rounding: word(row, "rounding")?,
-            decimals: row.try_get("decimals")?,
-            rate_count: unsigned(row.try_get("rate_count")?),
-        })
-    };
-    rows.iter().map(group).collect()
-}
-
 impl DirectoryStore {
     /// All routes, by prefix and priority.
     pub async fn routes(&self) -> Result<Vec<Route>> {
         all(&self.pool).await
-    }
-
-    /// All rate groups, by name.
-    pub async fn rate_groups(&self) -> Result<Vec<RateGroup>> {
-        all_groups(&self.pool).await
-    }
-
-    /// One rate group, by its name.
-    pub async fn rate_group(&self, name: &str) -> Result<RateGroup> {
-        let groups = self.rate_groups().await?;
-        let group = groups.into_iter().find(|group| group.name == name);
-        group.ok_or_else(|| ChangeError::not_found("rate group", name))
     }
 }
 
@@ -164,28 +95,5 @@ impl Change {
             .execute(&mut *self.tx)
             .await?;
         Ok(())
-    }
-
-    /// Adds a rate group without rates and gives it its id.
-    pub async fn add_rate_group(&mut self, mut group: RateGroup) -> Result<RateGroup> {
-        check_name("name", &group.name)?;
-        check_currency(&group.currency)?;
-        if group.decimals > 6 {
-            return Err(ChangeError::invalid("decimals", "write a number from 0 to 6"));
-        }
-        group.id = self.next_id("rate_group").await?;
-        self.touched.group(group.id);
-        sql::query(
-            "INSERT INTO rate_group (id, name, currency, rounding, decimals) VALUES (?, ?, ?, ?, ?)",
-        )
-        .bind(signed(group.id))
-        .bind(&group.name)
-        .bind(&group.currency)
-        .bind(group.rounding.as_str())
-        .bind(group.decimals)
-        .execute(&mut *self.tx)
-        .await
-        .map_err(|error| taken(error, &[("rate_group.name", "name", &group.name)]))?;
-        Ok(group)
     }
 }

@@ -2,20 +2,23 @@
 //! first byte is the version of the form.
 //!
 //! ```text
-//! terms u32 × (length u32 + rate, length u32 + special terms or 0); names u32 × (length u32 + text)
+//! terms u32 × (length u32 + rate, length u32 + special terms or 0, said byte);
+//! names u32 × (length u32 + text)
 //! rows to the end × (prefix 16 bytes, from u32, till u32, terms u32, name u32)
 //! ```
 
 use std::sync::Arc;
 
 use billing::{Rate, SpecialTerms};
-use sheets::{Claim, Deck, DeckBuilder, DeckRow, Prefix, Terms, WITHDRAWN};
+use sheets::{Claim, Deck, DeckBuilder, DeckRow, Prefix, Said, Terms, WITHDRAWN};
 
 use crate::directory::ChangeError;
 
 /// Rows in one chunk.
 pub(super) const ROWS_MAX: usize = 16_384;
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
+/// Without the byte that says what a rate says: all of it.
+const ALL_SAID: u8 = 2;
 
 /// Packs some rows of a deck.
 pub(super) fn encode(deck: &Deck, rows: &[DeckRow]) -> Vec<u8> {
@@ -24,12 +27,13 @@ pub(super) fn encode(deck: &Deck, rows: &[DeckRow]) -> Vec<u8> {
     let (terms, term_numbers) = used(rows.iter().map(|row| row.terms), deck.terms.len());
     put_count(&mut out, terms.len());
     for number in &terms {
-        let Terms { rate, special } = &deck.terms[*number as usize];
+        let Terms { rate, special, said } = &deck.terms[*number as usize];
         put_bytes(&mut out, &rate.to_bytes());
         put_bytes(
             &mut out,
             &special.as_ref().map(|special| special.to_bytes()).unwrap_or_default(),
         );
+        out.push(said.bits());
     }
     let (names, name_numbers) = used(rows.iter().map(|row| row.name), deck.names.len());
     put_count(&mut out, names.len());
@@ -107,7 +111,8 @@ pub(super) fn decode(
     deck: &mut DeckBuilder,
 ) -> Result<(), ChangeError> {
     let mut cursor = Cursor(bytes);
-    if cursor.array()? != [VERSION] {
+    let [version] = cursor.array()?;
+    if !(ALL_SAID..=VERSION).contains(&version) {
         return Err(corrupt("was written by another version of this program"));
     }
     let broken = |_| corrupt("has terms that cannot be read");
@@ -118,7 +123,11 @@ pub(super) fn decode(
             [] => None,
             bytes => Some(Arc::new(SpecialTerms::from_bytes(bytes).map_err(broken)?)),
         };
-        terms.push(deck.terms_with(Terms { rate, special }));
+        let said = match version {
+            ALL_SAID => Said::ALL,
+            _ => Said::from_bits(u8::from_le_bytes(cursor.array()?)),
+        };
+        terms.push(deck.terms_with(Terms { rate, special, said }));
     }
     let mut names = Vec::new();
     for _ in 0..cursor.u32()? {
@@ -149,7 +158,7 @@ pub(super) fn decode(
 
 #[cfg(test)]
 mod tests {
-    use billing::Price;
+    use billing::{AfterCap, Cap, Price, VersionChoice};
     use sheets::OPEN;
 
     use super::*;
@@ -161,7 +170,15 @@ mod tests {
         full.is_blocked = true;
         let mut builder = DeckBuilder::default();
         let unused = builder.terms(&Rate::per_minute(Price::ZERO, 1, 1));
-        let terms = builder.terms(&full);
+        let terms = builder.terms_with(Terms {
+            rate: full,
+            special: Some(Arc::new(SpecialTerms {
+                cap: Some(Cap { amount: "2".parse().unwrap(), after: AfterCap::Disconnect }),
+                versions: Some(VersionChoice::EachIncrement),
+                ..SpecialTerms::default()
+            })),
+            said: Said::CONNECT_FEE,
+        });
         let name = builder.name("Berlin");
         let claim = Claim::Nothing;
         let row = |prefix: &str, till, terms, name| DeckRow {
@@ -184,9 +201,17 @@ mod tests {
         assert_eq!((back.terms.len(), unused), (1, 0));
         for (a, b) in back.rows.iter().zip(&deck.rows) {
             assert_eq!((a.prefix, a.from, a.till, a.source), (b.prefix, b.from, b.till, b.source));
-            assert_eq!((back.rate(a), back.name(a)), (deck.rate(b), deck.name(b)));
+            assert_eq!((back.terms(a), back.name(a)), (deck.terms(b), deck.name(b)));
         }
         assert!(decode(&bytes[..bytes.len() - 1], 7, &mut DeckBuilder::default()).is_err());
+        // Version 2 had no byte for what is said.
+        let rate = full.to_bytes();
+        let mut old = vec![2, 1, 0, 0, 0, rate.len() as u8, 0, 0, 0];
+        old.extend(rate);
+        old.extend([0; 8]);
+        let mut read = DeckBuilder::default();
+        decode(&old, 7, &mut read).unwrap();
+        assert_eq!(read.build().terms, [Terms::plain(full)]);
         assert!(decode(&[9], 7, &mut DeckBuilder::default()).is_err());
     }
 }

@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use billing::{
-    AccountTariff, Currency, DestinationSet, DestinationSetId, DurationRounding as Rounding,
-    ExchangeRate, GroupTerms, MoneyMode, MoneyRounding, Percent, Price, Rate, RateBook, RateGroup,
-    RateGroupId, RateRow, Zone,
+    AccountTariff, Currency, DestinationSet, DestinationSetId, ExchangeRate, GroupTerms, Percent,
+    Price, Rate, RateBook, RateGroup, RateGroupId, RateRow, SpecialTerms, Zone,
 };
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
@@ -15,8 +14,8 @@ use vocabulary::AccountId;
 
 use super::chunk;
 use crate::directory::{
-    Account, Change, ChangeError, DurationRounding, RateGroup as GroupRow, RateGroupRounding,
-    all_exchange_rates, all_groups, load_discounts, signed, unsigned, with_parents,
+    Account, Change, ChangeError, RateGroup as GroupRow, all_exchange_rates, all_groups,
+    load_discounts, signed, unsigned, with_parents,
 };
 use crate::sql::{self, Executor, Row};
 
@@ -212,20 +211,21 @@ fn build(
     chunks: &[(u32, Vec<u8>)],
     sheets: &BTreeMap<u32, SheetTerms>,
 ) -> Result<RateGroup, ChangeError> {
-    let currency: Currency = row
-        .currency
-        .parse()
-        .map_err(|_| ChangeError::Corrupt { column: "currency", value: row.currency.clone() })?;
-    let mode = match row.rounding {
-        RateGroupRounding::Up => MoneyMode::Up,
-        RateGroupRounding::Down => MoneyMode::Down,
-        RateGroupRounding::HalfUp => MoneyMode::HalfUp,
-        RateGroupRounding::HalfEven => MoneyMode::HalfEven,
-    };
-    let money_rounding = MoneyRounding { mode, decimals: row.decimals };
-    let terms = GroupTerms { id, name: row.name.clone(), currency, money_rounding, special: None };
+    let head = row.head()?;
+    let money_rounding = row.rounding.into();
+    let mut deck = super::resolved(chunks, sheets)?;
+    deck.fill(&row.defaults()?);
+    // A rate that rounds as its group does is a plain one.
+    for terms in &mut deck.terms {
+        terms.special = terms.special.take().and_then(|special| {
+            let own = special.money_rounding.filter(|own| *own != money_rounding);
+            let special = SpecialTerms { money_rounding: own, ..SpecialTerms::clone(&special) };
+            (!special.is_empty()).then(|| Arc::new(special))
+        });
+    }
+    let terms =
+        GroupTerms { id, name: head.name, currency: head.currency, money_rounding, special: None };
     let mut builder = RateGroup::builder(terms);
-    let deck = super::resolved(chunks, sheets)?;
     let mut rate = RateRow {
         prefix: String::new(),
         rate: Rate::per_minute(Price::ZERO, 60, 60),
@@ -259,19 +259,18 @@ fn tariff(
         let name = name.as_ref()?;
         groups.iter().find(|(known, _)| known == name).map(|(_, id)| *id)
     };
-    let rounding = |rounding| match rounding {
-        DurationRounding::Up => Rounding::Up,
-        DurationRounding::Down => Rounding::Down,
-        DurationRounding::Nearest => Rounding::Nearest,
-    };
     let price = Price::new(account.local_price).expect("checked when the account was stored");
     AccountTariff {
         customer_group: group(&account.rate_group),
         non_cli_group: group(&account.non_cli_rate_group),
         carrier_group: group(&account.carrier_rate_group),
-        local_rate: Rate::per_minute(price, 60, 60),
-        customer_duration: rounding(account.duration_rounding),
-        carrier_duration: rounding(account.carrier_duration_rounding),
+        local_rate: Rate::per_minute(
+            price,
+            account.local_first_increment,
+            account.local_next_increment,
+        ),
+        customer_duration: account.duration_rounding.into(),
+        carrier_duration: account.carrier_duration_rounding.into(),
         discounts: Arc::default(),
         parent,
         is_loss_allowed: account.allow_loss,

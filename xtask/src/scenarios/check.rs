@@ -28,6 +28,9 @@ pub(crate) fn all(tandem: &Tandem, scenario: &Scenario) -> Result<(), String> {
     if let Some(code) = &expect.refused {
         explain(tandem, &cdrs, code, &mut complaints)?;
     }
+    if !expect.why.is_empty() {
+        explain_all(tandem, &cdrs, &expect.why, &mut complaints)?;
+    }
     if let Some(expected) = expect.registered {
         let found = list(&tandem.json("registrations")?, "items")?.len() as u64;
         if found != expected {
@@ -199,5 +202,24 @@ fn explain(
         }
     }
     complaints.push(format!("no call’s `why` says {code}"));
+    Ok(())
+}
+
+fn explain_all(
+    tandem: &Tandem,
+    cdrs: &[Value],
+    texts: &[String],
+    complaints: &mut Vec<String>,
+) -> Result<(), String> {
+    let mut told = String::new();
+    for cdr in cdrs.iter().filter(|c| c["leg"] == 0) {
+        let call = cdr["call"].as_str().unwrap_or_default();
+        told = tandem.command(&format!("why {call}"))?;
+        if texts.iter().all(|text| told.contains(text.as_str())) {
+            return Ok(());
+        }
+    }
+    let missing: Vec<&String> = texts.iter().filter(|text| !told.contains(text.as_str())).collect();
+    complaints.push(format!("no call’s `why` says {missing:?}; the last says:\n{told}"));
     Ok(())
 }

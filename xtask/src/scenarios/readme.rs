@@ -37,8 +37,12 @@ fn describe(text: &mut String, scenario: &Scenario) {
     for key in setup.configuration() {
         let _ = writeln!(text, "# needs in tandem.toml: {key}");
     }
+    for file in setup.files.keys() {
+        let _ = writeln!(text, "# {file} is in {name}/scenario.toml");
+    }
     for line in setup.changes() {
-        let _ = writeln!(text, "tandem {}", with_ports(&line));
+        let words: Vec<String> = with_ports(&line).split_whitespace().map(quoted).collect();
+        let _ = writeln!(text, "tandem {}", words.join(" "));
     }
     // In the order in which the runner starts them.
     let (first, later): (Vec<&Sipp>, Vec<&Sipp>) = scenario.sipp.iter().partition(|s| s.first);
@@ -106,6 +110,11 @@ fn field(user: &str, name: &str) -> String {
         "password" => password(user),
         port => scenario::port(PORT_FIRST, port).to_string(),
     }
+}
+
+/// JSON, so that the shell leaves it alone.
+fn quoted(word: &str) -> String {
+    if word.contains(['{', '"']) { format!("'{word}'") } else { word.to_owned() }
 }
 
 fn with_ports(line: &str) -> String {

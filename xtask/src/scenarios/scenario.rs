@@ -1,5 +1,6 @@
 //! `scenario.toml`: what a scenario proves, which SIPp scripts it plays, what must be true after.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -97,6 +98,8 @@ pub(crate) struct Setup {
     pub(crate) limit_s: Option<u64>,
     /// Responses of carrier-a that end the hunt, separated by commas.
     pub(crate) carrier_a_stop_codes: Option<String>,
+    /// Files for these commands, by name.
+    pub(crate) files: BTreeMap<String, String>,
     /// More `tandem` command lines, after those of the world.
     pub(crate) commands: Vec<String>,
     /// And some that are run when the answering sides listen.
@@ -173,6 +176,8 @@ pub(crate) struct Expect {
     pub(crate) live: Option<u64>,
     /// A decision code that must occur in some call’s `why`.
     pub(crate) refused: Option<String>,
+    /// Texts that must all occur in the `why` of one call.
+    pub(crate) why: Vec<String>,
 }
 
 impl Sipp {

@@ -117,6 +117,9 @@ impl Tandem {
         for (name, sheet) in world.sheets() {
             fs::write(self.dir.join(name), sheet).map_err(|e| e.to_string())?;
         }
+        for (name, text) in &setup.files {
+            fs::write(self.dir.join(name), text.trim_start()).map_err(|e| e.to_string())?;
+        }
         for line in world.commands(&Stage::loopback(self.base), setup) {
             self.command(&line)?;
         }

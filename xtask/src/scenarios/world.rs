@@ -51,10 +51,12 @@ impl World {
              sheets=$(mktemp -d)\n\
              trap 'rm -r \"$sheets\"' EXIT\n",
         );
-        for (name, sheet) in self.sheets() {
+        let setup = scenario.map(|scenario| &scenario.setup);
+        let files = setup.into_iter().flat_map(|setup| &setup.files);
+        let files = files.map(|(name, text)| (name.clone(), text.trim_start().to_owned()));
+        for (name, sheet) in self.sheets().chain(files) {
             let _ = write!(script, "cat > \"$sheets/{name}\" <<'END'\n{sheet}END\n");
         }
-        let setup = scenario.map(|scenario| &scenario.setup);
         for key in setup.into_iter().flat_map(Setup::configuration) {
             let _ = writeln!(script, "# Its configuration must say: {key}");
         }
@@ -74,7 +76,7 @@ impl World {
 /// As the shell reads it back; sheets are where the script puts them.
 fn shell_word(word: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.,:/=+@[]".contains(&byte);
-    if word.ends_with(".csv") {
+    if word.ends_with(".csv") || word.ends_with(".json") {
         format!("\"$sheets/{word}\"")
     } else if word.bytes().all(is_plain) {
         word.into()

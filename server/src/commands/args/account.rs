@@ -2,7 +2,7 @@
 
 use clap::{Args as ClapArgs, Subcommand};
 
-use super::{AccountExport, AccountFilter, AccountImport, yes_or_no};
+use super::{AccountExport, AccountFilter, AccountImport, LocalPrice, yes_or_no};
 
 #[derive(Subcommand)]
 pub(crate) enum AccountCommand {
@@ -122,9 +122,8 @@ pub(crate) struct AccountChange {
     /// Whether it may call other subscribers
     #[arg(long, value_name = "YES|NO", value_parser = yes_or_no())]
     pub(crate) allow_local: Option<bool>,
-    /// What a minute to another subscriber costs
-    #[arg(long)]
-    pub(crate) local_price: Option<String>,
+    #[command(flatten)]
+    pub(crate) local: LocalPrice,
     /// Whether its calls may go out at a loss
     #[arg(long, value_name = "YES|NO", value_parser = yes_or_no())]
     pub(crate) allow_loss: Option<bool>,

@@ -1,13 +1,18 @@
-//! The document as it is written.
+//! The document as it is written; prices are texts, so that no float touches them.
 
 use std::fmt;
 use std::str::FromStr;
 
-use billing::{Currency, Date, Days, MoneyMode, MoneyRounding, Percent, Price};
+use billing::{
+    Currency, Date, Days, DurationRounding, MoneyMode, MoneyRounding, Percent, PeriodChoice, Price,
+    VersionChoice,
+};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
 
 /// A value written as text.
+#[derive(Clone)]
 pub(super) struct Text<T>(pub(super) T);
 
 impl<'de, T: FromStr<Err: fmt::Display>> Deserialize<'de> for Text<T> {
@@ -45,21 +50,54 @@ impl From<Rounding> for MoneyRounding {
     }
 }
 
-#[derive(Clone, Copy, Default, Deserialize)]
+#[derive(Clone, Copy, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Seconds {
-    #[default]
     Up,
     Nearest,
     Down,
 }
 
-#[derive(Default, Deserialize)]
+impl From<Seconds> for DurationRounding {
+    fn from(seconds: Seconds) -> DurationRounding {
+        match seconds {
+            Seconds::Up => DurationRounding::Up,
+            Seconds::Nearest => DurationRounding::Nearest,
+            Seconds::Down => DurationRounding::Down,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Choice {
-    #[default]
+pub(super) enum Periods {
     EachIncrement,
     AtAnswer,
+}
+
+impl From<Periods> for PeriodChoice {
+    fn from(choice: Periods) -> PeriodChoice {
+        match choice {
+            Periods::EachIncrement => PeriodChoice::EachIncrement,
+            Periods::AtAnswer => PeriodChoice::AtAnswer,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Versions {
+    EachIncrement,
+    AtStart,
+}
+
+impl From<Versions> for VersionChoice {
+    fn from(choice: Versions) -> VersionChoice {
+        match choice {
+            Versions::EachIncrement => VersionChoice::EachIncrement,
+            Versions::AtStart => VersionChoice::AtStart,
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -133,6 +171,9 @@ pub(super) struct WrittenCap {
 #[serde(deny_unknown_fields)]
 pub(super) struct WrittenTerms {
     pub(super) prefix: Option<String>,
+    pub(super) destination: Option<String>,
+    #[serde(default)]
+    pub(super) removed: bool,
     pub(super) valid_from: Option<String>,
     pub(super) valid_till: Option<String>,
     #[serde(default)]
@@ -153,6 +194,11 @@ pub(super) struct WrittenTerms {
     pub(super) cap: Option<WrittenCap>,
     pub(super) line_rounding: Option<Rounding>,
     pub(super) rounding: Option<Rounding>,
+    pub(super) duration_rounding: Option<Seconds>,
+    pub(super) versions_apply: Option<Versions>,
+    pub(super) time_zone: Option<String>,
+    pub(super) holidays: Option<Vec<Text<Date>>>,
+    pub(super) periods_apply: Option<Periods>,
 }
 
 #[derive(Deserialize)]
@@ -167,23 +213,24 @@ pub(super) struct WrittenDiscount {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct WrittenTariff {
+pub(super) struct WrittenTariff<'a> {
     #[serde(default)]
     pub(super) name: String,
     pub(super) currency: Text<Currency>,
     pub(super) account_currency: Option<Text<Currency>>,
     pub(super) exchange_rate: Option<Text<Price>>,
-    #[serde(default)]
-    pub(super) duration_rounding: Seconds,
+    pub(super) duration_rounding: Option<Seconds>,
     pub(super) rounding: Option<Rounding>,
+    pub(super) line_rounding: Option<Rounding>,
     pub(super) time_zone: Option<String>,
-    #[serde(default)]
-    pub(super) holidays: Vec<Text<Date>>,
-    #[serde(default)]
-    pub(super) periods_apply: Choice,
+    pub(super) holidays: Option<Vec<Text<Date>>>,
+    pub(super) periods_apply: Option<Periods>,
+    pub(super) versions_apply: Option<Versions>,
     #[serde(default)]
     pub(super) defaults: WrittenTerms,
-    pub(super) destinations: Vec<WrittenTerms>,
+    /// Read one by one, so that a fault in one is told with its place and the others count.
+    #[serde(borrow)]
+    pub(super) destinations: Vec<&'a RawValue>,
     #[serde(default)]
     pub(super) discounts: Vec<WrittenDiscount>,
 }
