@@ -195,7 +195,9 @@ pub(crate) fn fund(
     let mut is_capped = false;
     for (level, payer) in levels() {
         let offer = offer(locked, payer, at, granted, wanted, least).ok_or(level)?;
-        if offer.total_seconds < floor {
+        // Another level's first increment may be longer than this one's cap lets the call be.
+        let ends_before = offer.is_capped && matches!(step, Step::First);
+        if offer.total_seconds < floor && !ends_before {
             return Err(level);
         }
         if offer.total_seconds < total_seconds {

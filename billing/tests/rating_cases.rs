@@ -131,8 +131,11 @@ impl Terms {
             "round" => self.rounding = rounding(value),
             "line" => self.special.line_rounding = Some(rounding(value)),
             "dur" => {
-                assert_eq!(value, "down");
-                self.duration = DurationRounding::Down;
+                self.duration = match value {
+                    "down" => DurationRounding::Down,
+                    "nearest" => DurationRounding::Nearest,
+                    other => panic!("{other} is no rounding of durations"),
+                }
             }
             "surcharge" => {
                 let share = value.strip_suffix('%').unwrap().parse().unwrap();
@@ -197,6 +200,15 @@ fn call(terms: &Terms, text: &str) -> Result<(), String> {
     if got == expected { Ok(()) } else { Err(format!("got {got:?}: {:#?}", charge.lines)) }
 }
 
+/// `45 = 48`
+fn billed(terms: &Terms, text: &str) -> Result<(), String> {
+    let (seconds, expected) = text.split_once(" = ").unwrap();
+    let micros: billing::Money = seconds.parse().unwrap();
+    let talk = Talk::answered(Utc(0), Duration::from_micros(micros.0.cast_unsigned()));
+    let got = explain(&terms.applied(Utc(0)), &talk).unwrap().billed_seconds;
+    if expected.parse() == Ok(got) { Ok(()) } else { Err(format!("got {got}")) }
+}
+
 fn longest(terms: &Terms, text: &str) -> Result<(), String> {
     let (balance, seconds) = text.split_once(" = ").unwrap();
     let at = Utc(0);
@@ -222,6 +234,7 @@ fn calls_cost_what_their_sources_say() {
                 continue;
             }
             "call" => call(terms.as_ref().unwrap(), rest),
+            "billed" => billed(terms.as_ref().unwrap(), rest),
             "max" => longest(terms.as_ref().unwrap(), rest),
             other => panic!("line {}: {other} is no word", index + 1),
         };
