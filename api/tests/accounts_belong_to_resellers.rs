@@ -4,7 +4,16 @@
 mod world;
 
 use serde_json::{Value, json};
+use world::backend::{Backend, on_both};
 use world::{World, world};
+
+on_both!(
+    every_account_has_a_number_of_its_own,
+    resellers_form_chains_without_rings_of_at_most_six_levels,
+    a_reseller_blocks_and_closes_its_own_and_nobody_elses,
+    sites_belong_to_an_account_and_calls_to_a_site,
+    fields_around_the_money_are_kept_and_checked,
+);
 
 async fn open(world: &World, name: &str, more: Value) -> (u16, Value) {
     let mut body = json!({"name": name, "billing": "prepaid", "currency": "EUR"});
@@ -18,10 +27,9 @@ async fn patch(world: &World, name: &str, body: Value) -> (u16, Value) {
     world.ask("PATCH", &format!("/accounts/{name}"), None, body.to_string()).await
 }
 
-#[tokio::test]
-async fn every_account_has_a_number_of_its_own() {
+async fn every_account_has_a_number_of_its_own(backend: Backend) {
     //
-    let world = world().await;
+    let world = world(backend).await;
     let drawn = open(&world, "a", json!({})).await.1["number"].as_str().unwrap().to_owned();
     assert!(
         drawn.len() == 10
@@ -39,9 +47,8 @@ async fn every_account_has_a_number_of_its_own() {
     assert_eq!((World::told(&short).0, World::told(&short).2), (422, "number"));
 }
 
-#[tokio::test]
-async fn resellers_form_chains_without_rings_of_at_most_six_levels() {
-    let world = world().await;
+async fn resellers_form_chains_without_rings_of_at_most_six_levels(backend: Backend) {
+    let world = world(backend).await;
     for level in 0..6 {
         let parent = if level == 0 { Value::Null } else { json!(format!("l{}", level - 1)) };
         let answer = open(&world, &format!("l{level}"), json!({"parent": parent})).await;
@@ -64,10 +71,9 @@ async fn resellers_form_chains_without_rings_of_at_most_six_levels() {
     assert_eq!(World::told(&closed).0, 409);
 }
 
-#[tokio::test]
-async fn a_reseller_blocks_and_closes_its_own_and_nobody_elses() {
+async fn a_reseller_blocks_and_closes_its_own_and_nobody_elses(backend: Backend) {
     // P-026
-    let world = world().await;
+    let world = world(backend).await;
     for (name, parent) in [
         ("top", Value::Null),
         ("mid", json!("top")),
@@ -98,10 +104,9 @@ async fn a_reseller_blocks_and_closes_its_own_and_nobody_elses() {
     assert_eq!(world.get("/events?after=4").await["items"].as_array().unwrap().len(), 3);
 }
 
-#[tokio::test]
-async fn sites_belong_to_an_account_and_calls_to_a_site() {
+async fn sites_belong_to_an_account_and_calls_to_a_site(backend: Backend) {
     // J-18, J-11
-    let world = world().await;
+    let world = world(backend).await;
     world.fill().await;
     world.made("/accounts/alice/sites", json!({"name": "Berlin"})).await;
     let twice = world.post("/accounts/alice/sites", json!({"name": "Berlin"})).await;
@@ -121,10 +126,9 @@ async fn sites_belong_to_an_account_and_calls_to_a_site() {
     assert_eq!(gone.0, 200);
 }
 
-#[tokio::test]
-async fn fields_around_the_money_are_kept_and_checked() {
+async fn fields_around_the_money_are_kept_and_checked(backend: Backend) {
     // P-014, T5
-    let world = world().await;
+    let world = world(backend).await;
     world.fill().await;
     let change = json!({"time_zone": "Europe/Berlin", "billing_day": 31, "loss_percent_max": "2.5",
         "non_cli_rate_group": "retail", "custom": {"crm": "4711", "phoneid": "x"}});

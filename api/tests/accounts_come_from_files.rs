@@ -8,7 +8,19 @@ use axum::http::Request;
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tower::ServiceExt;
+use world::backend::{Backend, on_both};
 use world::{World, world};
+
+on_both!(
+    what_was_exported_and_imported_exports_the_same_bytes,
+    no_cell_of_an_export_is_a_formula,
+    an_export_has_what_the_list_has_with_the_same_filter,
+    every_row_has_a_verdict_and_one_bad_row_stops_all,
+    accounts_that_differ_are_changed_only_when_asked,
+    faults_are_told_by_row_and_column,
+    closing_takes_away_what_lets_an_account_call,
+    a_reseller_is_closed_with_all_its_customers_or_not,
+);
 
 async fn export(world: &World, query: &str) -> Vec<u8> {
     let request = Request::builder()
@@ -58,8 +70,8 @@ fn check_refused(answer: &(u16, Value), row: u64, column: &str, words: &str) {
     assert!(errors[0]["detail"].as_str().unwrap().contains(words), "{}", answer.1);
 }
 
-async fn filled() -> World {
-    let world = world().await;
+async fn filled(backend: Backend) -> World {
+    let world = world(backend).await;
     world.made("/rate-groups", json!({"name": "retail", "currency": "EUR"})).await;
     let accounts = [
         json!({"name": "customer", "billing": "prepaid"}),
@@ -88,13 +100,12 @@ async fn filled() -> World {
     world
 }
 
-#[tokio::test]
-async fn what_was_exported_and_imported_exports_the_same_bytes() {
+async fn what_was_exported_and_imported_exports_the_same_bytes(backend: Backend) {
     for form in ["csv", "txt", "xlsx"] {
-        let old = filled().await;
+        let old = filled(backend).await;
         let query = format!("?format={form}");
         let bytes = export(&old, &query).await;
-        let new = world().await;
+        let new = world(backend).await;
         new.made("/rate-groups", json!({"name": "retail", "currency": "EUR"})).await;
         let answer = send(&new, "", bytes.clone()).await;
         assert_eq!((answer.0, counts(&answer)), (201, [4, 0, 0, 0]), "{form}");
@@ -110,9 +121,8 @@ async fn what_was_exported_and_imported_exports_the_same_bytes() {
     }
 }
 
-#[tokio::test]
-async fn no_cell_of_an_export_is_a_formula() {
-    let world = filled().await;
+async fn no_cell_of_an_export_is_a_formula(backend: Backend) {
+    let world = filled(backend).await;
     let text = String::from_utf8(export(&world, "?format=txt").await).unwrap();
     let cells = text.lines().flat_map(|line| line.split('\t'));
     let formulas: Vec<&str> = cells
@@ -123,10 +133,9 @@ async fn no_cell_of_an_export_is_a_formula() {
     assert!(text.contains("'=1+1\t") && text.contains("'+49") && text.contains("'@SUM(A1)"));
 }
 
-#[tokio::test]
-async fn an_export_has_what_the_list_has_with_the_same_filter() {
+async fn an_export_has_what_the_list_has_with_the_same_filter(backend: Backend) {
     // A-05
-    let world = filled().await;
+    let world = filled(backend).await;
     for (query, expected) in [
         ("", 4),
         ("?status=closed", 2),
@@ -150,9 +159,8 @@ async fn an_export_has_what_the_list_has_with_the_same_filter() {
     }
 }
 
-#[tokio::test]
-async fn every_row_has_a_verdict_and_one_bad_row_stops_all() {
-    let world = filled().await;
+async fn every_row_has_a_verdict_and_one_bad_row_stops_all(backend: Backend) {
+    let world = filled(backend).await;
     let file = "currency,name,billing,parent,custom.a\n\
                 EUR,kid,prepaid,dad,1\n\
                 EUR,dad,prepaid,,\n\
@@ -176,9 +184,8 @@ async fn every_row_has_a_verdict_and_one_bad_row_stops_all() {
     assert_eq!(world.get("/accounts").await["items"].as_array().unwrap().len(), 6);
 }
 
-#[tokio::test]
-async fn accounts_that_differ_are_changed_only_when_asked() {
-    let world = filled().await;
+async fn accounts_that_differ_are_changed_only_when_asked(backend: Backend) {
+    let world = filled(backend).await;
     let file = "name;calls_in_max;rate_group;time_zone\n=1+1;9;retail;\n";
     check_refused(&send(&world, "", file).await, 2, "name", "--update");
     let changed = send(&world, "?update=true", file).await;
@@ -196,9 +203,8 @@ async fn accounts_that_differ_are_changed_only_when_asked() {
     assert_eq!(events["items"].as_array().unwrap().last().unwrap()["kind"], "blocked");
 }
 
-#[tokio::test]
-async fn faults_are_told_by_row_and_column() {
-    let world = filled().await;
+async fn faults_are_told_by_row_and_column(backend: Backend) {
+    let world = filled(backend).await;
     let head = "name,billing,currency";
     for (columns, row, column, words) in [
         ("parent", "x,prepaid,EUR,nobody", "parent", "no account"),
@@ -234,10 +240,9 @@ async fn faults_are_told_by_row_and_column() {
     assert_eq!(counts(&twice.await), [0, 0, 0, 2]);
 }
 
-#[tokio::test]
-async fn closing_takes_away_what_lets_an_account_call() {
+async fn closing_takes_away_what_lets_an_account_call(backend: Backend) {
     // A-06, A-07
-    let world = world().await;
+    let world = world(backend).await;
     world.fill().await;
     world.made("/accounts", json!({"name": "bob", "billing": "prepaid", "currency": "EUR"})).await;
     let phone = json!({"username": "p", "password": "long enough 1", "account": "alice"});
@@ -266,9 +271,8 @@ async fn closing_takes_away_what_lets_an_account_call() {
     assert_eq!(again.1["items"][0]["was_closed"], true);
 }
 
-#[tokio::test]
-async fn a_reseller_is_closed_with_all_its_customers_or_not() {
-    let world = world().await;
+async fn a_reseller_is_closed_with_all_its_customers_or_not(backend: Backend) {
+    let world = world(backend).await;
     for (name, parent) in [("top", Value::Null), ("low", json!("top")), ("other", Value::Null)] {
         let account =
             json!({"name": name, "billing": "prepaid", "currency": "EUR", "parent": parent});

@@ -6,12 +6,14 @@ mod world;
 use serde_json::json;
 use switch::caller_id::CliPool;
 use vocabulary::AccountId;
+use world::backend::{Backend, on_both};
 use world::{World, world};
 
-#[tokio::test]
-async fn a_policy_is_set_shown_and_used() {
+on_both!(a_policy_is_set_shown_and_used, an_unknown_mode_is_told_with_the_known_ones,);
+
+async fn a_policy_is_set_shown_and_used(backend: Backend) {
     //
-    let world = world().await;
+    let world = world(backend).await;
     world.fill().await;
     world.made("/rate-groups", json!({"name": "dear", "currency": "EUR"})).await;
     let body = json!({"non_cli_rate_group": "dear"}).to_string();
@@ -33,9 +35,8 @@ async fn a_policy_is_set_shown_and_used() {
     assert!(tariff.non_cli_group.is_some() && tariff.non_cli_group != tariff.customer_group);
 }
 
-#[tokio::test]
-async fn an_unknown_mode_is_told_with_the_known_ones() {
-    let world = world().await;
+async fn an_unknown_mode_is_told_with_the_known_ones(backend: Backend) {
+    let world = world(backend).await;
     world.fill().await;
     let body = json!({"pool": "sometimes"}).to_string();
     let answer = world.ask("PUT", "/accounts/alice/caller-id", None, body).await;

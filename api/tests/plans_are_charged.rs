@@ -6,13 +6,26 @@ mod world;
 use std::sync::atomic::Ordering::Relaxed;
 
 use serde_json::{Value, json};
+use world::backend::{Backend, on_both};
 use world::{World, world};
+
+on_both!(
+    a_plan_is_charged_once_however_often_the_job_runs,
+    a_job_that_was_late_charges_every_period_it_missed,
+    a_charge_that_was_booked_before_a_crash_is_not_booked_again,
+    who_cannot_pay_owes_waits_or_is_suspended,
+    a_plan_that_ends_gives_back_what_was_paid_for_later_days,
+    a_preview_shows_what_will_be_charged_and_charges_nothing,
+    plans_are_refused_with_the_field_that_is_wrong,
+    money_is_moved_by_hand_with_a_reason_or_a_label,
+    minutes_are_given_when_their_period_is_paid_and_once,
+);
 
 /// `NOW` is 2026-09-21 14:13:20 UTC.
 const DAY: i64 = 86_400_000_000;
 
-async fn with_money(amount: &str) -> World {
-    let world = world().await;
+async fn with_money(backend: Backend, amount: &str) -> World {
+    let world = world(backend).await;
     world.fill().await;
     let body = json!({ "amount": amount }).to_string();
     assert_eq!(world.ask("POST", "/accounts/alice/topups", Some("t1"), body).await.0, 201);
@@ -49,10 +62,9 @@ async fn charges(world: &World) -> Vec<String> {
     list["items"].as_array().unwrap().iter().map(line).collect()
 }
 
-#[tokio::test]
-async fn a_plan_is_charged_once_however_often_the_job_runs() {
+async fn a_plan_is_charged_once_however_often_the_job_runs(backend: Backend) {
     // V-06, J-19, J-23
-    let world = with_money("100").await;
+    let world = with_money(backend, "100").await;
     let plan = world.made("/plans", monthly("retry")).await;
     assert_eq!(plan["fees"][0]["item"], 1);
     let subscription = subscribe(&world, json!({"plan": "basic", "quantity": 2})).await;
@@ -75,9 +87,8 @@ async fn a_plan_is_charged_once_however_often_the_job_runs() {
     );
 }
 
-#[tokio::test]
-async fn a_job_that_was_late_charges_every_period_it_missed() {
-    let world = with_money("1000").await;
+async fn a_job_that_was_late_charges_every_period_it_missed(backend: Backend) {
+    let world = with_money(backend, "1000").await;
     world.made("/plans", monthly("retry")).await;
     subscribe(&world, json!({"plan": "basic", "starts_at": "2026-04-01"})).await;
     world.control.advance(100 * DAY);
@@ -85,9 +96,8 @@ async fn a_job_that_was_late_charges_every_period_it_missed() {
     assert_eq!(balance(&world).await, "730.000000");
 }
 
-#[tokio::test]
-async fn a_charge_that_was_booked_before_a_crash_is_not_booked_again() {
-    let world = with_money("100").await;
+async fn a_charge_that_was_booked_before_a_crash_is_not_booked_again(backend: Backend) {
+    let world = with_money(backend, "100").await;
     world.made("/plans", monthly("retry")).await;
     subscribe(&world, json!({"plan": "basic"})).await;
     world.control.loses_answers.store(true, Relaxed);
@@ -98,13 +108,12 @@ async fn a_charge_that_was_booked_before_a_crash_is_not_booked_again() {
     assert_eq!(balance(&world).await, "90.000000");
 }
 
-#[tokio::test]
-async fn who_cannot_pay_owes_waits_or_is_suspended() {
+async fn who_cannot_pay_owes_waits_or_is_suspended(backend: Backend) {
     // P-013, A-08
     for (shortage, expected, is_suspended) in
         [("debt", "-8.000000", false), ("retry", "2.000000", false), ("suspend", "2.000000", true)]
     {
-        let world = with_money("2").await;
+        let world = with_money(backend, "2").await;
         world.made("/plans", monthly(shortage)).await;
         subscribe(&world, json!({"plan": "basic"})).await;
         let ran = run(&world).await;
@@ -140,9 +149,8 @@ async fn who_cannot_pay_owes_waits_or_is_suspended() {
     }
 }
 
-#[tokio::test]
-async fn a_plan_that_ends_gives_back_what_was_paid_for_later_days() {
-    let world = with_money("100").await;
+async fn a_plan_that_ends_gives_back_what_was_paid_for_later_days(backend: Backend) {
+    let world = with_money(backend, "100").await;
     world.made("/plans", monthly("retry")).await;
     let id = subscribe(&world, json!({"plan": "basic"})).await["id"].as_u64().unwrap();
     run(&world).await;
@@ -162,9 +170,8 @@ async fn a_plan_that_ends_gives_back_what_was_paid_for_later_days() {
     assert_eq!(world.post(&path, json!({})).await.0, 422);
 }
 
-#[tokio::test]
-async fn a_preview_shows_what_will_be_charged_and_charges_nothing() {
-    let world = with_money("100").await;
+async fn a_preview_shows_what_will_be_charged_and_charges_nothing(backend: Backend) {
+    let world = with_money(backend, "100").await;
     world.made("/plans", monthly("retry")).await;
     subscribe(&world, json!({"plan": "basic"})).await;
     let asked = json!({"until": "2026-12-01", "preview": true});
@@ -182,9 +189,8 @@ async fn a_preview_shows_what_will_be_charged_and_charges_nothing() {
     assert_eq!(run(&world).await["booked"], 1);
 }
 
-#[tokio::test]
-async fn plans_are_refused_with_the_field_that_is_wrong() {
-    let world = with_money("1").await;
+async fn plans_are_refused_with_the_field_that_is_wrong(backend: Backend) {
+    let world = with_money(backend, "1").await;
     world.made("/destination-sets", json!({"name": "de", "prefixes": ["49"]})).await;
     let of = |fees: Value, bundles: Value| json!({"name": "p", "currency": "EUR", "fees": fees, "bundles": bundles});
     let fee = json!({"label": "x", "amount": "1"});
@@ -214,10 +220,9 @@ async fn plans_are_refused_with_the_field_that_is_wrong() {
     assert_eq!(World::told(&closed).2, "plan");
 }
 
-#[tokio::test]
-async fn money_is_moved_by_hand_with_a_reason_or_a_label() {
+async fn money_is_moved_by_hand_with_a_reason_or_a_label(backend: Backend) {
     // J-24, J-33, J-35
-    let world = with_money("10").await;
+    let world = with_money(backend, "10").await;
     let at = |what: &str| format!("/accounts/alice/{what}");
     let ask = async |what: &str, key: &str, body: Value| {
         world.ask("POST", &at(what), Some(key), body.to_string()).await
@@ -245,10 +250,9 @@ async fn money_is_moved_by_hand_with_a_reason_or_a_label() {
     assert_eq!(ask("charges", "o5", json!({"amount": "0", "reason": "visit"})).await.0, 422);
 }
 
-#[tokio::test]
-async fn minutes_are_given_when_their_period_is_paid_and_once() {
+async fn minutes_are_given_when_their_period_is_paid_and_once(backend: Backend) {
     // V-04, P-019
-    let world = with_money("2").await;
+    let world = with_money(backend, "2").await;
     world.made("/destination-sets", json!({"name": "de", "prefixes": ["49"]})).await;
     let mut plan = monthly("retry");
     plan["bundles"] = json!([{"label": "100 minutes", "destination_set": "de", "seconds": 6000,

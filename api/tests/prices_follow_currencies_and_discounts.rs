@@ -16,28 +16,32 @@ use vocabulary::{
     AccountId, AuthorizeRequest, CallFacts, CallId, CallKind, Candidate, Direction, LegFacts, Now,
     Origin, Party, ReleaseFacts, SettleRequest, SubscriberId, TrunkId,
 };
+use world::backend::{Backend, on_both};
 use world::{NOW, World, world};
+
+on_both!(
+    a_carrier_in_another_currency_takes_calls_once_there_is_an_exchange_rate,
+    an_exchange_rate_is_above_zero_between_two_currencies_and_stays_while_it_is_needed,
+    a_discount_is_for_its_account_destination_site_and_time_also_when_priced_again,
+    a_discount_that_makes_no_sense_is_refused,
+    a_carrier_is_paid_what_it_is_owed_and_a_customer_gets_back_what_is_his_once,
+    the_fee_of_a_resellers_customer_is_the_resellers_sale,
+);
 
 const MINUTE: Duration = Duration::from_secs(60);
 const TRUNK: TrunkId = TrunkId(1);
-
-async fn sheet(world: &World, group: &str, rows: &str) {
-    let path = format!("/rate-groups/{group}/sheets?file=r.csv");
-    let (status, told) = world.ask("POST", &path, None, format!("prefix,price\n{rows}\n")).await;
-    assert_eq!(status, 201, "{told}");
-}
 
 fn id(account: &Value) -> AccountId {
     AccountId(account["id"].as_u64().unwrap())
 }
 
 /// Alice pays 0.10 EUR a minute; a carrier that is kept in EUR has its rates in USD.
-async fn two_currencies() -> (World, AccountId, AccountId) {
-    let world = world().await;
+async fn two_currencies(backend: Backend) -> (World, AccountId, AccountId) {
+    let world = world(backend).await;
     world.fill().await;
-    sheet(&world, "retail", "49,0.10").await;
+    world.sheet("retail", "49,0.10").await;
     world.made("/rate-groups", json!({"name": "dollars", "currency": "USD"})).await;
-    sheet(&world, "dollars", "49,0.05").await;
+    world.sheet("dollars", "49,0.05").await;
     let alice = id(&world.get("/accounts/alice").await);
     let carrier = json!({"name": "carrier", "billing": "postpaid", "currency": "EUR"});
     let carrier = id(&world.made("/accounts", carrier).await);
@@ -111,10 +115,11 @@ fn amounts(records: &[Record]) -> Vec<String> {
     ended(records).cdrs.iter().map(charge).collect()
 }
 
-#[tokio::test]
-async fn a_carrier_in_another_currency_takes_calls_once_there_is_an_exchange_rate() {
+async fn a_carrier_in_another_currency_takes_calls_once_there_is_an_exchange_rate(
+    backend: Backend,
+) {
     // R12.
-    let (world, alice, carrier) = two_currencies().await;
+    let (world, alice, carrier) = two_currencies(backend).await;
     let dollars = json!({"carrier_rate_group": "dollars"});
     let refused = set(&world, "carrier", dollars.clone()).await;
     let told = World::told(&refused);
@@ -140,9 +145,10 @@ async fn a_carrier_in_another_currency_takes_calls_once_there_is_an_exchange_rat
     assert_eq!(rates["items"][0]["rate"], "0.8");
 }
 
-#[tokio::test]
-async fn an_exchange_rate_is_above_zero_between_two_currencies_and_stays_while_it_is_needed() {
-    let (world, _, _) = two_currencies().await;
+async fn an_exchange_rate_is_above_zero_between_two_currencies_and_stays_while_it_is_needed(
+    backend: Backend,
+) {
+    let (world, _, _) = two_currencies(backend).await;
     for (from, to, rate, field) in [
         ("USD", "EUR", "0", "rate"),
         ("USD", "EUR", "x", "rate"),
@@ -164,12 +170,13 @@ async fn an_exchange_rate_is_above_zero_between_two_currencies_and_stays_while_i
     assert_eq!(remove().await.0, 200);
 }
 
-#[tokio::test]
-async fn a_discount_is_for_its_account_destination_site_and_time_also_when_priced_again() {
+async fn a_discount_is_for_its_account_destination_site_and_time_also_when_priced_again(
+    backend: Backend,
+) {
     // J-17, J-29, J-18.
-    let (world, alice, carrier) = two_currencies().await;
+    let (world, alice, carrier) = two_currencies(backend).await;
     world.made("/rate-groups", json!({"name": "cost", "currency": "EUR"})).await;
-    sheet(&world, "cost", "49,0.01").await;
+    world.sheet("cost", "49,0.01").await;
     set(&world, "carrier", json!({"carrier_rate_group": "cost"})).await;
     world.made("/accounts/alice/sites", json!({"name": "Berlin"})).await;
     let phone = json!({"username": "berlin", "account": "alice", "site": "Berlin",
@@ -217,9 +224,8 @@ async fn a_discount_is_for_its_account_destination_site_and_time_also_when_price
     assert_eq!(world.get("/discounts").await["items"].as_array().unwrap().len(), 3);
 }
 
-#[tokio::test]
-async fn a_discount_that_makes_no_sense_is_refused() {
-    let (world, _, _) = two_currencies().await;
+async fn a_discount_that_makes_no_sense_is_refused(backend: Backend) {
+    let (world, _, _) = two_currencies(backend).await;
     world.made("/destination-sets", json!({"name": "all", "prefixes": [""]})).await;
     let check = |field: &'static str, value: Value, about: &'static str| {
         let mut body = json!({"name": "d", "destination_set": "all", "percent": "5",
@@ -244,9 +250,10 @@ async fn pay_out(world: &World, key: &str, account: &str, body: Value) -> (u16, 
     world.ask("POST", &format!("/accounts/{account}/payouts"), Some(key), body.to_string()).await
 }
 
-#[tokio::test]
-async fn a_carrier_is_paid_what_it_is_owed_and_a_customer_gets_back_what_is_his_once() {
-    let (world, alice, carrier) = two_currencies().await;
+async fn a_carrier_is_paid_what_it_is_owed_and_a_customer_gets_back_what_is_his_once(
+    backend: Backend,
+) {
+    let (world, alice, carrier) = two_currencies(backend).await;
     let eur = Currency::EUR;
     let cost = SystemAccount { kind: SystemKind::Cost, currency: eur }.id();
     let earned = Posting {
@@ -261,7 +268,7 @@ async fn a_carrier_is_paid_what_it_is_owed_and_a_customer_gets_back_what_is_his_
         note: String::new(),
     };
     let control = &world.control;
-    control.ledger.post(earned, Overdraft::Refuse, &control.journal).unwrap();
+    control.ledger.post(earned, Overdraft::Refuse, &*control.journal).unwrap();
     // The credit that a carrier has as a customer is none that it can be paid.
     set(&world, "carrier", json!({"credit_limit": "100"})).await;
     let five = json!({"amount": "4", "note": "invoice 7"});
@@ -292,9 +299,8 @@ async fn a_carrier_is_paid_what_it_is_owed_and_a_customer_gets_back_what_is_his_
     assert_eq!(control.ledger.check().problems, Vec::<String>::new());
 }
 
-#[tokio::test]
-async fn the_fee_of_a_resellers_customer_is_the_resellers_sale() {
-    let world = world().await;
+async fn the_fee_of_a_resellers_customer_is_the_resellers_sale(backend: Backend) {
+    let world = world(backend).await;
     world.fill().await;
     let shop = json!({"name": "shop", "billing": "prepaid", "currency": "EUR"});
     let shop = id(&world.made("/accounts", shop).await);

@@ -1,4 +1,4 @@
-//! The API against a real SQLite file, with a switch that only books and remembers.
+//! The API against a real database, with a switch that books and talks without SIP.
 #![allow(clippy::unwrap_used)] // in a test it is an assertion
 
 mod world;
@@ -12,11 +12,26 @@ use axum::http::Request;
 use serde_json::{Value, json};
 use store::directory::DirectoryStore;
 use vocabulary::AccountId;
+use world::backend::{Backend, on_both};
 use world::{Told, World, world};
 
-#[tokio::test]
-async fn health_is_503_while_new_calls_are_refused() {
-    let world = world().await;
+on_both!(
+    health_is_503_while_new_calls_are_refused,
+    only_health_is_open_to_all,
+    a_change_is_live_when_it_is_answered,
+    mistakes_name_their_field,
+    money_moves_once_for_one_key,
+    what_keeps_a_payment_from_being_booked_is_named_with_its_cure,
+    a_payment_booked_before_a_crash_is_not_booked_again,
+    a_payment_that_only_the_tables_remember_is_not_booked_again,
+    a_repeated_command_gets_the_same_answer_and_changes_nothing,
+    trunks_and_routes_keep_what_they_are_given,
+    a_sheet_goes_in_whole_or_not_at_all,
+    questions_about_calls_are_answered,
+);
+
+async fn health_is_503_while_new_calls_are_refused(backend: Backend) {
+    let world = world(backend).await;
     for (is_draining, is_journal_stuck, code, status) in [
         (false, false, 200, "ok"),
         (false, true, 503, "journal_stuck"),
@@ -32,9 +47,8 @@ async fn health_is_503_while_new_calls_are_refused() {
     }
 }
 
-#[tokio::test]
-async fn only_health_is_open_to_all() {
-    let world = world().await;
+async fn only_health_is_open_to_all(backend: Backend) {
+    let world = world(backend).await;
     let request = |path: &str, token: &str| {
         let builder = Request::builder().uri(path);
         builder.header("authorization", token).body(Body::empty()).unwrap()
@@ -59,9 +73,8 @@ async fn only_health_is_open_to_all() {
     }
 }
 
-#[tokio::test]
-async fn a_change_is_live_when_it_is_answered() {
-    let world = world().await;
+async fn a_change_is_live_when_it_is_answered(backend: Backend) {
+    let world = world(backend).await;
     world.fill().await;
     let phone = json!({"username": "alice", "password": "long enough 1", "account": "alice",
         "number": "+493023125101"});
@@ -84,9 +97,8 @@ async fn a_change_is_live_when_it_is_answered() {
     assert_eq!(world.get("/subscribers").await["items"], json!([]));
 }
 
-#[tokio::test]
-async fn mistakes_name_their_field() {
-    let world = world().await;
+async fn mistakes_name_their_field(backend: Backend) {
+    let world = world(backend).await;
     world.fill().await;
     #[rustfmt::skip]
     let table: Vec<(&str, Value, Told<'_>)> = vec![
@@ -128,9 +140,8 @@ async fn mistakes_name_their_field() {
     assert_eq!(world.get("/accounts").await["items"].as_array().unwrap().len(), 1);
 }
 
-#[tokio::test]
-async fn money_moves_once_for_one_key() {
-    let world = world().await;
+async fn money_moves_once_for_one_key(backend: Backend) {
+    let world = world(backend).await;
     world.fill().await;
     let pay = async |key, amount: &str| {
         let body = json!({"amount": amount, "note": "cash"}).to_string();
@@ -148,9 +159,8 @@ async fn money_moves_once_for_one_key() {
     assert_eq!(world.get("/accounts/1000").await["available"], "6.000000");
 }
 
-#[tokio::test]
-async fn what_keeps_a_payment_from_being_booked_is_named_with_its_cure() {
-    let world = world().await;
+async fn what_keeps_a_payment_from_being_booked_is_named_with_its_cure(backend: Backend) {
+    let world = world(backend).await;
     world.fill().await;
     let pay = async |key: &str| {
         let body = json!({ "amount": "1" }).to_string();
@@ -161,8 +171,7 @@ async fn what_keeps_a_payment_from_being_booked_is_named_with_its_cure() {
     assert_eq!((status, &problem["type"]), (503, &json!("urn:tandem:problem:journal_stuck")));
     world.control.is_journal_stuck.store(false, Relaxed);
     // Somebody works on the database with another program.
-    let database = store::DataPaths::new(world.dir.path()).database();
-    let other = DirectoryStore::open(&database).await.unwrap();
+    let other = DirectoryStore::open(&world.database).await.unwrap();
     let held = other.begin().await.unwrap();
     let (status, problem) = pay("k1").await;
     assert_eq!((status, &problem["type"]), (503, &json!("urn:tandem:problem:database_locked")));
@@ -172,9 +181,8 @@ async fn what_keeps_a_payment_from_being_booked_is_named_with_its_cure() {
     assert_eq!(pay("k1").await.0, 201);
 }
 
-#[tokio::test]
-async fn a_payment_booked_before_a_crash_is_not_booked_again() {
-    let world = world().await;
+async fn a_payment_booked_before_a_crash_is_not_booked_again(backend: Backend) {
+    let world = world(backend).await;
     world.fill().await;
     // The books have it, the answer was never stored: as after a crash in between.
     let hash = store::rate_deck::fingerprint(b"k1");
@@ -193,19 +201,17 @@ async fn a_payment_booked_before_a_crash_is_not_booked_again() {
     assert_eq!((answer.0, &answer.1["balance"]), (201, &json!("5.000000")));
 }
 
-#[tokio::test]
-async fn a_payment_that_only_the_tables_remember_is_not_booked_again() {
-    let world = world().await;
+async fn a_payment_that_only_the_tables_remember_is_not_booked_again(backend: Backend) {
+    let world = world(backend).await;
     world.fill().await;
     // As after a restart: the ledger began with the sums of the tables and no memory of ids.
     let hash = store::rate_deck::fingerprint(b"k1");
-    let pool = store::DataPaths::new(world.dir.path()).database().open().await.unwrap();
     store::sql::query(
         "INSERT INTO posting (op_id, kind, debit_account_id, credit_account_id, amount, currency,
             at, note) VALUES (?, 'topup', 1, 1000, 5000000, 'EUR', 0, 'cash')",
     )
     .bind([&[0x10][..], &hash[1..16]].concat())
-    .execute(&pool)
+    .execute(world.control.store.pool())
     .await
     .unwrap();
     let top_up = async |amount: &str| {
@@ -218,9 +224,8 @@ async fn a_payment_that_only_the_tables_remember_is_not_booked_again() {
     assert_eq!((answer.0, &answer.1["balance"]), (201, &json!("0.000000")));
 }
 
-#[tokio::test]
-async fn a_repeated_command_gets_the_same_answer_and_changes_nothing() {
-    let world = world().await;
+async fn a_repeated_command_gets_the_same_answer_and_changes_nothing(backend: Backend) {
+    let world = world(backend).await;
     let body = json!({"name": "a", "billing": "postpaid", "currency": "EUR"}).to_string();
     let first = world.ask("POST", "/accounts", Some("k"), body.clone()).await;
     assert_eq!(first.0, 201);
@@ -229,12 +234,11 @@ async fn a_repeated_command_gets_the_same_answer_and_changes_nothing() {
     let refused = world.ask("POST", "/accounts", Some("k"), other).await;
     assert_eq!(World::told(&refused).1, "idempotency_key_reused");
     assert_eq!(world.get("/accounts").await["items"].as_array().unwrap().len(), 1);
-    assert_eq!(world.control.published.lock().unwrap().len(), 1);
+    assert_eq!(world.control.published.lock().unwrap().len(), 2, "the one it began with, and one");
 }
 
-#[tokio::test]
-async fn trunks_and_routes_keep_what_they_are_given() {
-    let world = world().await;
+async fn trunks_and_routes_keep_what_they_are_given(backend: Backend) {
+    let world = world(backend).await;
     world.fill().await;
     let trunk = json!({"name": "c1", "account": "alice", "host": "carrier.example", "port": 5070,
         "transport": "tcp", "addresses": ["192.0.2.0/28"], "egress_username": "u",
@@ -258,9 +262,8 @@ async fn trunks_and_routes_keep_what_they_are_given() {
     assert_eq!(world.get("/routes").await["items"], json!([]));
 }
 
-#[tokio::test]
-async fn a_sheet_goes_in_whole_or_not_at_all() {
-    let world = world().await;
+async fn a_sheet_goes_in_whole_or_not_at_all(backend: Backend) {
+    let world = world(backend).await;
     world.fill().await;
     let path = "/rate-groups/retail/sheets?file=r.csv";
     let bad = "prefix,price\n49,0.01\n4x,0.02\n".to_owned();
@@ -290,9 +293,8 @@ async fn a_sheet_goes_in_whole_or_not_at_all() {
     assert_eq!(large.0, 413);
 }
 
-#[tokio::test]
-async fn questions_about_calls_are_answered() {
-    let world = world().await;
+async fn questions_about_calls_are_answered(backend: Backend) {
+    let world = world(backend).await;
     assert_eq!(world.get("/calls").await["items"], json!([]));
     assert_eq!(world.get("/cdrs?answered=true").await, json!({"items": [], "next": null}));
     assert_eq!(world.get("/registrations").await["items"], json!([]));

@@ -1,183 +1,125 @@
-//! The API on a real SQLite file, with a switch that only books and remembers.
-#![allow(dead_code, unreachable_pub, missing_docs)] // each test takes what it needs
+//! The API on a real database and a real journal, with a switch that books and talks without SIP.
+#![allow(dead_code, unreachable_pub, missing_docs, clippy::unwrap_used)] // each test takes a part
 
-use std::sync::atomic::Ordering::Relaxed;
-use std::sync::atomic::{AtomicBool, AtomicI64};
-use std::sync::{Arc, Mutex};
+#[path = "../../../store/tests/world/backend.rs"]
+pub mod backend;
+pub mod calls;
+pub mod switch;
+
+use std::path::PathBuf;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use api::{
-    Api, ApiConfig, Control, Later, LedgerReport, Payment, PaymentRefused, Simulated, Snapshot,
-    Status, Token,
-};
+use ::switch::directory::Settings;
+use api::{Api, ApiConfig, Token};
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, Response};
-use billing::{
-    AccountView, BundleGrant, Ledger, LedgerError, MemoryJournal, Posting, Rerated, Terms,
-};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use store::directory::DirectoryStore;
-use switch::LiveCall;
-use switch::directory::Settings;
-use switch::registrar::StoredBinding;
+use store::journal::JournalOptions;
+use store::{Database, Opening};
+use tempfile::TempDir;
 use tower::ServiceExt;
-use vocabulary::{AccountId, CallId, DecisionLine, SubscriberId, Utc};
+use vocabulary::{AccountId, Utc};
+
+use backend::Backend;
+use switch::Switch;
 
 pub const NOW: Utc = Utc(1_790_000_000_000_000);
 
-/// A switch with books and no calls.
-#[derive(Default)]
-pub struct Quiet {
-    pub ledger: Ledger,
-    pub journal: MemoryJournal,
-    pub published: Mutex<Vec<Snapshot>>,
-    pub is_draining: AtomicBool,
-    pub is_journal_stuck: AtomicBool,
-    /// Payments are booked, and whoever asked does not hear of it.
-    pub loses_answers: AtomicBool,
-    /// Since `NOW`, in microseconds.
-    pub elapsed: AtomicI64,
-}
-
-impl Quiet {
-    /// Lets time pass.
-    pub fn advance(&self, micros: i64) {
-        self.elapsed.fetch_add(micros, Relaxed);
-    }
-}
-
-impl Control for Quiet {
-    fn now(&self) -> Utc {
-        Utc(NOW.0 + self.elapsed.load(Relaxed))
-    }
-
-    fn publish(&self, snapshot: &Snapshot, terms: &[(AccountId, Terms)]) {
-        for (account, terms) in terms {
-            self.ledger.set_terms(*account, *terms).unwrap();
-        }
-        self.published.lock().unwrap().push(snapshot.clone());
-    }
-
-    fn balance(&self, account: AccountId) -> Option<AccountView> {
-        self.ledger.account(account)
-    }
-
-    fn pay(&self, payment: Payment) -> Later<'_, Result<(), PaymentRefused>> {
-        let currency = self.ledger.account(payment.account).unwrap().terms.currency;
-        let Payment { op, account, amount, kind, overdraft, note } = payment;
-        let published = self.published.lock().unwrap();
-        let book = published.last().map(|snapshot| &snapshot.rate_book);
-        let reseller = book.and_then(|book| book.tariff(account)?.parent);
-        let posting = Posting::between(kind, op, account, amount, currency, NOW, note);
-        let posting = posting.sold_by(reseller);
-        let result = match self.ledger.post(posting, overdraft, &self.journal) {
-            Ok(_) if self.loses_answers.load(Relaxed) => {
-                Err(PaymentRefused::Amount("the answer is lost".into()))
-            }
-            Ok(_) => Ok(()),
-            Err(LedgerError::Differs) => Err(PaymentRefused::Differs),
-            Err(error) => Err(PaymentRefused::Amount(error.to_string())),
-        };
-        Box::pin(std::future::ready(result))
-    }
-
-    fn rerate(&self, rerated: Vec<Rerated>) -> Later<'_, Option<String>> {
-        let mut refused = None;
-        for one in rerated {
-            refused = refused.or(self.ledger.rerate(one, &self.journal).err());
-        }
-        Box::pin(std::future::ready(refused.map(|why| why.to_string())))
-    }
-
-    fn written(&self) -> Later<'_, ()> {
-        Box::pin(std::future::ready(()))
-    }
-
-    fn grant(&self, grant: BundleGrant) -> Later<'_, Result<(), PaymentRefused>> {
-        let result = self.ledger.grant(grant, &self.journal);
-        let result = result.map(drop).map_err(|error| PaymentRefused::Amount(error.to_string()));
-        Box::pin(std::future::ready(result))
-    }
-
-    fn live_calls(&self) -> Later<'_, Vec<LiveCall>> {
-        Box::pin(std::future::ready(Vec::new()))
-    }
-
-    fn hang_up(&self, _: CallId) -> Later<'_, bool> {
-        Box::pin(std::future::ready(false))
-    }
-
-    fn bindings(&self, _: SubscriberId) -> Vec<StoredBinding> {
-        Vec::new()
-    }
-
-    fn simulate(&self, from: &str, _: &str, _: Utc) -> Simulated {
-        let line = DecisionLine { code: "unknown_user", sentence: format!("{from} is nobody.") };
-        Simulated { refusal: Some((403, line)), ..Simulated::default() }
-    }
-
-    fn check_ledger(&self) -> Later<'_, LedgerReport> {
-        let counted = vec![("accounts", 1)];
-        Box::pin(std::future::ready(LedgerReport { counted, faults: Vec::new() }))
-    }
-
-    fn catch_up(&self) -> Later<'_, ()> {
-        Box::pin(std::future::ready(()))
-    }
-
-    fn status(&self) -> Status {
-        Status {
-            started_at: NOW,
-            version: "0".into(),
-            is_draining: self.is_draining.load(Relaxed),
-            is_journal_stuck: self.is_journal_stuck.load(Relaxed),
-            ..Status::default()
-        }
-    }
-
-    fn metrics(&self) -> String {
-        "calls_live 0\n".into()
-    }
-}
+/// What a test takes as the largest rate sheet and list of accounts.
+const IMPORT_BYTES_MAX: usize = 100_000;
+/// So long may pricing calls again take.
+const RUN_MAX: Duration = Duration::from_secs(120);
 
 /// Status, kind, field, detail.
 pub type Told<'a> = (u16, &'a str, &'a str, &'a str);
 
 pub struct World {
-    pub dir: tempfile::TempDir,
+    pub temp: Arc<TempDir>,
+    pub dir: PathBuf,
+    pub database: Database,
+    pub directory: DirectoryStore,
     pub api: Arc<Api>,
     pub router: Router,
-    pub control: Arc<Quiet>,
+    pub control: Arc<Switch>,
     pub token: String,
+    import_bytes_max: usize,
 }
 
-pub async fn world() -> World {
-    let dir = tempfile::tempdir().unwrap();
-    let database = store::DataPaths::new(dir.path()).database();
-    database.open().await.unwrap().close().await;
-    let token = Token::read_or_create(dir.path()).unwrap();
-    let control = Arc::new(Quiet::default());
-    let store = DirectoryStore::open(&database).await.unwrap();
-    let settings = Settings { realm: "tandem".into(), ..Settings::default() };
-    let config = ApiConfig {
-        snapshot: api::load(&store, settings.clone(), 1).await.unwrap().0,
-        store,
-        control: control.clone(),
-        token: token.clone(),
-        settings,
-        seed: 1,
-        body_bytes_max: 10_000,
-        import_bytes_max: 100_000,
-        request_timeout: Duration::from_secs(10),
-    };
-    let api = Arc::new(Api::new(config));
-    let router = api.router();
-    World { dir, api, router, control, token: token.expose().to_owned() }
+/// An empty world on a database of its own.
+pub async fn world(backend: Backend) -> World {
+    let temp = Arc::new(tempfile::tempdir().unwrap());
+    let dir = temp.path().join("data");
+    let database = backend.fresh(&dir).await;
+    World::open(temp, database, NOW, IMPORT_BYTES_MAX).await
+}
+
+/// Nothing gathers: a test waits for each record.
+fn journal_options() -> JournalOptions {
+    JournalOptions {
+        segment_bytes: 1 << 20,
+        write_delay: Duration::from_millis(1),
+        sync_interval_min: Duration::ZERO,
+        ..JournalOptions::default()
+    }
 }
 
 impl World {
+    /// Starts on a data directory as it is, in the order in which the server does.
+    pub async fn open(
+        temp: Arc<TempDir>,
+        database: Database,
+        now: Utc,
+        import_bytes_max: usize,
+    ) -> World {
+        let dir = temp.path().join("data");
+        let opening = Opening::begin(&dir, &database, journal_options()).await.unwrap();
+        let directory = DirectoryStore::open(&database).await.unwrap();
+        let settings = Settings { realm: "tandem".into(), ..Settings::default() };
+        let (snapshot, terms) = api::load(&directory, settings.clone(), 1).await.unwrap();
+        let control = Arc::new(Switch::open(opening, (&snapshot, &terms), now).await);
+        let token = Token::read_or_create(&dir).unwrap();
+        let config = ApiConfig {
+            snapshot,
+            store: directory.clone(),
+            control: control.clone(),
+            token: token.clone(),
+            settings,
+            seed: 1,
+            body_bytes_max: 10_000,
+            import_bytes_max,
+            request_timeout: Duration::from_secs(30),
+        };
+        let api = Arc::new(Api::new(config));
+        let router = api.router();
+        let token = token.expose().to_owned();
+        World { temp, dir, database, directory, api, router, control, token, import_bytes_max }
+    }
+
+    /// The process dies where it stands, and another starts: the projection is cut off, calls are
+    /// left open, and what the journal has is all there is.
+    pub async fn crashed(self) -> World {
+        let World { temp, database, directory, api, router, control, import_bytes_max, .. } = self;
+        let now = control.now_utc();
+        let records = control.journal.shared();
+        let remains = Arc::downgrade(control.store.journal());
+        drop((api, router, control));
+        // A dead process writes nothing any more: wait for its last task, and for its transaction.
+        while Weak::upgrade(&remains).is_some() {
+            tokio::task::yield_now().await;
+        }
+        let pool = database.open().await.unwrap();
+        backend::lock(&pool).await.rollback().await.unwrap();
+        drop((directory, pool));
+        let world = World::open(temp, database, now, import_bytes_max).await;
+        // What nobody has looked at yet is not lost with the process.
+        world.control.journal.put_before(&records);
+        world
+    }
+
     pub async fn send(&self, request: Request<Body>) -> (Response<()>, String) {
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (head, body) = response.into_parts();
@@ -217,6 +159,63 @@ impl World {
         let (status, value) = self.post(path, body).await;
         assert_eq!(status, 201, "{path}: {value}");
         value
+    }
+
+    pub async fn set(&self, account: &str, change: Value) -> (u16, Value) {
+        self.ask("PATCH", &format!("/accounts/{account}"), None, change.to_string()).await
+    }
+
+    /// Rows under the header `prefix,price`, in force from now on.
+    pub async fn sheet(&self, group: &str, rows: &str) {
+        let sheet = format!("prefix,price\n{}\n", rows.replace(' ', "\n"));
+        self.import(group, sheet, self.control.now_utc()).await;
+    }
+
+    /// A rate sheet whose rows are in force from then on.
+    pub async fn import(&self, group: &str, sheet: String, valid_from: Utc) {
+        let from = store::moment::format_utc(valid_from);
+        let path = format!("/rate-groups/{group}/sheets?file=rates.csv&valid_from={from}");
+        let (status, answer) = self.ask("POST", &path, None, sheet).await;
+        assert_eq!(status, 201, "{answer}");
+    }
+
+    pub async fn top_up(&self, account: &str, key: &str, amount: &str) -> Value {
+        let body = json!({ "amount": amount }).to_string();
+        let path = format!("/accounts/{account}/topups");
+        let (status, answer) = self.ask("POST", &path, Some(key), body).await;
+        assert_eq!(status, 201, "{answer}");
+        answer
+    }
+
+    /// Waits until the run that an answer names is through.
+    pub async fn done(&self, answer: &(u16, Value)) -> Value {
+        assert_eq!(answer.0, 202, "{}", answer.1);
+        let path = format!("/rerates/{}", answer.1["run"]);
+        let through = async {
+            loop {
+                let run = self.get(&path).await;
+                if run["state"] != "running" {
+                    return run;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(RUN_MAX, through).await.unwrap()
+    }
+
+    pub async fn id(&self, account: &str) -> AccountId {
+        self.directory.account(account).await.unwrap().id
+    }
+
+    pub async fn balance(&self, account: &str) -> String {
+        self.get(&format!("/accounts/{account}")).await["balance"].as_str().unwrap().to_owned()
+    }
+
+    /// The books in memory, and those in the tables and the journal.
+    pub async fn check_books(&self) {
+        self.control.store.flush().await;
+        let report = self.get("/ledger/check").await;
+        assert_eq!(report["ok"], true, "{report:#}");
     }
 
     pub async fn fill(&self) {

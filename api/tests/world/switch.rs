@@ -1,0 +1,277 @@
+//! The running process as the API sees it: real books over a real data directory, time that passes
+//! when a test says so, and calls that nobody sends.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use ::switch::LiveCall;
+use ::switch::registrar::StoredBinding;
+use api::{Control, Later, LedgerReport, Payment, PaymentRefused, Simulated, Snapshot, Status};
+use billing::{
+    AccountView, BundleGrant, CreditControl, Journal, Ledger, LedgerError, Position, Posting,
+    Record, Rerated, Terms,
+};
+use store::journal::JournalFiles;
+use store::{Opening, Store};
+use tokio::sync::Notify;
+use vocabulary::{AccountId, CallId, DecisionLine, Now, SubscriberId, Utc};
+
+/// Passes records on to the files and keeps a copy of each.
+pub struct Recorder {
+    files: Arc<JournalFiles>,
+    records: Records,
+}
+
+pub type Records = Arc<Mutex<Vec<(Position, Record)>>>;
+
+impl Recorder {
+    pub fn records(&self) -> Vec<(Position, Record)> {
+        self.records.lock().unwrap().clone()
+    }
+
+    /// The records, for whoever outlives the process.
+    pub fn shared(&self) -> Records {
+        Arc::clone(&self.records)
+    }
+
+    pub fn put_before(&self, earlier: &Records) {
+        self.records.lock().unwrap().splice(..0, std::mem::take(&mut *earlier.lock().unwrap()));
+    }
+
+    /// What was recorded since this was last asked.
+    pub fn take(&self) -> Vec<(Position, Record)> {
+        std::mem::take(&mut self.records.lock().unwrap())
+    }
+}
+
+impl Journal for Recorder {
+    fn append(&self, record: &Record) -> Position {
+        let mut records = self.records.lock().unwrap();
+        let position = self.files.append(record);
+        records.push((position, record.clone()));
+        position
+    }
+}
+
+pub struct Switch {
+    pub store: Store,
+    pub ledger: Arc<Ledger>,
+    pub journal: Arc<Recorder>,
+    pub credit: Mutex<CreditControl>,
+    pub published: Mutex<Vec<Snapshot>>,
+    pub is_draining: AtomicBool,
+    pub is_journal_stuck: AtomicBool,
+    /// Payments are booked, and whoever asked does not hear of it.
+    pub loses_answers: AtomicBool,
+    /// Payments and grants that are still made; whoever asks for more waits for ever.
+    pub fuse: AtomicI64,
+    blown: Notify,
+    pub(super) sequence: AtomicU64,
+    begun: Utc,
+    /// Since `begun`, in microseconds.
+    elapsed: AtomicI64,
+}
+
+/// More than any test asks for.
+const NO_FUSE: i64 = i64::MAX;
+
+impl Switch {
+    pub async fn open(
+        opening: Opening,
+        (snapshot, terms): (&Snapshot, &[(AccountId, Terms)]),
+        begun: Utc,
+    ) -> Switch {
+        let ledger = Arc::new(Ledger::new());
+        for (account, terms) in terms {
+            ledger.set_terms(*account, *terms).unwrap();
+            let (day, month) = snapshot.rate_book.day_and_month(*account, begun);
+            ledger.lock(&[*account]).turn(*account, &day, &month);
+        }
+        let store = opening.recover(&ledger).await.unwrap();
+        let files = Arc::clone(store.journal());
+        let journal = Arc::new(Recorder { files, records: Records::default() });
+        let mut credit = CreditControl::new(Arc::clone(&ledger), journal.clone());
+        credit.set_rate_book(Arc::clone(&snapshot.rate_book));
+        Switch {
+            store,
+            ledger,
+            journal,
+            credit: Mutex::new(credit),
+            published: Mutex::new(vec![snapshot.clone()]),
+            is_draining: AtomicBool::new(false),
+            is_journal_stuck: AtomicBool::new(false),
+            loses_answers: AtomicBool::new(false),
+            fuse: AtomicI64::new(NO_FUSE),
+            blown: Notify::new(),
+            sequence: AtomicU64::new(0),
+            begun,
+            elapsed: AtomicI64::new(0),
+        }
+    }
+
+    pub fn snapshot(&self) -> Snapshot {
+        self.published.lock().unwrap().last().unwrap().clone()
+    }
+
+    pub fn now(&self) -> Now {
+        let elapsed = self.elapsed.load(Relaxed);
+        let monotonic = Duration::from_micros(elapsed.cast_unsigned());
+        Now { monotonic, utc: Utc(self.begun.0 + elapsed) }
+    }
+
+    pub fn now_utc(&self) -> Utc {
+        self.now().utc
+    }
+
+    /// Lets time pass, in microseconds, with the heartbeat that a running process would have
+    /// written last.
+    pub fn advance(&self, micros: i64) {
+        self.elapsed.fetch_add(micros, Relaxed);
+        self.journal.append(&Record::Heartbeat { at: self.now_utc() });
+    }
+
+    fn book(&self, payment: Payment) -> Result<u64, PaymentRefused> {
+        let view = self.ledger.account(payment.account).ok_or(PaymentRefused::NoAccount)?;
+        let Payment { op, account, amount, kind, overdraft, note } = payment;
+        let snapshot = self.snapshot();
+        let reseller = snapshot.rate_book.tariff(account).and_then(|tariff| tariff.parent);
+        let (currency, at) = (view.terms.currency, self.now_utc());
+        let posting = Posting::between(kind, op, account, amount, currency, at, note);
+        match self.ledger.post(posting.sold_by(reseller), overdraft, &*self.journal) {
+            Ok(_) if self.loses_answers.load(Relaxed) => {
+                Err(PaymentRefused::Amount("the answer is lost".into()))
+            }
+            Ok((_, position)) => Ok(position.0),
+            Err(LedgerError::Differs) => Err(PaymentRefused::Differs),
+            Err(error) => Err(PaymentRefused::Amount(error.to_string())),
+        }
+    }
+
+    /// Waits until somebody has asked for one payment too many.
+    pub async fn blown(&self) {
+        self.blown.notified().await;
+    }
+
+    /// Never returns once the fuse has blown.
+    async fn pass(&self) {
+        if self.fuse.fetch_sub(1, Relaxed) <= 0 {
+            self.blown.notify_one();
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+impl Control for Switch {
+    fn now(&self) -> Utc {
+        self.now_utc()
+    }
+
+    fn publish(&self, snapshot: &Snapshot, terms: &[(AccountId, Terms)]) {
+        for (account, terms) in terms {
+            self.ledger.set_terms(*account, *terms).unwrap();
+        }
+        self.credit.lock().unwrap().set_rate_book(Arc::clone(&snapshot.rate_book));
+        self.published.lock().unwrap().push(snapshot.clone());
+    }
+
+    fn balance(&self, account: AccountId) -> Option<AccountView> {
+        self.ledger.account(account)
+    }
+
+    fn pay(&self, payment: Payment) -> Later<'_, Result<(), PaymentRefused>> {
+        Box::pin(async move {
+            self.pass().await;
+            let position = self.book(payment)?;
+            self.store.journal().durable_at(position).await;
+            Ok(())
+        })
+    }
+
+    fn rerate(&self, rerated: Vec<Rerated>) -> Later<'_, Option<String>> {
+        Box::pin(async move {
+            let mut last = None;
+            for one in rerated {
+                match self.ledger.rerate(one, &*self.journal) {
+                    Ok(position) => last = Some(position.0),
+                    Err(why) => return Some(why.to_string()),
+                }
+            }
+            if let Some(position) = last {
+                self.store.journal().durable_at(position).await;
+            }
+            None
+        })
+    }
+
+    fn written(&self) -> Later<'_, ()> {
+        Box::pin(self.store.flush())
+    }
+
+    fn grant(&self, grant: BundleGrant) -> Later<'_, Result<(), PaymentRefused>> {
+        Box::pin(async move {
+            self.pass().await;
+            match self.ledger.grant(grant, &*self.journal) {
+                Ok((_, position)) => self.store.journal().durable_at(position.0).await,
+                Err(error) => return Err(PaymentRefused::Amount(error.to_string())),
+            }
+            Ok(())
+        })
+    }
+
+    fn live_calls(&self) -> Later<'_, Vec<LiveCall>> {
+        Box::pin(std::future::ready(Vec::new()))
+    }
+
+    fn hang_up(&self, _: CallId) -> Later<'_, bool> {
+        Box::pin(std::future::ready(false))
+    }
+
+    fn bindings(&self, _: SubscriberId) -> Vec<StoredBinding> {
+        Vec::new()
+    }
+
+    fn simulate(&self, from: &str, _: &str, _: Utc) -> Simulated {
+        let line = DecisionLine { code: "unknown_user", sentence: format!("{from} is nobody.") };
+        Simulated { refusal: Some((403, line)), ..Simulated::default() }
+    }
+
+    fn check_ledger(&self) -> Later<'_, LedgerReport> {
+        Box::pin(async move {
+            let books = self.ledger.check();
+            let mut report = LedgerReport {
+                counted: vec![("accounts", books.accounts as u64)],
+                faults: books.problems,
+            };
+            let root = self.store.data_dir().paths().root();
+            let stored = store::ledger_check(root, self.store.database()).await.unwrap();
+            for check in stored.checks {
+                report.counted.push((check.code, check.count));
+                if check.offender_count > 0 {
+                    let (what, who) = (check.sentence, check.offenders);
+                    report.faults.push(format!("{what}: {who:?}"));
+                }
+            }
+            report
+        })
+    }
+
+    fn catch_up(&self) -> Later<'_, ()> {
+        Box::pin(self.store.flush())
+    }
+
+    fn status(&self) -> Status {
+        Status {
+            started_at: self.begun,
+            version: "0".into(),
+            is_draining: self.is_draining.load(Relaxed),
+            is_journal_stuck: self.is_journal_stuck.load(Relaxed),
+            ..Status::default()
+        }
+    }
+
+    fn metrics(&self) -> String {
+        "calls_live 0\n".into()
+    }
+}
