@@ -30,7 +30,8 @@ impl Names<'_> {
             let digits = word.len() - word.trim_start_matches(|c: char| c.is_ascii_digit()).len();
             let (id, tail) = word.split_at(digits);
             // Digits that go on are no id, and what has its name already needs none.
-            let is_id = !tail.starts_with(|c: char| c.is_alphanumeric()) && !after.starts_with('(');
+            let has_name = after.starts_with('(') && !after.starts_with("(level ");
+            let is_id = !tail.starts_with(|c: char| c.is_alphanumeric()) && !has_name;
             match id.parse().ok().filter(|_| is_id).and_then(|number| self.name(before, number)) {
                 Some(name) => named.push_str(&format!("{name} ({id}){tail}")),
                 None => named.push_str(word),
@@ -43,7 +44,7 @@ impl Names<'_> {
     fn name(&self, kind: &str, id: u64) -> Option<&str> {
         let kind = kind.trim_end();
         let is = |word: &str| kind.eq_ignore_ascii_case(word);
-        if is("account") || is("carrier") {
+        if is("account") || is("carrier") || is("reseller") {
             return self.directory.account(AccountId(id)).map(|row| row.name.as_str());
         }
         if is("trunk") {
@@ -81,6 +82,7 @@ mod tests {
         );
         check("Rate group 1, prefix \"44\".", "Rate group standard (1), prefix \"44\".");
         check("in group 1: 3 of 3", "in group standard (1): 3 of 3");
+        check("Charge of reseller 3 (level 1): 2", "Charge of reseller retail (3) (level 1): 2");
         check("Account 3 (retail) called account 3rd.", "Account 3 (retail) called account 3rd.");
         check("", "");
     }

@@ -379,12 +379,12 @@ pub(crate) fn reserved_line(
         seconds => format!(" and {seconds} s of bundles"),
     };
     let of = match level {
-        0 => "account".to_owned(),
-        level => format!("reseller (level {level})"),
+        0 => format!("account {}", payer.account),
+        level => format!("reseller {} (level {level})", payer.account),
     };
     let sentence = format!(
-        "{} {}{bundles} reserved from {of} {} for the first {total_seconds} s{more}.",
-        payer.reserved, payer.rate.currency, payer.account
+        "{} {}{bundles} reserved from {of} for the first {total_seconds} s{more}.",
+        payer.reserved, payer.rate.currency
     );
     line("credit_reserved", sentence)
 }
