@@ -4,6 +4,7 @@
 //! scripts against a Tandem that is already running and checks only what SIPp itself can see.
 
 pub(crate) mod check;
+mod money;
 mod phone;
 mod play;
 mod readme;

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use super::money;
 use super::scenario::{Expect, ExpectedCdr, Scenario};
 use super::tandem::Tandem;
 
@@ -25,11 +26,12 @@ pub(crate) fn all(tandem: &Tandem, scenario: &Scenario) -> Result<(), String> {
         complaints.push(format!("{} CDRs instead of {legs}", cdrs.len()));
     }
     compare_money(tandem, &cdrs, expect, &mut complaints)?;
+    money::compare(tandem, scenario, &cdrs, &mut complaints)?;
     if let Some(code) = &expect.refused {
         explain(tandem, &cdrs, code, &mut complaints)?;
     }
-    if !expect.why.is_empty() {
-        explain_all(tandem, &cdrs, &expect.why, &mut complaints)?;
+    if !expect.explained.is_empty() {
+        explain_all(tandem, &cdrs, &expect.explained, &mut complaints)?;
     }
     if let Some(expected) = expect.registered {
         let found = list(&tandem.json("registrations")?, "items")?.len() as u64;

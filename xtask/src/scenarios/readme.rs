@@ -7,6 +7,7 @@ use std::fs;
 use super::scenario::{self, Scenario, Sipp};
 use super::scenarios_dir;
 use super::stage::{self, PORT_FIRST, password};
+use super::world::with_codes;
 
 const MARK: &str = "<!-- From here on written by `cargo xtask scenarios --readme`; change scenario.toml instead. -->\n";
 
@@ -37,8 +38,8 @@ fn describe(text: &mut String, scenario: &Scenario) {
     for key in setup.configuration() {
         let _ = writeln!(text, "# needs in tandem.toml: {key}");
     }
-    for file in setup.files.keys() {
-        let _ = writeln!(text, "# {file} is in {name}/scenario.toml");
+    for (file, contents) in &setup.files {
+        let _ = writeln!(text, "cat > {file} <<'END'\n{}\nEND", contents.trim());
     }
     for line in setup.changes() {
         let words: Vec<String> = with_ports(&line).split_whitespace().map(quoted).collect();
@@ -118,7 +119,7 @@ fn quoted(word: &str) -> String {
 }
 
 fn with_ports(line: &str) -> String {
-    let mut line = line.replace("{local}", "$LOCAL");
+    let mut line = with_codes(&line.replace("{local}", "$LOCAL"));
     for name in scenario::PORT_NAMES {
         line = line.replace(&format!("{{{name}}}"), &scenario::port(PORT_FIRST, name).to_string());
     }

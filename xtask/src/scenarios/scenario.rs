@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
+use super::money::ExpectedPosting;
 use super::phone::Phone;
 
 /// The number that is called unless the scenario says otherwise.
@@ -44,6 +45,9 @@ pub(crate) struct Scenario {
     pub(crate) phone: Vec<Phone>,
     #[serde(default)]
     pub(crate) cdr: Vec<ExpectedCdr>,
+    /// The postings of its calls; if there is one here, all of them are.
+    #[serde(default)]
+    pub(crate) posting: Vec<ExpectedPosting>,
     #[serde(default)]
     pub(crate) setup: Setup,
     #[serde(default)]
@@ -98,7 +102,7 @@ pub(crate) struct Setup {
     pub(crate) limit_s: Option<u64>,
     /// Responses of carrier-a that end the hunt, separated by commas.
     pub(crate) carrier_a_stop_codes: Option<String>,
-    /// Files for these commands, by name.
+    /// Files for the commands, by their names.
     pub(crate) files: BTreeMap<String, String>,
     /// More `tandem` command lines, after those of the world.
     pub(crate) commands: Vec<String>,
@@ -176,8 +180,12 @@ pub(crate) struct Expect {
     pub(crate) live: Option<u64>,
     /// A decision code that must occur in some call’s `why`.
     pub(crate) refused: Option<String>,
-    /// Texts that must all occur in the `why` of one call.
+    /// Words that must occur among the decisions of some call’s `why`.
     pub(crate) why: Vec<String>,
+    /// Texts that must all occur in what `why` tells of one call.
+    pub(crate) explained: Vec<String>,
+    /// What these accounts have in the end.
+    pub(crate) balances: BTreeMap<String, String>,
 }
 
 impl Sipp {

@@ -126,8 +126,16 @@ impl Tandem {
         Ok(())
     }
 
-    /// One `tandem` command line; its words must not contain spaces.
+    /// One `tandem` command line; its words must not contain spaces. `{code:FILE}` is what stands
+    /// last in a file that a command before has written.
     pub(crate) fn command(&self, line: &str) -> Result<String, String> {
+        let mut line = line.to_owned();
+        while let Some((before, rest)) = line.split_once("{code:") {
+            let (file, after) = rest.split_once('}').unwrap_or((rest, ""));
+            let text = super::stage::read(&self.dir.join(file))?;
+            let code = text.trim_end().rsplit([',', '\n']).next().unwrap_or_default();
+            line = format!("{before}{code}{after}");
+        }
         let output = Command::new(&self.binary)
             .args(self.options)
             .args(line.split_whitespace())

@@ -51,11 +51,13 @@ impl World {
              sheets=$(mktemp -d)\n\
              trap 'rm -r \"$sheets\"' EXIT\n",
         );
-        let setup = scenario.map(|scenario| &scenario.setup);
-        let files = setup.into_iter().flat_map(|setup| &setup.files);
-        let files = files.map(|(name, text)| (name.clone(), text.trim_start().to_owned()));
-        for (name, sheet) in self.sheets().chain(files) {
+        for (name, sheet) in self.sheets() {
             let _ = write!(script, "cat > \"$sheets/{name}\" <<'END'\n{sheet}END\n");
+        }
+        let setup = scenario.map(|scenario| &scenario.setup);
+        for (name, text) in setup.into_iter().flat_map(|setup| &setup.files) {
+            let text = text.trim();
+            let _ = write!(script, "cat > \"$sheets/{name}\" <<'END'\n{text}\nEND\n");
         }
         for key in setup.into_iter().flat_map(Setup::configuration) {
             let _ = writeln!(script, "# Its configuration must say: {key}");
@@ -66,11 +68,21 @@ impl World {
             let _ = writeln!(script, "$TANDEM {}", words.join(" "));
         }
         for line in setup.map_or(&[][..], |setup| &setup.commands_when_listening) {
-            let line = stage.filled_in(line);
+            let line = with_codes(&stage.filled_in(line));
             let _ = writeln!(script, "# When the carriers listen: $TANDEM {line}");
         }
         script
     }
+}
+
+/// `{code:FILE}` as the shell reads it: what stands last in the file.
+pub(super) fn with_codes(line: &str) -> String {
+    let mut line = line.to_owned();
+    while let Some((before, rest)) = line.split_once("{code:") {
+        let (file, after) = rest.split_once('}').unwrap_or((rest, ""));
+        line = format!("{before}$(sed -n '$s/.*,//p' {file}){after}");
+    }
+    line
 }
 
 /// As the shell reads it back; sheets are where the script puts them.
