@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::{Path, Query, State};
 use serde::Deserialize;
 use store::query::{CdrFilter, LIST_MAX};
-use vocabulary::{CallId, Utc};
+use vocabulary::{CallId, SiteId, Utc};
 
 use crate::accounts::moment;
 use crate::names::Names;
@@ -39,6 +39,7 @@ pub(crate) async fn hang_up(
 #[serde(deny_unknown_fields)]
 pub(crate) struct Which {
     account: Option<String>,
+    site: Option<String>,
     trunk: Option<String>,
     from: Option<String>,
     till: Option<String>,
@@ -67,15 +68,7 @@ pub(crate) async fn cdrs(
         Some(name) => Some(api.store.account(name).await?.id),
         None => None,
     };
-    let trunk = match &which.trunk {
-        Some(name) => {
-            let mut trunks = api.store.trunks().await?.into_iter();
-            let trunk = trunks.find(|trunk| &trunk.name == name || &trunk.id.to_string() == name);
-            let missing = || Problem::invalid("trunk", format!("there is no trunk {name:?}"));
-            Some(trunk.ok_or_else(missing)?.id)
-        }
-        None => None,
-    };
+    let trunk = api.trunk_named("trunk", which.trunk.as_deref()).await?;
     let span = |field, text: &Option<String>| {
         text.as_deref().map(|text| moment(field, Some(text), Utc(0))).transpose()
     };
@@ -84,8 +77,10 @@ pub(crate) async fn cdrs(
         Some(Some(place)) => Some(place),
         None => None,
     };
+    let site = api.site_named(which.site.as_deref(), account).await?.map(SiteId);
     let filter = CdrFilter {
         account,
+        site,
         trunk,
         from: span("from", &which.from)?,
         till: span("till", &which.till)?,
@@ -102,7 +97,8 @@ pub(crate) async fn cdrs(
     let snapshot = api.snapshot().await;
     let last = cdrs.last().filter(|_| cdrs.len() >= filter.limit as usize);
     let next = last.map(|cdr| format!("{}.{}.{}", cdr.started_at.0, cdr.call, cdr.leg));
-    let cdrs = cdrs.into_iter().map(|cdr| wire::Cdr::new(cdr, &snapshot.directory));
+    let names = api.store.cdr_names().await?;
+    let cdrs = cdrs.into_iter().map(|cdr| wire::Cdr::new(cdr, &snapshot.directory, &names));
     Ok(Json(Page { items: cdrs.collect(), next }))
 }
 
@@ -116,6 +112,7 @@ pub(crate) async fn why(
     let story = api.store.call_story(call).await?.ok_or_else(|| no_call(&id))?;
     let snapshot = api.snapshot().await;
     let history = api.store.charge_history(call).await?;
+    let cdr_names = api.store.cdr_names().await?;
     let decisions = story.cdrs.iter().flat_map(|cdr| &cdr.decisions);
     let names = Names::new(&snapshot.directory, api.store.rate_groups().await?);
     let decisions = decisions.map(|decision| Reason {
@@ -130,7 +127,11 @@ pub(crate) async fn why(
             .into_iter()
             .map(|posting| wire::Posting::new(posting, &snapshot.directory))
             .collect(),
-        legs: story.cdrs.into_iter().map(|cdr| wire::Cdr::new(cdr, &snapshot.directory)).collect(),
+        legs: story
+            .cdrs
+            .into_iter()
+            .map(|cdr| wire::Cdr::new(cdr, &snapshot.directory, &cdr_names))
+            .collect(),
         history: history.iter().map(|past| wire::past(past, &snapshot.directory)).collect(),
         others: others.iter().map(CallId::to_string).collect(),
     }))

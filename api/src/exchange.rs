@@ -63,6 +63,33 @@ pub(crate) async fn set(State(api): Shared, command: Command) -> Result<Response
     api.finish(turn, Touched::Directory, 200, &ExchangeOnWire::from(&exchange)).await
 }
 
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ReportCurrency {
+    /// Null: the currency of whoever pays for the call.
+    currency: Option<String>,
+}
+
+/// What profit is counted in.
+pub(crate) async fn show_report_currency(
+    State(api): Shared,
+) -> Result<Json<ReportCurrency>, Problem> {
+    let currency = api.store.report_currency().await?;
+    Ok(Json(ReportCurrency { currency: Some(currency).filter(|code| !code.is_empty()) }))
+}
+
+/// For calls that come in from now on: those before keep what was fixed for them.
+pub(crate) async fn set_report_currency(
+    State(api): Shared,
+    command: Command,
+) -> Result<Response, Stop> {
+    let asked: ReportCurrency = command.json()?;
+    let currency = asked.currency.as_deref().map(|code| parsed("currency", code)).transpose()?;
+    let mut turn = api.begin(&command).await?;
+    turn.change.set_report_currency(currency).await?;
+    api.finish(turn, Touched::Directory, 200, &asked).await
+}
+
 pub(crate) async fn remove(
     State(api): Shared,
     Path((from, to)): Path<(String, String)>,

@@ -234,6 +234,10 @@ fn charging() -> Router<Arc<Api>> {
         .route("/accounts/{name}/payouts", post(payouts::pay_out))
         .route("/exchange-rates", get(exchange::list).post(exchange::set))
         .route("/exchange-rates/{from}/{to}", delete(exchange::remove))
+        .route(
+            "/report-currency",
+            get(exchange::show_report_currency).put(exchange::set_report_currency),
+        )
         .route("/discounts", get(discounts::list).post(discounts::add))
         .route("/discounts/{id}", delete(discounts::remove))
         .route("/discounts/{id}/end", post(discounts::end))

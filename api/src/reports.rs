@@ -1,7 +1,10 @@
 //! Reports: profit (V-17), quality of carriers (O5), balances at a past moment.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::{Query, State};
+use billing::Zone;
 use serde::Deserialize;
 use serde_json::Value;
 use store::report::{Period, ProfitBy};
@@ -16,8 +19,10 @@ use crate::{Problem, Shared};
 pub(crate) struct Span {
     from: Option<String>,
     till: Option<String>,
-    /// customer, carrier, destination, day, month; with commas between them.
+    /// customer, carrier, site, destination, day, month; with commas between them.
     by: Option<String>,
+    /// Where days and months begin.
+    time_zone: Option<String>,
     /// Digits of the destination that attempts are told apart by.
     digits: Option<u8>,
 }
@@ -28,16 +33,25 @@ fn profit_by(text: &str) -> Result<ProfitBy, Problem> {
         match word {
             "customer" => by.customer = true,
             "carrier" => by.carrier = true,
+            "site" => by.site = true,
             "destination" => by.destination = true,
             "day" => by.period = Some(Period::Day),
             "month" => by.period = Some(Period::Month),
             _ => {
-                let words = "write customer, carrier, destination, day or month, commas between";
+                let words =
+                    "write customer, carrier, site, destination, day or month, commas between";
                 return Err(Problem::invalid("by", words));
             }
         }
     }
     Ok(by)
+}
+
+/// A zone of the IANA database; UTC is none.
+fn zone(name: Option<&str>) -> Result<Option<Arc<Zone>>, Problem> {
+    let name = name.filter(|name| *name != "UTC");
+    let zone = name.map(Zone::named).transpose();
+    zone.map_err(|error| Problem::invalid("time_zone", error.to_string()))
 }
 
 /// Revenue, cost and profit of the calls begun in this stretch of time.
@@ -48,9 +62,12 @@ pub(crate) async fn profit(
     let (from, till) = span(asked.from.as_deref(), asked.till.as_deref())?;
     let by = profit_by(asked.by.as_deref().unwrap_or("customer"))?;
     api.control.catch_up().await;
-    let rows = api.store.profit(from, till, by).await?;
+    let zone = zone(asked.time_zone.as_deref())?;
+    let rows = api.store.profit(from, till, by, zone.as_deref()).await?;
     let directory = api.snapshot().await.directory;
-    Ok(Json(List { items: rows.iter().map(|row| wire::profit(row, &directory)).collect() }))
+    let names = api.store.cdr_names().await?;
+    let items = rows.iter().map(|row| wire::profit(row, &directory, &names));
+    Ok(Json(List { items: items.collect() }))
 }
 
 /// ASR, ACD and PDD of what was offered to carriers.
@@ -63,7 +80,9 @@ pub(crate) async fn quality(
     api.control.catch_up().await;
     let rows = api.store.quality(from, till, digits).await?;
     let directory = api.snapshot().await.directory;
-    Ok(Json(List { items: rows.iter().map(|row| wire::quality(row, &directory)).collect() }))
+    let names = api.store.cdr_names().await?;
+    let items = rows.iter().map(|row| wire::quality(row, &directory, &names));
+    Ok(Json(List { items: items.collect() }))
 }
 
 #[derive(Deserialize)]

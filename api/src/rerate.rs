@@ -127,24 +127,29 @@ impl Api {
         Ok(Some(found.ok_or_else(missing)?.id))
     }
 
+    /// A site of the account by its name.
+    pub(crate) async fn site_named(
+        &self,
+        name: Option<&str>,
+        account: Option<AccountId>,
+    ) -> Result<Option<u64>, Problem> {
+        let Some(name) = name else { return Ok(None) };
+        let Some(account) = account else {
+            return Err(Problem::invalid("account", "name the account that the site is of"));
+        };
+        let sites = self.store.sites(account).await?;
+        let site = sites.iter().find(|site| site.name == name);
+        let missing = || Problem::invalid("site", format!("there is no site {name:?}"));
+        Ok(Some(site.ok_or_else(missing)?.id))
+    }
+
     async fn job(&self, asked: &Asked) -> Result<Job, Problem> {
         let (from, till) = span(asked.from.as_deref(), asked.till.as_deref())?;
         let account = match &asked.account {
             Some(name) => Some(self.store.account(name).await?.id),
             None => None,
         };
-        let site = match (&asked.site, account) {
-            (None, _) => None,
-            (Some(_), None) => {
-                return Err(Problem::invalid("account", "name the account that the site is of"));
-            }
-            (Some(name), Some(account)) => {
-                let sites = self.store.sites(account).await?;
-                let site = sites.iter().find(|site| &site.name == name);
-                let missing = || Problem::invalid("site", format!("there is no site {name:?}"));
-                Some(site.ok_or_else(missing)?.id)
-            }
-        };
+        let site = self.site_named(asked.site.as_deref(), account).await?;
         let prefixes: Vec<String> = asked.destination.as_deref().map_or(Vec::new(), |text| {
             text.split(',').map(|prefix| prefix.trim().trim_start_matches('+').to_owned()).collect()
         });

@@ -159,8 +159,7 @@ impl Tariff {
             cli: from.as_ref(),
             at,
             in_force_at: at,
-            subscriber: None,
-            trunk: None,
+            site: None,
         };
         let payer = PayerTerms {
             duration_rounding: DurationRounding::Up,

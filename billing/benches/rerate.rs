@@ -34,6 +34,8 @@ fn leg(leg: u8, talked: Duration, charge: Option<CdrCharge>) -> RatedLeg {
         talked,
         charge,
         upper: Vec::new(),
+        site: None,
+        report: None,
     }
 }
 

@@ -7,7 +7,7 @@ use vocabulary::{
     AccountId, AuthorizeRequest, CallKind, Candidate, DecisionLine, Refused, Skipped, Utc,
 };
 
-use crate::call_state::CarrierRate;
+use crate::call_state::{CallContext, CarrierRate};
 use crate::chain::{Chain, LEVELS_MAX};
 use crate::funding::Payer;
 use crate::ledger::{AccountView, Ledger, LedgerError, SpendPeriod, Status};
@@ -23,6 +23,7 @@ pub(crate) struct CallTerms {
     pub(crate) carriers: Vec<CarrierRate>,
     pub(crate) skipped: Vec<Skipped>,
     pub(crate) decisions: Vec<DecisionLine>,
+    pub(crate) context: CallContext,
 }
 
 pub(crate) fn line(code: &'static str, sentence: String) -> DecisionLine {
@@ -61,17 +62,21 @@ pub(crate) fn call_terms(
     request: &AuthorizeRequest,
 ) -> Result<CallTerms, Refused> {
     let mut decisions = Vec::with_capacity(4);
-    let payers = payers(ledger, book, request, &mut decisions)?;
+    let site = book.site(request.origin.subscriber, request.origin.trunk);
+    let query = CallQuery::of(request, site);
+    let payers = payers(ledger, book, request, &query, &mut decisions)?;
+    let paid = payers.last().rate.currency;
+    let context = CallContext { site, report: book.report_rate(paid, paid) };
     let (mut carriers, mut skipped) = (Vec::new(), Vec::new());
     if request.kind == CallKind::Egress {
-        (carriers, skipped) = order_carriers(ledger, book, settings, request, &payers);
+        (carriers, skipped) = order_carriers(ledger, book, settings, request, &query, &payers);
         if carriers.is_empty() {
             return Err(Refused::NoCarrier(no_carrier(&skipped)));
         }
         let lines = carriers.iter().map(|carrier| carrier_line(settings, carrier, request.at));
         decisions.extend(lines);
     }
-    Ok(CallTerms { payers, carriers, skipped, decisions })
+    Ok(CallTerms { payers, carriers, skipped, decisions, context })
 }
 
 /// The account that calls and the resellers above it, each with its own rate.
@@ -79,9 +84,11 @@ fn payers(
     ledger: &Ledger,
     book: &RateBook,
     request: &AuthorizeRequest,
+    query: &CallQuery<'_>,
     decisions: &mut Vec<DecisionLine>,
 ) -> Result<Chain<Payer>, Refused> {
-    let mut payers = Chain::of(payer(ledger, book, request, 0, request.account, decisions)?);
+    let first = payer(ledger, book, request, query, (0, request.account), decisions)?;
+    let mut payers = Chain::of(first);
     let mut above = book.parent(request.account);
     while let Some(account) = above {
         let level = payers.len();
@@ -93,7 +100,8 @@ fn payers(
             );
             return Err(Refused::AccountInactive(line("too_many_resellers", sentence)));
         }
-        payers.upper.push(payer(ledger, book, request, level, account, decisions)?);
+        let upper = payer(ledger, book, request, query, (level, account), decisions)?;
+        payers.upper.push(upper);
         above = book.parent(account);
     }
     Ok(payers)
@@ -103,8 +111,8 @@ fn payer(
     ledger: &Ledger,
     book: &RateBook,
     request: &AuthorizeRequest,
-    level: usize,
-    account: AccountId,
+    query: &CallQuery<'_>,
+    (level, account): (usize, AccountId),
     decisions: &mut Vec<DecisionLine>,
 ) -> Result<Payer, Refused> {
     let currency = active(ledger, level, account)?.terms.currency;
@@ -112,7 +120,7 @@ fn payer(
         CallKind::Local => book.local_rate(account, currency),
         CallKind::Egress => {
             let side = Side::Payer(level, request.rate_choice);
-            book.rate_of(account, side, &CallQuery::of(request), currency)
+            book.rate_of(account, side, query, currency)
         }
     };
     let rate = rate.map_err(|why| unrated(request, level, account, why))?;
@@ -271,6 +279,7 @@ fn order_carriers(
     book: &RateBook,
     settings: &CreditSettings,
     request: &AuthorizeRequest,
+    query: &CallQuery<'_>,
     payers: &Chain<Payer>,
 ) -> (Vec<CarrierRate>, Vec<Skipped>) {
     let currency = payers.last().rate.currency;
@@ -279,7 +288,7 @@ fn order_carriers(
         Vec::with_capacity(request.candidates.len());
     let mut skipped = Vec::new();
     for candidate in &request.candidates {
-        let carrier = carrier_rate(ledger, book, request, candidate);
+        let carrier = carrier_rate(ledger, book, query, candidate, currency);
         let carrier = carrier.and_then(|carrier| {
             let cost = at_typical_talk(settings, &carrier.rate, request.at);
             let loss = profit.as_ref().and_then(|p| p.refusal(book, cost, carrier.rate.currency));
@@ -305,8 +314,9 @@ fn order_carriers(
 fn carrier_rate(
     ledger: &Ledger,
     book: &RateBook,
-    request: &AuthorizeRequest,
+    query: &CallQuery<'_>,
     candidate: &Candidate,
+    paid: Currency,
 ) -> Result<CarrierRate, (&'static str, String)> {
     let account = candidate.carrier;
     let Some(view) = ledger.account(account) else {
@@ -319,12 +329,15 @@ fn carrier_rate(
         let owed = if view.terms.is_netted { view.counters.balance() } else { view.owed };
         return Err(("carrier_limit_reached", format!("is owed {owed}, its limit")));
     }
-    match book.rate_of(account, Side::Carrier, &CallQuery::of(request), view.terms.currency) {
+    match book.rate_of(account, Side::Carrier, query, view.terms.currency) {
         Ok(rate) if rate.currency.code() != view.terms.currency.code() => Err((
             "carrier_currency_differs",
             format!("has rates in {} and books in {}", rate.currency, view.terms.currency),
         )),
-        Ok(rate) => Ok(CarrierRate { trunk: candidate.trunk, account, rate }),
+        Ok(rate) => {
+            let report = book.report_rate(rate.currency, paid);
+            Ok(CarrierRate { trunk: candidate.trunk, account, rate, report })
+        }
         Err(Unrated::NoGroup | Unrated::NoNonCliGroup) => {
             Err(("carrier_no_rate_group", "has no rate group".into()))
         }

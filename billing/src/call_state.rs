@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use vocabulary::{AccountId, CallId, CallKind, Number, Origin, RateChoice, TrunkId, Utc};
+use vocabulary::{AccountId, CallId, CallKind, Number, Origin, RateChoice, SiteId, TrunkId, Utc};
 
+use crate::ReportRate;
 use crate::chain::Chain;
 use crate::codec::{Code, DecodeError, Reader, code_struct};
 use crate::funding::{NEVER, Payer, reservation, seller};
@@ -19,6 +20,17 @@ pub struct CarrierRate {
     pub account: AccountId,
     /// For how much.
     pub rate: AppliedRate,
+    /// What that is in the currency that profit is counted in.
+    pub report: Option<ReportRate>,
+}
+
+/// What is fixed when a call comes in and only told later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct CallContext {
+    /// The account's site that it is from (J-18).
+    pub site: Option<SiteId>,
+    /// What its payers' currency is in the one that profit is counted in (R12).
+    pub report: Option<ReportRate>,
 }
 
 /// An open call as its journal records tell it: enough to settle it after a restart without
@@ -53,6 +65,8 @@ pub struct OpenCall {
     pub origin: Origin,
     /// By which of the payers' rate groups.
     pub rate_choice: RateChoice,
+    /// What is fixed and only told.
+    pub context: CallContext,
 }
 
 impl OpenCall {
@@ -97,7 +111,8 @@ impl OpenCall {
     }
 }
 
-code_struct!(CarrierRate { trunk, account, rate });
+code_struct!(CarrierRate { trunk, account, rate } since 4 { report });
+code_struct!(CallContext { site, report });
 code_struct!(OpenCall {
     call,
     payers,
@@ -112,5 +127,5 @@ code_struct!(OpenCall {
     answered_by,
     carrier,
     origin,
-} since 3 { rate_choice });
+} since 3 { rate_choice } since 4 { context });
 code_struct!(Origin { subscriber, trunk, remote, sip_call_id, cli, cld } since 3 { is_withheld });

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use vocabulary::{
     AccountId, CallFacts, CallId, DecisionLine, Direction, LegFacts, Number, Party, RateChoice,
-    SubscriberId, TrunkId, Utc,
+    SiteId, SubscriberId, TrunkId, Utc,
 };
 
-use crate::Money;
 use crate::codec::{Code, DecodeError, Reader, code_struct, put_list, take_list};
 use crate::rating::AppliedRate;
+use crate::{Money, ReportRate};
 
 /// The record of one leg. (call, leg) is unique.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,6 +67,13 @@ pub struct Cdr {
     pub decisions: Vec<CdrLine>,
     /// By which of the payers' rate groups the call was priced.
     pub rate_choice: RateChoice,
+    /// The account's site that the call is from; on leg 0 only (J-18).
+    pub site: Option<SiteId>,
+    /// What the sheet of the leg's rate calls the destination (J-14).
+    pub destination: Option<String>,
+    /// What the leg's money is in the currency that profit is counted in; `None` without an
+    /// exchange rate, and for what was never rated.
+    pub report: Option<ReportRate>,
 }
 
 /// The money of one leg: a charge on an ingress leg, a cost on an egress leg.
@@ -92,6 +99,8 @@ pub struct UpperCharge {
     pub account: AccountId,
     /// What it pays, by its own rate.
     pub charge: CdrCharge,
+    /// What the sheet of that rate calls the destination.
+    pub destination: Option<String>,
 }
 
 impl CdrCharge {
@@ -156,6 +165,9 @@ impl Cdr {
             by: leg.release.by,
             decisions: Vec::new(),
             rate_choice: facts.rate_choice,
+            site: None,
+            destination: None,
+            report: None,
         }
     }
 
@@ -181,7 +193,7 @@ pub(crate) fn shown_cli(
 }
 
 code_struct!(CdrCharge { amount, billed_seconds, bundle_seconds, bundle_allowance, applied });
-code_struct!(UpperCharge { account, charge });
+code_struct!(UpperCharge { account, charge } since 4 { destination });
 code_struct!(CdrLine { code, sentence });
 
 impl Code for Cdr {
@@ -211,6 +223,9 @@ impl Code for Cdr {
         self.by.put(out);
         put_list(&self.decisions, out);
         self.rate_choice.put(out);
+        self.site.put(out);
+        self.destination.put(out);
+        self.report.put(out);
     }
 
     fn take(from: &mut Reader<'_>) -> Result<Cdr, DecodeError> {
@@ -240,6 +255,9 @@ impl Code for Cdr {
             by: Code::take(from)?,
             decisions: take_list(from)?,
             rate_choice: from.since(3)?,
+            site: from.since(4)?,
+            destination: from.since(4)?,
+            report: from.since(4)?,
         })
     }
 }

@@ -6,7 +6,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use vocabulary::{
-    AccountId, CallId, CallKind, Direction, Number, Party, RateChoice, SubscriberId, TrunkId, Utc,
+    AccountId, CallId, CallKind, Direction, Number, Party, RateChoice, SiteId, SubscriberId,
+    TrunkId, Utc,
 };
 
 use crate::rating::{
@@ -289,7 +290,7 @@ macro_rules! code_wrapper {
         }
     )* };
 }
-code_wrapper!(AccountId, SubscriberId, TrunkId, CallId, Utc, Money, OpId, RateGroupId);
+code_wrapper!(AccountId, SubscriberId, TrunkId, SiteId, CallId, Utc, Money, OpId, RateGroupId);
 code_wrapper!(BundleId, DestinationSetId);
 
 impl Code for Duration {

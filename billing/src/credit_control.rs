@@ -24,7 +24,7 @@ use vocabulary::{
 };
 
 use crate::authorize::{CallTerms, call_terms, refused_by_ledger, reserved_line};
-use crate::call_state::OpenCall;
+use crate::call_state::{CallContext, OpenCall};
 use crate::chain::Chain;
 use crate::funding::{self, Payer};
 use crate::journal::{Journal, Position, Record};
@@ -32,6 +32,7 @@ use crate::ledger::{Ledger, LedgerError};
 use crate::rating::RateBook;
 use crate::slices::{CreditSettings, Step};
 use ending::Settlements;
+pub(crate) use ending::tell;
 use slice::{exhausted, next_slice, nothing, price_anew, refuse, turn};
 use state::{CallState, Egress};
 
@@ -106,7 +107,7 @@ impl CreditControl {
         if self.settled.positions.contains_key(&request.call) {
             return Err(over(request.call));
         }
-        let CallTerms { mut payers, carriers, skipped, mut decisions } =
+        let CallTerms { mut payers, carriers, skipped, mut decisions, context } =
             call_terms(&self.ledger, &self.book, &self.settings, request)?;
         let mut locked = self.ledger.lock(&funding::accounts(&payers));
         turn(&mut locked, &self.book, &payers, now.utc);
@@ -133,7 +134,7 @@ impl CreditControl {
             raise.add_to(payer);
         }
         let is_final = funded.is_final();
-        let opened = opened(request, payers, funded.total_seconds, is_final);
+        let opened = opened(request, payers, funded.total_seconds, is_final, context);
         // The payers go into the record and come back: nothing is copied for it.
         let record = Record::Opened(opened);
         self.journal.append(&record);
@@ -158,6 +159,7 @@ impl CreditControl {
             slice: 0,
             is_final,
             is_answered: false,
+            context,
         };
         let grant = state.grant();
         self.calls.insert(request.call, Box::new(state));
@@ -249,6 +251,7 @@ fn opened(
     payers: Chain<Payer>,
     total_seconds: u32,
     is_final: bool,
+    context: CallContext,
 ) -> OpenCall {
     OpenCall {
         call: request.call,
@@ -265,6 +268,7 @@ fn opened(
         carrier: None,
         origin: request.origin.clone(),
         rate_choice: request.rate_choice,
+        context,
     }
 }
 

@@ -136,8 +136,10 @@ code_struct!(BundleGrant {
 
 /// The version that is written. Read are also
 ///
-/// - 2: without `rate_choice` of calls and CDRs and `is_withheld` of an origin.
-pub(crate) const VERSION: u8 = 3;
+/// - 2: without `rate_choice` of calls and CDRs and `is_withheld` of an origin;
+/// - 3: without what reports need: sites, names of destinations, exchange rates to the currency
+///   that profit is counted in.
+pub(crate) const VERSION: u8 = 4;
 const OLDEST_VERSION: u8 = 2;
 
 pub(crate) fn check_version(from: &mut Reader<'_>) -> Result<(), DecodeError> {

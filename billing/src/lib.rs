@@ -19,13 +19,14 @@ pub mod plans;
 mod quote;
 mod rating;
 mod recovery;
+mod report_rate;
 mod rerate;
 mod settlement;
 mod slices;
 #[cfg(test)]
 mod testing;
 
-pub use call_state::{CarrierRate, OpenCall};
+pub use call_state::{CallContext, CarrierRate, OpenCall};
 pub use cdr::{Cdr, CdrCharge, CdrLine, UpperCharge};
 pub use chain::{Chain, LEVELS_MAX};
 pub use codec::DecodeError;
@@ -47,10 +48,11 @@ pub use rating::{
     Exchange, ExchangeRate, GroupTerms, MoneyMode, MoneyRounding, NotRated, OriginTerms,
     PayerTerms, Percent, Period, PeriodChoice, Price, PriceError, RATE_GROUP_NONE, Rate, RateBook,
     RateBookBuilder, RateBookError, RateError, RateGroup, RateGroupBuilder, RateGroupId, RateRow,
-    RateVersion, RowError, Site, SpecialTerms, Step, Surcharge, SurchargeAmount, Talk, TimePrice,
-    VersionChoice, Window, Zone, explain, max_talk, price, whole_seconds,
+    RateVersion, RowError, SiteMembers, SpecialTerms, Step, Surcharge, SurchargeAmount, Talk,
+    TimePrice, VersionChoice, Window, Zone, explain, max_talk, price, whole_seconds,
 };
 pub use recovery::Recovery;
+pub use report_rate::ReportRate;
 pub use rerate::{
     BigChange, Change, CurrencyCode, DestinationChange, Draft, Effect, RatedBy, RatedCall,
     RatedLeg, RatedSide, RepricedSide, Rerated, ReratedSide, Role, Sides, Unpriced, carrier_order,

@@ -44,7 +44,7 @@ pub fn quote(
     request: &AuthorizeRequest,
     talk: Duration,
 ) -> Result<Quote, Refused> {
-    let CallTerms { mut payers, carriers, skipped, mut decisions } =
+    let CallTerms { mut payers, carriers, skipped, mut decisions, .. } =
         call_terms(ledger, book, settings, request)?;
     let locked = ledger.lock(&accounts(&payers));
     find_bundles(&locked, book, &mut payers, &request.cld, request.at);

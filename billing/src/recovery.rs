@@ -11,10 +11,11 @@ use vocabulary::{CallId, Direction, Party, Utc};
 use crate::call_state::OpenCall;
 use crate::cdr::{Cdr, CdrLine, shown_cli};
 use crate::chain::Chain;
+use crate::credit_control::tell;
 use crate::funding::{Raise, accounts, reservation};
 use crate::journal::{Ended, Position, Record};
 use crate::ledger::{BundleShare, Ledger, Locked, Outcome};
-use crate::rating::Talk;
+use crate::rating::{RateBook, Talk};
 use crate::settlement::{self, Paid, Paying, Settled};
 use crate::{Money, OpId};
 
@@ -25,6 +26,8 @@ use crate::{Money, OpId};
 /// needed, in order.
 pub struct Recovery<'a> {
     ledger: &'a Ledger,
+    /// Where the names of destinations are found.
+    book: Option<&'a RateBook>,
     /// Postings up to here are in the loaded sums already.
     applied: Position,
     /// Records up to here were fed.
@@ -37,7 +40,12 @@ impl<'a> Recovery<'a> {
     /// `applied` is the last position whose postings the loaded sums hold.
     pub fn new(ledger: &'a Ledger, applied: Position) -> Recovery<'a> {
         let fed = Position(0);
-        Recovery { ledger, applied, fed, calls: BTreeMap::new(), alive_at: None }
+        Recovery { ledger, book: None, applied, fed, calls: BTreeMap::new(), alive_at: None }
+    }
+
+    /// Destinations of calls that are settled are called what they are called here.
+    pub fn name_destinations(&mut self, book: &'a RateBook) {
+        self.book = Some(book);
     }
 
     /// A call that was open when the state was saved.
@@ -197,6 +205,9 @@ impl<'a> Recovery<'a> {
             egress.charge = settled.cost.take();
             cdrs.push(egress);
         }
+        let unnamed = RateBook::default();
+        let book = self.book.unwrap_or(&unnamed);
+        tell(&mut cdrs, book, call.context, &payers.first.rate, call.carrier.as_ref());
         let Settled { postings, bundle_uses, .. } = settled;
         let payer = Some(call.account());
         Ended { call: call.call, at: ended_at, payer, cdrs, postings, bundle_uses }
@@ -255,5 +266,8 @@ fn lost_leg(call: &OpenCall, direction: Direction, ended_at: Utc, talked: Durati
         by: Party::Switch,
         decisions: Vec::new(),
         rate_choice: call.rate_choice,
+        site: None,
+        destination: None,
+        report: None,
     }
 }

@@ -15,11 +15,13 @@ mod record;
 
 use std::time::Duration;
 
-use vocabulary::{AccountId, CallId, CallKind, Number, RateChoice, SubscriberId, TrunkId, Utc};
+use vocabulary::{
+    AccountId, CallId, CallKind, Number, RateChoice, SiteId, SubscriberId, TrunkId, Utc,
+};
 
 use crate::cdr::CdrCharge;
 use crate::rating::{Answered, CallQuery, RateBook, Side, Talk, Unrated, explain};
-use crate::{Currency, Money, MoneyError};
+use crate::{Currency, Money, MoneyError, ReportRate};
 
 pub use dry_run::{Draft, carrier_order, dry_run};
 pub use effect::{BigChange, Change, CurrencyCode, DestinationChange, Effect};
@@ -41,6 +43,8 @@ pub struct RatedCall {
     pub subscriber: Option<SubscriberId>,
     /// The trunk that it came in by, if it did.
     pub trunk: Option<TrunkId>,
+    /// The site that it was from when it came in.
+    pub site: Option<SiteId>,
     /// When the call came in: the rates in force at this moment count.
     pub at: Utc,
     /// Everybody who pays or is paid: payers by level, then the carrier.
@@ -78,6 +82,8 @@ pub struct RatedSide {
     pub talked: Duration,
     /// What stands; `None` if it could not be priced.
     pub before: Option<CdrCharge>,
+    /// What its money is in the currency that profit is counted in, as it was fixed.
+    pub report: Option<ReportRate>,
 }
 
 /// What somebody is in a call's money.
@@ -170,9 +176,23 @@ pub struct RepricedSide {
     pub before: Option<CdrCharge>,
     /// What should stand. A side without a price keeps what it has.
     pub after: Result<CdrCharge, Unpriced>,
+    /// What the sheet of the new rate calls the destination.
+    pub destination: Option<String>,
 }
 
 impl RepricedSide {
+    fn new(
+        book: &RateBook,
+        call: &RatedCall,
+        side: &RatedSide,
+        after: Result<CdrCharge, Unpriced>,
+    ) -> RepricedSide {
+        let RatedSide { role, account, before, .. } = side.clone();
+        let name = |after: &CdrCharge| book.destination(&after.applied, &call.by.cld);
+        let destination = after.as_ref().ok().and_then(name).map(str::to_owned);
+        RepricedSide { role, account, before, after, destination }
+    }
+
     /// Would anything be written differently: the amount, the billed time or the rate named?
     pub fn is_changed(&self) -> bool {
         self.after.as_ref().is_ok_and(|after| Some(after) != self.before.as_ref())
@@ -232,11 +252,9 @@ pub fn reprice(
 ) -> Vec<RepricedSide> {
     let chosen = call.sides.iter().filter(|side| sides.includes(side));
     let mut repriced: Vec<RepricedSide> = chosen
-        .map(|side| RepricedSide {
-            role: side.role,
-            account: side.account,
-            before: side.before.clone(),
-            after: price_side(book, currency_of, call, side, call.at),
+        .map(|side| {
+            let after = price_side(book, currency_of, call, side, call.at);
+            RepricedSide::new(book, call, side, after)
         })
         .collect();
     price_all_payers_or_none(&mut repriced);
@@ -266,8 +284,7 @@ fn price_side(
         cli: call.by.cli.as_ref(),
         at: call.at,
         in_force_at,
-        subscriber: call.subscriber,
-        trunk: call.trunk,
+        site: call.site,
     };
     let applied = match (side.role, call.kind) {
         (Role::Carrier(_), _) => book.rate_of(side.account, Side::Carrier, &query, currency),

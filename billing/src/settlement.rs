@@ -75,7 +75,8 @@ pub(crate) fn settle(
         if level == 0 {
             settled.charge = Some(charge);
         } else {
-            settled.upper.push(UpperCharge { account: payer.account, charge });
+            let destination = None;
+            settled.upper.push(UpperCharge { account: payer.account, charge, destination });
         }
     }
     if let Some(Paid { leg, carrier, talk }) = paid

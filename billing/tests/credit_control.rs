@@ -393,3 +393,53 @@ fn a_dearer_answer_brings_the_end_by_the_cap_forward() {
     assert_eq!(world.available(), "999.500000");
     world.check_over();
 }
+
+#[test]
+fn a_cdr_knows_its_site_and_what_profit_is_counted_in() {
+    // J-18, R12: fixed when the call comes in, also for one that a restart finds open.
+    let mut world = World::prepaid(rate("0.6", 1, 1), "10");
+    let phone = vocabulary::SubscriberId(5);
+    let mut members = billing::SiteMembers::default();
+    members.subscribers.insert(phone, vocabulary::SiteId(8));
+    let before = world.book.change().sites(members).build().unwrap();
+    world.credit.set_rate_book(before.into());
+    let mut asked = request(call(1), "49301234");
+    asked.origin.subscriber = Some(phone);
+    world.credit.authorize(at(0), &asked).unwrap();
+    world.credit.answered(at(1000), call(1), Some(TRUNK), at(1000).utc);
+    let records = world.journal.records();
+    // Whoever moves the phone meanwhile moves no call.
+    world.credit.set_rate_book(world.book.clone());
+    let talked = Some(Duration::from_secs(30));
+    world.credit.settle(at(31_000), ended(call(1), Some(TRUNK), talked));
+    let cdrs_of = |record: &Record| match record {
+        Record::Ended(ended) => ended.cdrs.clone(),
+        other => panic!("{other:?} is no end"),
+    };
+    let told = |cdrs: &[billing::Cdr]| {
+        let eur = |cdr: &billing::Cdr| cdr.report.map(|report| report.currency);
+        cdrs.iter().map(|cdr| (cdr.site.map(|site| site.0), eur(cdr))).collect::<Vec<_>>()
+    };
+    let expected = [(Some(8), Some(Currency::EUR)), (None, Some(Currency::EUR))];
+    let (_, last) = world.journal.records().pop().unwrap();
+    assert_eq!(told(&cdrs_of(&last)), expected);
+
+    let ledger = billing::Ledger::new();
+    let mut recovery = billing::Recovery::new(&ledger, billing::Position(0));
+    for (position, record) in &records {
+        recovery.record(*position, record);
+    }
+    assert_eq!(told(&cdrs_of(&recovery.finish()[0])), expected);
+
+    // A call that is refused is from its site too.
+    let mut refused = ended(call(2), None, None);
+    refused.facts.legs[0].trunk = None;
+    refused.facts.legs[0].subscriber = Some(phone);
+    let mut members = billing::SiteMembers::default();
+    members.subscribers.insert(phone, vocabulary::SiteId(9));
+    let book = world.book.change().sites(members).build().unwrap();
+    world.credit.set_rate_book(book.into());
+    world.credit.settle(at(40_000), refused);
+    let (_, last) = world.journal.records().pop().unwrap();
+    assert_eq!(told(&cdrs_of(&last)), [(Some(9), None)]);
+}

@@ -173,8 +173,7 @@ impl Terms {
         let special = (!special.is_empty()).then(|| Arc::new(special));
         group.row(&billing::RateRow { special, ..common::row("49", self.rate) }).unwrap();
         let cld = "49301234".parse().unwrap();
-        let call =
-            CallQuery { cld: &cld, cli: None, at, in_force_at: at, subscriber: None, trunk: None };
+        let call = CallQuery { cld: &cld, cli: None, at, in_force_at: at, site: None };
         let payer = PayerTerms {
             duration_rounding: self.duration,
             currency: if self.exchange.is_some() { Currency::EUR } else { Currency::USD },

@@ -74,14 +74,7 @@ fn group(rate: Rate, own: SpecialTerms, of_group: Option<SpecialTerms>) -> RateG
 
 fn applied_at(at: Utc, cli: Option<&str>, group: &RateGroup) -> AppliedRate {
     let (cld, cli) = (number("49301234"), cli.map(number));
-    let call = CallQuery {
-        cld: &cld,
-        cli: cli.as_ref(),
-        at,
-        in_force_at: at,
-        subscriber: None,
-        trunk: None,
-    };
+    let call = CallQuery { cld: &cld, cli: cli.as_ref(), at, in_force_at: at, site: None };
     let payer = PayerTerms {
         duration_rounding: DurationRounding::Up,
         currency: Currency::EUR,
@@ -271,8 +264,7 @@ fn discount_surcharges_minimum_and_cap_follow_in_this_order() {
         percent: "20".parse().unwrap(),
     }];
     let (cld, at) = (number("49301234"), utc(0));
-    let call =
-        CallQuery { cld: &cld, cli: None, at, in_force_at: at, subscriber: None, trunk: None };
+    let call = CallQuery { cld: &cld, cli: None, at, in_force_at: at, site: None };
     let payer = PayerTerms {
         duration_rounding: DurationRounding::Up,
         currency: Currency::EUR,
@@ -349,8 +341,7 @@ fn a_price_in_another_currency_is_converted_exactly_and_rounded_once() {
     });
     builder.row(&common::row("49", rate)).unwrap();
     let (cld, at) = (number("49301234"), utc(0));
-    let call =
-        CallQuery { cld: &cld, cli: None, at, in_force_at: at, subscriber: None, trunk: None };
+    let call = CallQuery { cld: &cld, cli: None, at, in_force_at: at, site: None };
     let payer = PayerTerms {
         duration_rounding: DurationRounding::Up,
         currency: Currency::EUR,

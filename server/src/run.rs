@@ -365,7 +365,7 @@ async fn open(config: &Config, clock: Clock) -> Result<Opened, RunError> {
         }
     }
     drop(terms);
-    let mut store = opening.recover(&ledger).await?;
+    let mut store = opening.recover_with(&ledger, &snapshot.rate_book).await?;
     let report = store.report();
     tracing::info!(
         start = store.start_number(),

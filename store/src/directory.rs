@@ -46,6 +46,7 @@ pub use rate_group::{RateGroup, RateGroupRounding, Rounding};
 pub use reason::{Reason, ReasonKind};
 pub use route::Route;
 pub use site::Site;
+pub(crate) use site::{members as site_members, site_of};
 pub use subscriber::{Subscriber, digest_secret};
 pub use subscription::{AccountPlan, NewSubscription, Scheduled, calendar_of};
 use touched::Touched;
@@ -194,6 +195,11 @@ impl DirectoryStore {
     /// Everything stored about a call.
     pub async fn call_story(&self, call: CallId) -> Result<Option<query::CallStory>> {
         Ok(query::call(&self.pool, call).await?)
+    }
+
+    /// What people call trunks and sites.
+    pub async fn cdr_names(&self) -> Result<query::CdrNames> {
+        Ok(query::cdr_names(&self.pool).await?)
     }
 
     /// The calls whose ingress leg had this Call-ID, newest first.

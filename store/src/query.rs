@@ -1,12 +1,14 @@
 //! Reading what the projection wrote: lists of CDRs, one call with its postings and its reasons, the
 //! statement of an account. Answers are values of this crate; `api` gives them their wire form.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use billing::{Money, OpId};
+use billing::{Money, OpId, ReportRate};
 use serde::Deserialize;
-use vocabulary::{AccountId, CallId, SubscriberId, TrunkId, Utc};
+use vocabulary::{AccountId, CallId, SiteId, SubscriberId, TrunkId, Utc};
 
+use crate::rerate::report_rate;
 use crate::sql::{self, Builder, Executor, Pool, Row};
 
 /// The longest list that one question gets.
@@ -35,6 +37,7 @@ pub struct StoredCdr {
     pub post_dial_delay: Option<Duration>,
     pub talked: Duration,
     pub billed: Duration,
+    pub bundle: Duration,
     pub cause: String,
     pub q850: u8,
     pub sip_status: u16,
@@ -42,6 +45,11 @@ pub struct StoredCdr {
     pub amount: Money,
     pub currency: Option<String>,
     pub rate: Option<StoredRate>,
+    pub error_code: Option<String>,
+    pub generation: u32,
+    pub site: Option<SiteId>,
+    pub destination_name: Option<String>,
+    pub report: Option<ReportRate>,
     pub decisions: Vec<StoredDecision>,
 }
 
@@ -98,6 +106,8 @@ pub struct StoredPosting {
 pub struct CdrFilter {
     /// Of this account.
     pub account: Option<AccountId>,
+    /// From this site.
+    pub site: Option<SiteId>,
     /// Over this trunk.
     pub trunk: Option<TrunkId>,
     /// Begun at or after.
@@ -126,6 +136,9 @@ pub async fn cdrs(pool: &Pool, filter: &CdrFilter) -> Result<Vec<StoredCdr>, sql
     let id = |id: u64| id.cast_signed();
     if let Some(account) = filter.account {
         query.push(" AND account_id = ").push_bind(id(account.0));
+    }
+    if let Some(site) = filter.site {
+        query.push(" AND site_id = ").push_bind(id(site.0));
     }
     if let Some(trunk) = filter.trunk {
         query.push(" AND trunk_id = ").push_bind(id(trunk.0));
@@ -161,6 +174,27 @@ pub async fn cdrs(pool: &Pool, filter: &CdrFilter) -> Result<Vec<StoredCdr>, sql
     let limit = if filter.limit == 0 { LIST_MAX } else { filter.limit.min(LIST_MAX) };
     query.push(" ORDER BY started_at DESC, call_id DESC, leg DESC LIMIT ").push_bind(limit);
     query.build().fetch_all(pool).await?.iter().map(cdr_from_row).collect()
+}
+
+/// What people call what a CDR has the id of (J-11, J-18).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CdrNames {
+    /// Friendly names of trunks.
+    pub trunks: BTreeMap<u64, String>,
+    /// Names of sites.
+    pub sites: BTreeMap<u64, String>,
+}
+
+pub(crate) async fn cdr_names(pool: &Pool) -> Result<CdrNames, sqlx::Error> {
+    let trunks = "SELECT id, friendly_name FROM trunk WHERE friendly_name IS NOT NULL";
+    let mut names = [BTreeMap::new(), BTreeMap::new()];
+    for (sql, names) in [trunks, "SELECT id, name FROM site"].into_iter().zip(&mut names) {
+        for row in sql::query(sql).fetch_all(pool).await? {
+            names.insert(row.try_get::<i64, _>(0)?.cast_unsigned(), row.try_get(1)?);
+        }
+    }
+    let [trunks, sites] = names;
+    Ok(CdrNames { trunks, sites })
 }
 
 /// One call: its CDRs by leg (the reasons are on leg 0) and its postings.
@@ -285,6 +319,7 @@ pub(crate) fn cdr_from_row(row: &Row) -> Result<StoredCdr, sqlx::Error> {
         post_dial_delay: row.try_get::<Option<i64>, _>("post_dial_delay_us")?.map(micros),
         talked: duration("talked_us")?,
         billed: duration("billed_us")?,
+        bundle: duration("bundle_us")?,
         cause: row.try_get("cause")?,
         q850: row.try_get("q850")?,
         sip_status: row.try_get("sip_status")?,
@@ -292,6 +327,11 @@ pub(crate) fn cdr_from_row(row: &Row) -> Result<StoredCdr, sqlx::Error> {
         amount: Money(row.try_get("amount")?),
         currency: row.try_get("currency")?,
         rate: rate_from_row(row)?,
+        error_code: row.try_get("error_code")?,
+        generation: row.try_get("generation")?,
+        site: id("site_id")?.map(SiteId),
+        destination_name: row.try_get("destination_name")?,
+        report: report_rate(row)?,
         decisions: match decisions {
             Some(text) => {
                 serde_json::from_str(text).map_err(|error| sqlx::Error::Decode(error.into()))?

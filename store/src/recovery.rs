@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use billing::{
-    AccountState, Currency, Ledger, Money, Position, Record, Recovery, Spending, Status,
+    AccountState, Currency, Ledger, Money, Position, RateBook, Record, Recovery, Spending, Status,
     SystemAccount, Terms,
 };
 use vocabulary::{AccountId, CallId, SubscriberId, Utc};
@@ -132,6 +132,15 @@ impl Opening {
     /// Puts the books together in `ledger`, which has the terms of all accounts and nothing else.
     /// Needs a tokio runtime, on which the projection then runs.
     pub async fn recover(self, ledger: &Arc<Ledger>) -> Result<Store, OpenError> {
+        self.recover_with(ledger, &RateBook::default()).await
+    }
+
+    /// The same; destinations of calls that are settled are called what this book calls them.
+    pub async fn recover_with(
+        self,
+        ledger: &Arc<Ledger>,
+        book: &RateBook,
+    ) -> Result<Store, OpenError> {
         let Opening { data, database, pool, journal, torn } = self;
         let mut transaction = pool.begin_read().await?;
         let snapshot = Snapshot::read(&mut transaction).await?;
@@ -149,6 +158,7 @@ impl Opening {
         replay.tail(journal.directory(), applied, end)?;
         let Replay { mut recovery, bindings: newest, report, start_seen } = replay;
         let mut report = RecoveryReport { torn, ..report };
+        recovery.name_destinations(book);
         // Any record proves as much as a heartbeat does.
         recovery.alive_at(report.last_alive);
         // On disk before the first heartbeat: else a crash now would prove these calls alive then.

@@ -1,8 +1,8 @@
 //! Reports over what the projection wrote: profit (V-17), quality of carriers (O5), balances at a
 //! past moment. Sums are made of postings, so that they are the books' own, re-rating included.
 
-use billing::Money;
-use vocabulary::{AccountId, TrunkId, Utc};
+use billing::{Money, Zone};
+use vocabulary::{AccountId, SiteId, TrunkId, Utc};
 
 use crate::directory::{ChangeError, DirectoryStore, unsigned};
 use crate::moment::day_of;
@@ -15,13 +15,15 @@ pub struct ProfitBy {
     pub customer: bool,
     /// The account that was paid.
     pub carrier: bool,
+    /// The site of the calling account.
+    pub site: bool,
     /// The prefix of the calling account's rate.
     pub destination: bool,
     /// The day or month of the call's start.
     pub period: Option<Period>,
 }
 
-/// A stretch of a report, in UTC.
+/// A stretch of a report, where its zone has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Period {
     /// Days.
@@ -37,16 +39,22 @@ pub struct ProfitRow {
     pub customer: Option<AccountId>,
     /// The account that was paid.
     pub carrier: Option<AccountId>,
+    /// The site that the calls are from.
+    pub site: Option<SiteId>,
     /// The rated prefix.
     pub destination: Option<String>,
+    /// What the accounts' rates call it, if they all agree.
+    pub destination_name: Option<String>,
     /// `2026-11-21` or `2026-11`.
     pub period: Option<String>,
-    /// The currency of both sums.
+    /// The currency of both sums: the one that was fixed for the calls when they came in.
     pub currency: String,
     /// Calls for which money moved.
     pub calls: u64,
     /// Of them, those that cost more than they brought.
     pub loss_calls: u64,
+    /// Of them, those whose other side is in a row of another currency: there was no exchange rate.
+    pub split_calls: u64,
     /// Talk, in whole seconds, each call rounded down.
     pub seconds: u64,
     /// What came to our revenue.
@@ -69,12 +77,14 @@ impl ProfitRow {
 }
 
 /// Profit of the calls begun from `from` (included) to `till` (not included): the greatest loss
-/// first within each period.
+/// first within each period. Both sides of a call are in the currency that was fixed for it when it
+/// came in, as far as there was an exchange rate. Days and months begin where the zone has them.
 pub(crate) async fn profit(
     pool: &Pool,
     from: Utc,
     till: Utc,
     by: ProfitBy,
+    zone: Option<&Zone>,
 ) -> Result<Vec<ProfitRow>, sqlx::Error> {
     // Our own accounts have ids from 2^62 up; above 15 bits of currency stands 1 for revenue, 2 for
     // cost. Both databases know these operators.
@@ -83,16 +93,20 @@ pub(crate) async fn profit(
         format!("({side} >= {OURS} AND ((({side} - {OURS}) >> 15) & 65535) = {kind})")
     };
     let sum = |gains: String, loses: String| {
-        format!("sum(CASE WHEN {gains} THEN p.amount WHEN {loses} THEN -p.amount ELSE 0 END)")
+        let amount =
+            format!("CASE WHEN {gains} THEN p.amount WHEN {loses} THEN -p.amount ELSE 0 END");
+        format!("CAST(sum({amount}) AS BIGINT)")
     };
     let (debit, credit) = ("p.debit_account_id", "p.credit_account_id");
     let revenue = sum(is(credit, 1), is(debit, 1));
     let cost = sum(is(debit, 2), is(credit, 2));
+    let local_day = format!("({}) / 86400000000", local_time("c.started_at", from, till, zone));
     let columns = [
         (by.customer, "c.account_id"),
         (by.carrier, "e.account_id"),
+        (by.site, "c.site_id"),
         (by.destination, "coalesce(c.rate_prefix, '')"),
-        (by.period.is_some(), "c.started_at / 86400000000"),
+        (by.period.is_some(), local_day.as_str()),
     ];
     let keys: Vec<&str> = columns.iter().filter(|(is_on, _)| *is_on).map(|(_, key)| *key).collect();
     let mut query = Builder::new("WITH money AS (SELECT p.call_id, p.currency, ");
@@ -100,15 +114,28 @@ pub(crate) async fn profit(
     query.push(" FROM posting p JOIN cdr s ON s.call_id = p.call_id AND s.leg = 0");
     query.push(" WHERE s.started_at >= ").push_bind(from.0);
     query.push(" AND s.started_at < ").push_bind(till.0);
-    query.push(" GROUP BY p.call_id, p.currency) SELECT m.currency, count(*), ");
-    query.push("sum(CASE WHEN m.revenue < m.cost THEN 1 ELSE 0 END), ");
-    query.push("sum(c.talked_us / 1000000), sum(m.revenue), sum(m.cost)");
+    query.push(" GROUP BY p.call_id, p.currency), ");
+    query.push("side AS (SELECT m.call_id, coalesce(c.report_currency, m.currency) AS currency, ");
+    query.push(&format!("{} AS revenue, 0 AS cost ", converted("m.revenue", "c.report_rate")));
+    query.push("FROM money m JOIN cdr c ON c.call_id = m.call_id AND c.leg = 0 ");
+    query.push("WHERE m.revenue <> 0 UNION ALL ");
+    query.push("SELECT m.call_id, coalesce(e.report_currency, m.currency), 0, ");
+    query.push(&converted("m.cost", "e.report_rate"));
+    query.push(" FROM money m LEFT JOIN cdr e ON e.call_id = m.call_id AND e.leg > 0 ");
+    query.push("AND e.currency = m.currency WHERE m.cost <> 0), ");
+    query.push("told AS (SELECT call_id, currency, CAST(sum(revenue) AS BIGINT) AS revenue, ");
+    query.push("CAST(sum(cost) AS BIGINT) AS cost, count(*) OVER (PARTITION BY call_id) AS parts ");
+    query.push("FROM side GROUP BY call_id, currency) SELECT m.currency, count(*), ");
+    query.push("sum(CASE WHEN m.parts = 1 AND m.revenue < m.cost THEN 1 ELSE 0 END), ");
+    query.push("sum(CASE WHEN m.parts > 1 THEN 1 ELSE 0 END), ");
+    query.push("sum(c.talked_us / 1000000), sum(m.revenue), sum(m.cost), ");
+    query.push("min(c.destination_name), max(c.destination_name)");
     for key in &keys {
         query.push(", ").push(key);
     }
-    query.push(" FROM money m JOIN cdr c ON c.call_id = m.call_id AND c.leg = 0 LEFT JOIN cdr e ");
+    query.push(" FROM told m JOIN cdr c ON c.call_id = m.call_id AND c.leg = 0 LEFT JOIN cdr e ");
     query.push("ON e.call_id = m.call_id AND e.leg > 0 AND e.currency IS NOT NULL");
-    query.push(" WHERE m.revenue <> 0 OR m.cost <> 0 GROUP BY m.currency");
+    query.push(" GROUP BY m.currency");
     for key in &keys {
         query.push(", ").push(key);
     }
@@ -117,18 +144,48 @@ pub(crate) async fn profit(
     Ok(sorted(fold(rows)))
 }
 
+/// Micro-units by billionths, exactly as `billing` does it: in parts, since the product of both may
+/// be more than 64 bits.
+fn converted(amount: &str, rate: &str) -> String {
+    let (whole, part) = (format!("({amount} / 1000000)"), format!("({amount} % 1000000)"));
+    let nanos = format!(
+        "{whole} * {rate} + {part} * ({rate} / 1000000) + {part} * ({rate} % 1000000) / 1000000"
+    );
+    format!("coalesce(({nanos}) / 1000, {amount})")
+}
+
+/// Microseconds of local time: the offsets of the zone that hold in this stretch of time.
+fn local_time(column: &str, from: Utc, till: Utc, zone: Option<&Zone>) -> String {
+    let Some(zone) = zone else { return column.to_owned() };
+    let micros = |second: i64| second.saturating_mul(1_000_000);
+    let mut offset = zone.offset_at(from.seconds());
+    let changes: Vec<(i64, i64)> = zone
+        .changes_between(from.seconds(), till.seconds())
+        .map(|(second, next)| (second, std::mem::replace(&mut offset, next)))
+        .collect();
+    if changes.is_empty() {
+        return format!("{column} + {}", micros(offset));
+    }
+    let mut text = format!("{column} + CASE");
+    for (second, before) in changes {
+        text += &format!(" WHEN {column} < {} THEN {}", micros(second), micros(before));
+    }
+    text + &format!(" ELSE {} END", micros(offset))
+}
+
 fn profit_row(row: &Row, by: ProfitBy) -> Result<ProfitRow, sqlx::Error> {
-    let mut column = 6;
+    let mut column = 9;
     let mut next = |is_on: bool| {
         column += usize::from(is_on);
         is_on.then_some(column - 1)
     };
-    let account = |index: Option<usize>| -> Result<Option<AccountId>, sqlx::Error> {
+    let id = |index: Option<usize>| -> Result<Option<u64>, sqlx::Error> {
         let Some(index) = index else { return Ok(None) };
-        Ok(row.try_get::<Option<i64>, _>(index)?.map(|id| AccountId(id.cast_unsigned())))
+        Ok(row.try_get::<Option<i64>, _>(index)?.map(i64::cast_unsigned))
     };
-    let customer = account(next(by.customer))?;
-    let carrier = account(next(by.carrier))?;
+    let customer = id(next(by.customer))?.map(AccountId);
+    let carrier = id(next(by.carrier))?.map(AccountId);
+    let site = id(next(by.site))?.map(SiteId);
     let destination = next(by.destination).map(|index| row.try_get(index)).transpose()?;
     let day: Option<i64> = next(by.period.is_some()).map(|index| row.try_get(index)).transpose()?;
     let period = by.period.zip(day).map(|(period, day)| {
@@ -138,24 +195,30 @@ fn profit_row(row: &Row, by: ProfitBy) -> Result<ProfitRow, sqlx::Error> {
             Period::Month => day.chars().take(7).collect(),
         }
     });
+    let (first, last): (Option<String>, Option<String>) = (row.try_get(7)?, row.try_get(8)?);
     Ok(ProfitRow {
         customer,
         carrier,
+        site,
         destination,
+        // Accounts may call one prefix by several names.
+        destination_name: first.filter(|name| by.destination && Some(name) == last.as_ref()),
         period,
         currency: row.try_get(0)?,
         calls: unsigned(row.try_get(1)?),
         loss_calls: unsigned(row.try_get(2)?),
-        seconds: unsigned(row.try_get(3)?),
-        revenue: Money(row.try_get(4)?),
-        cost: Money(row.try_get(5)?),
+        split_calls: unsigned(row.try_get(3)?),
+        seconds: unsigned(row.try_get(4)?),
+        revenue: Money(row.try_get(5)?),
+        cost: Money(row.try_get(6)?),
     })
 }
 
 /// Days become months.
 fn fold(rows: Vec<ProfitRow>) -> Vec<ProfitRow> {
     let key = |row: &ProfitRow| {
-        let ids = (row.customer.map(|id| id.0), row.carrier.map(|id| id.0));
+        let ids =
+            (row.customer.map(|id| id.0), row.carrier.map(|id| id.0), row.site.map(|id| id.0));
         (ids, row.destination.clone(), row.period.clone(), row.currency.clone())
     };
     let mut folded = std::collections::BTreeMap::new();
@@ -167,9 +230,13 @@ fn fold(rows: Vec<ProfitRow>) -> Vec<ProfitRow> {
                 let sum: &mut ProfitRow = sum;
                 sum.calls += row.calls;
                 sum.loss_calls += row.loss_calls;
+                sum.split_calls += row.split_calls;
                 sum.seconds += row.seconds;
                 sum.revenue.0 += row.revenue.0;
                 sum.cost.0 += row.cost.0;
+                if sum.destination_name != row.destination_name {
+                    sum.destination_name = None;
+                }
             }
         }
     }
@@ -284,8 +351,9 @@ impl DirectoryStore {
         from: Utc,
         till: Utc,
         by: ProfitBy,
+        zone: Option<&Zone>,
     ) -> Result<Vec<ProfitRow>, ChangeError> {
-        Ok(profit(&self.pool, from, till, by).await?)
+        Ok(profit(&self.pool, from, till, by, zone).await?)
     }
 
     /// Quality of egress attempts.

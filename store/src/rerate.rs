@@ -4,8 +4,10 @@
 
 use std::collections::BTreeMap;
 
-use billing::{CdrCharge, Money, RatedBy, RatedCall, RatedLeg, UpperCharge};
-use vocabulary::{AccountId, CallId, Number, RateChoice, SubscriberId, TrunkId, Utc};
+use billing::{
+    CdrCharge, ExchangeRate, Money, Price, RatedBy, RatedCall, RatedLeg, ReportRate, UpperCharge,
+};
+use vocabulary::{AccountId, CallId, Number, RateChoice, SiteId, SubscriberId, TrunkId, Utc};
 
 use crate::directory::{Change, ChangeError, DirectoryStore, signed, unsigned};
 use crate::sql::{Builder, Connection, Pool, Row};
@@ -26,7 +28,7 @@ pub struct Selection {
     pub trunk_out: Option<TrunkId>,
     /// Of this account.
     pub account: Option<AccountId>,
-    /// Of this site of an account: its subscribers and trunks, as they belong to it now.
+    /// Of this site of an account, as it was when the call came in.
     pub site: Option<u64>,
     /// To one of these prefixes; empty: to anywhere.
     pub prefixes: Vec<String>,
@@ -69,9 +71,7 @@ impl Selection {
             query.push(" AND c.account_id = ").push_bind(id(account.0));
         }
         if let Some(site) = self.site {
-            query.push(" AND (c.subscriber_id IN (SELECT id FROM subscriber WHERE site_id = ");
-            query.push_bind(id(site)).push(") OR c.trunk_id IN (SELECT id FROM trunk WHERE ");
-            query.push("site_id = ").push_bind(id(site)).push("))");
+            query.push(" AND c.site_id = ").push_bind(id(site));
         }
         for (index, prefix) in self.prefixes.iter().enumerate() {
             query.push(if index == 0 { " AND (" } else { " OR " });
@@ -187,7 +187,7 @@ pub(crate) async fn selected_calls(
 
 const LEG_COLUMNS: &str = "call_id, leg, account_id, trunk_id, caller, destination, started_at, \
                            answered_at, talked_us, charge, generation, subscriber_id, \
-                           rate_choice";
+                           rate_choice, site_id, report_currency, report_rate";
 
 /// What the resellers of these calls paid, the lowest first.
 async fn upper_charges(
@@ -195,7 +195,8 @@ async fn upper_charges(
     calls: &[i64],
 ) -> Result<BTreeMap<i64, Vec<UpperCharge>>, sqlx::Error> {
     let mut query =
-        Builder::new("SELECT call_id, account_id, charge FROM cdr_payer WHERE call_id IN (");
+        Builder::new("SELECT call_id, account_id, charge, destination_name FROM cdr_payer ");
+    query.push("WHERE call_id IN (");
     query.push_list(calls.iter().copied());
     query.push(") ORDER BY call_id, level");
     let mut upper: BTreeMap<i64, Vec<UpperCharge>> = BTreeMap::new();
@@ -204,7 +205,8 @@ async fn upper_charges(
         let charge: &[u8] = row.try_get(2)?;
         let charge = CdrCharge::decode(charge)
             .map_err(|error| sqlx::Error::Decode(format!("table cdr_payer: {error}").into()))?;
-        upper.entry(row.try_get(0)?).or_default().push(UpperCharge { account, charge });
+        let charged = UpperCharge { account, charge, destination: row.try_get(3)? };
+        upper.entry(row.try_get(0)?).or_default().push(charged);
     }
     Ok(upper)
 }
@@ -239,6 +241,8 @@ fn call_of_rows(
             talked: std::time::Duration::from_micros(unsigned(talked)),
             charge,
             upper: std::mem::take(&mut upper),
+            site: id(13)?.map(SiteId),
+            report: report_rate(row)?,
         });
     }
     let carried = legs.iter().find(|leg| leg.leg > 0 && leg.answered_at.is_some());
@@ -248,6 +252,16 @@ fn call_of_rows(
     let by = RatedBy { cld, cli, rate_choice };
     let rated = RatedCall::of_legs(call, generation, at, by, &legs);
     Ok(rated.map(|call| SelectedCall { call, trunk_in, trunk_out }))
+}
+
+/// What the money of a row of `cdr` is in the currency that profit is counted in.
+pub(crate) fn report_rate(row: &Row) -> Result<Option<ReportRate>, sqlx::Error> {
+    let (code, nanos): (Option<&str>, Option<i64>) =
+        (row.try_get("report_currency")?, row.try_get("report_rate")?);
+    let Some((code, nanos)) = code.zip(nanos) else { return Ok(None) };
+    let rate = Price::from_nanos(nanos).and_then(ExchangeRate::new);
+    let report = code.parse().ok().zip(rate).map(|(currency, rate)| ReportRate { currency, rate });
+    report.map(Some).ok_or_else(|| sqlx::Error::Decode("table cdr: bad report rate".into()))
 }
 
 /// A run that prices calls again.

@@ -242,7 +242,7 @@ async fn profit_is_the_books_own_and_losses_are_first(backend: Backend) {
     let (world, directory) = talked(backend, &[(1, 9), (2, 60), (1, 30)]).await;
     let by = |by: ProfitBy| {
         let directory = &directory;
-        async move { directory.profit(EVER.0, EVER.1, by).await.unwrap() }
+        async move { directory.profit(EVER.0, EVER.1, by, None).await.unwrap() }
     };
     let total = by(ProfitBy::default()).await;
     assert_eq!(total.len(), 1);
@@ -259,8 +259,13 @@ async fn profit_is_the_books_own_and_losses_are_first(backend: Backend) {
         .map(|row| (row.customer.unwrap().0, row.profit(), row.loss_calls))
         .collect();
     assert_eq!(rows, [(2, Money(-200_000), 1), (1, Money(350_000), 0)]);
-    let all =
-        ProfitBy { customer: true, carrier: true, destination: true, period: Some(Period::Day) };
+    let all = ProfitBy {
+        site: true,
+        customer: true,
+        carrier: true,
+        destination: true,
+        period: Some(Period::Day),
+    };
     let rows = by(all).await;
     assert_eq!(rows.len(), 2);
     assert_eq!(rows[0].carrier, Some(CARRIER));
@@ -268,7 +273,7 @@ async fn profit_is_the_books_own_and_losses_are_first(backend: Backend) {
     assert_eq!(rows[0].period.as_deref(), Some("2023-11-14"));
     let months = by(ProfitBy { period: Some(Period::Month), ..ProfitBy::default() }).await;
     assert_eq!(months[0].period.as_deref(), Some("2023-11"));
-    let none = directory.profit(EVER.0, Utc(1), ProfitBy::default()).await.unwrap();
+    let none = directory.profit(EVER.0, Utc(1), ProfitBy::default(), None).await.unwrap();
     assert_eq!(none, []);
 }
 

@@ -40,6 +40,12 @@ integer_id!(
     u64
 );
 
+integer_id!(
+    /// A place of an account, where calls come from (J-18).
+    SiteId,
+    u64
+);
+
 /// One call, unique over all starts of all nodes that share a data directory.
 ///
 /// From the top: 20 bits start number (counted up at each start), 8 bits shard, 36 bits sequence.

@@ -3,6 +3,7 @@
 use billing::{Change, DestinationChange, Effect, Money, Role};
 use serde_json::{Value, json};
 use store::moment::format_utc;
+use store::query::CdrNames;
 use store::report::{PastBalance, ProfitRow, QualityRow};
 use store::rerate::{PastCharge, Run};
 use switch::directory::Directory;
@@ -148,7 +149,7 @@ pub(crate) fn past(past: &PastCharge, directory: &Directory) -> Value {
 }
 
 /// A row of a profit report.
-pub(crate) fn profit(row: &ProfitRow, directory: &Directory) -> Value {
+pub(crate) fn profit(row: &ProfitRow, directory: &Directory, names: &CdrNames) -> Value {
     let name = |account: Option<AccountId>| account.map(|id| name_of(id, directory));
     let percent = |hundredths: i64| {
         let sign = if hundredths < 0 { "-" } else { "" };
@@ -158,10 +159,13 @@ pub(crate) fn profit(row: &ProfitRow, directory: &Directory) -> Value {
         "period": row.period,
         "customer": name(row.customer),
         "carrier": name(row.carrier),
+        "site": row.site.map(|id| names.sites.get(&id.0).cloned().unwrap_or(id.to_string())),
         "destination": row.destination,
+        "destination_name": row.destination_name,
         "currency": row.currency,
         "calls": row.calls,
         "loss_calls": row.loss_calls,
+        "split_calls": row.split_calls,
         "seconds": row.seconds,
         "revenue": row.revenue.to_string(),
         "cost": row.cost.to_string(),
@@ -171,7 +175,7 @@ pub(crate) fn profit(row: &ProfitRow, directory: &Directory) -> Value {
 }
 
 /// A row of a quality report. Ratios are in tenths, as text.
-pub(crate) fn quality(row: &QualityRow, directory: &Directory) -> Value {
+pub(crate) fn quality(row: &QualityRow, directory: &Directory, names: &CdrNames) -> Value {
     let tenths = |over: u64, under: u64, times: u64| {
         let tenths = (over * times * 10).checked_div(under)?;
         Some(format!("{}.{}", tenths / 10, tenths % 10))
@@ -179,6 +183,7 @@ pub(crate) fn quality(row: &QualityRow, directory: &Directory) -> Value {
     let trunk = directory.trunk(row.trunk).map(|trunk| trunk.name.clone());
     json!({
         "trunk": trunk.unwrap_or_else(|| row.trunk.to_string()),
+        "friendly_name": names.trunks.get(&row.trunk.0),
         "carrier": row.carrier.map(|id| name_of(id, directory)),
         "destination": row.destination,
         "attempts": row.attempts,

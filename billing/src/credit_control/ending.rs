@@ -10,10 +10,11 @@ use vocabulary::{CallFacts, CallId, Direction, Now, SettleRequest, Utc};
 use super::CreditControl;
 use super::slice::turn;
 use super::state::CallState;
+use crate::call_state::{CallContext, CarrierRate};
 use crate::cdr::{Cdr, CdrLine};
 use crate::journal::{Ended, Position, Record};
 use crate::ledger::Outcome;
-use crate::rating::Talk;
+use crate::rating::{AppliedRate, RateBook, Talk};
 use crate::settlement::{self, Paid, Paying, Settled};
 
 /// The newest settled calls, so that a settlement asked for twice is made once.
@@ -48,7 +49,10 @@ impl CreditControl {
         let state = self.calls.remove(&call);
         let position = match state {
             None => {
-                let cdrs = cdrs(request.facts, &mut Settled::default(), None);
+                let mut cdrs = cdrs(request.facts, &mut Settled::default(), None);
+                for cdr in cdrs.iter_mut().filter(|cdr| cdr.direction == Direction::Ingress) {
+                    cdr.site = self.book.site(cdr.subscriber, cdr.trunk);
+                }
                 let (payer, postings, bundle_uses) = (None, Vec::new(), Vec::new());
                 let ended = Ended { call, at: now.utc, payer, cdrs, postings, bundle_uses };
                 self.journal.append(&Record::Ended(ended))
@@ -89,7 +93,9 @@ impl CreditControl {
             paid_leg: paid.as_ref().map(|paid| paid.leg),
         };
 
-        let cdrs = cdrs(facts, &mut settled, Some(&clock));
+        let mut cdrs = cdrs(facts, &mut settled, Some(&clock));
+        let carrier_rate = paid.as_ref().map(|paid| paid.carrier);
+        tell(&mut cdrs, &self.book, state.context, &payers.first.rate, carrier_rate);
         let mut locked = settlement::locked(&self.ledger, payers, carrier);
         turn(&mut locked, &self.book, payers, now.utc);
         let outcome = settlement::post(&mut locked, call, payers, &settled);
@@ -98,6 +104,36 @@ impl CreditControl {
         let payer = Some(payers.first.account);
         let ended = Ended { call, at: now.utc, payer, cdrs, postings, bundle_uses };
         self.journal.append(&Record::Ended(ended))
+    }
+}
+
+/// What reports want to know of an authorised call besides its price: where it is from, what its
+/// destination is called, and what its money is in the currency that profit is counted in.
+pub(crate) fn tell(
+    cdrs: &mut [Cdr],
+    book: &RateBook,
+    context: CallContext,
+    rate: &AppliedRate,
+    carrier: Option<&CarrierRate>,
+) {
+    for cdr in cdrs {
+        let Some(cld) = cdr.normal_cld else { continue };
+        let name = |rate| book.destination(rate, &cld).map(str::to_owned);
+        match (cdr.direction, carrier) {
+            (Direction::Ingress, _) => {
+                cdr.site = context.site;
+                cdr.report = context.report;
+                cdr.destination = name(rate);
+                for upper in &mut cdr.upper {
+                    upper.destination = name(&upper.charge.applied);
+                }
+            }
+            (Direction::Egress, Some(carrier)) if cdr.trunk == Some(carrier.trunk) => {
+                cdr.report = carrier.report;
+                cdr.destination = name(&carrier.rate);
+            }
+            (Direction::Egress, _) => {}
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use vocabulary::{Grant, TrunkId, Utc};
 
-use crate::call_state::CarrierRate;
+use crate::call_state::{CallContext, CarrierRate};
 use crate::chain::Chain;
 use crate::funding::Payer;
 
@@ -30,6 +30,7 @@ pub(super) struct CallState {
     pub(super) slice: u16,
     pub(super) is_final: bool,
     pub(super) is_answered: bool,
+    pub(super) context: CallContext,
 }
 
 impl CallState {

@@ -82,6 +82,13 @@ impl Zone {
         local - self.offset(local - self.offset(near).0).0
     }
 
+    /// Each second after `from` and before `till` at which clocks there are changed, and by how
+    /// many seconds they are ahead of UTC from then on.
+    pub fn changes_between(&self, from: i64, till: i64) -> impl Iterator<Item = (i64, i64)> {
+        let changes = self.changes.iter().map(|(second, offset)| (*second, i64::from(*offset)));
+        changes.filter(move |(second, _)| from < *second && *second < till)
+    }
+
     /// Seconds that clocks there are ahead of UTC at this second since 1970.
     pub fn offset_at(&self, second: i64) -> i64 {
         self.offset(second).0

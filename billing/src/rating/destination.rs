@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use vocabulary::{Number, SubscriberId, TrunkId, Utc};
+use vocabulary::{Number, SiteId, Utc};
 
 use super::special::{AppliedDiscount, Percent};
 use super::{CallQuery, RateError};
@@ -58,25 +58,6 @@ impl fmt::Debug for DestinationSet {
     }
 }
 
-/// A part of an account: where its calls come from (J-18).
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub struct Site {
-    /// Its name.
-    pub name: String,
-    /// Subscribers that belong to it, sorted.
-    pub subscribers: Box<[SubscriberId]>,
-    /// Trunks that belong to it, sorted.
-    pub trunks: Box<[TrunkId]>,
-}
-
-impl Site {
-    fn has(&self, call: &CallQuery<'_>) -> bool {
-        let subscriber = |id: SubscriberId| self.subscribers.binary_search(&id).is_ok();
-        let trunk = |id: TrunkId| self.trunks.binary_search(&id).is_ok();
-        call.subscriber.is_some_and(subscriber) || call.trunk.is_some_and(trunk)
-    }
-}
-
 /// Percent off connect fee and time of calls to some destinations, for a time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Discount {
@@ -85,7 +66,7 @@ pub struct Discount {
     /// Calls to these.
     pub destinations: Arc<DestinationSet>,
     /// Calls from this site; `None`: from all.
-    pub site: Option<Arc<Site>>,
+    pub site: Option<SiteId>,
     /// For calls that come in from this moment on. `None`: always did.
     pub valid_from: Option<Utc>,
     /// For calls that come in before this moment. `None`: open.
@@ -98,7 +79,7 @@ impl Discount {
     fn applies(&self, call: &CallQuery<'_>) -> Option<usize> {
         let has_begun = self.valid_from.is_none_or(|from| from <= call.at);
         let goes_on = self.valid_till.is_none_or(|till| call.at < till);
-        let is_from = self.site.as_ref().is_none_or(|site| site.has(call));
+        let is_from = self.site.is_none_or(|site| call.site == Some(site));
         if has_begun && goes_on && is_from { self.destinations.longest(call.cld) } else { None }
     }
 }
@@ -134,8 +115,6 @@ mod tests {
     #[test]
     fn a_discount_is_for_its_site_and_its_time() {
         // J-17: site S1 has 10 % off to a destination from t1 to t2.
-        let site =
-            Site { name: "S1".into(), subscribers: [SubscriberId(7)].into(), ..Site::default() };
         let of = |percent: &str, prefix: &str, site| Discount {
             name: "summer".into(),
             destinations: Arc::new(DestinationSet::new([prefix]).unwrap()),
@@ -144,19 +123,17 @@ mod tests {
             valid_till: Some(Utc(200)),
             percent: percent.parse().unwrap(),
         };
-        let discounts =
-            [of("10", "49", Some(Arc::new(site))), of("5", "4", None), of("20", "4", None)];
-        let check = |subscriber: u64, at: i64, cld: &str, expected: Option<&str>| {
+        let discounts = [of("10", "49", Some(SiteId(7))), of("5", "4", None), of("20", "4", None)];
+        let check = |site: u64, at: i64, cld: &str, expected: Option<&str>| {
             let call = CallQuery {
                 cld: &number(cld),
                 cli: None,
                 at: Utc(at),
                 in_force_at: Utc(at),
-                subscriber: Some(SubscriberId(subscriber)),
-                trunk: None,
+                site: Some(SiteId(site)),
             };
             let found = discount(&discounts, &call).map(|found| found.percent.to_string());
-            assert_eq!(found.as_deref(), expected, "{subscriber} {at} {cld}");
+            assert_eq!(found.as_deref(), expected, "{site} {at} {cld}");
         };
         check(7, 100, "4930", Some("10"));
         check(7, 199, "4930", Some("10"));

@@ -18,13 +18,13 @@ mod versions;
 pub use calendar::{Calendar, Date, Days, Period, PeriodChoice, Zone};
 pub(crate) use charge::disconnect_after;
 pub use charge::{Answered, Charge, ChargeLine, Talk, explain, max_talk, price, whole_seconds};
-pub use destination::{DestinationSet, Discount, Site};
+pub use destination::{DestinationSet, Discount};
 pub use price::{Price, PriceError};
 pub use rate::{
     AppliedRate, DurationRounding, MoneyMode, MoneyRounding, RATE_GROUP_NONE, Rate, RateError,
     RateGroupId,
 };
-pub use rate_book::{AccountTariff, RateBook, RateBookBuilder, RateBookError};
+pub use rate_book::{AccountTariff, RateBook, RateBookBuilder, RateBookError, SiteMembers};
 pub(crate) use rate_book::{Side, Unrated};
 pub use rate_group::{GroupTerms, RateGroup, RateGroupBuilder, RateRow, RateVersion, RowError};
 pub use resolve::{CallQuery, NotRated, PayerTerms};

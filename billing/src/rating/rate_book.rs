@@ -8,7 +8,7 @@ use std::sync::Arc;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use snapshot_map::SnapshotMap;
-use vocabulary::{AccountId, Number, RateChoice, Utc};
+use vocabulary::{AccountId, Number, RateChoice, SiteId, SubscriberId, TrunkId, Utc};
 
 use super::calendar;
 use super::{
@@ -16,7 +16,7 @@ use super::{
     MoneyRounding, NotRated, PayerTerms, Percent, Price, RATE_GROUP_NONE, Rate, RateGroup,
     RateGroupId, Zone,
 };
-use crate::{Currency, DestinationSetId, Money};
+use crate::{Currency, DestinationSetId, Money, ReportRate};
 
 /// How an account is priced, as customer and as carrier.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,6 +128,26 @@ pub struct RateBook {
     /// One unit of the first currency in the second.
     exchange_rates: Arc<BTreeMap<(u64, u64), ExchangeRate>>,
     destinations: Arc<HashMap<DestinationSetId, DestinationSet, FixedState>>,
+    sites: SiteMembers,
+    /// What profit is counted in; `None`: in the currency of whoever pays us for the call.
+    report_currency: Option<Currency>,
+}
+
+/// Who belongs to which site (J-18).
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SiteMembers {
+    /// Sites of subscribers.
+    pub subscribers: SnapshotMap<SubscriberId, SiteId>,
+    /// Sites of trunks.
+    pub trunks: SnapshotMap<TrunkId, SiteId>,
+}
+
+impl SiteMembers {
+    /// The site of a call from this subscriber or this trunk.
+    pub fn site(&self, subscriber: Option<SubscriberId>, trunk: Option<TrunkId>) -> Option<SiteId> {
+        let of_subscriber = subscriber.and_then(|id| self.subscribers.get(&id));
+        of_subscriber.or_else(|| self.trunks.get(&trunk?)).copied()
+    }
 }
 
 impl Default for RateBook {
@@ -137,6 +157,8 @@ impl Default for RateBook {
             tariffs: SnapshotMap::default(),
             exchange_rates: Arc::default(),
             destinations: Arc::new(HashMap::with_hasher(FixedState::default())),
+            sites: SiteMembers::default(),
+            report_currency: None,
         }
     }
 }
@@ -170,6 +192,8 @@ impl RateBook {
             && self.tariffs == other.tariffs
             && self.exchange_rates == other.exchange_rates
             && self.destinations == other.destinations
+            && self.sites == other.sites
+            && self.report_currency == other.report_currency
     }
 
     /// The account's reseller.
@@ -185,6 +209,28 @@ impl RateBook {
     /// Is the number in this set of destinations? An unknown set has none.
     pub(crate) fn covers(&self, destinations: DestinationSetId, cld: &Number) -> bool {
         self.destinations.get(&destinations).is_some_and(|set| set.contains(cld))
+    }
+
+    /// The site that a call from this subscriber or this trunk belongs to.
+    pub fn site(&self, subscriber: Option<SubscriberId>, trunk: Option<TrunkId>) -> Option<SiteId> {
+        self.sites.site(subscriber, trunk)
+    }
+
+    /// What amounts in this currency are in the one that profit is counted in, for a call that is
+    /// paid for in `paid`; `None` without an exchange rate.
+    pub fn report_rate(&self, of: Currency, paid: Currency) -> Option<ReportRate> {
+        let currency = self.report_currency.unwrap_or(paid);
+        let rate = match of.code() == currency.code() {
+            true => ExchangeRate::one(),
+            false => self.exchange(of, currency)?,
+        };
+        Some(ReportRate { currency, rate })
+    }
+
+    /// What the sheet of a rate calls the destination of a call to this number (J-14).
+    pub fn destination(&self, applied: &AppliedRate, cld: &Number) -> Option<&str> {
+        let digits = cld.as_bytes().get(..usize::from(applied.prefix_length))?;
+        self.groups.get(&applied.group)?.destination(digits, applied.sheet_version)
     }
 
     /// An amount in another currency, rounded up; `None` without an exchange rate.
@@ -361,6 +407,42 @@ impl RateBookBuilder {
         let mut map = HashMap::with_hasher(FixedState::default());
         map.extend(sets);
         self.book.destinations = Arc::new(map);
+        self
+    }
+
+    /// Replaces who belongs to which site.
+    #[must_use]
+    pub fn sites(mut self, members: SiteMembers) -> RateBookBuilder {
+        self.book.sites = members;
+        self
+    }
+
+    /// Sets the site that a subscriber belongs to.
+    #[must_use]
+    pub fn subscriber_site(mut self, id: SubscriberId, site: Option<SiteId>) -> RateBookBuilder {
+        let members = &mut self.book.sites.subscribers;
+        match site {
+            Some(site) => drop(members.insert(id, site)),
+            None => drop(members.remove(&id)),
+        }
+        self
+    }
+
+    /// Sets the site that a trunk belongs to.
+    #[must_use]
+    pub fn trunk_site(mut self, id: TrunkId, site: Option<SiteId>) -> RateBookBuilder {
+        let members = &mut self.book.sites.trunks;
+        match site {
+            Some(site) => drop(members.insert(id, site)),
+            None => drop(members.remove(&id)),
+        }
+        self
+    }
+
+    /// Sets the currency that profit is counted in.
+    #[must_use]
+    pub fn report_currency(mut self, currency: Option<Currency>) -> RateBookBuilder {
+        self.book.report_currency = currency;
         self
     }
 

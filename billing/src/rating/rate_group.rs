@@ -1,5 +1,5 @@
 //! One rate group loaded for lookup: an immutable trie of prefixes over dated versions. A version
-//! takes 16 bytes; equal terms are held once.
+//! takes 20 bytes; equal terms and equal names of destinations are held once.
 
 use std::sync::Arc;
 
@@ -65,6 +65,8 @@ struct Version {
     till: u32,
     terms: u32,
     sheet: u32,
+    /// What the sheet calls the destination; 0 is nothing.
+    name: u32,
 }
 
 const LAST: u32 = 1 << 31;
@@ -77,6 +79,8 @@ pub struct RateGroup {
     /// The versions of one prefix lie together, newest first.
     versions: Vec<Version>,
     rates: Vec<(Rate, Option<Arc<SpecialTerms>>)>,
+    /// The first is empty.
+    names: Vec<Box<str>>,
 }
 
 impl RateGroup {
@@ -88,6 +92,8 @@ impl RateGroup {
             digits: Vec::new(),
             rates: Vec::new(),
             numbers: HashMap::with_hasher(FixedState::default()),
+            names: vec!["".into()],
+            name_numbers: HashMap::with_hasher(FixedState::default()),
         }
     }
 
@@ -142,6 +148,25 @@ impl RateGroup {
         moments.into_iter().map(|second| Utc(i64::from(second) * 1_000_000)).collect()
     }
 
+    /// What a prefix is called in the sheet of this version, or else in any other (J-14).
+    pub fn destination(&self, prefix: &[u8], sheet_version: u32) -> Option<&str> {
+        let named = |first: u32| {
+            let mut found = None;
+            for version in &self.versions[first as usize..] {
+                let is_it = version.sheet & !LAST == sheet_version;
+                if version.name != 0 && (is_it || found.is_none()) {
+                    found = Some(version.name);
+                }
+                if is_it || version.sheet & LAST != 0 {
+                    break;
+                }
+            }
+            found
+        };
+        let (length, name) = self.trie.longest(prefix, named)?;
+        (usize::from(length) == prefix.len()).then(|| &*self.names[name as usize])
+    }
+
     /// How many dated versions there are.
     pub fn len(&self) -> usize {
         self.versions.len()
@@ -157,6 +182,7 @@ impl RateGroup {
         self.trie.bytes()
             + self.versions.capacity() * size_of::<Version>()
             + self.rates.capacity() * size_of::<(Rate, Option<Arc<SpecialTerms>>)>()
+            + self.names.iter().map(|name| name.len() + size_of::<Box<str>>()).sum::<usize>()
     }
 }
 
@@ -177,11 +203,18 @@ pub struct RateGroupBuilder {
     digits: Vec<u8>,
     rates: Vec<(Rate, Option<Arc<SpecialTerms>>)>,
     numbers: HashMap<(Rate, Option<Arc<SpecialTerms>>), u32, FixedState>,
+    names: Vec<Box<str>>,
+    name_numbers: HashMap<Box<str>, u32, FixedState>,
 }
 
 impl RateGroupBuilder {
     /// Adds a row; an error names what is wrong with it, and the row is left out.
     pub fn row(&mut self, row: &RateRow) -> Result<(), RowError> {
+        self.row_named(row, "")
+    }
+
+    /// Adds a row to a destination of this name.
+    pub fn row_named(&mut self, row: &RateRow, destination: &str) -> Result<(), RowError> {
         let prefix = row.prefix.as_bytes();
         if prefix.len() > 31 || !prefix.iter().all(u8::is_ascii_digit) {
             return Err(RowError::Prefix(row.prefix.clone()));
@@ -202,9 +235,24 @@ impl RateGroupBuilder {
         });
         let start = u32::try_from(self.digits.len()).map_err(|_| RowError::TooMany)?;
         self.digits.extend_from_slice(prefix);
-        let version = Version { from, till, terms, sheet: row.sheet_version };
+        let name = self.name(destination);
+        let version = Version { from, till, terms, sheet: row.sheet_version, name };
         self.rows.push(Row { digits: (start, prefix.len() as u8), version });
         Ok(())
+    }
+
+    fn name(&mut self, name: &str) -> u32 {
+        if name.is_empty() {
+            return 0;
+        }
+        if let Some(number) = self.name_numbers.get(name) {
+            return *number;
+        }
+        // Fewer than rows, which are fewer than 2^31.
+        let number = self.names.len() as u32;
+        self.names.push(name.into());
+        self.name_numbers.insert(name.into(), number);
+        number
     }
 
     /// The row's special terms over the group's.
@@ -243,7 +291,8 @@ impl RateGroupBuilder {
         }
         trie.shrink();
         self.rates.shrink_to_fit();
-        RateGroup { terms: self.terms, trie, versions, rates: self.rates }
+        self.names.shrink_to_fit();
+        RateGroup { terms: self.terms, trie, versions, rates: self.rates, names: self.names }
     }
 }
 
@@ -333,6 +382,24 @@ mod tests {
         check(&group, "49", 350, Some(("0.4", 2)));
         check(&group, "49", 400, Some(("0.3", 2)));
         check(&group, "33", 400, None);
+    }
+
+    #[test]
+    fn a_destination_is_called_what_the_sheet_of_its_rate_calls_it() {
+        let mut builder = RateGroup::builder(group(&[]).terms().clone());
+        builder.row_named(&row("49", "0.1", None, None, 1), "Germany").unwrap();
+        builder.row_named(&row("49", "0.2", Some(100), None, 2), "Germany fixed").unwrap();
+        builder.row_named(&row("4915", "0.3", None, None, 2), "Germany mobile").unwrap();
+        builder.row(&row("33", "0.3", None, None, 2)).unwrap();
+        let group = builder.build();
+        let name = |prefix: &str, sheet| group.destination(prefix.as_bytes(), sheet);
+        assert_eq!(name("49", 1), Some("Germany"));
+        assert_eq!(name("49", 2), Some("Germany fixed"));
+        // The sheet is gone; the prefix is called something still.
+        assert_eq!(name("49", 9), Some("Germany fixed"));
+        assert_eq!(name("4915", 2), Some("Germany mobile"));
+        assert_eq!(name("4916", 2), None);
+        assert_eq!(name("33", 2), None);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use vocabulary::{AuthorizeRequest, Number, SubscriberId, TrunkId, Utc};
+use vocabulary::{AuthorizeRequest, Number, SiteId, Utc};
 
 use super::calendar::PeriodChoice;
 use super::destination::discount;
@@ -25,21 +25,18 @@ pub struct CallQuery<'a> {
     /// Which version of the rates counts: the one in force at this moment. It is `at`, but for a dry
     /// run of rates that begin later (B6).
     pub in_force_at: Utc,
-    /// Which subscriber it is from, for sites.
-    pub subscriber: Option<SubscriberId>,
-    /// Which trunk it is from, for sites.
-    pub trunk: Option<TrunkId>,
+    /// Which site of the account it is from.
+    pub site: Option<SiteId>,
 }
 
 impl<'a> CallQuery<'a> {
-    pub(crate) fn of(request: &'a AuthorizeRequest) -> CallQuery<'a> {
+    pub(crate) fn of(request: &'a AuthorizeRequest, site: Option<SiteId>) -> CallQuery<'a> {
         CallQuery {
             cld: &request.cld,
             cli: request.cli.as_ref(),
             at: request.at,
             in_force_at: request.at,
-            subscriber: request.origin.subscriber,
-            trunk: request.origin.trunk,
+            site,
         }
     }
 }

@@ -290,6 +290,11 @@ impl ExchangeRate {
         (!rate.is_zero()).then_some(ExchangeRate(rate))
     }
 
+    /// Of a currency in itself.
+    pub(crate) fn one() -> ExchangeRate {
+        ExchangeRate(Price::from_nanos(1_000_000_000).expect("far below the greatest price"))
+    }
+
     /// The factor.
     pub fn rate(self) -> Price {
         self.0

@@ -143,7 +143,7 @@ mod tests {
         let cld = "49301".parse().unwrap();
         let at = Utc((BOUNDARY - 60) * 1_000_000);
         let call =
-            CallQuery { cld: &cld, cli: None, at, in_force_at: at, subscriber: None, trunk: None };
+            CallQuery { cld: &cld, cli: None, at, in_force_at: at, site: None };
         let payer = PayerTerms {
             duration_rounding: DurationRounding::Up,
             currency: Currency::EUR,

@@ -32,8 +32,7 @@ pub fn dry_run(
             (false, Some(before)) => Ok(before.clone()),
             (false, None) => price_side(book, currency_of, call, side, call.at),
         };
-        let RatedSide { role, account, before, .. } = side.clone();
-        RepricedSide { role, account, before, after }
+        RepricedSide::new(book, call, side, after)
     };
     let mut repriced: Vec<RepricedSide> = call.sides.iter().map(side).collect();
     price_all_payers_or_none(&mut repriced);
@@ -64,8 +63,7 @@ pub fn carrier_order(
                 cli: call.by.cli.as_ref(),
                 at: call.at,
                 in_force_at: if is_draft { draft.at } else { call.at },
-                subscriber: call.subscriber,
-                trunk: call.trunk,
+                site: call.site,
             };
             let theirs = currency_of(*account)?;
             let rate = book.rate_of(*account, Side::Carrier, &query, theirs).ok()?;

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use vocabulary::{AccountId, CallId};
 
 use super::{RatedCall, RepricedSide, Role, Unpriced};
-use crate::{Currency, Money};
+use crate::{Currency, Money, ReportRate};
 
 /// The calls whose price changes most that are kept.
 const BIGGEST_MAX: usize = 20;
@@ -28,12 +28,16 @@ pub struct Change {
 }
 
 impl Change {
-    fn add(&mut self, side: &RepricedSide, seconds: u64) {
+    fn add(&mut self, side: &RepricedSide, seconds: u64, report: Option<ReportRate>) {
+        let converted = |amount: Money| match report {
+            Some(report) => report.convert_money(amount),
+            None => i128::from(amount.0),
+        };
         self.count += 1;
         self.changed += u64::from(!side.difference().is_zero());
         self.seconds += seconds;
-        self.before += i128::from(side.stood().0);
-        self.after += i128::from(side.stands().0);
+        self.before += converted(side.stood());
+        self.after += converted(side.stands());
     }
 }
 
@@ -77,7 +81,9 @@ pub struct Effect {
     pub payers: BTreeMap<(AccountId, u8, CurrencyCode), Change>,
     /// What carriers take, by account.
     pub carriers: BTreeMap<(AccountId, CurrencyCode), Change>,
-    /// Revenue (of those who pay us) and cost, by the prefix of the calling account's rate.
+    /// Revenue (of those who pay us) and cost, by the prefix of the calling account's rate, in the
+    /// currency that profit is counted in, by the rates fixed with each call. What has none is in
+    /// its own currency.
     pub destinations: BTreeMap<(String, CurrencyCode), DestinationChange>,
     /// Sides that cannot be priced, by reason.
     pub refused: BTreeMap<Unpriced, u64>,
@@ -113,19 +119,21 @@ impl Effect {
             let letters = code(currency);
             let talked = call.sides.iter().find(|rated| rated.role == side.role);
             let seconds = talked.map_or(0, |rated| rated.talked.as_secs());
-            let of_destination = self.destinations.entry((destination.clone(), letters));
+            let report = talked.and_then(|rated| rated.report);
+            let reported = report.map_or(letters, |report| code(report.currency));
+            let of_destination = self.destinations.entry((destination.clone(), reported));
             match side.role {
                 Role::Payer(level) => {
                     let key = (side.account, level, letters);
-                    self.payers.entry(key).or_default().add(side, seconds);
+                    self.payers.entry(key).or_default().add(side, seconds, None);
                     if Some(level) == top {
-                        of_destination.or_default().revenue.add(side, seconds);
+                        of_destination.or_default().revenue.add(side, seconds, report);
                     }
                 }
                 Role::Carrier(_) => {
                     let key = (side.account, letters);
-                    self.carriers.entry(key).or_default().add(side, seconds);
-                    of_destination.or_default().cost.add(side, seconds);
+                    self.carriers.entry(key).or_default().add(side, seconds, None);
+                    of_destination.or_default().cost.add(side, seconds, report);
                 }
             }
             self.keep_biggest(call.call, side, currency);
@@ -169,7 +177,7 @@ impl Effect {
         self.sort_biggest();
     }
 
-    /// What those who pay us pay, and what carriers take, by currency.
+    /// What those who pay us pay, and what carriers take, by the currency that profit is counted in.
     pub fn totals(&self) -> BTreeMap<CurrencyCode, DestinationChange> {
         let mut totals: BTreeMap<CurrencyCode, DestinationChange> = BTreeMap::new();
         for ((_, letters), change) in &self.destinations {

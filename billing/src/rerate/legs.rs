@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use vocabulary::{AccountId, CallId, CallKind, SubscriberId, TrunkId, Utc};
+use vocabulary::{AccountId, CallId, CallKind, SiteId, SubscriberId, TrunkId, Utc};
 
 use super::{RatedBy, RatedCall, RatedSide, Role};
+use crate::ReportRate;
 use crate::cdr::{Cdr, CdrCharge, UpperCharge};
 
 /// One leg of a call as its CDR tells it, as far as money is concerned.
@@ -26,6 +27,10 @@ pub struct RatedLeg {
     pub charge: Option<CdrCharge>,
     /// What stands for the resellers above the account, lowest first; on leg 0 only.
     pub upper: Vec<UpperCharge>,
+    /// The site that the call is from; on leg 0 only.
+    pub site: Option<SiteId>,
+    /// What its money is in the currency that profit is counted in.
+    pub report: Option<ReportRate>,
 }
 
 impl From<&Cdr> for RatedLeg {
@@ -39,6 +44,8 @@ impl From<&Cdr> for RatedLeg {
             talked: cdr.talked,
             charge: cdr.charge.clone(),
             upper: cdr.upper.clone(),
+            site: cdr.site,
+            report: cdr.report,
         }
     }
 }
@@ -55,6 +62,8 @@ impl RatedLeg {
                 answered_at: self.answered_at,
                 talked: self.talked,
                 before: Some(upper.charge.clone()),
+                // Resellers pay in the currency of their customers.
+                report: self.report,
             });
         }
         sides
@@ -76,6 +85,7 @@ impl RatedLeg {
             answered_at: self.answered_at,
             talked: self.talked,
             before: self.charge.clone(),
+            report: self.report,
         })
     }
 }
@@ -100,6 +110,8 @@ impl RatedCall {
         let is_priced = !sides.is_empty();
         let ingress = legs.iter().find(|leg| leg.leg == 0);
         let (subscriber, trunk) = ingress.map_or((None, None), |leg| (leg.subscriber, leg.trunk));
-        is_priced.then_some(RatedCall { call, generation, kind, by, subscriber, trunk, at, sides })
+        let site = ingress.and_then(|leg| leg.site);
+        let call = RatedCall { call, generation, kind, by, subscriber, trunk, site, at, sides };
+        is_priced.then_some(call)
     }
 }

@@ -44,6 +44,8 @@ pub struct ReratedSide {
     pub after: Option<CdrCharge>,
     /// Why there is no new price.
     pub error: Option<Cow<'static, str>>,
+    /// What the sheet of the new rate calls the destination.
+    pub destination: Option<String>,
 }
 
 impl Rerated {
@@ -76,8 +78,9 @@ impl Rerated {
                 Ok(after) => (Some(after), None),
                 Err(why) => (side.before.clone(), Some(Cow::Borrowed(why.code()))),
             };
-            let RepricedSide { role, account, before, .. } = side;
-            rerated.sides.push(ReratedSide { role, account, before, after, error });
+            let RepricedSide { role, account, before, destination, .. } = side;
+            let side = ReratedSide { role, account, before, after, error, destination };
+            rerated.sides.push(side);
         }
         (!rerated.sides.is_empty()).then_some(rerated)
     }
@@ -176,7 +179,7 @@ impl Code for Role {
     }
 }
 
-code_struct!(ReratedSide { role, account, before, after, error });
+code_struct!(ReratedSide { role, account, before, after, error } since 4 { destination });
 
 impl Code for Rerated {
     fn put(&self, out: &mut Vec<u8>) {

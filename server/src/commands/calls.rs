@@ -40,6 +40,7 @@ pub(super) fn cdr(context: &Context, which: &CdrArgs) -> Outcome {
         let wanted = which.limit.saturating_sub(u32::try_from(items.len()).unwrap_or(u32::MAX));
         let parts = [
             ("account", which.account.clone()),
+            ("site", which.site.clone()),
             ("trunk", which.trunk.clone()),
             ("from", which.from.clone()),
             ("till", which.till.clone()),
@@ -67,7 +68,7 @@ pub(super) fn cdr(context: &Context, which: &CdrArgs) -> Outcome {
     Ok(())
 }
 
-const CDR_COLUMNS: [(&str, &str); 12] = [
+const CDR_COLUMNS: [(&str, &str); 14] = [
     ("CALL", "call"),
     ("LEG", "leg"),
     ("STARTED", "started_at"),
@@ -75,7 +76,9 @@ const CDR_COLUMNS: [(&str, &str); 12] = [
     ("TRUNK", "trunk_name"),
     ("FROM", "cli"),
     ("TO", "cld"),
+    ("DESTINATION", "destination_name"),
     ("TALKED S", "talked_s"),
+    ("BUNDLE S", "bundle_s"),
     ("AMOUNT", "amount"),
     ("CURRENCY", "currency"),
     ("CAUSE", "cause"),

@@ -278,6 +278,11 @@ pub(crate) enum ExchangeCommand {
     },
     /// List all exchange rates
     List,
+    /// Show or set the currency that profit is counted in, for calls from now on
+    ReportCurrency {
+        /// Such as EUR; `none`: the currency of whoever pays for the call
+        currency: Option<String>,
+    },
     /// Remove an exchange rate that no account needs
     Remove {
         /// The currency of prices

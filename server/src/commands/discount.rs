@@ -63,6 +63,19 @@ pub(super) fn exchange(context: &Context, command: ExchangeCommand) -> Outcome {
             let columns = [("FROM", "from"), ("TO", "to"), ("RATE", "rate"), ("SET", "set_at")];
             context.show_list(&client.get("/exchange-rates")?, &columns);
         }
+        ExchangeCommand::ReportCurrency { currency } => {
+            let answer = match currency {
+                None => client.get("/report-currency")?,
+                Some(currency) => {
+                    let currency = Some(currency).filter(|code| code != "none");
+                    client.command("PUT", "/report-currency", &json!({ "currency": currency }))?
+                }
+            };
+            context.show(&answer, |answer| match answer["currency"].as_str() {
+                Some(currency) => println!("profit is counted in {currency}"),
+                None => println!("profit is counted in the currency of whoever pays for the call"),
+            });
+        }
         ExchangeCommand::Remove { from, to } => {
             let path = format!("/exchange-rates/{}/{}", escape(&from), escape(&to));
             let answer = client.command("DELETE", &path, &Value::Null)?;

@@ -11,22 +11,26 @@ use super::{Context, Outcome, carrier_statement};
 
 type Columns<'a> = &'a [(&'a str, &'a str)];
 
-const PROFIT: [(&str, &str); 12] = [
+const PROFIT: [(&str, &str); 15] = [
     ("PERIOD", "period"),
     ("CUSTOMER", "customer"),
     ("CARRIER", "carrier"),
+    ("SITE", "site"),
     ("DESTINATION", "destination"),
+    ("NAME", "destination_name"),
     ("CURRENCY", "currency"),
     ("CALLS", "calls"),
     ("AT A LOSS", "loss_calls"),
+    ("NO RATE", "split_calls"),
     ("SECONDS", "seconds"),
     ("REVENUE", "revenue"),
     ("COST", "cost"),
     ("PROFIT", "profit"),
     ("MARGIN %", "margin_percent"),
 ];
-const QUALITY: [(&str, &str); 9] = [
+const QUALITY: [(&str, &str); 10] = [
     ("TRUNK", "trunk"),
+    ("NAME", "friendly_name"),
     ("CARRIER", "carrier"),
     ("DESTINATION", "destination"),
     ("ATTEMPTS", "attempts"),
@@ -48,9 +52,9 @@ const BALANCES: [(&str, &str); 6] = [
 pub(super) fn run(context: &Context, command: ReportCommand) -> Outcome {
     let span = |span: Spanned| [("from", span.from), ("till", span.till)];
     let (path, columns, output): (String, Columns<'_>, Output) = match command {
-        ReportCommand::Profit { spanned, by, output } => {
+        ReportCommand::Profit { spanned, by, time_zone, output } => {
             let [from, till] = span(spanned);
-            let parts = query(&[from, till, ("by", Some(by))]);
+            let parts = query(&[from, till, ("by", Some(by)), ("time_zone", time_zone)]);
             (format!("/reports/profit{parts}"), &PROFIT, output)
         }
         ReportCommand::Quality { spanned, digits, output } => {

@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use billing::{DestinationSet, DestinationSetId, Discount, Percent, Site};
-use vocabulary::{AccountId, SubscriberId, TrunkId, Utc};
+use billing::{DestinationSet, DestinationSetId, Discount, Percent};
+use vocabulary::{AccountId, SiteId, Utc};
 
-use crate::sql::{self, Connection, Executor, Row};
+use crate::sql::{self, Connection, Row};
 
 use super::account::Account;
 use super::{Change, ChangeError, DirectoryStore, Result, check_name, signed, unsigned};
@@ -195,7 +195,6 @@ pub(crate) async fn load(
             sql::query(sql).bind(signed(account.0)).fetch_all(&mut *connection).await?
         }
     };
-    let mut sites: BTreeMap<i64, Arc<Site>> = BTreeMap::new();
     let mut shared: BTreeMap<u64, Option<Arc<DestinationSet>>> = BTreeMap::new();
     let mut everybodys = Vec::new();
     let mut own: BTreeMap<AccountId, Vec<Discount>> = BTreeMap::new();
@@ -210,21 +209,10 @@ pub(crate) async fn load(
             continue; // a set without prefixes: no call is to it
         };
         let destinations = Arc::clone(destinations);
-        let site = match row.try_get::<Option<i64>, _>("site_id")? {
-            None => None,
-            Some(id) => Some(match sites.get(&id) {
-                Some(site) => Arc::clone(site),
-                None => {
-                    let site = Arc::new(site(&mut *connection, id).await?);
-                    sites.insert(id, Arc::clone(&site));
-                    site
-                }
-            }),
-        };
         let discount = Discount {
             name: row.try_get("name")?,
             destinations,
-            site,
+            site: row.try_get::<Option<i64>, _>("site_id")?.map(|id| SiteId(unsigned(id))),
             valid_from: moment(row, "valid_from")?,
             valid_till: moment(row, "valid_till")?,
             percent: percent(row)?,
@@ -239,22 +227,4 @@ pub(crate) async fn load(
         (account, discounts.into())
     });
     Ok(Discounts { own: own.collect(), everybodys: everybodys.clone().into() })
-}
-
-/// A site with who belongs to it now. One without members has no calls.
-async fn site(connection: &mut Connection, id: i64) -> Result<Site> {
-    let subscribers = "SELECT id FROM subscriber WHERE site_id = ? ORDER BY id";
-    let subscribers = members(&mut *connection, subscribers, id).await?;
-    let trunks = "SELECT id FROM trunk WHERE site_id = ? ORDER BY id";
-    let trunks = members(&mut *connection, trunks, id).await?;
-    Ok(Site {
-        name: id.to_string(),
-        subscribers: subscribers.into_iter().map(SubscriberId).collect(),
-        trunks: trunks.into_iter().map(TrunkId).collect(),
-    })
-}
-
-async fn members(executor: impl Executor<'_>, sql: &'static str, site: i64) -> Result<Vec<u64>> {
-    let rows = sql::query(sql).bind(site).fetch_all(executor).await?;
-    rows.iter().map(|row| Ok(unsigned(row.try_get(0)?))).collect()
 }

@@ -21,6 +21,9 @@ pub struct StoredExchange {
     pub set_at: Utc,
 }
 
+/// The setting with the currency that profit is counted in.
+const REPORT_CURRENCY: &str = "report_currency";
+
 fn stored(row: &Row) -> Result<StoredExchange> {
     let text = |column| row.try_get::<String, _>(column);
     let corrupt = |column, value: &str| ChangeError::Corrupt { column, value: value.to_owned() };
@@ -46,6 +49,11 @@ pub(crate) async fn all(executor: impl Executor<'_>) -> Result<Vec<StoredExchang
 }
 
 impl DirectoryStore {
+    /// The currency that profit is counted in; empty: in the one of whoever pays for the call.
+    pub async fn report_currency(&self) -> Result<String> {
+        Ok(self.setting(REPORT_CURRENCY).await?.unwrap_or_default())
+    }
+
     /// All rates, by currency.
     pub async fn exchange_rates(&self) -> Result<Vec<StoredExchange>> {
         all(&self.pool).await
@@ -102,6 +110,30 @@ impl Change {
             .bind(to.code())
             .execute(&mut *self.tx)
             .await?;
+        Ok(())
+    }
+
+    /// The currency that profit is counted in; `None`: in the one of whoever pays for the call.
+    pub async fn report_currency(&mut self) -> Result<Option<Currency>> {
+        let Some(code) = self.setting(REPORT_CURRENCY).await? else { return Ok(None) };
+        if code.is_empty() {
+            return Ok(None);
+        }
+        let corrupt = || ChangeError::Corrupt { column: "report_currency", value: code.clone() };
+        code.parse().map(Some).map_err(|_| corrupt())
+    }
+
+    /// Sets the currency that profit is counted in, for calls that come in from now on.
+    pub async fn set_report_currency(&mut self, currency: Option<Currency>) -> Result<()> {
+        self.touched.exchange_rates();
+        sql::query(
+            "INSERT INTO setting (name, value) VALUES (?, ?)
+             ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        )
+        .bind(REPORT_CURRENCY)
+        .bind(currency.map(|currency| currency.to_string()).unwrap_or_default())
+        .execute(&mut *self.tx)
+        .await?;
         Ok(())
     }
 

@@ -1,8 +1,10 @@
 //! Sites: places of an account (J-18). A subscriber or a trunk, and with it its calls, belongs to
 //! one or to none.
 
-use crate::sql::{self, Row};
-use vocabulary::{AccountId, Utc};
+use billing::SiteMembers;
+use vocabulary::{AccountId, SiteId, SubscriberId, TrunkId, Utc};
+
+use crate::sql::{self, Connection, Row};
 
 use super::account::Account;
 use super::{Change, ChangeError, DirectoryStore, Result, check_name, signed, taken, unsigned};
@@ -104,4 +106,35 @@ impl Change {
             }
         }
     }
+}
+
+/// Who belongs to which site.
+pub(crate) async fn members(connection: &mut Connection) -> Result<SiteMembers> {
+    let mut members = SiteMembers::default();
+    let pair = |row: &Row| -> Result<(u64, SiteId)> {
+        Ok((unsigned(row.try_get(0)?), SiteId(unsigned(row.try_get(1)?))))
+    };
+    let subscribers = "SELECT id, site_id FROM subscriber WHERE site_id IS NOT NULL";
+    for row in sql::query(subscribers).fetch_all(&mut *connection).await? {
+        let (id, site) = pair(&row)?;
+        members.subscribers.insert(SubscriberId(id), site);
+    }
+    let trunks = "SELECT id, site_id FROM trunk WHERE site_id IS NOT NULL";
+    for row in sql::query(trunks).fetch_all(&mut *connection).await? {
+        let (id, site) = pair(&row)?;
+        members.trunks.insert(TrunkId(id), site);
+    }
+    Ok(members)
+}
+
+/// The site of one row of this table; `None` also for a row that is gone.
+pub(crate) async fn site_of(
+    connection: &mut Connection,
+    table: &'static str,
+    id: u64,
+) -> Result<Option<SiteId>> {
+    let sql = format!("SELECT site_id FROM {table} WHERE id = ?");
+    let row = sql::query(&sql).bind(signed(id)).fetch_optional(connection).await?;
+    let Some(row) = row else { return Ok(None) };
+    Ok(row.try_get::<Option<i64>, _>(0)?.map(|id| SiteId(unsigned(id))))
 }

@@ -13,12 +13,13 @@ const ROWS_MAX: usize = 20_000;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Touched {
     pub(super) accounts: BTreeSet<AccountId>,
-    pub(super) subscribers: BTreeSet<SubscriberId>,
+    pub(crate) subscribers: BTreeSet<SubscriberId>,
     /// With the routes over them.
-    pub(super) trunks: BTreeSet<TrunkId>,
+    pub(crate) trunks: BTreeSet<TrunkId>,
     /// Rate groups: their terms or their rates.
     pub(super) groups: BTreeSet<u64>,
     pub(crate) destinations: bool,
+    /// With the currency that profit is counted in.
     pub(crate) exchange_rates: bool,
     /// What every account pays, such as a discount for all.
     pub(super) all_tariffs: bool,

@@ -7,7 +7,7 @@ use super::rows::{posting_key, seconds};
 use crate::sql::{BulkRow, Values};
 
 /// In the order in which `PayerRow` binds them.
-pub(crate) const PAYER_COLUMNS: [&str; 13] = [
+pub(crate) const PAYER_COLUMNS: [&str; 14] = [
     "call_id",
     "level",
     "account_id",
@@ -21,6 +21,7 @@ pub(crate) const PAYER_COLUMNS: [&str; 13] = [
     "rate_prefix_length",
     "charge",
     "ended_at",
+    "destination_name",
 ];
 
 /// What one reseller paid for a call.
@@ -55,6 +56,7 @@ impl BulkRow for PayerRow<'_> {
         row.put(i32::from(charge.applied.prefix_length));
         row.put(charge.encode());
         row.put(self.cdr.ended_at.0);
+        row.put(self.upper.destination.clone());
     }
 }
 

@@ -83,6 +83,11 @@ async fn update(
     update.push_bind(rate.map(|rate| i64::from(rate.next_increment)));
     update.push(", rate_terms = ").push_bind(applied.and_then(terms));
     update.push(", charge = ").push_bind(charge.map(CdrCharge::encode));
+    let bundle = charge.map_or(0, |charge| charge.bundle_seconds);
+    update.push(", bundle_us = ").push_bind(super::rows::seconds(bundle));
+    // What cannot be priced keeps its name.
+    update.push(", destination_name = coalesce(").push_bind(side.destination.clone());
+    update.push(", destination_name)");
     let error = side.error.as_ref().filter(|_| charge.is_none());
     update.push(", error_code = ").push_bind(error.map(|code| code.clone().into_owned()));
     update.push(" WHERE call_id = ").push_bind(rerated.call.0.cast_signed());
@@ -108,6 +113,8 @@ async fn update_payer(
     update.push(", rate_group_id = ").push_bind(i64::from(charge.applied.group.0));
     update.push(", rate_sheet_version = ").push_bind(i64::from(charge.applied.sheet_version));
     update.push(", charge = ").push_bind(charge.encode());
+    update.push(", bundle_us = ").push_bind(super::rows::seconds(charge.bundle_seconds));
+    update.push(", destination_name = ").push_bind(side.destination.clone());
     update.push(" WHERE call_id = ").push_bind(rerated.call.0.cast_signed());
     update.push(" AND level = ").push_bind(i64::from(level));
     if update.build().execute(connection).await?.rows_affected() != 1 {

@@ -10,7 +10,7 @@ use vocabulary::{CallId, Direction, Party, Utc};
 use crate::sql::{BulkRow, Values};
 
 /// In the order in which `CdrRow` binds them.
-pub(crate) const CDR_COLUMNS: [&str; 39] = [
+pub(crate) const CDR_COLUMNS: [&str; 43] = [
     "call_id",
     "leg",
     "direction",
@@ -50,6 +50,10 @@ pub(crate) const CDR_COLUMNS: [&str; 39] = [
     "bundle_us",
     "bundle_allowance_us",
     "rate_choice",
+    "site_id",
+    "destination_name",
+    "report_currency",
+    "report_rate",
 ];
 
 pub(crate) struct CdrRow<'a>(pub(crate) &'a Cdr);
@@ -97,6 +101,10 @@ impl BulkRow for CdrRow<'_> {
         row.put(seconds(charge.map_or(0, |charge| charge.bundle_seconds)));
         row.put(seconds(charge.map_or(0, |charge| charge.bundle_allowance)));
         row.put(cdr.rate_choice.word());
+        row.put(cdr.site.map(|site| site.0.cast_signed()));
+        row.put(cdr.destination.clone());
+        row.put(cdr.report.map(|report| report.currency.code().to_owned()));
+        row.put(cdr.report.map(|report| report.rate.rate().nanos()));
     }
 }
 

@@ -15,7 +15,7 @@ use vocabulary::AccountId;
 use super::chunk;
 use crate::directory::{
     Account, Change, ChangeError, RateGroup as GroupRow, all_exchange_rates, all_groups,
-    load_discounts, signed, unsigned, with_parents,
+    load_discounts, signed, site_members, site_of, unsigned, with_parents,
 };
 use crate::sql::{self, Executor, Row};
 
@@ -93,6 +93,8 @@ impl Change {
         builder
             .accounts(tariffs)
             .exchange_rates(exchange_rates(&mut *self.tx).await?)
+            .sites(site_members(&mut self.tx).await?)
+            .report_currency(self.report_currency().await?)
             .destinations(destinations)
             .build()
             .map_err(|error| ChangeError::InUse(error.to_string()))
@@ -131,6 +133,14 @@ impl Change {
         }
         if self.touched.exchange_rates {
             builder = builder.exchange_rates(exchange_rates(&mut *self.tx).await?);
+            builder = builder.report_currency(self.report_currency().await?);
+        }
+        for id in self.touched.subscribers.clone() {
+            let site = site_of(&mut self.tx, "subscriber", id.0).await?;
+            builder = builder.subscriber_site(id, site);
+        }
+        for id in self.touched.trunks.clone() {
+            builder = builder.trunk_site(id, site_of(&mut self.tx, "trunk", id.0).await?);
         }
         builder.build().map_err(|error| ChangeError::InUse(error.to_string()))
     }
@@ -244,7 +254,7 @@ fn build(
         rate.valid_till = (row.till != OPEN).then(|| moment(row.till));
         rate.sheet_version = row.source;
         builder
-            .row(&rate)
+            .row_named(&rate, deck.name(row))
             .map_err(|error| ChangeError::Corrupt { column: "rates", value: error.to_string() })?;
     }
     Ok(builder.build())

@@ -9,6 +9,9 @@ pub(crate) struct CdrArgs {
     /// Of this account
     #[arg(long)]
     pub(crate) account: Option<String>,
+    /// From this site of the account
+    #[arg(long, requires = "account")]
+    pub(crate) site: Option<String>,
     /// Over this trunk
     #[arg(long)]
     pub(crate) trunk: Option<String>,

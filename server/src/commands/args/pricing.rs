@@ -120,9 +120,12 @@ pub(crate) enum ReportCommand {
     Profit {
         #[command(flatten)]
         spanned: Spanned,
-        /// customer, carrier, destination, day, month; several with commas between
+        /// customer, carrier, site, destination, day, month; several with commas between
         #[arg(long, default_value = "customer")]
         by: String,
+        /// Where days and months begin, such as Europe/Berlin; default UTC
+        #[arg(long, value_name = "ZONE")]
+        time_zone: Option<String>,
         #[command(flatten)]
         output: Output,
     },
