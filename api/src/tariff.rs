@@ -154,13 +154,7 @@ impl Tariff {
             Some(text) => parse("to", text)?,
             None => parse("to", &format!("{}0", self.first_prefix))?,
         };
-        let call = CallQuery {
-            cld: &to,
-            cli: from.as_ref(),
-            at,
-            in_force_at: at,
-            site: None,
-        };
+        let call = CallQuery { cld: &to, cli: from.as_ref(), at, in_force_at: at, site: None };
         let payer = PayerTerms {
             duration_rounding: DurationRounding::Up,
             currency: self.currency,

@@ -4,11 +4,13 @@
 mod world;
 
 use serde_json::json;
+use world::backend::{Backend, on_both};
 use world::{World, world};
 
-#[tokio::test]
-async fn forwarding_is_set_shown_used_and_taken_away() {
-    let world = world().await;
+on_both!(forwarding_is_set_shown_used_and_taken_away,);
+
+async fn forwarding_is_set_shown_used_and_taken_away(backend: Backend) {
+    let world = world(backend).await;
     world.fill().await;
     let phone = json!({"username": "desk", "account": "alice", "password": "Kq3-long-one-91"});
     world.made("/subscribers", phone).await;

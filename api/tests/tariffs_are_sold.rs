@@ -16,7 +16,16 @@ use vocabulary::{
     AccountId, AuthorizeRequest, CallFacts, CallId, CallKind, Candidate, Direction, ExtendRequest,
     LegFacts, Now, Party, ReleaseFacts, SettleRequest, TrunkId, Utc,
 };
+use world::backend::{Backend, on_both};
 use world::{NOW, World, world};
+
+on_both!(
+    an_imported_tariff_prices_calls_line_by_line,
+    a_version_that_begins_in_mid_call_is_split_by_setting,
+    a_group_s_defaults_hold_where_rates_say_nothing,
+    local_calls_have_increments_of_their_own,
+    a_vendor_s_layout_that_cannot_hold_a_tariff_is_refused,
+);
 
 fn alice_pays(world: &World, call: &Call) -> Ended {
     let snapshot = world.control.published.lock().unwrap().last().unwrap().clone();
@@ -162,9 +171,8 @@ fn a_call((account, carrier): (AccountId, AccountId)) -> Call {
     }
 }
 
-#[tokio::test]
-async fn an_imported_tariff_prices_calls_line_by_line() {
-    let world = world().await;
+async fn an_imported_tariff_prices_calls_line_by_line(backend: Backend) {
+    let world = world(backend).await;
     world.fill().await;
     let alice = alice(&world).await;
     let preview = import(&world, "&preview=true", &tariff()).await;
@@ -213,9 +221,8 @@ async fn an_imported_tariff_prices_calls_line_by_line() {
     assert_eq!(charged(&world, &a_call(alice)).0, "0.551000");
 }
 
-#[tokio::test]
-async fn a_version_that_begins_in_mid_call_is_split_by_setting() {
-    let world = world().await;
+async fn a_version_that_begins_in_mid_call_is_split_by_setting(backend: Backend) {
+    let world = world(backend).await;
     world.fill().await;
     let alice = alice(&world).await;
     let plain = |price: &str| {
@@ -233,9 +240,8 @@ async fn a_version_that_begins_in_mid_call_is_split_by_setting() {
     assert!(lines[1].contains("65 s at 1.2 a minute (sheet 3)"), "{lines:#?}");
 }
 
-#[tokio::test]
-async fn a_group_s_defaults_hold_where_rates_say_nothing() {
-    let world = world().await;
+async fn a_group_s_defaults_hold_where_rates_say_nothing(backend: Backend) {
+    let world = world(backend).await;
     world.fill().await;
     let alice = alice(&world).await;
     let path = "/rate-groups/retail/sheets?file=r.csv";
@@ -273,9 +279,8 @@ async fn a_group_s_defaults_hold_where_rates_say_nothing() {
     assert_eq!(World::told(&wrong.await).2, "line_rounding.decimals");
 }
 
-#[tokio::test]
-async fn local_calls_have_increments_of_their_own() {
-    let world = world().await;
+async fn local_calls_have_increments_of_their_own(backend: Backend) {
+    let world = world(backend).await;
     world.fill().await;
     let alice = alice(&world).await;
     let local = |seconds| Call {
@@ -294,9 +299,8 @@ async fn local_calls_have_increments_of_their_own() {
     assert_eq!(World::told(&wrong).2, "local_next_increment");
 }
 
-#[tokio::test]
-async fn a_vendor_s_layout_that_cannot_hold_a_tariff_is_refused() {
-    let world = world().await;
+async fn a_vendor_s_layout_that_cannot_hold_a_tariff_is_refused(backend: Backend) {
+    let world = world(backend).await;
     world.fill().await;
     import(&world, "", &tariff()).await;
     let columns = json!({"columns": {"Code": "code", "Rate": "price"}});

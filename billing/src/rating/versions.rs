@@ -142,8 +142,7 @@ mod tests {
         rows.iter().for_each(|row| builder.row(row).unwrap());
         let cld = "49301".parse().unwrap();
         let at = Utc((BOUNDARY - 60) * 1_000_000);
-        let call =
-            CallQuery { cld: &cld, cli: None, at, in_force_at: at, site: None };
+        let call = CallQuery { cld: &cld, cli: None, at, in_force_at: at, site: None };
         let payer = PayerTerms {
             duration_rounding: DurationRounding::Up,
             currency: Currency::EUR,
