@@ -422,6 +422,7 @@ pub(crate) fn refused(refusal: PaymentRefused) -> Problem {
             "idempotency_key_reused",
             "this Idempotency-Key was used for another payment; use a new key",
         ),
+        PaymentRefused::Unavailable(what) => Problem::new(503, "money_unavailable", what),
         PaymentRefused::Amount(what) => Problem::invalid("amount", what),
     }
 }

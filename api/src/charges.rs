@@ -66,6 +66,9 @@ impl Api {
                 _ = turn.tick() => {}
                 () = self.charge_soon.notified() => {}
             }
+            if !self.control.charges_here() {
+                continue;
+            }
             match self.charge().await {
                 Ok(run) if run == ChargeRun::default() => {}
                 Ok(run) => tracing::info!(?run, "charges booked"),
@@ -145,6 +148,7 @@ impl Api {
     ) -> Result<(), ChangeError> {
         let mut turn = self.queue().await;
         let mut change = self.store.begin().await?;
+        self.follow_in(&mut change, &mut turn).await?;
         let mut touched = BTreeSet::new();
         for (charge, fate) in waiting.iter().zip(fates) {
             let row = &charge.row;
@@ -174,7 +178,9 @@ impl Api {
             is_changed |= suspend_or_resume(&mut change, account, now).await?;
         }
         let next = if is_changed { Some(self.remake(&mut change, &turn).await?) } else { None };
+        let told = if is_changed { self.tell_nodes(&mut change).await? } else { None };
         change.commit().await?;
+        self.have_told(told);
         if let Some(next) = next {
             self.go_live(&mut turn, next);
         }

@@ -121,6 +121,7 @@ pub(crate) struct Turn {
 }
 
 /// What a command changed.
+#[derive(Clone, Copy)]
 pub(crate) enum Touched {
     /// Rows that snapshots are made of; the store knows which.
     Directory,
@@ -144,10 +145,11 @@ impl Api {
     /// Begins a command whose turn it is; stops it if its key was used before.
     pub(crate) async fn begin_in(
         &self,
-        snapshot: OwnedMutexGuard<Snapshot>,
+        mut snapshot: OwnedMutexGuard<Snapshot>,
         command: &Command,
     ) -> Result<Turn, Stop> {
         let mut change = self.store.begin().await?;
+        self.follow_in(&mut change, &mut snapshot).await?;
         if let Some(key) = &command.key {
             match change.seen(key, &command.fingerprint).await? {
                 Seen::Never => {}
@@ -194,7 +196,12 @@ impl Api {
             let kept = Answer { status, body };
             change.remember(&key, &fingerprint, &kept, self.control.now()).await?;
         }
+        let told = match touched {
+            Touched::Money | Touched::Layouts => None,
+            Touched::Directory => self.tell_nodes(&mut change).await?,
+        };
         change.commit().await?;
+        self.have_told(told);
         if let Some(next) = next {
             self.go_live(&mut snapshot, next);
         }

@@ -50,6 +50,9 @@ pub enum PaymentRefused {
     /// The id named another payment.
     #[error("this key was used for another payment")]
     Differs,
+    /// Not now, or not here.
+    #[error("{0}")]
+    Unavailable(String),
     /// It would take more than is there, or overflow.
     #[error("{0}")]
     Amount(String),
@@ -133,6 +136,11 @@ pub trait Control: Send + Sync + 'static {
     /// Waits until everything that has happened so far can be read from the database, however long
     /// that takes.
     fn written(&self) -> Later<'_, ()>;
+
+    /// With several nodes one of them charges what is due: is it this one?
+    fn charges_here(&self) -> bool {
+        true
+    }
 
     /// Gives free seconds and answers when it is on disk; a repeat answers the same.
     fn grant(&self, grant: BundleGrant) -> Later<'_, Result<(), PaymentRefused>>;

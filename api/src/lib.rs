@@ -12,6 +12,7 @@ mod adjustments;
 mod caller_id;
 mod calls;
 mod carrier_statement;
+mod changes;
 mod charges;
 mod command;
 mod control;
@@ -20,6 +21,7 @@ mod dry_run;
 mod exchange;
 mod forwarding;
 mod names;
+mod nodes;
 mod payouts;
 mod plans;
 mod price;
@@ -85,6 +87,8 @@ pub struct ApiConfig {
     pub import_bytes_max: usize,
     /// How long a request may take.
     pub request_timeout: Duration,
+    /// With several nodes: the last change that `snapshot` has of those that nodes tell each other.
+    pub last_change: Option<i64>,
 }
 
 /// The API: state shared by all requests.
@@ -104,6 +108,8 @@ pub struct Api {
     charging: Mutex<()>,
     /// Calls being priced again.
     runs: rerate::Runs,
+    /// With several nodes: which of their changes are live here.
+    seen: Option<std::sync::Mutex<changes::Seen>>,
 }
 
 type Shared = State<Arc<Api>>;
@@ -123,6 +129,7 @@ impl Api {
             charge_soon: Notify::new(),
             charging: Mutex::new(()),
             runs: rerate::Runs::default(),
+            seen: config.last_change.map(changes::Seen::up_to),
         }
     }
 
@@ -152,6 +159,7 @@ impl Api {
             .merge(resources())
             .merge(charging())
             .merge(selling())
+            .merge(operating())
             .route("/accounts/{name}/sites", get(sites::list).post(sites::add))
             .route("/accounts/{name}/sites/{site}", delete(sites::remove))
             .route("/accounts/{name}/events", get(sites::events))
@@ -178,7 +186,6 @@ impl Api {
             .route("/simulate", get(calls::simulate))
             .route("/price", post(price::price))
             .route("/registrations", get(system::registrations))
-            .route("/ledger/check", get(system::check_ledger))
             .layer(DefaultBodyLimit::max(body_bytes_max))
             .merge(import)
             .fallback(nowhere);
@@ -214,6 +221,14 @@ fn selling() -> Router<Arc<Api>> {
             "/rate-layouts/{vendor}",
             get(rate_sheets::show_layout).patch(rate_sheets::set_layout),
         )
+}
+
+/// The books, and the nodes that share them.
+fn operating() -> Router<Arc<Api>> {
+    Router::new()
+        .route("/ledger/check", get(system::check_ledger))
+        .route("/nodes", get(nodes::list))
+        .route("/nodes/{name}/forget", post(nodes::forget))
 }
 
 /// What is charged and given without a call.

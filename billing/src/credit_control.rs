@@ -11,6 +11,7 @@
 mod ending;
 mod slice;
 mod state;
+mod waiting;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -23,18 +24,20 @@ use vocabulary::{
     Refused, TrunkId, Utc,
 };
 
-use crate::authorize::{CallTerms, call_terms, refused_by_ledger, reserved_line};
+use crate::authorize::{CallTerms, call_terms, reserved_line};
 use crate::call_state::{CallContext, OpenCall};
 use crate::chain::Chain;
 use crate::funding::{self, Payer};
 use crate::journal::{Journal, Position, Record};
-use crate::ledger::{Ledger, LedgerError};
+use crate::ledger::Ledger;
 use crate::rating::RateBook;
 use crate::slices::{CreditSettings, Step};
 use ending::Settlements;
 pub(crate) use ending::tell;
-use slice::{exhausted, next_slice, nothing, price_anew, refuse, turn};
+use slice::{exhausted, hold_first, next_slice, nothing, price_anew, refuse, turn};
 use state::{CallState, Egress};
+pub use waiting::Attempt;
+use waiting::{Patience, Stop, leases_expired};
 
 /// What an answer comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,12 +103,47 @@ impl CreditControl {
         now: Now,
         request: &AuthorizeRequest,
     ) -> Result<Authorization, Refused> {
+        self.try_authorize(now, request, Patience::None).done()
+    }
+
+    /// The same with several nodes: waits if this node's lease is too small and more was not asked
+    /// for yet.
+    pub fn authorize_or_wait(
+        &mut self,
+        now: Now,
+        request: &AuthorizeRequest,
+    ) -> Attempt<Result<Authorization, Refused>> {
+        self.try_authorize(now, request, Patience::ForLease)
+    }
+
+    fn try_authorize(
+        &mut self,
+        now: Now,
+        request: &AuthorizeRequest,
+        patience: Patience,
+    ) -> Attempt<Result<Authorization, Refused>> {
+        match self.authorized(now, request, patience) {
+            Ok(authorization) => Attempt::Done(Ok(authorization)),
+            Err(Stop::Refused(refused)) => Attempt::Done(Err(refused)),
+            Err(Stop::Waits) => Attempt::Waits,
+        }
+    }
+
+    fn authorized(
+        &mut self,
+        now: Now,
+        request: &AuthorizeRequest,
+        patience: Patience,
+    ) -> Result<Authorization, Stop> {
         if let Some(state) = self.calls.get(&request.call) {
             return Ok(standing(state));
         }
         // Nobody would ever settle it again: what it reserved would be held for good.
         if self.settled.positions.contains_key(&request.call) {
-            return Err(over(request.call));
+            return Err(over(request.call).into());
+        }
+        if !self.ledger.are_leases_held(now.monotonic) {
+            return Err(leases_expired().into());
         }
         let CallTerms { mut payers, carriers, skipped, mut decisions, context } =
             call_terms(&self.ledger, &self.book, &self.settings, request)?;
@@ -113,20 +151,15 @@ impl CreditControl {
         turn(&mut locked, &self.book, &payers, now.utc);
         funding::find_bundles(&locked, &self.book, &mut payers, &request.cld, request.at);
         let funded = funding::fund(&self.settings, &locked, &payers, request.at, Step::First);
+        let first = (request.at, Step::First);
+        if patience.waits(&self.settings, &mut locked, &payers, first, &funded) {
+            return Err(Stop::Waits);
+        }
         let funded = match funded {
             Ok(funded) => funded,
-            Err(level) => return Err(refuse(&mut locked, level, &payers, request.at)),
+            Err(level) => return Err(refuse(&mut locked, level, &payers, request.at).into()),
         };
-        let (asks, levels) = funding::asks(request.call, 0, &payers, &funded.raises);
-        match locked.reserve(&asks[..levels]) {
-            Ok(_) => {}
-            Err((level, LedgerError::ExceedsAvailable { .. })) => {
-                return Err(refuse(&mut locked, level, &payers, request.at));
-            }
-            Err((level, why)) => {
-                return Err(refused_by_ledger(level, asks[level].account, why));
-            }
-        }
+        hold_first(&mut locked, request, &payers, &funded)?;
         if let Some(level) = funded.last_at {
             exhausted(&mut locked, &payers, level);
         }
@@ -169,17 +202,36 @@ impl CreditControl {
     /// Reserves the next slice. The grant that comes back is larger, or final. For a call that is
     /// over (its end and this question crossed) it is final and empty.
     pub fn extend(&mut self, now: Now, request: ExtendRequest) -> Extension {
+        self.try_extend(now, request, Patience::None).done()
+    }
+
+    /// The same with several nodes, as with `authorize_or_wait`.
+    pub fn extend_or_wait(&mut self, now: Now, request: ExtendRequest) -> Attempt<Extension> {
+        self.try_extend(now, request, Patience::ForLease)
+    }
+
+    fn try_extend(
+        &mut self,
+        now: Now,
+        request: ExtendRequest,
+        patience: Patience,
+    ) -> Attempt<Extension> {
         let call = request.call;
         let Some(state) = self.calls.get_mut(&call) else {
             let grant = Grant { talk_time: Duration::ZERO, is_final: true };
-            return Extension { call, grant };
+            return Attempt::Done(Extension { call, grant });
         };
         if state.is_final {
-            return Extension { call, grant: state.grant() };
+            return Attempt::Done(Extension { call, grant: state.grant() });
         }
+        let is_held = self.ledger.are_leases_held(now.monotonic);
         let mut locked = self.ledger.lock(&funding::accounts(&state.payers));
         turn(&mut locked, &self.book, &state.payers, now.utc);
-        let raises = next_slice(&self.settings, &mut locked, call, state);
+        let next = match is_held {
+            true => next_slice(&self.settings, &mut locked, call, state, patience),
+            false => Attempt::Done(None),
+        };
+        let Attempt::Done(raises) = next else { return Attempt::Waits };
         let raises = raises.unwrap_or_else(|| {
             state.is_final = true;
             nothing(&state.payers)
@@ -187,7 +239,7 @@ impl CreditControl {
         let Grant { talk_time: granted, is_final } = state.grant();
         let slice = state.slice;
         self.journal.append(&Record::Extended { call, slice, granted, is_final, raises });
-        Extension { call, grant: state.grant() }
+        Attempt::Done(Extension { call, grant: state.grant() })
     }
 
     /// The callee answered, on this trunk if it is one. Prices count from now on: if those are
@@ -216,7 +268,8 @@ impl CreditControl {
         }
         let mut locked = self.ledger.lock(&funding::accounts(&state.payers));
         turn(&mut locked, &self.book, &state.payers, now.utc);
-        if let Some(raises) = price_anew(&mut locked, call, state) {
+        let is_held = self.ledger.are_leases_held(now.monotonic);
+        if let Some(raises) = price_anew(&mut locked, call, state, is_held) {
             let Grant { talk_time: granted, is_final } = state.grant();
             let slice = state.slice;
             self.journal.append(&Record::Extended { call, slice, granted, is_final, raises });

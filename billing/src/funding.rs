@@ -130,6 +130,10 @@ pub(crate) fn find_bundles(
     cld: &Number,
     at: Utc,
 ) {
+    // Seconds are not leased: two nodes would use the same ones.
+    if locked.is_shared() {
+        return;
+    }
     for payer in payers.iter_mut() {
         let bundles = locked.bundles(payer.account);
         let fitting = bundles.filter(|bundle| {
@@ -177,19 +181,7 @@ pub(crate) fn fund(
 ) -> Result<Funding, usize> {
     let granted = step.granted();
     let levels = || payers.iter().enumerate();
-    let floor = match step {
-        Step::First => levels().map(|(_, p)| slices::floor_seconds(&p.rate)).max(),
-        Step::Next { .. } => granted.checked_add(1),
-    };
-    let floor = floor.unwrap_or(SECONDS_MAX);
-    // A total that is the end of an increment at every level wastes nobody's money.
-    let whole = |total: u32| {
-        payers.iter().fold(total, |total, payer| match payer.is_bundle_open(granted) {
-            true => total,
-            false => slices::whole(&payer.rate, at, total, payer.bundle_seconds()).max(total),
-        })
-    };
-    let (wanted, least) = slices::targets(settings, step, floor, whole);
+    let Targets { floor, wanted, least } = targets(settings, payers, at, step);
     let mut total_seconds = u32::MAX;
     let mut last_at = None;
     let mut is_capped = false;
@@ -211,6 +203,47 @@ pub(crate) fn fund(
     let raises = payers
         .try_map(|level, payer| raise(locked, payer, at, granted, total_seconds).ok_or(level))?;
     Ok(Funding { total_seconds, last_at, is_capped, raises })
+}
+
+/// How long a grant must, should and may well be.
+struct Targets {
+    floor: u32,
+    wanted: u32,
+    least: u32,
+}
+
+fn targets(settings: &CreditSettings, payers: &Chain<Payer>, at: Utc, step: Step) -> Targets {
+    let granted = step.granted();
+    let floor = match step {
+        Step::First => payers.iter().map(|payer| slices::floor_seconds(&payer.rate)).max(),
+        Step::Next { .. } => granted.checked_add(1),
+    };
+    let floor = floor.unwrap_or(SECONDS_MAX);
+    // A total that is the end of an increment at every level wastes nobody's money.
+    let whole = |total: u32| {
+        payers.iter().fold(total, |total, payer| match payer.is_bundle_open(granted) {
+            true => total,
+            false => slices::whole(&payer.rate, at, total, payer.bundle_seconds()).max(total),
+        })
+    };
+    let (wanted, least) = slices::targets(settings, step, floor, whole);
+    Targets { floor, wanted, least }
+}
+
+/// What this level would have to be able to reserve, so that the next slice is as long as wanted and
+/// not the last.
+pub(crate) fn need(
+    settings: &CreditSettings,
+    payers: &Chain<Payer>,
+    level: usize,
+    at: Utc,
+    step: Step,
+) -> Option<Money> {
+    let payer = payers.get(level)?;
+    let Targets { wanted, .. } = targets(settings, payers, at, step);
+    let more = wanted.saturating_add(1).saturating_mul(2).saturating_sub(step.granted());
+    let total = price(&payer.rate, &payer.talk(at, Duration::from_secs(more.into()))).ok()?;
+    Some(Money(total.0.saturating_sub(payer.reserved.0).max(1)))
 }
 
 /// What this level's bundles and money reach.

@@ -30,14 +30,15 @@ pub use call_state::{CallContext, CarrierRate, OpenCall};
 pub use cdr::{Cdr, CdrCharge, CdrLine, UpperCharge};
 pub use chain::{Chain, LEVELS_MAX};
 pub use codec::DecodeError;
-pub use credit_control::{AnswerGrant, CreditControl};
+pub use credit_control::{AnswerGrant, Attempt, CreditControl};
 pub use funding::{Payer, Raise};
 pub use journal::{BundleUse, Ended, Journal, MemoryJournal, Position, Record};
 pub use ledger::{
     AccountState, AccountView, Ask, Bundle, BundleGrant, BundleId, BundleShare, Counters,
-    DestinationSetId, Ledger, LedgerCheck, LedgerError, LedgerEvent, Locked, Outcome, Overdraft,
-    PaymentMode, Posting, PostingKind, ReservationId, ReservationState, SpendLimits, SpendPeriod,
-    SpendWindow, Spending, Status, SystemAccount, SystemKind, Terms, Thresholds, Use,
+    DestinationSetId, Fund, Lease, LeaseAnswer, LeaseAsk, Leased, Ledger, LedgerCheck, LedgerError,
+    LedgerEvent, Locked, Outcome, Overdraft, PaymentMode, Posting, PostingKind, ReservationId,
+    ReservationState, SpendLimits, SpendPeriod, SpendWindow, Spending, Status, SystemAccount,
+    SystemKind, Terms, Thresholds, Use,
 };
 pub use money::{Currency, Money, MoneyError};
 pub use op_id::OpId;

@@ -10,8 +10,8 @@ use toml::de::DeTable;
 use crate::problem::Problems;
 use crate::section::{Section, Source};
 use crate::{
-    Api, BareNumber, Calls, Config, DatabaseUrl, Digest, Limits, Listener, Log, LogFormat, Numbers,
-    RedirectPolicy, Registrations, Sip, Slices, TlsFiles, Transport,
+    Api, BareNumber, Calls, Config, DatabaseUrl, Digest, Limits, Listener, Log, LogFormat, Node,
+    Numbers, RedirectPolicy, Registrations, Sip, Slices, TlsFiles, Transport,
 };
 
 const DAY_S: u64 = 86_400;
@@ -46,6 +46,7 @@ fn config(root: Section<'_>) -> Config {
     let config = Config {
         data_directory: base.join(data_directory),
         database: database(root.section("database")),
+        node: node(root.section("node")),
         realm: realm(&root),
         digest: root.word("digest", &DIGESTS).unwrap_or(Digest::Md5),
         domains: root.texts("domains").unwrap_or_default(),
@@ -60,6 +61,10 @@ fn config(root: Section<'_>) -> Config {
         numbers: numbers(root.section("numbers")),
         log: log(root.section("log")),
     };
+    if config.node.is_some() && config.database.is_none() {
+        let remedy = "write [database] url, or remove [node]";
+        root.report("node", "needs PostgreSQL".to_owned(), remedy);
+    }
     root.finish();
     config
 }
@@ -84,6 +89,28 @@ fn database(section: Section<'_>) -> Option<DatabaseUrl> {
     }
     section.finish();
     url.map(|url| DatabaseUrl(url.to_owned()))
+}
+
+fn node(section: Section<'_>) -> Option<Node> {
+    let name = section.text("name");
+    let lease_ttl = section.seconds("lease_ttl_s", 3..=DAY_S).unwrap_or(Duration::from_secs(300));
+    let is_plain = |name: &str| {
+        (1..=63).contains(&name.len())
+            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+    };
+    match name {
+        None if section.is_written() => {
+            let remedy = "name this node, such as name = \"berlin-1\", or remove [node]";
+            section.report("name", "is missing".to_owned(), remedy);
+        }
+        Some(name) if !is_plain(name) => {
+            let remedy = "write 1 to 63 letters, digits, dots, dashes and underscores";
+            section.report("name", "is no name of a node".to_owned(), remedy);
+        }
+        _ => {}
+    }
+    section.finish();
+    name.map(|name| Node { name: name.to_owned(), lease_ttl })
 }
 
 fn listeners(root: &Section<'_>, base: &Path) -> Vec<Listener> {

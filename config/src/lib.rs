@@ -22,6 +22,8 @@ pub struct Config {
     pub data_directory: PathBuf,
     /// The PostgreSQL server that has the tables; `None` is SQLite in the data directory.
     pub database: Option<DatabaseUrl>,
+    /// Which of several nodes on that database this is; `None`: it has the database to itself.
+    pub node: Option<Node>,
     /// The digest realm; also the name in the `Server` header's place of authority.
     pub realm: String,
     /// What digest challenges ask for.
@@ -48,6 +50,16 @@ pub struct Config {
     pub numbers: Numbers,
     /// What is logged, and how.
     pub log: Log,
+}
+
+/// One of several nodes that share a PostgreSQL database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Node {
+    /// Unique among them.
+    pub name: String,
+    /// How long it may spend what it has leased without hearing from the database; so long after its
+    /// death the others get back what it cannot have used.
+    pub lease_ttl: Duration,
 }
 
 /// The address of a PostgreSQL database. Its password is in it, so it is never shown.

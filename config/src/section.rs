@@ -71,6 +71,11 @@ impl<'a> Section<'a> {
         Section { source, path: String::new(), table: Some(table), asked: RefCell::default() }
     }
 
+    /// Is the table in the file at all?
+    pub(crate) fn is_written(&self) -> bool {
+        self.table.is_some()
+    }
+
     pub(crate) fn source(&self) -> &'a Source<'a> {
         self.source
     }

@@ -42,12 +42,13 @@ fn everything_commented_out_in_the_example_is_valid_too() {
         .lines()
         .filter(|line| !line.starts_with("#    "))
         .map(|line| match line.strip_prefix("# ") {
-            Some(rest) if rest.starts_with("[[") || rest.contains(" = ") => rest,
+            Some(rest) if rest.starts_with('[') || rest.contains(" = ") => rest,
             _ => line,
         })
         .flat_map(|line| [line, "\n"])
         .collect();
     let config = Config::parse(&text, Path::new("/etc/tandem/tandem.toml")).unwrap();
+    assert_eq!(config.node.as_ref().unwrap().name, "berlin-1");
     assert_eq!(config.listeners[0].advertised.as_deref(), Some("203.0.113.5:5060"));
     let tls = config.listeners[2].tls.as_ref().unwrap();
     assert_eq!(tls.certificate, PathBuf::from("/etc/tandem/tls/chain.pem"));
@@ -80,6 +81,29 @@ fn the_address_of_a_database_is_never_shown() {
     let config = Config::parse(text, Path::new("t.toml")).unwrap();
     assert_eq!(config.database.as_ref().unwrap().expose(), "postgres://u:secret@h/d");
     assert!(!format!("{config:?}").contains("secret"));
+}
+
+#[test]
+fn a_node_needs_a_name_and_a_server() {
+    check(
+        "[node]\nlease_ttl_s = 60\n[database]\nurl = \"postgres://h/d\"\n",
+        &[
+            "t.toml:0:0: node.name: is missing; name this node, such as name = \"berlin-1\", or remove \
+         [node]",
+        ],
+    );
+    check(
+        "[node]\nname = \"a b\"\n[database]\nurl = \"postgres://h/d\"\n",
+        &[
+            "t.toml:2:8: node.name = \"a b\": is no name of a node; write 1 to 63 letters, digits, dots, \
+         dashes and underscores",
+        ],
+    );
+    let text = "[database]\nurl = \"postgres://h/d\"\n[node]\nname = \"b\"\nlease_ttl_s = 60\n";
+    let config = Config::parse(text, Path::new("t.toml")).unwrap();
+    assert_eq!(config.node.unwrap().lease_ttl, Duration::from_secs(60));
+    let problems = Config::parse("[node]\nname = \"b\"\n", Path::new("t.toml")).unwrap_err();
+    assert!(problems.to_string().contains("needs PostgreSQL; write [database] url"), "{problems}");
 }
 
 #[test]

@@ -11,12 +11,12 @@ use api::{
 };
 use arc_swap::ArcSwap;
 use billing::{
-    AccountView, BundleGrant, CreditSettings, Journal, Ledger, LedgerError, Posting, Rerated,
-    Terms, quote,
+    AccountView, BundleGrant, CreditSettings, Journal, LeaseAnswer, Ledger, LedgerError, Money,
+    Overdraft, Posting, PostingKind, Rerated, Terms, quote,
 };
 use metrics_exporter_prometheus::PrometheusHandle;
-use store::Store;
 use store::journal::JournalState;
+use store::{LeaseError, Leases, Store, Taking};
 use switch::decision::{Decision, Refusal};
 use switch::registrar::StoredBinding;
 use switch::{LiveCall, Shared, Stats};
@@ -25,6 +25,7 @@ use vocabulary::{AccountId, CallId, DecisionLine, SubscriberId, TrunkId, Utc};
 
 use crate::clock::Clock;
 use crate::dispatch::{Dispatch, Letter};
+use crate::leases::{ANSWER_MAX, LeaseDesk};
 use crate::totals::Totals;
 
 /// How long a reader waits for the projection before it shows what there is.
@@ -47,6 +48,8 @@ pub struct Switchboard {
     pub(crate) totals: Arc<Totals>,
     pub(crate) prometheus: PrometheusHandle,
     pub(crate) is_draining: AtomicBool,
+    /// With several nodes.
+    pub(crate) leases: Option<Arc<LeaseDesk>>,
 }
 
 impl Switchboard {
@@ -68,7 +71,40 @@ impl Switchboard {
         calls
     }
 
-    fn book(&self, payment: Payment) -> Result<u64, PaymentRefused> {
+    /// With several nodes: what is taken is taken from the shared account first, and the command's
+    /// id is claimed for this node, so that no other carries it out too.
+    async fn book_shared(&self, desk: &LeaseDesk, payment: Payment) -> Result<u64, PaymentRefused> {
+        let mut leases = desk.lock().await;
+        let answer = tokio::time::timeout(ANSWER_MAX, take(&mut leases, &payment)).await;
+        let taken = answer.unwrap_or(Err(LeaseError::Silent)).map_err(refused)?;
+        // Decided where all nodes look; and no question is under way until it is booked.
+        self.book(Payment { overdraft: Overdraft::Allow, ..payment }, taken.as_ref())
+    }
+
+    async fn rerate_shared(&self, desk: &LeaseDesk, one: Rerated) -> Result<u64, String> {
+        let mut leases = desk.lock().await;
+        let mut taken = Vec::new();
+        for posting in &one.postings {
+            let is_raised = posting.kind == PostingKind::ChargeRaised;
+            let amount = if is_raised { posting.amount } else { Money::ZERO };
+            let (account, is_forced, is_own) = (posting.debit, true, false);
+            let taking = Taking { account, amount, is_forced, is_own };
+            let answer = tokio::time::timeout(ANSWER_MAX, leases.take(posting.op, taking)).await;
+            let answer = answer.unwrap_or(Err(LeaseError::Silent));
+            taken.extend(answer.map_err(|error| error.to_string())?);
+        }
+        let journal: &dyn Journal = &**self.store.journal();
+        let position = self.ledger.rerate_taken(one, &taken, journal);
+        position.map(|position| position.0).map_err(|error| error.to_string())
+    }
+
+    fn rerate_alone(&self, one: Rerated) -> Result<u64, String> {
+        let journal: &dyn Journal = &**self.store.journal();
+        let position = self.ledger.rerate(one, journal);
+        position.map(|position| position.0).map_err(|error| error.to_string())
+    }
+
+    fn book(&self, payment: Payment, taken: Option<&LeaseAnswer>) -> Result<u64, PaymentRefused> {
         let view = self.ledger.account(payment.account).ok_or(PaymentRefused::NoAccount)?;
         let (currency, at) = (view.terms.currency, self.clock.now().utc);
         let Payment { op, account, amount, kind, overdraft, note } = payment;
@@ -77,12 +113,35 @@ impl Switchboard {
         let posting = Posting::between(kind, op, account, amount, currency, at, note);
         let posting = posting.sold_by(reseller);
         let journal: &dyn Journal = &**self.store.journal();
-        match self.ledger.post(posting, overdraft, journal) {
+        match self.ledger.post_taken(posting, overdraft, taken, journal) {
             Ok((_, position)) => Ok(position.0),
             Err(LedgerError::NoAccount(_)) => Err(PaymentRefused::NoAccount),
             Err(LedgerError::Differs) => Err(PaymentRefused::Differs),
             Err(error) => Err(PaymentRefused::Amount(error.to_string())),
         }
+    }
+}
+
+async fn take(leases: &mut Leases, payment: &Payment) -> Result<Option<LeaseAnswer>, LeaseError> {
+    let Payment { op, account, kind, overdraft, .. } = *payment;
+    let needed = Money(payment.amount.0.saturating_neg().max(0));
+    let is_forced = overdraft == Overdraft::Allow;
+    // What we owe a carrier is nobody's lease.
+    let is_payout = kind == PostingKind::Payout;
+    if is_payout && !is_forced {
+        let free = leases.owed(account).await?;
+        if free < needed {
+            return Err(LeaseError::TooLittle { free, needed });
+        }
+    }
+    let amount = if is_payout { Money::ZERO } else { needed };
+    leases.take(op, Taking { account, amount, is_forced, is_own: kind == PostingKind::TopUp }).await
+}
+
+fn refused(error: LeaseError) -> PaymentRefused {
+    match error {
+        LeaseError::TooLittle { .. } => PaymentRefused::Amount(error.to_string()),
+        error => PaymentRefused::Unavailable(error.to_string()),
     }
 }
 
@@ -103,26 +162,52 @@ impl Control for Switchboard {
     }
 
     fn balance(&self, account: AccountId) -> Option<AccountView> {
-        self.ledger.account(account)
+        let mut view = self.ledger.account(account)?;
+        if self.leases.is_none() {
+            return Some(view);
+        }
+        // What this node knows is its lease; people ask for the whole.
+        let pool = self.store.pool();
+        let read = async { tokio::time::timeout(ANSWER_MAX, store::balance(pool, account)).await };
+        let whole =
+            tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(read));
+        if let Ok(Ok(Some((counters, owed)))) = whole {
+            (view.counters, view.owed, view.lease) = (counters, owed, None);
+        }
+        Some(view)
+    }
+
+    fn charges_here(&self) -> bool {
+        self.leases.as_ref().is_none_or(|desk| desk.is_first())
     }
 
     fn pay(&self, payment: Payment) -> Later<'_, Result<(), PaymentRefused>> {
         Box::pin(async move {
-            let position = self.book(payment)?;
+            let Some(desk) = &self.leases else {
+                let position = self.book(payment, None)?;
+                self.store.journal().durable_at(position).await;
+                return Ok(());
+            };
+            let position = self.book_shared(desk, payment).await?;
             self.store.journal().durable_at(position).await;
+            // The other nodes may use it from now on.
+            self.catch_up().await;
             Ok(())
         })
     }
 
     fn rerate(&self, rerated: Vec<Rerated>) -> Later<'_, Option<String>> {
         Box::pin(async move {
-            let journal: &dyn Journal = &**self.store.journal();
             let mut last = None;
             let mut refused = None;
             for one in rerated {
                 let call = one.call;
-                match self.ledger.rerate(one, journal) {
-                    Ok(position) => last = Some(position.0),
+                let outcome = match &self.leases {
+                    Some(desk) => self.rerate_shared(desk, one).await,
+                    None => self.rerate_alone(one),
+                };
+                match outcome {
+                    Ok(position) => last = Some(position),
                     Err(why) => {
                         refused = Some(format!("call {call} cannot be booked: {why}"));
                         break;
@@ -142,6 +227,11 @@ impl Control for Switchboard {
 
     fn grant(&self, grant: BundleGrant) -> Later<'_, Result<(), PaymentRefused>> {
         Box::pin(async move {
+            if let Some(desk) = &self.leases {
+                let (account, amount) = (grant.account, Money::ZERO);
+                let taking = Taking { account, amount, is_forced: true, is_own: false };
+                desk.lock().await.take(grant.op, taking).await.map_err(refused)?;
+            }
             let journal: &dyn Journal = &**self.store.journal();
             let position = match self.ledger.grant(grant, journal) {
                 Ok((_, position)) => position.0,
@@ -258,6 +348,9 @@ impl Control for Switchboard {
         counters.push(("journal_failures", journal.failures()));
         counters.push(("projection_lag_bytes", self.store.projection().lag()));
         counters.push(("projection_failures", self.store.projection().failures()));
+        if let Some(desk) = &self.leases {
+            counters.extend(desk.counters());
+        }
         Status {
             started_at: self.started_at,
             version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -51,6 +51,8 @@ pub enum Letter {
     Directory(Arc<Directory>),
     /// New prices.
     RateBook(Arc<billing::RateBook>),
+    /// The database has answered about leases, or has not.
+    Leases,
     /// An operator ends a call.
     HangUp(CallId),
     /// Somebody wants to see the live calls.

@@ -5,8 +5,9 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use billing::CreditControl;
+use billing::{Attempt, CreditControl};
 use sip::transport::{Path, Transmit};
 use store::journal::{JournalFiles, JournalState};
 use switch::leg::event::LegEvent;
@@ -14,7 +15,7 @@ use switch::registrar::StoredBinding;
 use switch::release::Cause;
 use switch::token::LegAddress;
 use switch::{AnswerId, Effect, HostToResolve, Input, LiveCall, QueryId, Said, Shard, Stats};
-use vocabulary::{CallId, Grant, Now, SubscriberId};
+use vocabulary::{AuthorizeRequest, CallId, ExtendRequest, Grant, Now, SubscriberId};
 
 use crate::call_log::CallLog;
 use crate::metrics::Tally;
@@ -30,6 +31,27 @@ pub trait Outside {
     /// Keep the bindings of a subscriber over a restart, in place of those before. The position in
     /// the journal from which on they are kept.
     fn keep_bindings(&self, subscriber: SubscriberId, bindings: Vec<StoredBinding>) -> u64;
+    /// An account runs low on what this node has leased of it.
+    fn ask_leases(&self);
+}
+
+/// A call waits so long for a lease: longer than the database takes for an answer when all is well,
+/// shorter than callers and live calls can wait.
+const LEASE_WAIT: Duration = Duration::from_secs(2);
+
+/// What waits for a lease.
+enum ForLease {
+    Authorize(Box<AuthorizeRequest>),
+    Extend(ExtendRequest),
+}
+
+impl ForLease {
+    fn call(&self) -> CallId {
+        match self {
+            ForLease::Authorize(request) => request.call,
+            ForLease::Extend(request) => request.call,
+        }
+    }
 }
 
 /// What waits for the journal.
@@ -51,6 +73,8 @@ pub struct Exchange<O> {
     follow_up: VecDeque<Input>,
     /// Answers whose record is not on disk yet; positions only grow.
     waiting: VecDeque<(u64, Waiting)>,
+    /// Calls that wait for a lease, and until when by the monotonic clock.
+    for_lease: Vec<(Duration, ForLease)>,
     /// The journal was told to hurry up to here.
     requested: u64,
     /// `waiting` is not empty; the journal's thread looks at it before it wakes the worker.
@@ -78,6 +102,7 @@ impl<O: Outside> Exchange<O> {
             outside,
             follow_up: VecDeque::new(),
             waiting: VecDeque::new(),
+            for_lease: Vec::new(),
             requested: 0,
             is_waiting: Arc::default(),
             outbox: Vec::new(),
@@ -96,6 +121,53 @@ impl<O: Outside> Exchange<O> {
             }
             next = self.follow_up.pop_front();
         }
+        if self.credit.ledger().wants_leases() {
+            self.outside.ask_leases();
+        }
+    }
+
+    /// The ledger has heard of its leases, or has waited in vain: calls that wait for one are tried
+    /// again. Who has waited long enough gets the answer that there is.
+    pub fn hear_leases(&mut self, now: Now) {
+        for (until, kept) in std::mem::take(&mut self.for_lease) {
+            let is_over = until <= now.monotonic;
+            match kept {
+                ForLease::Authorize(request) => self.authorize(now, *request, until, is_over),
+                ForLease::Extend(request) => self.extend(now, request, until, is_over),
+            }
+            if let Some(input) = self.follow_up.pop_front() {
+                self.take(now, input);
+            }
+        }
+        if self.credit.ledger().wants_leases() {
+            self.outside.ask_leases();
+        }
+    }
+
+    fn authorize(&mut self, now: Now, request: AuthorizeRequest, until: Duration, is_over: bool) {
+        let attempt = match is_over {
+            true => Attempt::Done(self.credit.authorize(now, &request)),
+            false => self.credit.authorize_or_wait(now, &request),
+        };
+        match attempt {
+            Attempt::Done(result) => {
+                self.follow_up.push_back(Input::Authorized { call: request.call, result });
+            }
+            Attempt::Waits => {
+                self.for_lease.push((until, ForLease::Authorize(Box::new(request))));
+            }
+        }
+    }
+
+    fn extend(&mut self, now: Now, request: ExtendRequest, until: Duration, is_over: bool) {
+        let attempt = match is_over {
+            true => Attempt::Done(self.credit.extend(now, request)),
+            false => self.credit.extend_or_wait(now, request),
+        };
+        match attempt {
+            Attempt::Done(extension) => self.follow_up.push_back(Input::Extended(extension)),
+            Attempt::Waits => self.for_lease.push((until, ForLease::Extend(request))),
+        }
     }
 
     fn perform(&mut self, now: Now, effect: Effect) {
@@ -103,12 +175,10 @@ impl<O: Outside> Exchange<O> {
             Effect::Send(transmit) => self.outbox.push(transmit),
             Effect::Authorize(request) => {
                 self.call_log.begins(now, &request);
-                let result = self.credit.authorize(now, &request);
-                self.follow_up.push_back(Input::Authorized { call: request.call, result });
+                self.authorize(now, request, now.monotonic + LEASE_WAIT, false);
             }
             Effect::Extend(request) => {
-                let extension = self.credit.extend(now, request);
-                self.follow_up.push_back(Input::Extended(extension));
+                self.extend(now, request, now.monotonic + LEASE_WAIT, false);
             }
             Effect::Answered { call, trunk, at } => {
                 self.call_log.answered(now, call, trunk);
@@ -118,6 +188,8 @@ impl<O: Outside> Exchange<O> {
             Effect::Settle(request) => {
                 self.tally.settled(&request.facts);
                 self.call_log.over(now, &request);
+                let call = request.facts.call;
+                self.for_lease.retain(|(_, kept)| kept.call() != call);
                 self.credit.settle(now, *request);
             }
             Effect::Onward(onward) => self.follow_up.push_back(Input::Onward(onward)),

@@ -5,6 +5,7 @@ pub mod clock;
 pub mod control;
 pub mod dispatch;
 pub mod exchange;
+pub mod leases;
 pub mod mailbox;
 pub mod metrics;
 pub mod net;

@@ -16,7 +16,7 @@ use config::Config;
 use sip::auth::NonceCounts;
 use store::directory::DirectoryStore;
 use store::journal::JournalOptions;
-use store::{Opening, Store};
+use store::{Leases, Opening, Store};
 use switch::admission::Admission;
 use switch::registrar::Bindings;
 use switch::token::LegAddress;
@@ -29,6 +29,7 @@ use crate::clock::Clock;
 use crate::control::Switchboard;
 use crate::dispatch::{Dispatch, Letter};
 use crate::exchange::{Exchange, Outside};
+use crate::leases::LeaseDesk;
 use crate::mailbox::mailbox;
 use crate::metrics::WorkerMetrics;
 use crate::net::listeners::{self, Bound};
@@ -60,6 +61,8 @@ const GOODBYE: Duration = Duration::from_secs(5);
 const NONCES: usize = 1 << 20;
 /// How often what has become due is charged, besides when a command asks for it.
 const CHARGE_EACH: Duration = Duration::from_secs(60);
+/// With several nodes: how often it is looked whether another one has changed the directory.
+const FOLLOW_EACH: Duration = Duration::from_millis(300);
 /// How often the end looks whether it is there.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -169,11 +172,18 @@ struct Desk {
     lookup: Lookup,
     streams: Streams,
     store: Arc<Store>,
+    leases: Option<Arc<LeaseDesk>>,
 }
 
 impl Outside for Desk {
     fn relay(&self, to: LegAddress, from: LegAddress, said: Said) -> bool {
         self.dispatch.relay(to, from, said)
+    }
+
+    fn ask_leases(&self) {
+        if let Some(leases) = &self.leases {
+            leases.hurry();
+        }
     }
 
     fn resolve(&self, query: QueryId, host: HostToResolve) {
@@ -227,6 +237,7 @@ impl Running {
         );
         let lookup = Lookup::new(tls, dispatch.clone(), runtime.handle().clone());
         let totals = Arc::new(Totals::new(workers.into()));
+        let leases = lease_desk(&opened, clock, runtime);
         let switchboard = Arc::new(Switchboard {
             clock,
             started_at: clock.now().utc,
@@ -241,6 +252,7 @@ impl Running {
             totals,
             prometheus,
             is_draining: AtomicBool::new(false),
+            leases,
         });
         let worker_died = Arc::new(AtomicBool::new(false));
         let Bound { udp, streams: accepting, advertised, .. } = bound;
@@ -259,21 +271,19 @@ impl Running {
         }
         // Not before recovery has closed what was open: a heartbeat proves that calls live.
         switchboard.store.journal().start_heartbeat(move || clock.now().utc);
-        let mut tasks: Vec<_> = accepting
-            .into_iter()
-            .map(|(number, listener, tls)| {
-                let accept = crate::net::tcp::accept(listener, number, tls, streams.clone());
-                runtime.spawn(accept)
-            })
-            .collect();
+        let accept = |(number, listener, tls)| {
+            runtime.spawn(crate::net::tcp::accept(listener, number, tls, streams.clone()))
+        };
+        let mut tasks: Vec<_> = accepting.into_iter().map(accept).collect();
         tasks.push(runtime.spawn(each_second(Arc::clone(&switchboard), streams)));
         let (stop_api, stopped) = oneshot::channel();
+        let directory = (opened.directory, opened.last_change);
         let (api, serving) =
-            runtime.block_on(serve_api(&config, &switchboard, opened.directory, stopped))?;
+            runtime.block_on(serve_api(&config, &switchboard, directory, stopped))?;
+        tasks.extend(share(&switchboard, &api, runtime));
         tasks.push(runtime.spawn(api.charge_always(CHARGE_EACH)));
         tracing::info!(listeners = ?switchboard.listeners, workers, "taking calls");
-        let drain_limit = config.calls.drain_limit;
-        let api = serving;
+        let (drain_limit, api) = (config.calls.drain_limit, serving);
         Ok(Running { switchboard, threads, signal, worker_died, stop_api, api, drain_limit, tasks })
     }
 
@@ -315,6 +325,9 @@ impl Running {
                 let _ = task.await;
             }
         });
+        if let Some(desk) = &self.switchboard.leases {
+            runtime.block_on(desk.end(&self.switchboard.snapshot.load_full()));
+        }
         let store = Arc::clone(&self.switchboard.store);
         drop(self.switchboard);
         match Arc::try_unwrap(store) {
@@ -338,6 +351,28 @@ impl Running {
     }
 }
 
+/// With several nodes: where money is leased. Its first answer is there, or was waited for.
+fn lease_desk(opened: &Opened, clock: Clock, runtime: &Runtime) -> Option<Arc<LeaseDesk>> {
+    let node = opened.store.node()?.clone();
+    let leases = Leases::new(opened.store.database().clone(), node.clone());
+    let desk = LeaseDesk::new(node, clock, Arc::clone(&opened.ledger), leases);
+    runtime.block_on(desk.begin(&opened.snapshot));
+    Some(Arc::new(desk))
+}
+
+/// With several nodes: the tasks that keep this one in step with the others.
+fn share(
+    switchboard: &Arc<Switchboard>,
+    api: &Arc<Api>,
+    runtime: &Runtime,
+) -> Vec<tokio::task::JoinHandle<()>> {
+    let Some(desk) = &switchboard.leases else { return Vec::new() };
+    let (desk, board) = (Arc::clone(desk), Arc::clone(switchboard));
+    let keep = desk.keep(move || board.snapshot.load_full(), switchboard.dispatch.clone());
+    let follow = Arc::clone(api).follow_changes(FOLLOW_EACH);
+    vec![runtime.spawn(keep), runtime.spawn(follow)]
+}
+
 /// The data directory, recovered, and all that is made of it.
 struct Opened {
     store: Store,
@@ -346,16 +381,26 @@ struct Opened {
     ledger: Arc<Ledger>,
     shared: Shared,
     secrets: Secrets,
+    last_change: Option<i64>,
 }
 
 async fn open(config: &Config, clock: Clock) -> Result<Opened, RunError> {
     let database = settings::database(config)?;
-    let opening =
-        Opening::begin(&config.data_directory, &database, JournalOptions::default()).await?;
+    let (node, options) = (settings::node(config), JournalOptions::default());
+    let root = &config.data_directory;
+    let opening = Opening::begin_as(node.as_ref(), root, &database, options).await?;
     let directory = DirectoryStore::open(&database).await?;
+    // Before the directory is read: what is changed in between is read again.
+    let last_change = match opening.node() {
+        Some(_) => Some(directory.last_change().await?),
+        None => None,
+    };
     let secrets = secrets::load(&directory).await?;
     let (snapshot, terms) = api::load(&directory, settings::switch(config), secrets.seed).await?;
     let ledger = Arc::new(Ledger::new());
+    if opening.node().is_some() {
+        ledger.share();
+    }
     for (account, terms) in &terms {
         ledger.set_terms(*account, *terms)?;
         // Before the books are put together: what was charged today is looked up from here.
@@ -386,7 +431,7 @@ async fn open(config: &Config, clock: Clock) -> Result<Opened, RunError> {
         admission: Arc::new(Admission::default()),
         nonces: Arc::new(NonceCounts::new(NONCES)),
     };
-    Ok(Opened { store, directory, snapshot, ledger, shared, secrets })
+    Ok(Opened { store, directory, snapshot, ledger, shared, secrets, last_change })
 }
 
 type Mailboxes = (Vec<crate::mailbox::Post<Letter>>, Vec<crate::mailbox::Mailbox<Letter>>);
@@ -426,13 +471,14 @@ impl Make<'_> {
         credit.set_settings(self.switchboard.credit);
         credit.set_rate_book(Arc::clone(&snapshot.rate_book));
         let lookup = self.lookup.clone();
-        let streams = self.streams.clone();
+        let (streams, leases) = (self.streams.clone(), self.switchboard.leases.clone());
         let desk = Desk {
             worker: number,
             dispatch: dispatch.clone(),
             lookup,
             streams: streams.clone(),
             store: Arc::clone(store),
+            leases,
         };
         let workers = u32::try_from(self.switchboard.workers).expect("a byte");
         let call_log = CallLog::new(self.config.log.call_lines_per_second.div_ceil(workers));
@@ -505,7 +551,7 @@ async fn each_second(switchboard: Arc<Switchboard>, streams: Streams) {
 async fn serve_api(
     config: &Config,
     switchboard: &Arc<Switchboard>,
-    directory: DirectoryStore,
+    (directory, last_change): (DirectoryStore, Option<i64>),
     stopped: oneshot::Receiver<()>,
 ) -> Result<(Arc<Api>, tokio::task::JoinHandle<()>), RunError> {
     let address: SocketAddr = config.api.address;
@@ -522,6 +568,7 @@ async fn serve_api(
         body_bytes_max: config.api.body_bytes_max,
         import_bytes_max: config.api.import_bytes_max,
         request_timeout: config.api.request_timeout,
+        last_change,
     }));
     let serving = axum::serve(listener, api.router()).with_graceful_shutdown(async {
         let _ = stopped.await;

@@ -23,6 +23,12 @@ pub fn database(config: &Config) -> Result<store::Database, store::BadDatabaseUr
     }
 }
 
+/// Which of several nodes this is.
+pub fn node(config: &Config) -> Option<store::NodeSettings> {
+    let node = config.node.as_ref()?;
+    Some(store::NodeSettings { name: node.name.clone(), lease_ttl: node.lease_ttl })
+}
+
 /// What the switch is told about this machine and its rules.
 pub fn switch(config: &Config) -> Settings {
     let calls = &config.calls;

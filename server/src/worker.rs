@@ -274,6 +274,10 @@ impl<O: Outside> Worker<O> {
                     self.exchange.set_rate_book(book);
                     continue;
                 }
+                Letter::Leases => {
+                    self.exchange.hear_leases(self.clock.now());
+                    continue;
+                }
                 Letter::Live(answer) => {
                     // Whoever asked may have gone.
                     let _ = answer.send(self.exchange.live_calls());

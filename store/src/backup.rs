@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use crate::check::{CheckReport, ledger_check};
 use crate::data_dir::{DataDir, DataDirError, DataPaths};
 use crate::journal::{JournalError, Segment, segments, sync_directory};
+use crate::node::ALONE;
 use crate::snapshot::{ReplayError, Snapshot, each_entry};
 use crate::sql;
 
@@ -164,7 +165,7 @@ async fn copy_once(from: &DataPaths, to: &DataPaths) -> Result<u64, BackupError>
         .map_err(|e| io_error(target, e))?;
     let copied = database.open_read_only().await?;
     let mut transaction = copied.begin_read().await?;
-    let snapshot = Snapshot::read(&mut transaction).await?;
+    let snapshot = Snapshot::read(&mut transaction, ALONE).await?;
     drop(transaction);
     copied.close().await;
     open = open_segments(&from.journal(), open)?;

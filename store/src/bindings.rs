@@ -7,6 +7,7 @@ use switch::directory::Transport;
 use switch::registrar::StoredBinding;
 use vocabulary::{SubscriberId, Utc};
 
+use crate::node::NodeNumber;
 use crate::sql::{self, BulkRow, Pool, Row, Values};
 
 /// The bindings of one subscriber, as they replace those before.
@@ -125,13 +126,15 @@ fn transport(name: &str) -> Option<Transport> {
 
 /// One row of table `binding`.
 pub(crate) struct BindingRow<'a> {
+    pub(crate) node: NodeNumber,
     pub(crate) subscriber: SubscriberId,
     pub(crate) ordinal: usize,
     pub(crate) binding: &'a StoredBinding,
 }
 
 /// The columns of table `binding` in the order in which `BindingRow` binds them.
-pub(crate) const BINDING_COLUMNS: [&str; 12] = [
+pub(crate) const BINDING_COLUMNS: [&str; 13] = [
+    "node",
     "subscriber_id",
     "ordinal",
     "uri",
@@ -149,6 +152,7 @@ pub(crate) const BINDING_COLUMNS: [&str; 12] = [
 impl BulkRow for BindingRow<'_> {
     fn bind(&self, row: &mut Values<'_>) {
         let binding = self.binding;
+        row.put(self.node);
         row.put(self.subscriber.0.cast_signed());
         row.put(i64::try_from(self.ordinal).unwrap_or(i64::MAX));
         row.put(binding.uri.clone());
@@ -164,14 +168,14 @@ impl BulkRow for BindingRow<'_> {
     }
 }
 
-/// All sets that are in the database.
-pub(crate) async fn load(pool: &Pool) -> Result<Vec<BindingSet>, sqlx::Error> {
+/// All sets of a node that are in the database.
+pub(crate) async fn load(pool: &Pool, node: NodeNumber) -> Result<Vec<BindingSet>, sqlx::Error> {
     let sql = format!(
-        "SELECT {} FROM binding ORDER BY subscriber_id, ordinal",
-        BINDING_COLUMNS.join(", ")
+        "SELECT {} FROM binding WHERE node = ? ORDER BY subscriber_id, ordinal",
+        BINDING_COLUMNS[1..].join(", ")
     );
     let mut sets: Vec<BindingSet> = Vec::new();
-    for row in sql::query(&sql).fetch_all(pool).await? {
+    for row in sql::query(&sql).bind(node).fetch_all(pool).await? {
         let subscriber = SubscriberId(row.try_get::<i64, _>(0)?.cast_unsigned());
         let binding = from_row(&row)?;
         match sets.last_mut() {

@@ -3,6 +3,7 @@
 //! nothing.
 
 mod journal_facts;
+mod nodes;
 mod tables;
 
 use std::path::Path;
@@ -11,6 +12,7 @@ use vocabulary::CallId;
 
 use crate::data_dir::DataPaths;
 use crate::journal::JournalError;
+use crate::node;
 use crate::snapshot::{ReplayError, Snapshot};
 use crate::sql::{Database, Pool};
 use journal_facts::JournalFacts;
@@ -102,18 +104,30 @@ pub async fn ledger_check(root: &Path, database: &Database) -> Result<CheckRepor
 async fn check_once(paths: &DataPaths, pool: &Pool) -> Result<CheckReport, ReplayError> {
     let mut transaction = pool.begin_read().await?;
     let connection = &mut *transaction;
-    let snapshot = Snapshot::read(connection).await?;
+    let identity = paths.read_identity();
+    let (node, is_shared) = node::number_of(connection, identity.as_deref()).await?;
+    let snapshot = Snapshot::read(connection, node).await?;
     let facts = JournalFacts::read(&paths.journal(), &snapshot)?;
+    let own = match is_shared {
+        true => nodes::pending(connection, node).await?,
+        false => snapshot.sums.clone(),
+    };
     let mut checks = vec![
         tables::sums_are_zero(&snapshot),
         tables::counters_equal_postings(connection).await?,
         tables::charges_equal_postings(connection).await?,
         tables::calls_have_their_legs(connection).await?,
-        tables::prepaid_are_covered(connection).await?,
-        facts.pending_is_of_open_calls(&snapshot),
+        tables::prepaid_are_covered(connection, is_shared).await?,
+        facts.pending_is_of_open_calls(&own),
         facts.answered_have_an_end(),
         facts.nothing_twice(),
     ];
+    if is_shared {
+        checks.push(nodes::pending_is_of_nodes(connection).await?);
+        checks.push(nodes::leased_is_of_nodes(connection).await?);
+        checks.push(nodes::use_is_within_leases(connection).await?);
+        checks.push(nodes::leases_are_covered(connection).await?);
+    }
     checks.push(facts.applied_are_in_tables(connection).await?);
     checks.push(facts.new_are_not_in_tables(connection).await?);
     Ok(CheckReport {

@@ -76,6 +76,12 @@ impl DataPaths {
         Database::File(self.root.join("tandem.db"))
     }
 
+    /// The directory's identity, if it has one; nothing is made.
+    pub(crate) fn read_identity(&self) -> Option<String> {
+        let text = fs::read_to_string(self.identity()).ok()?;
+        Some(text.trim().to_owned())
+    }
+
     fn identity(&self) -> PathBuf {
         self.root.join("identity")
     }

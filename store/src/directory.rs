@@ -3,6 +3,7 @@
 
 mod account;
 mod caller_id;
+mod change_log;
 mod closing;
 mod credit;
 mod destination_set;

@@ -16,6 +16,8 @@ use crate::bindings::{self, BindingSet};
 use crate::data_dir::{DataDir, DataDirError, start_of};
 use crate::entry::{CallStep, Entry};
 use crate::journal::{JournalError, JournalFiles, JournalOptions, TornTail};
+use crate::lease::{LeaseError, Leases};
+use crate::node::{self, Node, NodeError, NodeSettings, Writer};
 use crate::projection::{Collector, Projection};
 use crate::snapshot::{OpenCalls, ReplayError, Snapshot, Sums, each_entry};
 use crate::sql::{self, ConnectError, Database, Pool};
@@ -38,6 +40,9 @@ pub enum OpenError {
         /// Which database.
         at: String,
     },
+    /// The nodes of a database.
+    #[error(transparent)]
+    Node(NodeError),
     /// The database is ahead of the journal: one of them was taken from another copy.
     #[error(
         "the database is at position {applied}, but the journal ends at {end}: restore both from the same copy"
@@ -76,6 +81,8 @@ pub struct Opening {
     pool: Pool,
     journal: JournalFiles,
     torn: Option<TornTail>,
+    writer: Writer,
+    node: Option<Node>,
 }
 
 /// What recovery found and did.
@@ -101,22 +108,37 @@ pub struct Store {
     bindings: Vec<BindingSet>,
     start: u32,
     report: RecoveryReport,
+    node: Option<Node>,
 }
 
 impl Opening {
-    /// Takes the directory's lock, opens the database and the journal.
+    /// Takes the directory's lock, opens the database, which is for this directory alone, and the
+    /// journal.
     pub async fn begin(
+        root: &Path,
+        database: &Database,
+        options: JournalOptions,
+    ) -> Result<Opening, OpenError> {
+        Opening::begin_as(None, root, database, options).await
+    }
+
+    /// The same as one of several nodes on the database, if `node` says so.
+    pub async fn begin_as(
+        node: Option<&NodeSettings>,
         root: &Path,
         database: &Database,
         options: JournalOptions,
     ) -> Result<Opening, OpenError> {
         let data = DataDir::open(root)?;
         let pool = database.open().await?;
-        if database.file().is_none() {
-            claim(&pool, &data.identity()?, database).await?;
-        }
+        let (writer, node) = node::join(&data, &pool, database, node).await?;
         let (journal, torn) = JournalFiles::open(&data.paths().journal(), options)?;
-        Ok(Opening { data, database: database.clone(), pool, journal, torn })
+        Ok(Opening { data, database: database.clone(), pool, journal, torn, writer, node })
+    }
+
+    /// Which of several nodes this is.
+    pub fn node(&self) -> Option<&Node> {
+        self.node.as_ref()
     }
 
     /// Where the tables are.
@@ -141,9 +163,9 @@ impl Opening {
         ledger: &Arc<Ledger>,
         book: &RateBook,
     ) -> Result<Store, OpenError> {
-        let Opening { data, database, pool, journal, torn } = self;
+        let Opening { data, database, pool, journal, torn, writer, node } = self;
         let mut transaction = pool.begin_read().await?;
-        let snapshot = Snapshot::read(&mut transaction).await?;
+        let snapshot = Snapshot::read(&mut transaction, writer.node).await?;
         drop(transaction);
         let (applied, end) = (snapshot.applied.position, journal.end());
         if applied > end {
@@ -152,6 +174,13 @@ impl Opening {
         load_counters(ledger, &snapshot.sums, &pool).await?;
         for (account, bundle) in &snapshot.bundles {
             ledger.load_bundle(*account, *bundle);
+        }
+        for (account, lease) in &snapshot.leases {
+            let currency = match ledger.account(*account) {
+                Some(view) => view.terms.currency,
+                None => currency_of(*account, &pool).await?,
+            };
+            ledger.load_lease(*account, *lease, currency);
         }
         let open = snapshot.open_calls(journal.directory())?;
         let mut replay = Replay::new(ledger, &snapshot, &open)?;
@@ -170,12 +199,17 @@ impl Opening {
             last = journal.append_record(&record);
         }
         journal.durable_at(last).await;
-        let start = data.next_start(start_seen.max(stored_start(&pool).await?))?;
-        let bindings = merge(bindings::load(&pool).await?, newest);
+        if let Some(node) = &node {
+            cover(ledger, &database, node).await?;
+        }
+        let seen = start_seen.max(stored_start(&pool).await?);
+        let start = node::next_start(&data, &pool, node.as_ref(), seen).await?;
+        let bindings = merge(bindings::load(&pool, writer.node).await?, newest);
         let journal = Arc::new(journal);
         let collector = Collector::new(&snapshot, &open);
-        let projection = Projection::start(Arc::clone(&journal), database.clone(), collector);
-        Ok(Store { data, database, pool, journal, projection, bindings, start, report })
+        let to = database.clone();
+        let projection = Projection::start(Arc::clone(&journal), to, collector, writer);
+        Ok(Store { data, database, pool, journal, projection, bindings, start, report, node })
     }
 }
 
@@ -198,6 +232,11 @@ impl Store {
     /// The task that follows the journal.
     pub fn projection(&self) -> &Projection {
         &self.projection
+    }
+
+    /// Which of several nodes this is.
+    pub fn node(&self) -> Option<&Node> {
+        self.node.as_ref()
     }
 
     /// The number of this start, for call ids.
@@ -291,16 +330,20 @@ impl<'a> Replay<'a> {
     }
 }
 
-/// A file lies beside its journal. A database on a server is told to whom it belongs, so that the
-/// journals of two directories never get mixed up in it.
-async fn claim(pool: &Pool, identity: &str, database: &Database) -> Result<(), OpenError> {
-    let sql = "INSERT INTO setting (name, value) VALUES ('data_directory', ?) \
-               ON CONFLICT (name) DO UPDATE SET value = setting.value RETURNING value";
-    let owner: String = sql::query_scalar(sql).bind(identity).fetch_one(pool).await?;
-    if owner == identity {
+/// What was used before there were other nodes is leased now.
+async fn cover(ledger: &Ledger, database: &Database, node: &Node) -> Result<(), OpenError> {
+    let exceeded = ledger.leases_exceeded();
+    if exceeded.is_empty() {
         return Ok(());
     }
-    Err(OpenError::AnotherDirectory { at: database.to_string() })
+    tracing::info!(accounts = exceeded.len(), "leased what was used before");
+    let mut leases = Leases::new(database.clone(), node.clone());
+    let answers = leases.cover(&exceeded).await.map_err(|error| match error {
+        LeaseError::Database(error) => OpenError::from(error),
+        other => NodeError::Superseded(other.to_string()).into(),
+    })?;
+    ledger.hear_leases(&answers);
+    Ok(())
 }
 
 /// The newest set of each subscriber; empty ones are left out.

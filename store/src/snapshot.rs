@@ -4,11 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use billing::{Bundle, BundleId, DestinationSetId, Money};
+use billing::{Bundle, BundleId, DestinationSetId, Lease, Money};
 use vocabulary::{AccountId, CallId, Utc};
 
 use crate::entry::{CallStep, Entry, UnreadableRecord};
 use crate::journal::{JournalError, Tail};
+use crate::node::NodeNumber;
 use crate::sql::{self, ConnectError, Connection};
 
 /// How much of the journal is read at once.
@@ -31,7 +32,7 @@ pub enum ReplayError {
     Record(#[from] UnreadableRecord),
 }
 
-/// The one row of table `applied`.
+/// A node's row of table `applied`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Applied {
     pub(crate) position: u64,
@@ -48,6 +49,8 @@ pub(crate) struct Sums {
     pub(crate) credits_posted: Money,
     /// Of these, as a carrier.
     pub(crate) owed: Money,
+    /// Of the debits posted, those that a node makes of what it has leased. Not read back.
+    pub(crate) spent: Money,
 }
 
 /// What the tables say, of one moment.
@@ -56,6 +59,8 @@ pub(crate) struct Snapshot {
     pub(crate) sums: BTreeMap<AccountId, Sums>,
     /// The records of calls older than a minute, by call and position.
     pub(crate) stored_calls: Vec<(CallId, StepRecord)>,
+    /// What the node has leased.
+    pub(crate) leases: Vec<(AccountId, Lease)>,
     /// Bundles of which something is left that a call may still use.
     pub(crate) bundles: Vec<(AccountId, Bundle)>,
 }
@@ -75,9 +80,12 @@ pub(crate) type OpenCalls = BTreeMap<CallId, Vec<StepRecord>>;
 
 impl Snapshot {
     /// Reads the tables; the caller gives a transaction, so that they are of one moment.
-    pub(crate) async fn read(connection: &mut Connection) -> Result<Snapshot, sqlx::Error> {
-        let sql = "SELECT position, replay_from, journal_at FROM applied WHERE id = 1";
-        let row = sql::query(sql).fetch_one(&mut *connection).await?;
+    pub(crate) async fn read(
+        connection: &mut Connection,
+        node: NodeNumber,
+    ) -> Result<Snapshot, sqlx::Error> {
+        let sql = "SELECT position, replay_from, journal_at FROM applied WHERE node = ?";
+        let row = sql::query(sql).bind(node).fetch_one(&mut *connection).await?;
         let applied = Applied {
             position: row.try_get::<i64, _>(0)?.cast_unsigned(),
             replay_from: row.try_get::<i64, _>(1)?.cast_unsigned(),
@@ -94,13 +102,14 @@ impl Snapshot {
                 credits_pending: Money(row.try_get(3)?),
                 credits_posted: Money(row.try_get(4)?),
                 owed: Money(row.try_get(5)?),
+                spent: Money::ZERO,
             };
             sums.insert(account, sum);
         }
-        let sql = "SELECT call_id, start, position, record FROM open_call \
+        let sql = "SELECT call_id, start, position, record FROM open_call WHERE node = ? \
                    ORDER BY call_id, position";
         let mut stored_calls = Vec::new();
-        for row in sql::query(sql).fetch_all(&mut *connection).await? {
+        for row in sql::query(sql).bind(node).fetch_all(&mut *connection).await? {
             let call = CallId(row.try_get::<i64, _>(0)?.cast_unsigned());
             let step = StepRecord {
                 start: row.try_get::<i64, _>(1)?.cast_unsigned(),
@@ -110,7 +119,8 @@ impl Snapshot {
             stored_calls.push((call, step));
         }
         let bundles = bundles(connection, applied.journal_at).await?;
-        Ok(Snapshot { applied, sums, stored_calls, bundles })
+        let leases = crate::lease::load(connection, node).await?;
+        Ok(Snapshot { applied, sums, stored_calls, leases, bundles })
     }
 
     /// The calls that were open at the applied position: those stored, and those whose records lie

@@ -190,12 +190,12 @@ fn started(mut command: std::process::Command) -> Result<Killed, String> {
     command.spawn().map(Killed).map_err(load::no_sipp)
 }
 
-fn messages(kill: u32) -> String {
+pub(crate) fn messages(kill: u32) -> String {
     format!("messages-{kill}.log")
 }
 
 /// Reads, then removes, the caller's log of messages.
-fn collect_answered(dir: &Path, kill: u32, answered: &mut BTreeSet<String>) {
+pub(crate) fn collect_answered(dir: &Path, kill: u32, answered: &mut BTreeSet<String>) {
     let path = dir.join(messages(kill));
     let log = fs::read(&path).unwrap_or_default();
     for message in String::from_utf8_lossy(&log).split("\n-----------------------") {
@@ -214,7 +214,7 @@ fn collect_answered(dir: &Path, kill: u32, answered: &mut BTreeSet<String>) {
     let _ = fs::remove_file(path);
 }
 
-fn seed() -> u64 {
+pub(crate) fn seed() -> u64 {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     now.as_nanos() as u64
 }

@@ -4,6 +4,7 @@ mod crash;
 mod first_steps;
 mod flood;
 mod load;
+mod nodes;
 mod outage;
 mod postgres;
 mod scenarios;
@@ -27,8 +28,10 @@ usage: cargo xtask NAME
                        default 30 seconds
   outage [SECONDS]     PostgreSQL stopped, then hanging, while calls run at --rate a second (default
                        500); default 10 seconds
+  nodes [SECONDS]      three nodes on one PostgreSQL and one prepaid account, --kills N of them, one
+                       paused, one left dead; default 12 seconds and 4 kills
 
-crash, flood and outage need sipp, sqlite3 or PostgreSQL, and take --binary PATH (default: target/release/tandem) and
+crash, flood, outage and nodes need sipp, sqlite3 or PostgreSQL, and take --binary PATH (default: target/release/tandem) and
 --keep (the temporary folder with logs and data)";
 
 fn main() -> ExitCode {
@@ -39,6 +42,7 @@ fn main() -> ExitCode {
         ["tidy", "--ratchet"] => tidy::ratchet(),
         ["scenarios", rest @ ..] => scenarios::run(rest),
         ["outage", rest @ ..] => outage::run(rest),
+        ["nodes", rest @ ..] => nodes::run(rest),
         ["postgres", rest @ ..] => postgres::run(rest),
         ["first-steps", rest @ ..] => first_steps::run(rest),
         ["softphones", rest @ ..] => softphones::run(rest),

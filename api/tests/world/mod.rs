@@ -92,6 +92,7 @@ impl World {
             body_bytes_max: 10_000,
             import_bytes_max,
             request_timeout: Duration::from_secs(30),
+            last_change: None,
         };
         let api = Arc::new(Api::new(config));
         let router = api.router();

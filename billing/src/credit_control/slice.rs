@@ -1,44 +1,67 @@
 //! One slice more: held at every level of the chain, or the grant is final.
 
-use vocabulary::{CallId, Refused, Utc};
+use vocabulary::{AuthorizeRequest, CallId, Refused, Utc};
 
 use super::state::CallState;
+use super::waiting::{Attempt, Patience};
 use crate::Money;
 use crate::authorize::{insufficient, limiting_period, refused_by_ledger};
 use crate::chain::Chain;
-use crate::funding::{self, Payer, Raise};
+use crate::funding::{self, Funding, Payer, Raise};
 use crate::ledger::{LedgerError, Locked};
 use crate::rating::{RateBook, max_talk, price};
 use crate::slices::{CreditSettings, Step};
 
-/// Holds the next slice at every level, if one fits.
+/// Holds the next slice at every level, if one fits; or waits for a lease.
 pub(super) fn next_slice(
     settings: &CreditSettings,
     locked: &mut Locked<'_>,
     call: CallId,
     state: &mut CallState,
-) -> Option<Chain<Raise>> {
+    patience: Patience,
+) -> Attempt<Option<Chain<Raise>>> {
     // Blocking an account ends its calls, and those of its customers, at what is paid for.
     if state.slice == u16::MAX || funding::inactive(locked, &state.payers).is_some() {
-        return None;
+        return Attempt::Done(None);
     }
     let step = Step::Next { granted_seconds: state.granted_seconds, slice: state.slice };
-    let funded = match funding::fund(settings, locked, &state.payers, state.at, step) {
+    let funded = funding::fund(settings, locked, &state.payers, state.at, step);
+    if patience.waits(settings, locked, &state.payers, (state.at, step), &funded) {
+        return Attempt::Waits;
+    }
+    let funded = match funded {
         Ok(funded) => funded,
         Err(level) => {
             exhausted(locked, &state.payers, level);
-            return None;
+            return Attempt::Done(None);
         }
     };
     if !hold(locked, call, state, &funded.raises) {
-        return None;
+        return Attempt::Done(None);
     }
     if let Some(level) = funded.last_at {
         exhausted(locked, &state.payers, level);
     }
     state.granted_seconds = funded.total_seconds;
     state.is_final = funded.is_final();
-    Some(funded.raises)
+    Attempt::Done(Some(funded.raises))
+}
+
+/// Holds the first slice at every level, or says why not.
+pub(super) fn hold_first(
+    locked: &mut Locked<'_>,
+    request: &AuthorizeRequest,
+    payers: &Chain<Payer>,
+    funded: &Funding,
+) -> Result<(), Refused> {
+    let (asks, levels) = funding::asks(request.call, 0, payers, &funded.raises);
+    match locked.reserve(&asks[..levels]) {
+        Ok(_) => Ok(()),
+        Err((level, LedgerError::ExceedsAvailable { .. })) => {
+            Err(refuse(locked, level, payers, request.at))
+        }
+        Err((level, why)) => Err(refused_by_ledger(level, asks[level].account, why)),
+    }
 }
 
 /// Holds this at every level, as the next slice.
@@ -60,11 +83,13 @@ fn hold(
 }
 
 /// What the grant costs more, now that the moment of the answer is known, is held; or the grant
-/// becomes what is paid for. `None` if nothing more is held.
+/// becomes what is paid for. `None` if nothing more is held. Leases that are not `is_held` any more
+/// are not spent.
 pub(super) fn price_anew(
     locked: &mut Locked<'_>,
     call: CallId,
     state: &mut CallState,
+    is_held: bool,
 ) -> Option<Chain<Raise>> {
     let (at, granted) = (state.at, state.grant().talk_time);
     let missing = |payer: &Payer| {
@@ -79,7 +104,7 @@ pub(super) fn price_anew(
         amount: missing(payer),
         bundles: Vec::new(),
     });
-    if state.slice < u16::MAX && hold(locked, call, state, &raises) {
+    if is_held && state.slice < u16::MAX && hold(locked, call, state, &raises) {
         return Some(raises);
     }
     let paid_for = |payer: &Payer| {

@@ -3,7 +3,7 @@
 use vocabulary::AccountId;
 
 use super::bundle::Bundles;
-use super::{LedgerEvent, SpendLimits, SpendPeriod, Spending};
+use super::{Leased, LedgerEvent, SpendLimits, SpendPeriod, Spending};
 use crate::{Currency, Money, PostingKind};
 
 /// How an account pays.
@@ -139,6 +139,9 @@ pub struct AccountView {
     pub spending: Spending,
     /// Reservations not yet posted, voided or expired.
     pub open_reservations: u32,
+    /// With other nodes on the same database: this node's part. What else is here, except what is
+    /// pending, is then as it was at the start and as this node has moved it since.
+    pub lease: Option<Leased>,
 }
 
 impl AccountView {
@@ -151,6 +154,9 @@ impl AccountView {
 
     /// What is left to spend, reserved or not: the balance that counts, and the credit limit.
     pub fn left(&self) -> Money {
+        if let Some(leased) = &self.lease {
+            return leased.left;
+        }
         let balance =
             if self.terms.is_netted { self.counters.balance() } else { self.balance_as_customer() };
         clamp(i128::from(balance.0) + i128::from(effective_limit(&self.terms).0))
@@ -158,6 +164,9 @@ impl AccountView {
 
     /// What may still be reserved of its money: received − taken − reserved + credit limit.
     pub fn available(&self) -> Money {
+        if let Some(leased) = &self.lease {
+            return leased.available(self.counters.debits_pending);
+        }
         clamp(i128::from(self.left().0) - i128::from(self.counters.debits_pending.0))
     }
 
@@ -187,6 +196,10 @@ impl AccountView {
 
     /// What the limits of the day and the month leave, and which of them leaves less.
     pub fn spend_limit_left(&self) -> Option<(Money, SpendPeriod)> {
+        if self.lease.is_some() {
+            // Nothing is leased beyond the limits.
+            return None;
+        }
         self.spending.left(&self.terms.spend, self.counters.debits_pending)
     }
 
@@ -216,6 +229,7 @@ impl Account {
             owed: Money::ZERO,
             spending: Spending::default(),
             open_reservations: 0,
+            lease: None,
         };
         let mut account =
             Account { view, bundles: Bundles::default(), armed: 0, is_exhausted: false };
@@ -268,6 +282,10 @@ impl Account {
 
     /// A call wanted money that is not there.
     pub(super) fn exhausted(&mut self, id: AccountId) -> Option<LedgerEvent> {
+        // With several nodes, what this one lacks another may have.
+        if self.view.lease.is_some_and(|leased| !leased.is_last()) {
+            return None;
+        }
         if std::mem::replace(&mut self.is_exhausted, true) {
             return None;
         }

@@ -7,12 +7,13 @@ use vocabulary::{AccountId, Utc};
 
 use super::account::Account;
 use super::event::Events;
+use super::lease::Leases;
 use super::posting::{Memo, Recent, What};
 use super::reservation::Closing;
 use super::shard::Shard;
 use super::{
-    AccountState, AccountView, Bundle, BundleGrant, Counters, LedgerError, LedgerEvent, Locked,
-    Outcome, Overdraft, Posting, ReservationId, SystemAccount, Terms,
+    AccountState, AccountView, Bundle, BundleGrant, Counters, LeaseAnswer, LedgerError,
+    LedgerEvent, Locked, Outcome, Overdraft, Posting, ReservationId, SystemAccount, Terms,
 };
 use crate::{Journal, Money, Position, Record, Rerated};
 
@@ -31,6 +32,8 @@ pub struct Ledger {
     outside: Mutex<Recent>,
     /// What is to be told. Locked after any shard.
     pub(super) events: Events,
+    /// Of money that is shared with other nodes.
+    pub(super) leases: Leases,
 }
 
 impl Default for Ledger {
@@ -47,7 +50,8 @@ impl Ledger {
     /// Empty books.
     pub fn new() -> Ledger {
         let shards = (0..SHARDS).map(|_| Slot(Mutex::new(Shard::new()))).collect();
-        Ledger { shards, outside: Mutex::new(Recent::new()), events: Events::default() }
+        let (events, leases) = (Events::default(), Leases::default());
+        Ledger { shards, outside: Mutex::new(Recent::new()), events, leases }
     }
 
     pub(super) fn shard_of(&self, account: AccountId) -> usize {
@@ -76,7 +80,7 @@ impl Ledger {
             return Err(LedgerError::NoAccount(account));
         }
         let mut shard = self.shard(self.shard_of(account));
-        let known = shard.accounts.entry(account).or_insert_with(|| Account::new(terms));
+        let known = shard.account_or(account, || Account::new(terms));
         let has = known.view.terms.currency;
         if has.code() != terms.currency.code() && known.view.counters != Counters::default() {
             return Err(LedgerError::CurrencyDiffers { account, has, asked: terms.currency });
@@ -93,8 +97,7 @@ impl Ledger {
     /// replayed.
     pub fn load(&self, state: &AccountState) {
         let mut shard = self.shard(self.shard_of(state.account));
-        let known =
-            shard.accounts.entry(state.account).or_insert_with(|| Account::new(state.terms));
+        let known = shard.account_or(state.account, || Account::new(state.terms));
         known.view.terms = state.terms;
         known.view.counters.credits_posted = state.credits_posted;
         known.view.counters.debits_posted = state.debits_posted;
@@ -148,13 +151,33 @@ impl Ledger {
         overdraft: Overdraft,
         journal: &dyn Journal,
     ) -> Result<(Outcome, Position), LedgerError> {
+        self.post_taken(posting, overdraft, None, journal)
+    }
+
+    /// The same with several nodes, of money that was taken from the shared account for it: no call
+    /// gets it in between.
+    pub fn post_taken(
+        &self,
+        posting: Posting,
+        overdraft: Overdraft,
+        taken: Option<&LeaseAnswer>,
+        journal: &dyn Journal,
+    ) -> Result<(Outcome, Position), LedgerError> {
         let mut outside = self.outside();
+        if let Some(taken) = taken
+            && outside.find(posting.op).is_some()
+        {
+            self.lock(&[taken.account]).hear(taken);
+        }
         match outside.find(posting.op) {
             None => {}
             Some(memo) if memo.is_same(&posting) => return Ok((Outcome::Exists, memo.position)),
             Some(_) => return Err(LedgerError::Differs),
         }
         let mut locked = self.lock(&[posting.debit, posting.credit]);
+        if let Some(taken) = taken {
+            locked.hear(taken);
+        }
         for side in [posting.debit, posting.credit] {
             if !SystemAccount::is_system(side) && locked.account(side).is_none() {
                 return Err(LedgerError::NoAccount(side));
@@ -184,7 +207,18 @@ impl Ledger {
     /// that a generation is booked once: it reads the call's last one, and no other run does so
     /// before this record can be read back.
     pub fn rerate(&self, rerated: Rerated, journal: &dyn Journal) -> Result<Position, LedgerError> {
+        self.rerate_taken(rerated, &[], journal)
+    }
+
+    /// The same with several nodes, of money that was taken from the shared accounts for it.
+    pub fn rerate_taken(
+        &self,
+        rerated: Rerated,
+        taken: &[LeaseAnswer],
+        journal: &dyn Journal,
+    ) -> Result<Position, LedgerError> {
         let mut locked = self.lock(&rerated.accounts());
+        taken.iter().for_each(|taken| locked.hear(taken));
         for posting in &rerated.postings {
             locked.validate(posting)?;
         }

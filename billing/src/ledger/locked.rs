@@ -112,6 +112,7 @@ impl<'a> Locked<'a> {
             if let Some(state) = shard.check_ask(ask).map_err(|why| (index, why))? {
                 shard.hold(ask.id, state, ask.bundles).map_err(|why| (index, why))?;
                 outcome = Outcome::Done;
+                self.top_up_lease(ask.account);
             }
         }
         Ok(outcome)
@@ -214,6 +215,15 @@ impl<'a> Locked<'a> {
         if let Some(account) = self.shard_mut(account).accounts.get_mut(&account) {
             account.bundles.add_used(used);
         }
+    }
+
+    /// Are the accounts shared with other nodes?
+    pub(crate) fn is_shared(&self) -> bool {
+        self.ledger.is_shared()
+    }
+
+    pub(super) fn want_lease(&self, account: AccountId) {
+        self.ledger.leases.want(account);
     }
 
     pub(super) fn account_mut(&mut self, account: AccountId) -> Option<&mut Account> {

@@ -8,7 +8,7 @@ use vocabulary::AccountId;
 use super::account::Account;
 use super::reservation::{Closed, Closing};
 use super::{
-    Ask, BundleShare, Counters, LedgerError, LedgerEvent, Outcome, Posting, PostingKind,
+    Ask, BundleShare, Counters, Leased, LedgerError, LedgerEvent, Outcome, Posting, PostingKind,
     ReservationId, ReservationState, Status, SystemAccount,
 };
 use crate::{Currency, Money};
@@ -24,6 +24,8 @@ pub(super) struct Shard {
     /// Our own accounts as far as this shard's postings moved them: a handful, and the sales of
     /// resellers whose customers are here.
     pub(super) ours: HashMap<AccountId, (Currency, Counters), FixedState>,
+    /// Accounts are shared with other nodes.
+    pub(super) is_shared: bool,
 }
 
 impl Shard {
@@ -34,7 +36,22 @@ impl Shard {
             shares: HashMap::with_hasher(FixedState::default()),
             closed: Closed::new(),
             ours: HashMap::with_hasher(FixedState::default()),
+            is_shared: false,
         }
+    }
+
+    /// The account, made of this if it is not there yet.
+    pub(super) fn account_or(
+        &mut self,
+        id: AccountId,
+        new: impl FnOnce() -> Account,
+    ) -> &mut Account {
+        let is_shared = self.is_shared;
+        self.accounts.entry(id).or_insert_with(|| {
+            let mut account = new();
+            account.view.lease = is_shared.then(Leased::default);
+            account
+        })
     }
 
     pub(super) fn ours(&mut self, id: AccountId, currency: Currency) -> &mut Counters {
@@ -190,8 +207,11 @@ impl Shard {
             self.ours(id, currency).post(is_debit, amount);
             return;
         }
-        let account = self.accounts.entry(id).or_insert_with(|| Account::unknown(currency));
+        let account = self.account_or(id, || Account::unknown(currency));
         account.view.counters.post(is_debit, amount);
+        if let Some(leased) = &mut account.view.lease {
+            leased.moved(posting.kind, is_debit, posting.amount);
+        }
         let taken = if is_debit { amount } else { -amount };
         match posting.kind {
             PostingKind::Charge => account.view.spending.add(posting.at, taken),
@@ -212,7 +232,7 @@ impl Shard {
 
     /// Opens an account that nobody knows.
     pub(super) fn open(&mut self, account: AccountId, currency: Currency) -> &mut Account {
-        self.accounts.entry(account).or_insert_with(|| Account::unknown(currency))
+        self.account_or(account, || Account::unknown(currency))
     }
 
     /// Can this side of the posting be moved?

@@ -195,10 +195,26 @@ pub(crate) enum Command {
         /// The backup
         from: PathBuf,
     },
+    /// The nodes that share the database
+    Node {
+        #[command(subcommand)]
+        command: NodeCommand,
+    },
     /// The books
     Ledger {
         #[command(subcommand)]
         command: LedgerCommand,
+    },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum NodeCommand {
+    /// Show all nodes, when each was last heard of, and what it has leased
+    List,
+    /// Give a silent node up for good: what it leased is free, what its journal has not told is lost
+    Forget {
+        /// Its name
+        name: String,
     },
 }
 

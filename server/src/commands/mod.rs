@@ -13,6 +13,7 @@ mod check;
 mod client;
 mod demo;
 mod discount;
+mod node;
 mod plan;
 mod price;
 mod rate_args;
@@ -186,6 +187,7 @@ fn dispatch(args: Args) -> Outcome {
         Command::Registrations => system::registrations(&context),
         Command::Backup { to } => backup::backup(&context, &to),
         Command::Restore { from } => backup::restore(&context, &from),
+        Command::Node { command } => node::run(&context, &command),
         Command::Ledger { command: args::LedgerCommand::Check } => system::check_ledger(&context),
     }
 }

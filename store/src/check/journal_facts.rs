@@ -114,8 +114,9 @@ impl JournalFacts {
         finding.done()
     }
 
-    /// What the tables hold as pending is what the calls open at their position have reserved.
-    pub(super) fn pending_is_of_open_calls(&self, snapshot: &Snapshot) -> Check {
+    /// What the tables hold as pending of this node is what its calls open at their position have
+    /// reserved.
+    pub(super) fn pending_is_of_open_calls(&self, pending: &BTreeMap<AccountId, Sums>) -> Check {
         let mut finding = Finding::new(
             "pending_is_of_open_calls",
             "What is pending on an account is reserved by open calls.",
@@ -134,9 +135,9 @@ impl JournalFacts {
             }
         }
         finding.counted(self.open_at_applied.len() as u64);
-        let accounts: BTreeSet<_> = reserved.keys().chain(snapshot.sums.keys()).collect();
+        let accounts: BTreeSet<_> = reserved.keys().chain(pending.keys()).collect();
         for account in accounts {
-            let is = snapshot.sums.get(account).copied().unwrap_or_default();
+            let is = pending.get(account).copied().unwrap_or_default();
             let must = reserved.get(account).copied().unwrap_or_default();
             if (is.debits_pending, is.credits_pending)
                 != (must.debits_pending, must.credits_pending)

@@ -69,4 +69,70 @@ impl Touched {
         let others = self.destinations || self.exchange_rates || self.all_tariffs;
         rows > ROWS_MAX || (rows == 0 && self.groups.is_empty() && !others)
     }
+
+    /// As other nodes read it; `None`: everything.
+    pub(super) fn written(&self) -> Option<String> {
+        if self.is_everything() {
+            return None;
+        }
+        let written = Written {
+            accounts: self.accounts.iter().map(|id| id.0).collect(),
+            subscribers: self.subscribers.iter().map(|id| id.0).collect(),
+            trunks: self.trunks.iter().map(|id| id.0).collect(),
+            groups: self.groups.clone(),
+            destinations: self.destinations,
+            exchange_rates: self.exchange_rates,
+            all_tariffs: self.all_tariffs,
+        };
+        Some(serde_json::to_string(&written).expect("plain values are always JSON"))
+    }
+
+    /// Adds what another node has written; `None` if it is something else.
+    pub(super) fn read(&mut self, text: &str) -> Option<()> {
+        let written: Written = serde_json::from_str(text).ok()?;
+        self.accounts.extend(written.accounts.into_iter().map(AccountId));
+        self.subscribers.extend(written.subscribers.into_iter().map(SubscriberId));
+        self.trunks.extend(written.trunks.into_iter().map(TrunkId));
+        self.groups.extend(written.groups);
+        self.destinations |= written.destinations;
+        self.exchange_rates |= written.exchange_rates;
+        self.all_tariffs |= written.all_tariffs;
+        Some(())
+    }
+}
+
+/// The same in a column.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Written {
+    accounts: BTreeSet<u64>,
+    subscribers: BTreeSet<u64>,
+    trunks: BTreeSet<u64>,
+    groups: BTreeSet<u64>,
+    destinations: bool,
+    exchange_rates: bool,
+    all_tariffs: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_back_and_added_up() {
+        let mut one = Touched::default();
+        assert_eq!(one.written(), None);
+        one.account(AccountId(1000));
+        one.exchange_rates();
+        let mut other = Touched::default();
+        other.trunk(TrunkId(7));
+        other.group(3);
+        let mut both = Touched::default();
+        for touched in [&one, &other] {
+            both.read(&touched.written().unwrap()).unwrap();
+        }
+        assert_eq!(both.accounts, BTreeSet::from([AccountId(1000)]));
+        assert_eq!(both.trunks, BTreeSet::from([TrunkId(7)]));
+        assert!(both.has_group(3) && both.exchange_rates && !both.destinations);
+        assert_eq!(both.read("[]"), None);
+    }
 }

@@ -7,8 +7,10 @@ use super::collect::{Batch, Used};
 use super::payers::{BUNDLE_COLUMNS, BundleRow, PAYER_COLUMNS, PayerRow, USE_COLUMNS, UseRow};
 use super::rows::{CDR_COLUMNS, CdrRow, POSTING_COLUMNS, PostingRow};
 use crate::bindings::{BINDING_COLUMNS, BindingRow};
+use crate::node::{NodeNumber, Writer};
 use crate::snapshot::{StepRecord, Sums};
 use crate::sql::{self, Bulk, BulkRow, Connection, Values};
+use billing::Money;
 use vocabulary::{AccountId, CallId, SubscriberId};
 
 /// The statements of a batch.
@@ -24,10 +26,15 @@ pub(crate) struct Applier {
     binding_gone: Bulk,
     binding: Bulk,
     history: Bulk,
+    writer: Writer,
+    /// With several nodes, what each has pending is kept apart.
+    pending: Bulk,
+    /// With several nodes, a charge is taken off what the node has leased.
+    lease: Bulk,
 }
 
 impl Applier {
-    pub(crate) fn new() -> Applier {
+    pub(crate) fn new(writer: Writer) -> Applier {
         let insert = |table: &str, columns: &[&str], tail: &str| {
             let head = format!("INSERT INTO {table} ({})", columns.join(", "));
             Bulk::new(&head, columns.len(), tail)
@@ -39,13 +46,15 @@ impl Applier {
             "credits_pending",
             "credits_posted",
             "owed",
+            "leased",
         ];
         let add = "ON CONFLICT (account_id) DO UPDATE SET \
                    debits_pending = account_balance.debits_pending + excluded.debits_pending, \
                    debits_posted = account_balance.debits_posted + excluded.debits_posted, \
                    credits_pending = account_balance.credits_pending + excluded.credits_pending, \
                    credits_posted = account_balance.credits_posted + excluded.credits_posted, \
-                   owed = account_balance.owed + excluded.owed";
+                   owed = account_balance.owed + excluded.owed, \
+                   leased = account_balance.leased + excluded.leased";
         let once = "ON CONFLICT DO NOTHING";
         Applier {
             cdr: insert("cdr", &CDR_COLUMNS, once),
@@ -54,22 +63,26 @@ impl Applier {
             payer: insert("cdr_payer", &PAYER_COLUMNS, once),
             bundle: insert("bundle", &BUNDLE_COLUMNS, once),
             bundle_use: insert("bundle_use", &USE_COLUMNS, once),
-            step: insert("open_call", &["call_id", "start", "position", "record"], once),
+            step: insert("open_call", &["call_id", "start", "position", "record", "node"], once),
             ended: Bulk::new("DELETE FROM open_call WHERE call_id IN (", 1, ")"),
-            binding_gone: Bulk::new("DELETE FROM binding WHERE subscriber_id IN (", 1, ")"),
+            binding_gone: Bulk::new("DELETE FROM binding WHERE (node, subscriber_id) IN (", 2, ")"),
             binding: insert("binding", &BINDING_COLUMNS, ""),
             history: super::rerated::history(),
+            writer,
+            pending: insert("node_pending", &PENDING_COLUMNS, PENDING),
+            lease: insert("lease", &LEASE_COLUMNS, LEASE),
         }
     }
 
     /// Writes the batch, unless it is there already: a commit whose answer was lost.
-    pub(crate) async fn apply(
+    pub(crate) async fn apply<'a>(
         &self,
         connection: &mut Connection,
-        batch: &Batch,
+        batch: &'a Batch,
     ) -> Result<(), sqlx::Error> {
-        let sql = "SELECT position FROM applied WHERE id = 1";
-        let position: i64 = sql::query_scalar(sql).fetch_one(&mut *connection).await?;
+        let sql = "SELECT position FROM applied WHERE node = ?";
+        let position = sql::query_scalar(sql).bind(self.writer.node);
+        let position: i64 = position.fetch_one(&mut *connection).await?;
         if position.cast_unsigned() == batch.position {
             return Ok(());
         }
@@ -83,20 +96,48 @@ impl Applier {
         let postings: Vec<PostingRow<'_>> = batch.postings.iter().map(PostingRow).collect();
         expect_all("posting", postings.len(), self.posting.run(connection, &postings).await?);
         self.apply_payers(connection, batch).await?;
-        let sums: Vec<SumsRow> = batch.moved.iter().map(|(id, sums)| SumsRow(*id, *sums)).collect();
+        let is_shared = self.writer.is_shared;
+        let sums = batch.moved.iter().map(|(id, sums)| SumsRow(*id, *sums, is_shared));
+        let sums: Vec<SumsRow> = sums.collect();
         self.balance.run(connection, &sums).await?;
-        let steps: Vec<StepRow<'_>> = batch.steps.iter().map(|(id, s)| StepRow(*id, s)).collect();
+        if is_shared {
+            self.apply_shared(connection, batch).await?;
+        }
+        let step = |(id, step): &'a (CallId, StepRecord)| StepRow(*id, step, self.writer.node);
+        let steps: Vec<StepRow<'_>> = batch.steps.iter().map(step).collect();
         self.step.run(connection, &steps).await?;
         let ended: Vec<CallRow> = batch.ended.iter().copied().map(CallRow).collect();
         self.ended.run(connection, &ended).await?;
         self.apply_bindings(connection, batch).await?;
-        let sql = "UPDATE applied SET position = ?, replay_from = ?, journal_at = ? WHERE id = 1";
-        sql::query(sql)
+        let sql = "UPDATE applied SET position = ?, replay_from = ?, journal_at = ? \
+                   WHERE node = ? AND position = ? AND epoch = ?";
+        let done = sql::query(sql)
             .bind(batch.position.cast_signed())
             .bind(batch.replay_from.cast_signed())
             .bind(batch.journal_at.0)
+            .bind(self.writer.node)
+            .bind(batch.from.cast_signed())
+            .bind(self.writer.epoch)
             .execute(connection)
             .await?;
+        if done.rows_affected() == 1 { Ok(()) } else { Err(fenced()) }
+    }
+
+    async fn apply_shared(
+        &self,
+        connection: &mut Connection,
+        batch: &Batch,
+    ) -> Result<(), sqlx::Error> {
+        let is_moved =
+            |sums: &Sums| !sums.debits_pending.is_zero() || !sums.credits_pending.is_zero();
+        let moved = batch.moved.iter().filter(|(_, sums)| is_moved(sums));
+        let rows: Vec<PendingRow> =
+            moved.map(|(id, s)| PendingRow(self.writer.node, *id, *s)).collect();
+        self.pending.run(connection, &rows).await?;
+        let spent = batch.moved.iter().filter(|(_, sums)| !sums.spent.is_zero());
+        let rows = spent.map(|(id, sums)| LeaseRow(self.writer.node, *id, sums.spent));
+        let rows: Vec<LeaseRow> = rows.collect();
+        self.lease.run(connection, &rows).await?;
         Ok(())
     }
 
@@ -132,13 +173,16 @@ impl Applier {
         connection: &mut Connection,
         batch: &Batch,
     ) -> Result<(), sqlx::Error> {
-        let gone: Vec<SubscriberRow> = batch.bindings.keys().copied().map(SubscriberRow).collect();
+        let node = self.writer.node;
+        let gone = batch.bindings.keys().map(|subscriber| SubscriberRow(node, *subscriber));
+        let gone: Vec<SubscriberRow> = gone.collect();
         self.binding_gone.run(connection, &gone).await?;
         let rows: Vec<BindingRow<'_>> = batch
             .bindings
             .values()
             .flat_map(|set| {
                 set.bindings.iter().enumerate().map(|(ordinal, binding)| BindingRow {
+                    node,
                     subscriber: set.subscriber,
                     ordinal,
                     binding,
@@ -158,7 +202,50 @@ fn expect_all(table: &str, rows: usize, changed: u64) {
     }
 }
 
-struct SumsRow(AccountId, Sums);
+const PENDING_COLUMNS: [&str; 4] = ["node", "account_id", "debits_pending", "credits_pending"];
+const PENDING: &str = "ON CONFLICT (node, account_id) DO UPDATE SET \
+    debits_pending = node_pending.debits_pending + excluded.debits_pending, \
+    credits_pending = node_pending.credits_pending + excluded.credits_pending";
+
+/// A later start of the node has taken over, or an operator gave the node up: what this one still
+/// wants to write is not to be.
+fn fenced() -> sqlx::Error {
+    sqlx::Error::Protocol(
+        "a later start of this node has taken over, or it was given up".to_owned(),
+    )
+}
+
+/// Of what is pending on an account, a node's part.
+struct PendingRow(NodeNumber, AccountId, Sums);
+
+impl BulkRow for PendingRow {
+    fn bind(&self, row: &mut Values<'_>) {
+        row.put(self.0);
+        row.put(self.1.0.cast_signed());
+        row.put(self.2.debits_pending.0);
+        row.put(self.2.credits_pending.0);
+    }
+}
+
+const LEASE_COLUMNS: [&str; 5] = ["node", "account_id", "granted", "claimed", "spent"];
+const LEASE: &str = "ON CONFLICT (node, account_id) DO UPDATE SET \
+    spent = lease.spent + excluded.spent";
+
+/// What a node has charged to an account.
+struct LeaseRow(NodeNumber, AccountId, Money);
+
+impl BulkRow for LeaseRow {
+    fn bind(&self, row: &mut Values<'_>) {
+        row.put(self.0);
+        row.put(self.1.0.cast_signed());
+        row.put(0_i64);
+        row.put(0_i64);
+        row.put(self.2.0);
+    }
+}
+
+/// By how much an account's counters move; with several nodes charges are taken off what is leased.
+struct SumsRow(AccountId, Sums, bool);
 
 impl BulkRow for SumsRow {
     fn bind(&self, row: &mut Values<'_>) {
@@ -168,10 +255,11 @@ impl BulkRow for SumsRow {
         row.put(self.1.credits_pending.0);
         row.put(self.1.credits_posted.0);
         row.put(self.1.owed.0);
+        row.put(if self.2 { -self.1.spent.0 } else { 0 });
     }
 }
 
-struct StepRow<'a>(CallId, &'a StepRecord);
+struct StepRow<'a>(CallId, &'a StepRecord, NodeNumber);
 
 impl BulkRow for StepRow<'_> {
     fn bind(&self, row: &mut Values<'_>) {
@@ -179,6 +267,7 @@ impl BulkRow for StepRow<'_> {
         row.put(self.1.start.cast_signed());
         row.put(self.1.end.cast_signed());
         row.put(self.1.bytes.clone());
+        row.put(self.2);
     }
 }
 
@@ -190,10 +279,11 @@ impl BulkRow for CallRow {
     }
 }
 
-struct SubscriberRow(SubscriberId);
+struct SubscriberRow(NodeNumber, SubscriberId);
 
 impl BulkRow for SubscriberRow {
     fn bind(&self, row: &mut Values<'_>) {
-        row.put(self.0.0.cast_signed());
+        row.put(self.0);
+        row.put(self.1.0.cast_signed());
     }
 }

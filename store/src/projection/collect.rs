@@ -4,7 +4,9 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
-use billing::{BundleGrant, BundleUse, Cdr, Ended, Money, Posting, PostingKind, Record, Rerated};
+use billing::{
+    BundleGrant, BundleUse, Cdr, Ended, Money, Posting, PostingKind, Record, Rerated, SystemAccount,
+};
 use vocabulary::{AccountId, CallId, SubscriberId, Utc};
 
 use crate::bindings::BindingSet;
@@ -173,6 +175,8 @@ impl Collector {
         let is_carriers = is_carriers(posting.kind);
         if is_carriers {
             debit.owed.0 -= posting.amount.0;
+        } else if !SystemAccount::is_system(posting.debit) {
+            debit.spent.0 += posting.amount.0;
         }
         let credit = self.batch.moved.entry(posting.credit).or_default();
         credit.credits_posted.0 += posting.amount.0;

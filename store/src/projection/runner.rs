@@ -14,6 +14,7 @@ use super::apply::Applier;
 use super::collect::{Batch, Collector};
 use crate::entry::Entry;
 use crate::journal::{JournalFiles, Tail};
+use crate::node::Writer;
 use crate::snapshot::ReplayError;
 use crate::sql::{Database, Pool};
 
@@ -42,6 +43,7 @@ pub struct Projection {
 struct Shared {
     journal: Arc<JournalFiles>,
     database: Database,
+    writer: Writer,
     applied: watch::Sender<u64>,
     hurry: Notify,
     is_closing: AtomicBool,
@@ -55,11 +57,13 @@ impl Projection {
         journal: Arc<JournalFiles>,
         database: Database,
         collector: Collector,
+        writer: Writer,
     ) -> Projection {
         let applied = watch::Sender::new(collector.position());
         let shared = Arc::new(Shared {
             journal,
             database,
+            writer,
             applied,
             hurry: Notify::new(),
             is_closing: AtomicBool::new(false),
@@ -196,7 +200,7 @@ struct Session<'a> {
 
 impl<'a> Session<'a> {
     fn new(shared: &'a Shared) -> Session<'a> {
-        Session { shared, pool: None, applier: Applier::new(), delay: RETRY_MIN }
+        Session { shared, pool: None, applier: Applier::new(shared.writer), delay: RETRY_MIN }
     }
 
     /// Applies until it works. False if the projection is being closed and it does not work: the

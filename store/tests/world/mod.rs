@@ -15,7 +15,7 @@ use billing::{
     Terms,
 };
 use store::journal::{JournalFiles, JournalOptions};
-use store::{Database, Opening, Store};
+use store::{Database, NodeSettings, Opening, Store};
 use tempfile::TempDir;
 use vocabulary::{
     AccountId, AuthorizeRequest, CallFacts, CallId, CallKind, Candidate, DecisionLine, Direction,
@@ -74,12 +74,16 @@ pub struct World {
 
 pub fn ledger() -> Arc<Ledger> {
     let ledger = Ledger::new();
+    set_terms(&ledger);
+    Arc::new(ledger)
+}
+
+fn set_terms(ledger: &Ledger) {
     for account in 1..=CUSTOMERS {
         ledger.set_terms(AccountId(account), Terms::prepaid(Currency::EUR)).unwrap();
     }
     let carrier = Terms::postpaid(Currency::EUR, Money::units(1000));
     ledger.set_terms(CARRIER, carrier).unwrap();
-    Arc::new(ledger)
 }
 
 fn book() -> RateBook {
@@ -117,6 +121,22 @@ fn book() -> RateBook {
     book.account(CARRIER, tariff(None, Some(2))).build().unwrap()
 }
 
+/// The same as a node of this name.
+pub async fn open_node(dir: &Path, database: &Database, name: &str) -> (Store, Arc<Ledger>) {
+    let ledger = Arc::new(Ledger::new());
+    ledger.share();
+    set_terms(&ledger);
+    let node = node(name);
+    let options = JournalOptions::default();
+    let opening = Opening::begin_as(Some(&node), dir, database, options).await.unwrap();
+    let store = opening.recover(&ledger).await.unwrap();
+    (store, ledger)
+}
+
+pub fn node(name: &str) -> NodeSettings {
+    NodeSettings { name: name.to_owned(), lease_ttl: Duration::from_secs(60) }
+}
+
 pub async fn open(
     dir: &Path,
     database: &Database,
@@ -140,6 +160,15 @@ impl World {
 
     pub async fn at(dir: &Path, database: Database, options: JournalOptions) -> World {
         let (store, ledger) = open(dir, &database, options).await;
+        World::of(dir, database, store, ledger)
+    }
+
+    pub async fn node(dir: &Path, database: &Database, name: &str) -> World {
+        let (store, ledger) = open_node(dir, database, name).await;
+        World::of(dir, database.clone(), store, ledger)
+    }
+
+    fn of(dir: &Path, database: Database, store: Store, ledger: Arc<Ledger>) -> World {
         let journal = Arc::clone(store.journal());
         let recorder = Arc::new(Recorder { journal, records: Mutex::default() });
         let mut credit = CreditControl::new(Arc::clone(&ledger), recorder.clone());

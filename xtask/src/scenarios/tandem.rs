@@ -180,6 +180,18 @@ impl Tandem {
         }
     }
 
+    /// Sends it a signal, such as `-STOP`.
+    pub(crate) fn signal(&self, name: &str) {
+        if let Some(child) = &self.child {
+            let _ = Command::new("kill").args([name, &child.id().to_string()]).status();
+        }
+    }
+
+    /// Was it started, and not killed since?
+    pub(crate) fn is_up(&self) -> bool {
+        self.child.is_some()
+    }
+
     /// All that it has printed so far.
     pub(crate) fn printed(&self) -> String {
         fs::read_to_string(self.dir.join("tandem.log")).unwrap_or_default()

@@ -1,0 +1,344 @@
+//! Leases of several nodes on one account, in any order of questions, charges, lost answers, deaths
+//! and returns: the account is never overdrawn, and nothing that a node may have used is given to
+//! another. The database is a handful of numbers here; its decisions are the real ones.
+#![allow(clippy::unwrap_used)] // a test may
+
+use std::time::Duration;
+
+use billing::{Ask, Use};
+use billing::{
+    Currency, Fund, Journal, Lease, LeaseAnswer, LeaseAsk, Ledger, MemoryJournal, Money, OpId,
+    Posting, PostingKind, ReservationId, SpendLimits, SystemAccount, SystemKind, Terms,
+};
+use proptest::prelude::*;
+use vocabulary::{AccountId, CallId, Utc};
+
+const ACCOUNT: AccountId = AccountId(1000);
+const NODES: usize = 3;
+
+/// What the database has.
+#[derive(Default)]
+struct Tables {
+    balance: i64,
+    limit: i64,
+    leases: [Lease; NODES],
+}
+
+impl Tables {
+    fn leased(&self) -> i64 {
+        self.leases.iter().map(|lease| lease.granted.0 - lease.spent.0).sum()
+    }
+
+    fn fund(&self) -> Fund {
+        let left = Money(self.balance + self.limit);
+        Fund { left, leased: Money(self.leased()), spend_left: None }
+    }
+
+    fn answer(&self, node: usize) -> LeaseAnswer {
+        let (account, lease) = (ACCOUNT, self.leases[node]);
+        LeaseAnswer { account, lease, left: Money(self.balance + self.limit) }
+    }
+
+    /// The CHECK, and that no node used what it had not claimed.
+    fn check(&self) {
+        assert!(self.leased() <= 0 || self.balance + self.limit >= self.leased(), "over-leased");
+        for lease in &self.leases {
+            assert!(lease.spent <= lease.claimed && lease.claimed <= lease.granted, "{lease:?}");
+        }
+    }
+}
+
+/// A node: its ledger, and what its journal has that the tables do not.
+struct Node {
+    ledger: Ledger,
+    journal: MemoryJournal,
+    open: Vec<(u64, i64)>,
+    calls: u64,
+    untold: i64,
+    is_dead: bool,
+    /// A question whose answer is on its way.
+    asked: Option<LeaseAsk>,
+}
+
+impl Node {
+    fn new(lease: Lease, untold: i64) -> Node {
+        let ledger = Ledger::new();
+        ledger.share();
+        ledger.set_terms(ACCOUNT, Terms::prepaid(Currency::EUR)).unwrap();
+        // As a start does: the tables' sums, then the journal's tail.
+        let spent = Money(lease.spent.0 + untold);
+        ledger.load_lease(ACCOUNT, Lease { spent, ..lease }, Currency::EUR);
+        let journal = MemoryJournal::new();
+        let (open, calls, is_dead, asked) = (Vec::new(), 0, false, None);
+        Node { ledger, journal, open, calls, untold, is_dead, asked }
+    }
+
+    fn used(&self) -> i64 {
+        let view = self.ledger.account(ACCOUNT).unwrap();
+        view.lease.unwrap().lease.spent.0 + view.counters.debits_pending.0
+    }
+
+    fn reserve(&mut self, amount: i64) {
+        let call = CallId::new(0, 0, self.calls);
+        let ask = Ask {
+            id: ReservationId { call, level: 0 },
+            slice: 0,
+            account: ACCOUNT,
+            seller: SystemAccount { kind: SystemKind::Revenue, currency: Currency::EUR }.id(),
+            amount: Money(amount),
+            bundles: &[],
+            expires_at: Utc(i64::MAX),
+        };
+        let mut locked = self.ledger.lock(&[ACCOUNT]);
+        if locked.reserve(&[ask]).is_ok() {
+            drop(locked);
+            self.open.push((self.calls, amount));
+            self.calls += 1;
+        }
+    }
+
+    fn settle(&mut self, index: usize, part: i64) {
+        if self.open.is_empty() {
+            return;
+        }
+        let (call, amount) = self.open.remove(index % self.open.len());
+        let (call, charged) = (CallId::new(0, 0, call), amount * part / 100);
+        let revenue = SystemAccount { kind: SystemKind::Revenue, currency: Currency::EUR }.id();
+        let posting = Posting {
+            op: OpId::charge(call, 0),
+            kind: PostingKind::Charge,
+            debit: ACCOUNT,
+            credit: revenue,
+            amount: Money(charged),
+            currency: Currency::EUR,
+            at: Utc(0),
+            call: Some(call),
+            note: String::new(),
+        };
+        let id = ReservationId { call, level: 0 };
+        let made = Use { id, account: ACCOUNT, charge: Some(&posting), bundles: &[] };
+        self.ledger.lock(&[ACCOUNT]).post(&[made], &[]).unwrap();
+        self.journal.append(&billing::Record::Posted(posting));
+        self.untold += charged;
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    TopUp(i64),
+    Reserve(usize, i64),
+    Settle(usize, usize, i64),
+    /// The node asks because it needs to, or because it is time.
+    Ask(usize, Option<i64>),
+    /// The database decides.
+    Decide(usize),
+    /// What it decided before is heard, or never is.
+    Hear(usize, bool),
+    /// The journal gets into the tables.
+    Tell(usize),
+    Die(usize),
+    /// The others take back what a silent node cannot have used; it may only be paused.
+    Silent(usize),
+    Return(usize),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let node = 0..NODES;
+    prop_oneof![
+        1 => (1i64..10_000).prop_map(Step::TopUp),
+        6 => (node.clone(), 1i64..500).prop_map(|(n, a)| Step::Reserve(n, a)),
+        5 => (node.clone(), 0usize..8, 0i64..=100).prop_map(|(n, i, p)| Step::Settle(n, i, p)),
+        6 => (node.clone(), proptest::option::of(1i64..20)).prop_map(|(n, p)| Step::Ask(n, p)),
+        6 => node.clone().prop_map(Step::Decide),
+        6 => (node.clone(), any::<bool>()).prop_map(|(n, lost)| Step::Hear(n, lost)),
+        4 => node.clone().prop_map(Step::Tell),
+        1 => node.clone().prop_map(Step::Die),
+        1 => node.clone().prop_map(Step::Silent),
+        2 => node.prop_map(Step::Return),
+    ]
+}
+
+struct World {
+    tables: Tables,
+    nodes: Vec<Node>,
+}
+
+impl World {
+    fn run(&mut self, step: &Step) {
+        match *step {
+            Step::TopUp(amount) => self.tables.balance += amount,
+            Step::Reserve(n, amount) if !self.nodes[n].is_dead => self.nodes[n].reserve(amount),
+            Step::Settle(n, i, part) if !self.nodes[n].is_dead => self.nodes[n].settle(i, part),
+            Step::Ask(n, periods) if !self.nodes[n].is_dead => self.ask(n, periods),
+            Step::Decide(n) => self.decide(n),
+            Step::Hear(n, is_lost) if !self.nodes[n].is_dead => self.hear(n, is_lost),
+            Step::Tell(n) if !self.nodes[n].is_dead => {
+                let untold = std::mem::take(&mut self.nodes[n].untold);
+                self.tables.balance -= untold;
+                self.tables.leases[n].spent.0 += untold;
+            }
+            // A question that was sent may still arrive: `asked` stays.
+            Step::Die(n) => self.nodes[n].is_dead = true,
+            Step::Silent(n) => {
+                let lease = &mut self.tables.leases[n];
+                lease.granted = lease.claimed;
+            }
+            Step::Return(n) if self.nodes[n].is_dead => {
+                // The new start waits for what the old one had sent, and refuses what comes later.
+                let node = &self.nodes[n];
+                // Its open calls are charged in full.
+                let open: i64 = node.open.iter().map(|(_, amount)| amount).sum();
+                self.nodes[n] = Node::new(self.tables.leases[n], node.untold + open);
+            }
+            _ => {}
+        }
+    }
+
+    fn ask(&mut self, n: usize, periods: Option<i64>) {
+        let node = &mut self.nodes[n];
+        if node.asked.is_some() {
+            return;
+        }
+        let asks = match periods {
+            Some(periods) => node.ledger.lease_asks_by_use(periods),
+            None => {
+                let spend = SpendLimits::default();
+                let mut asks = node.ledger.lease_asks();
+                if asks.is_empty() {
+                    // A first question, as of a call on an account that was never asked for.
+                    let more = Money(node.used() + 100);
+                    let (account, granted) = (ACCOUNT, Money(more.0 + 100));
+                    let first = LeaseAsk { account, granted, claimed: more, least: more, spend };
+                    asks.push(first);
+                }
+                asks
+            }
+        };
+        node.asked = asks.first().copied();
+    }
+
+    fn decide(&mut self, n: usize) {
+        if let Some(ask) = self.nodes[n].asked {
+            let held = self.tables.leases[n];
+            self.tables.leases[n] = self.tables.fund().decide(held, &ask);
+        }
+    }
+
+    /// An answer that is lost is followed by a look at how things stand, before anything else.
+    fn hear(&mut self, n: usize, is_lost: bool) {
+        let answer = self.tables.answer(n);
+        let node = &mut self.nodes[n];
+        if let Some(ask) = node.asked.take() {
+            if is_lost {
+                node.ledger.leases_unanswered(&[ask]);
+            }
+            node.ledger.hear_leases(&[answer]);
+        }
+    }
+
+    fn check(&self) {
+        self.tables.check();
+        let mut used = 0;
+        for (n, node) in self.nodes.iter().enumerate() {
+            let lease = self.tables.leases[n];
+            assert!(node.used() <= lease.claimed.0, "node {n} used what it had not claimed");
+            used += node.used() - lease.spent.0;
+        }
+        // Were every journal told and every call charged in full at this moment:
+        assert!(self.tables.balance + self.tables.limit - used >= 0, "overdrawn");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_order_of_things_overdraws_the_account(
+        limit in prop_oneof![Just(0i64), 1i64..5_000],
+        steps in proptest::collection::vec(step(), 1..120),
+    ) {
+        let nodes = (0..NODES).map(|_| Node::new(Lease::default(), 0)).collect();
+        let mut world = World { tables: Tables { limit, ..Tables::default() }, nodes };
+        for step in &steps {
+            world.run(step);
+            world.check();
+        }
+    }
+}
+
+fn fund(left: i64, leased: i64) -> Fund {
+    Fund { left: Money(left), leased: Money(leased), spend_left: None }
+}
+
+#[track_caller]
+fn check(fund: Fund, held: (i64, i64), ask: (i64, i64, i64), expected: (i64, i64)) {
+    let held = Lease { granted: Money(held.0), claimed: Money(held.1), spent: Money(0) };
+    let (granted, claimed, least) = (Money(ask.0), Money(ask.1), Money(ask.2));
+    let (account, spend) = (ACCOUNT, SpendLimits::default());
+    let given = fund.decide(held, &LeaseAsk { account, granted, claimed, least, spend });
+    assert_eq!((given.granted.0, given.claimed.0), expected);
+}
+
+#[test]
+fn what_is_taken_ahead_leaves_half_to_the_others() {
+    check(fund(1000, 0), (0, 0), (200, 100, 100), (200, 100));
+    check(fund(300, 0), (0, 0), (200, 100, 100), (150, 100));
+    check(fund(150, 0), (0, 0), (200, 100, 100), (100, 100));
+    // A call gets what there is.
+    check(fund(60, 0), (0, 0), (200, 100, 100), (60, 60));
+    check(fund(60, 60), (0, 0), (200, 100, 100), (0, 0));
+    // Below zero there is nothing to give, and nothing to take back.
+    check(fund(-50, 60), (60, 60), (200, 100, 100), (60, 60));
+    // Less gives back.
+    check(fund(-50, 60), (60, 60), (20, 10, 0), (20, 10));
+    let limited = Fund { spend_left: Some(Money(70)), ..fund(1000, 20) };
+    check(limited, (0, 0), (200, 100, 100), (50, 50));
+}
+
+#[test]
+fn a_lease_grows_with_its_use_and_shrinks_without() {
+    let mut node = Node::new(Lease::default(), 0);
+    let mut tables = Tables { balance: 1_000_000, ..Tables::default() };
+    // As a call that waits: nothing is leased yet.
+    node.reserve(100);
+    assert_eq!(node.used(), 0);
+    let first = LeaseAsk {
+        account: ACCOUNT,
+        granted: Money(800),
+        claimed: Money(400),
+        least: Money(100),
+        spend: SpendLimits::default(),
+    };
+    let answer = |tables: &mut Tables, node: &Node, ask: &LeaseAsk| {
+        tables.leases[0] = tables.fund().decide(tables.leases[0], ask);
+        node.ledger.hear_leases(&[tables.answer(0)]);
+        tables.leases[0].claimed.0 - node.used()
+    };
+    assert_eq!(answer(&mut tables, &node, &first), 400);
+    let mut ahead = Vec::new();
+    for round in 0..40 {
+        if round < 4 {
+            for _ in 0..5 {
+                node.reserve(100);
+            }
+        } else {
+            node.settle(0, 0);
+        }
+        for ask in node.ledger.lease_asks_by_use(2) {
+            ahead.push(answer(&mut tables, &node, &ask));
+        }
+    }
+    let most = ahead.iter().copied().max().unwrap();
+    assert!(most >= 1000, "{ahead:?}");
+    // Everything went back.
+    assert_eq!((tables.leased(), node.used()), (0, 0), "{ahead:?}");
+}
+
+#[test]
+fn leases_hold_until_their_time_is_over() {
+    let ledger = Ledger::new();
+    assert!(ledger.are_leases_held(Duration::from_secs(1 << 40)));
+    ledger.hold_leases_until(Duration::from_secs(10));
+    assert!(ledger.are_leases_held(Duration::from_micros(9_999_999)));
+    assert!(!ledger.are_leases_held(Duration::from_secs(10)));
+}

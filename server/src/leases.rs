@@ -1,0 +1,197 @@
+//! With several nodes: the task that keeps this node's leases. It asks the database for more before
+//! calls need it, gives back what they do not, and tells the others that the node lives. `billing`
+//! decides how much, `store` has the statements; here is only the waiting.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use api::Snapshot;
+use billing::{LeaseAnswer, LeaseAsk, Ledger};
+use store::{LeaseError, LeaseQuestion, Leases, Node};
+use tokio::sync::{Mutex, MutexGuard, Notify};
+
+use crate::clock::Clock;
+use crate::dispatch::{Dispatch, Letter};
+
+/// The node is heard of this often, whether it wants something or not.
+const EVERY: Duration = Duration::from_millis(500);
+/// A database that does not answer in this time has not.
+pub(crate) const ANSWER_MAX: Duration = Duration::from_secs(3);
+/// Between two questions to a database that does not answer.
+const RETRY: Duration = Duration::from_millis(200);
+/// How often leases are made to fit their use, as a part of how long they hold.
+const PERIODS: u32 = 10;
+const PERIOD_MIN: Duration = Duration::from_secs(1);
+const PERIOD_MAX: Duration = Duration::from_secs(30);
+/// A node stops spending this part of its lease time early, for clocks that run at different speeds.
+const MARGIN_PART: u32 = 8;
+
+/// This node's leases: one question at a time.
+pub struct LeaseDesk {
+    node: Node,
+    clock: Clock,
+    ledger: Arc<Ledger>,
+    leases: Mutex<Leases>,
+    wanted: Notify,
+    is_first: AtomicBool,
+    is_failing: AtomicBool,
+    questions: AtomicU64,
+    failures: AtomicU64,
+}
+
+impl LeaseDesk {
+    /// For this start of a node. Nothing is spent before the first answer.
+    pub fn new(node: Node, clock: Clock, ledger: Arc<Ledger>, leases: Leases) -> LeaseDesk {
+        ledger.hold_leases_until(Duration::ZERO);
+        LeaseDesk {
+            node,
+            clock,
+            ledger,
+            leases: Mutex::new(leases),
+            wanted: Notify::new(),
+            is_first: AtomicBool::new(false),
+            is_failing: AtomicBool::new(false),
+            questions: AtomicU64::new(0),
+            failures: AtomicU64::new(0),
+        }
+    }
+
+    /// Something ran low.
+    pub fn hurry(&self) {
+        self.wanted.notify_one();
+    }
+
+    /// Is this the node that charges what is due?
+    pub fn is_first(&self) -> bool {
+        self.is_first.load(Ordering::Relaxed)
+    }
+
+    /// Figures for the metrics.
+    pub fn counters(&self) -> [(&'static str, u64); 3] {
+        let is_held = self.ledger.are_leases_held(self.clock.monotonic());
+        [
+            ("lease_questions", self.questions.load(Ordering::Relaxed)),
+            ("lease_failures", self.failures.load(Ordering::Relaxed)),
+            ("leases_held", u64::from(is_held)),
+        ]
+    }
+
+    /// For a command that takes money: no question is under way meanwhile.
+    pub async fn lock(&self) -> MutexGuard<'_, Leases> {
+        self.leases.lock().await
+    }
+
+    /// Runs until it is aborted.
+    pub async fn keep(self: Arc<Self>, snapshot: impl Fn() -> Arc<Snapshot>, dispatch: Dispatch) {
+        let mut tick = tokio::time::interval(EVERY);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let period = (self.node.lease_ttl / PERIODS).clamp(PERIOD_MIN, PERIOD_MAX);
+        let mut fitted_at = Duration::ZERO;
+        loop {
+            let is_tick = tokio::select! {
+                _ = tick.tick() => true,
+                () = self.wanted.notified() => false,
+            };
+            let now = self.clock.monotonic();
+            let mut asks = Vec::new();
+            if is_tick {
+                self.ledger.retry_short_leases();
+                asks.append(&mut self.ledger.lease_spares());
+                if now.saturating_sub(fitted_at) >= period {
+                    fitted_at = now;
+                    let periods = self.node.lease_ttl.as_millis() / period.as_millis().max(1);
+                    let periods = i64::try_from(periods).unwrap_or(i64::MAX);
+                    asks.append(&mut self.ledger.lease_asks_by_use(periods));
+                }
+            }
+            self.round(asks, &snapshot(), is_tick).await;
+            // Also after a failure: who has waited too long is told so.
+            dispatch.send_all(|| Letter::Leases);
+            if self.is_failing.load(Ordering::Relaxed) {
+                tokio::time::sleep(RETRY).await;
+            }
+        }
+    }
+
+    /// The first question of a start: from its answer on leases may be spent.
+    pub async fn begin(&self, snapshot: &Snapshot) {
+        self.round(Vec::new(), snapshot, true).await;
+    }
+
+    /// At the end, when no call is live: everything that is not charged goes back.
+    pub async fn end(&self, snapshot: &Snapshot) {
+        self.round(self.ledger.lease_asks_to_end(), snapshot, false).await;
+    }
+
+    async fn round(&self, mut asks: Vec<LeaseAsk>, snapshot: &Snapshot, is_tick: bool) {
+        let mut leases = self.leases.lock().await;
+        asks.append(&mut self.ledger.lease_asks());
+        // The last question of an account is the one that counts.
+        let asks: BTreeMap<_, _> = asks.into_iter().map(|ask| (ask.account, ask)).collect();
+        let asks: Vec<LeaseAsk> = asks.into_values().collect();
+        let sent_at = self.clock.monotonic();
+        let questions = self.questions(&asks, snapshot);
+        self.questions.fetch_add(questions.len() as u64, Ordering::Relaxed);
+        let answer = tokio::time::timeout(ANSWER_MAX, leases.ask(&questions)).await;
+        match answer.unwrap_or(Err(LeaseError::Silent)) {
+            Ok(answers) => self.heard(&answers, sent_at),
+            Err(error) => {
+                self.ledger.leases_unanswered(&asks);
+                self.failed(&error);
+                return;
+            }
+        }
+        if is_tick {
+            let watched = tokio::time::timeout(ANSWER_MAX, self.watch(&mut leases)).await;
+            if let Err(error) = watched.unwrap_or(Err(LeaseError::Silent)) {
+                self.failed(&error);
+            }
+        }
+    }
+
+    fn questions(&self, asks: &[LeaseAsk], snapshot: &Snapshot) -> Vec<LeaseQuestion> {
+        let now = self.clock.now().utc;
+        let question = |ask: &LeaseAsk| {
+            let windows = ask.spend.are_set().then(|| {
+                let (day, month) = snapshot.rate_book.day_and_month(ask.account, now);
+                [day, month]
+            });
+            LeaseQuestion { ask: *ask, windows }
+        };
+        asks.iter().map(question).collect()
+    }
+
+    fn heard(&self, answers: &[LeaseAnswer], sent_at: Duration) {
+        self.ledger.hear_leases(answers);
+        let ttl = self.node.lease_ttl;
+        self.ledger.hold_leases_until(sent_at + ttl - ttl / MARGIN_PART);
+        if self.is_failing.swap(false, Ordering::Relaxed) {
+            tracing::info!("the database answers about leases again");
+        }
+    }
+
+    fn failed(&self, error: &LeaseError) {
+        self.failures.fetch_add(1, Ordering::Relaxed);
+        if matches!(error, LeaseError::Superseded) {
+            self.ledger.hold_leases_until(Duration::ZERO);
+        }
+        if !self.is_failing.swap(true, Ordering::Relaxed) {
+            let held = self.node.lease_ttl;
+            tracing::warn!(%error, ?held, "the database does not answer about leases; what is \
+                                           leased is spent until its time is over");
+        }
+    }
+
+    async fn watch(&self, leases: &mut Leases) -> Result<(), LeaseError> {
+        let scarce = leases.scarce().await?;
+        self.ledger.spare_leases(&scarce);
+        let (silent, is_first) = leases.watch_others().await?;
+        self.is_first.store(is_first, Ordering::Relaxed);
+        for node in silent {
+            tracing::warn!(node, "a node is silent; what it cannot have used is free again");
+        }
+        Ok(())
+    }
+}

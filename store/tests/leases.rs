@@ -1,0 +1,228 @@
+//! Leases in PostgreSQL: many takers at once never lease more than there is, a late write of a node
+//! takes no effect, a silent node keeps what it may have used, and one that is given up keeps nothing.
+#![allow(clippy::unwrap_used)] // a test may
+
+mod world;
+
+use std::time::Duration;
+
+use billing::{LeaseAsk, Money, OpId, SpendLimits};
+use store::directory::{Account, BillingKind, DirectoryStore};
+use store::journal::JournalOptions;
+use store::{
+    Database, LeaseError, LeaseQuestion, Leases, Node, Opening, Taking, ledger_check, sql,
+};
+use tempfile::TempDir;
+use vocabulary::{AccountId, Utc};
+use world::World;
+use world::backend::Backend;
+
+/// A database with an account and these nodes.
+async fn nodes(count: usize) -> (Vec<TempDir>, Database, AccountId, Vec<Node>) {
+    let dirs: Vec<TempDir> = (0..count).map(|_| tempfile::tempdir().unwrap()).collect();
+    let database = Backend::Postgres.fresh(dirs[0].path()).await;
+    let mut nodes = Vec::new();
+    for (number, dir) in dirs.iter().enumerate() {
+        let node = world::node(&format!("node-{number}"));
+        let options = JournalOptions::default();
+        let opening = Opening::begin_as(Some(&node), dir.path(), &database, options).await.unwrap();
+        nodes.push(opening.node().unwrap().clone());
+    }
+    let directory = DirectoryStore::open(&database).await.unwrap();
+    let mut change = directory.begin().await.unwrap();
+    let account = change
+        .add_account(Account::new("shared", BillingKind::Prepaid, "EUR", Utc(0)))
+        .await
+        .unwrap()
+        .id;
+    change.commit().await.unwrap();
+    (dirs, database, account, nodes)
+}
+
+/// What `posting` says is for others to check; here only the balance counts.
+async fn pay_in(database: &Database, account: AccountId, micros: i64) {
+    let pool = database.open().await.unwrap();
+    let sql = "INSERT INTO account_balance (account_id, credits_posted) VALUES (?, ?) \
+               ON CONFLICT (account_id) DO UPDATE SET \
+               credits_posted = account_balance.credits_posted + excluded.credits_posted";
+    sql::query(sql).bind(account.0.cast_signed()).bind(micros).execute(&pool).await.unwrap();
+}
+
+async fn number(database: &Database, sql: &str) -> i64 {
+    let pool = database.open().await.unwrap();
+    sql::query_scalar(sql).fetch_one(&pool).await.unwrap()
+}
+
+fn question(account: AccountId, granted: i64, claimed: i64, least: i64) -> LeaseQuestion {
+    let (granted, claimed, least) = (Money(granted), Money(claimed), Money(least));
+    let ask = LeaseAsk { account, granted, claimed, least, spend: SpendLimits::default() };
+    LeaseQuestion { ask, windows: None }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_takers_never_lease_more_than_there_is() {
+    if !Backend::has_postgres() {
+        return;
+    }
+    let (_dirs, database, account, nodes) = nodes(5).await;
+    pay_in(&database, account, 10_000).await;
+    let tasks = nodes.into_iter().enumerate().map(|(seed, node)| {
+        let database = database.clone();
+        tokio::spawn(async move {
+            let mut leases = Leases::new(database, node);
+            let mut random = seed as u64 + 1;
+            for _ in 0..60 {
+                random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                let wanted = i64::try_from(random >> 33).unwrap() % 6000;
+                let asked = question(account, wanted, wanted / 2, wanted / 3);
+                // A CHECK that failed would be an error here.
+                let answers = leases.ask(&[asked]).await.unwrap();
+                let lease = answers.last().unwrap().lease;
+                assert!(lease.claimed <= lease.granted && lease.granted <= Money(10_000));
+            }
+        })
+    });
+    for task in tasks.collect::<Vec<_>>() {
+        task.await.unwrap();
+    }
+    let leased = number(&database, "SELECT max(leased) FROM account_balance").await;
+    let of_nodes = "SELECT CAST(sum(granted - spent) AS BIGINT) FROM lease";
+    assert_eq!(leased, number(&database, of_nodes).await);
+    assert!((0..=10_000).contains(&leased), "{leased}");
+}
+
+#[tokio::test]
+async fn a_late_write_takes_no_effect() {
+    if !Backend::has_postgres() {
+        return;
+    }
+    let (_dirs, database, account, nodes) = nodes(1).await;
+    pay_in(&database, account, 1000).await;
+    let mut late = Leases::new(database.clone(), nodes[0].clone());
+    late.ask(&[question(account, 400, 200, 0)]).await.unwrap();
+    // Its node took it for lost, looked how things stand, and went on.
+    let mut next = Leases::new(database.clone(), nodes[0].clone());
+    let standing = next.ask(&[]).await.unwrap();
+    assert_eq!((standing[0].lease.granted, standing[0].lease.claimed), (Money(400), Money(200)));
+    assert!(matches!(late.ask(&[question(account, 0, 0, 0)]).await, Err(LeaseError::Superseded)));
+    assert_eq!(number(&database, "SELECT max(leased) FROM account_balance").await, 400);
+    // An earlier start writes nothing at all.
+    let earlier = Node { epoch: nodes[0].epoch - 1, ..nodes[0].clone() };
+    let outcome = Leases::new(database.clone(), earlier).ask(&[]).await;
+    assert!(matches!(outcome, Err(LeaseError::Superseded)));
+}
+
+#[tokio::test]
+async fn a_silent_node_keeps_what_it_may_have_used_until_it_is_given_up() {
+    if !Backend::has_postgres() {
+        return;
+    }
+    let (dirs, database, account, nodes) = nodes(2).await;
+    pay_in(&database, account, 1000).await;
+    let mut silent = Leases::new(database.clone(), nodes[0].clone());
+    silent.ask(&[question(account, 400, 150, 0)]).await.unwrap();
+    let mut other = Leases::new(database.clone(), nodes[1].clone());
+    assert_eq!(other.watch_others().await.unwrap(), (vec![], false));
+    let directory = DirectoryStore::open(&database).await.unwrap();
+    let early = directory.forget_node("node-0").await.unwrap_err().to_string();
+    assert!(early.contains("stop it, or wait"), "{early}");
+
+    let pool = database.open().await.unwrap();
+    let past = "UPDATE node SET expires_at = expires_at - 600000000 WHERE name = 'node-0'";
+    sql::query(past).execute(&pool).await.unwrap();
+    assert_eq!(other.watch_others().await.unwrap(), (vec!["node-0".to_owned()], true));
+    assert_eq!(number(&database, "SELECT max(leased) FROM account_balance").await, 150);
+    let states = directory.nodes().await.unwrap();
+    assert_eq!((states[0].state.as_str(), states[1].state.as_str()), ("down", "up"));
+    assert_eq!(states[0].claimed, [("EUR".to_owned(), Money(150))]);
+
+    // It may only have been paused: then it is back, with what it may have used and no more.
+    let answers = loop {
+        if let Ok(answers) = silent.ask(&[]).await {
+            break answers;
+        }
+    };
+    assert_eq!((answers[0].lease.granted, answers[0].lease.claimed), (Money(150), Money(150)));
+    assert_eq!(directory.nodes().await.unwrap()[0].state, "up");
+
+    sql::query(past).execute(&pool).await.unwrap();
+    let forgotten = directory.forget_node("node-0").await.unwrap();
+    assert_eq!(forgotten.uncharged, [("EUR".to_owned(), Money(150))]);
+    assert_eq!(number(&database, "SELECT max(leased) FROM account_balance").await, 0);
+    assert!(matches!(silent.ask(&[]).await, Err(LeaseError::Superseded)));
+    let node = world::node("node-0");
+    let options = JournalOptions::default();
+    let back = Opening::begin_as(Some(&node), dirs[0].path(), &database, options).await;
+    assert!(back.err().unwrap().to_string().contains("was given up"));
+}
+
+#[tokio::test]
+async fn a_command_takes_money_once_and_on_one_node() {
+    if !Backend::has_postgres() {
+        return;
+    }
+    let (_dirs, database, account, nodes) = nodes(2).await;
+    pay_in(&database, account, 1000).await;
+    let mut one = Leases::new(database.clone(), nodes[0].clone());
+    let mut other = Leases::new(database.clone(), nodes[1].clone());
+    let op = OpId::outside(7);
+    let taking = Taking { account, amount: Money(700), is_forced: false, is_own: false };
+    let taken = one.take(op, taking).await.unwrap().unwrap();
+    assert_eq!((taken.lease.granted, taken.lease.claimed), (Money(700), Money(700)));
+    let elsewhere = other.take(op, taking).await.unwrap_err().to_string();
+    assert!(elsewhere.contains("\"node-0\" is carrying out this command"), "{elsewhere}");
+    let refused = other.take(OpId::outside(8), taking).await.unwrap_err();
+    assert!(matches!(refused, LeaseError::TooLittle { free: Money(300), .. }), "{refused}");
+    // An operator may insist: the balance goes below zero, and nothing more is leased.
+    let forced = Taking { is_forced: true, ..taking };
+    other.take(OpId::outside(8), forced).await.unwrap();
+    assert_eq!(number(&database, "SELECT max(leased) FROM account_balance").await, 1400);
+    let answers = one.ask(&[question(account, 900, 900, 900)]).await.unwrap();
+    assert_eq!(answers.last().unwrap().lease.granted, Money(700));
+}
+
+/// A node's charges come off its lease in the commit that writes them, and its next start knows what
+/// is left of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn charges_come_off_the_lease() {
+    if !Backend::has_postgres() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let database = Backend::Postgres.fresh(dir.path()).await;
+    let mut world = World::node(dir.path(), &database, "one").await;
+    let node = world.store.node().unwrap().clone();
+    let mut leases = Leases::new(database.clone(), node);
+    world.top_up(1, Money::units(5));
+    assert!(!world.open(1), "nothing is leased yet");
+    world.store.flush().await;
+    let answers = leases.ask(&[question(AccountId(1), 2_000_000, 1_000_000, 0)]).await.unwrap();
+    world.ledger.hear_leases(&answers);
+    assert!(world.open(1));
+    world.answer(0);
+    world.advance(5);
+    world.end(0);
+    assert!(world.open(1));
+    world.answer(0);
+    world.advance(5);
+    world.store.flush().await;
+    let spent = number(&database, "SELECT max(spent) FROM lease").await;
+    assert!(spent > 0);
+    let leased = number(&database, "SELECT leased FROM account_balance WHERE account_id = 1").await;
+    assert_eq!(leased, 2_000_000 - spent);
+    let view = world.ledger.account(AccountId(1)).unwrap();
+    assert_eq!(view.lease.unwrap().lease.spent, Money(spent));
+    drop(world);
+
+    let world = World::node(dir.path(), &database, "one").await;
+    assert_eq!(world.store.report().closed.len(), 1);
+    world.store.flush().await;
+    let view = world.ledger.account(AccountId(1)).unwrap();
+    let spent = Money(number(&database, "SELECT max(spent) FROM lease").await);
+    assert_eq!(view.lease.unwrap().lease.spent, spent);
+    assert_eq!(view.available(), Money(1_000_000 - spent.0));
+    let report = ledger_check(dir.path(), &database).await.unwrap();
+    let broken: Vec<_> = report.checks.iter().filter(|check| check.offender_count > 0).collect();
+    assert!(broken.is_empty(), "{broken:?}");
+    assert!(world.ledger.are_leases_held(Duration::from_secs(1 << 40)));
+}

@@ -1,0 +1,353 @@
+//! Three nodes on one PostgreSQL and one prepaid account whose money is always nearly used up: calls
+//! on each, nodes killed at random and started again, one paused for longer than its leases hold, one
+//! left dead for so long. The account is never overdrawn, every call that a caller saw answered has
+//! its CDRs once, what a dead node cannot have used is free again within its time, and the books are
+//! in order.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::crash::{collect_answered, messages, seed};
+use crate::load::{self, Killed, Options};
+use crate::postgres::Cluster;
+use crate::scenarios::scenario::{Setup, port};
+use crate::scenarios::tandem::Tandem;
+
+const BASE_PORT: u16 = 21_000;
+const NODES: u16 = 3;
+/// Calls a second on each node.
+const RATE: u32 = 15;
+const TTL: Duration = Duration::from_secs(4);
+/// A silent node is noticed within this after its time.
+const NOTICED: Duration = Duration::from_secs(2);
+/// Calls talk for 1.2 s.
+const LAST_CALLS: Duration = Duration::from_secs(4);
+/// How long the tables may lag, and leases take to go back, after the last call.
+const SETTLE_MAX: Duration = Duration::from_secs(25);
+const DATABASE: &str = "nodes";
+/// What is paid in at a time, by one node after the other.
+const TOP_UP: &str = "0.25";
+
+/// `[SECONDS] [--kills N] [--binary PATH] [--keep]`.
+pub(crate) fn run(args: &[&str]) -> Result<(), String> {
+    let mut kills = 4;
+    let mut rest = Vec::new();
+    let mut args = args.iter();
+    while let Some(arg) = args.next() {
+        if *arg == "--kills" {
+            let text = args.next().ok_or("--kills needs a number")?;
+            kills = text.parse().map_err(|_| format!("--kills {text} is no number"))?;
+        } else {
+            rest.push(*arg);
+        }
+    }
+    let options = Options::read(&rest, "seconds", 12)?;
+    options.in_folder("nodes", |dir| Nodes::start(&options, dir)?.run(options.count, kills))
+}
+
+struct Node {
+    tandem: Tandem,
+    dir: PathBuf,
+    base: u16,
+    caller: Option<Killed>,
+    callers: u32,
+    is_paused: bool,
+}
+
+struct Nodes {
+    cluster: Arc<Cluster>,
+    nodes: Vec<Node>,
+    _carrier: Killed,
+    random: u64,
+    answered: BTreeSet<String>,
+    top_ups: u32,
+}
+
+impl Nodes {
+    fn start(options: &Options, dir: &Path) -> Result<Nodes, String> {
+        let cluster = Cluster::start()?;
+        let url = cluster.create(DATABASE)?;
+        let binary = fs::canonicalize(&options.binary).map_err(|error| error.to_string())?;
+        let mut nodes = Vec::new();
+        for number in 0..NODES {
+            let (dir, base) = (dir.join(format!("node-{number}")), BASE_PORT + 100 * number);
+            fs::create_dir_all(&dir).map_err(|error| error.to_string())?;
+            let config = config(base, &url, number);
+            let tandem = Tandem::start_configured(&binary, &dir, base, &config)?;
+            nodes.push(Node { tandem, dir, base, caller: None, callers: 0, is_paused: false });
+        }
+        // What one node is told is known to all.
+        nodes[0].tandem.provision(&Setup::default())?;
+        let mut carrier = load::sipp(&nodes[0].dir, BASE_PORT, "uas.xml", "carrier-a")?;
+        let carrier = Killed(carrier.spawn().map_err(load::no_sipp)?);
+        let random = seed();
+        println!("nodes: seed {random}");
+        let (cluster, answered) = (Arc::new(cluster), BTreeSet::new());
+        Ok(Nodes { cluster, nodes, _carrier: carrier, random, answered, top_ups: 0 })
+    }
+
+    fn run(&mut self, seconds: u32, kills: u32) -> Result<(), String> {
+        let watch = Watch::start(Arc::clone(&self.cluster));
+        let outcome = self.under_load(seconds, kills).map_err(|why| self.explained(&why));
+        let (samples, lowest) = watch.stop();
+        outcome?;
+        if lowest < 0 {
+            return Err(format!("the account was overdrawn: {lowest} micro-units"));
+        }
+        self.stop_calling();
+        self.settled().map_err(|why| self.explained(&why))?;
+        for node in &self.nodes {
+            node.tandem.command("ledger check").map_err(|why| self.explained(&why))?;
+        }
+        println!(
+            "nodes: {} answered calls, each with its CDRs once; lowest of {samples} balances \
+             {lowest} micro-units; ledger in order on all nodes",
+            self.answered.len()
+        );
+        Ok(())
+    }
+
+    fn under_load(&mut self, seconds: u32, kills: u32) -> Result<(), String> {
+        self.top_up()?;
+        for number in 0..self.nodes.len() {
+            self.call(number)?;
+        }
+        let pause = Duration::from_millis(u64::from(seconds) * 1000 / u64::from(kills.max(1)));
+        for kill in 0..kills {
+            self.pay_for(pause.mul_f32(0.7))?;
+            let number = self.pick();
+            self.stop_calling_by(number, |tandem| tandem.kill());
+            self.pay_for(pause.mul_f32(0.3))?;
+            self.nodes[number].tandem.launch()?;
+            self.call(number)?;
+            println!("kill {}: node {number} is back", kill + 1);
+        }
+        self.paused()?;
+        self.left_dead()
+    }
+
+    /// A node that is stopped for longer than its leases hold finds its own part as it left it.
+    fn paused(&mut self) -> Result<(), String> {
+        let number = self.pick();
+        self.nodes[number].tandem.signal("-STOP");
+        self.nodes[number].is_paused = true;
+        self.pay_for(TTL + NOTICED)?;
+        self.is_cut(number)?;
+        self.nodes[number].tandem.signal("-CONT");
+        self.nodes[number].is_paused = false;
+        self.pay_for(Duration::from_secs(2))?;
+        self.state(number, "up")?;
+        println!("paused: node {number} was silent for longer than its leases hold, and is back");
+        Ok(())
+    }
+
+    /// What a dead node cannot have used is free within its time, and the rest when it is back.
+    fn left_dead(&mut self) -> Result<(), String> {
+        let number = self.pick();
+        self.stop_calling_by(number, |tandem| tandem.kill());
+        let died = Instant::now();
+        while self.is_cut(number).is_err() {
+            if died.elapsed() > TTL + NOTICED {
+                return self.is_cut(number);
+            }
+            self.pay_for(Duration::from_millis(200))?;
+        }
+        println!(
+            "left dead: what node {number} cannot have used is free after {} ms",
+            died.elapsed().as_millis()
+        );
+        self.nodes[number].tandem.launch()
+    }
+
+    fn is_cut(&self, number: usize) -> Result<(), String> {
+        self.state(number, "down")?;
+        let sql = format!(
+            "SELECT count(*) FROM lease JOIN node ON node.id = lease.node \
+             WHERE name = 'node-{number}' AND granted <> claimed"
+        );
+        match self.cluster.psql(DATABASE, &sql)?.as_str() {
+            "0" => Ok(()),
+            count => Err(format!("{count} leases of node {number} hold what it cannot have used")),
+        }
+    }
+
+    fn state(&self, number: usize, expected: &str) -> Result<(), String> {
+        let sql = format!("SELECT state FROM node WHERE name = 'node-{number}'");
+        let state = self.cluster.psql(DATABASE, &sql)?;
+        if state == expected { Ok(()) } else { Err(format!("node {number} is {state}")) }
+    }
+
+    fn call(&mut self, number: usize) -> Result<(), String> {
+        let node = &mut self.nodes[number];
+        node.callers += 1;
+        let mut caller = load::sipp(&node.dir, node.base, "uac.xml", "caller")?;
+        caller.args(["-m", "100000", "-r", &RATE.to_string(), "-d", "1200"]);
+        caller.args(["-trace_msg", "-message_file", &messages(node.callers)]);
+        node.caller = Some(Killed(caller.spawn().map_err(load::no_sipp)?));
+        Ok(())
+    }
+
+    /// SIPp places no more calls after SIGUSR1, and ends when the live ones have ended.
+    fn stop_calling(&mut self) {
+        for caller in self.nodes.iter().filter_map(|node| node.caller.as_ref()) {
+            let _ = Command::new("kill").args(["-USR1", &caller.0.id().to_string()]).status();
+        }
+        std::thread::sleep(LAST_CALLS);
+        for number in 0..self.nodes.len() {
+            self.stop_calling_by(number, |_| {});
+        }
+    }
+
+    /// The caller goes after its node, so that it has heard all that the node said.
+    fn stop_calling_by(&mut self, number: usize, stop: impl FnOnce(&mut Tandem)) {
+        let node = &mut self.nodes[number];
+        stop(&mut node.tandem);
+        node.caller = None;
+        collect_answered(&node.dir, node.callers, &mut self.answered);
+    }
+
+    /// Time goes by, and a little money comes in, so that calls are let in and refused all the time.
+    fn pay_for(&mut self, time: Duration) -> Result<(), String> {
+        let until = Instant::now() + time;
+        while Instant::now() < until {
+            self.top_up()?;
+            std::thread::sleep(Duration::from_millis(150).min(until - Instant::now().min(until)));
+        }
+        Ok(())
+    }
+
+    /// By the first node that answers, beginning with another one each time.
+    fn top_up(&mut self) -> Result<(), String> {
+        self.top_ups += 1;
+        let line = format!("topup retail {TOP_UP} --key nodes-test-{}", self.top_ups);
+        let first = self.top_ups as usize;
+        let mut why = String::new();
+        for turn in 0..self.nodes.len() {
+            let node = &self.nodes[(first + turn) % self.nodes.len()];
+            let takes = node.tandem.is_up() && !node.is_paused;
+            match takes.then(|| node.tandem.command(&line)) {
+                Some(Ok(_)) => return Ok(()),
+                Some(Err(error)) => why = error,
+                None => {}
+            }
+        }
+        Err(format!("no node takes a top-up: {why}"))
+    }
+
+    /// Waits until all that happened is in the tables, and nothing is leased any more.
+    fn settled(&self) -> Result<(), String> {
+        let deadline = Instant::now() + SETTLE_MAX;
+        loop {
+            match self.wrong()? {
+                None => return Ok(()),
+                Some(why) if Instant::now() > deadline => return Err(why),
+                Some(_) => std::thread::sleep(Duration::from_millis(100)),
+            }
+        }
+    }
+
+    fn wrong(&self) -> Result<Option<String>, String> {
+        let ask = |sql: &str| self.cluster.psql(DATABASE, sql);
+        let pending =
+            ask("SELECT account_id, debits_pending, credits_pending FROM account_balance \
+             WHERE debits_pending <> 0 OR credits_pending <> 0")?;
+        let leased =
+            ask("SELECT node, account_id, granted - spent FROM lease WHERE granted <> spent")?;
+        let legs =
+            ask("SELECT sip_call_id FROM cdr AS i WHERE leg = 0 AND answered_at IS NOT NULL \
+             AND 1 <> (SELECT count(*) FROM cdr AS e WHERE e.call_id = i.call_id AND e.leg > 0 \
+             AND e.answered_at IS NOT NULL) LIMIT 10")?;
+        let rows = ask(
+            "SELECT count(*), sip_call_id FROM cdr WHERE leg = 0 AND answered_at IS NOT NULL \
+             GROUP BY sip_call_id",
+        )?;
+        let cdrs: BTreeMap<&str, &str> =
+            rows.lines().filter_map(|row| row.split_once('|')).map(|(n, id)| (id, n)).collect();
+        let is_right = |id: &&String| cdrs.get(id.as_str()) == Some(&"1");
+        let missing: Vec<_> = self.answered.iter().filter(|id| !is_right(id)).take(10).collect();
+        let findings = [
+            (!pending.is_empty(), format!("reserved without a call: {pending}")),
+            (!legs.is_empty(), format!("answered without one answered egress leg: {legs}")),
+            (!missing.is_empty(), format!("answered, but no single CDR says so: {missing:?}")),
+            (!leased.is_empty(), format!("leased without a call: {leased}")),
+        ];
+        Ok(findings.into_iter().find(|(is_wrong, _)| *is_wrong).map(|(_, why)| why))
+    }
+
+    fn explained(&self, why: &str) -> String {
+        let logs = self.nodes.iter().map(|node| node.tandem.log_tail());
+        format!("{why}\n{}", logs.collect::<Vec<_>>().join("\n"))
+    }
+
+    fn pick(&mut self) -> usize {
+        self.random = self
+            .random
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (self.random >> 33) as usize % self.nodes.len()
+    }
+}
+
+/// Reads the balance all the time.
+struct Watch {
+    is_over: Arc<AtomicBool>,
+    thread: std::thread::JoinHandle<(u32, i64)>,
+}
+
+impl Watch {
+    fn start(cluster: Arc<Cluster>) -> Watch {
+        let is_over = Arc::new(AtomicBool::new(false));
+        let until = Arc::clone(&is_over);
+        let thread = std::thread::spawn(move || {
+            let (mut samples, mut lowest) = (0, i64::MAX);
+            while !until.load(Ordering::Relaxed) {
+                let sql = "SELECT min(credits_posted - debits_posted) FROM account_balance b \
+                           JOIN account a ON a.id = b.account_id WHERE a.name = 'retail'";
+                let balance = cluster.psql(DATABASE, sql).ok().and_then(|text| text.parse().ok());
+                if let Some(balance) = balance {
+                    samples += 1;
+                    lowest = lowest.min(balance);
+                }
+                std::thread::sleep(Duration::from_millis(100));
+            }
+            (samples, lowest)
+        });
+        Watch { is_over, thread }
+    }
+
+    /// How often it was read, and the lowest.
+    fn stop(self) -> (u32, i64) {
+        self.is_over.store(true, Ordering::Relaxed);
+        self.thread.join().unwrap_or((0, i64::MIN))
+    }
+}
+
+fn config(base: u16, database: &str, number: u16) -> String {
+    let (sip, api) = (port(base, "sip"), port(base, "api"));
+    let ttl = TTL.as_secs();
+    format!(
+        r#"data_directory = "data"
+realm = "tandem.test"
+workers = 1
+
+[[listener]]
+transport = "udp"
+address = "127.0.0.1:{sip}"
+
+[api]
+address = "127.0.0.1:{api}"
+
+[database]
+url = "{database}"
+
+[node]
+name = "node-{number}"
+lease_ttl_s = {ttl}
+"#
+    )
+}
