@@ -87,10 +87,8 @@ fn the_address_of_a_database_is_never_shown() {
 fn a_node_needs_a_name_and_a_server() {
     check(
         "[node]\nlease_ttl_s = 60\n[database]\nurl = \"postgres://h/d\"\n",
-        &[
-            "t.toml:0:0: node.name: is missing; name this node, such as name = \"berlin-1\", or remove \
-         [node]",
-        ],
+        &["t.toml: node.name: is missing; name this node, such as name = \"berlin-1\", or remove \
+         [node]"],
     );
     check(
         "[node]\nname = \"a b\"\n[database]\nurl = \"postgres://h/d\"\n",
