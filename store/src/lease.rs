@@ -328,7 +328,7 @@ impl Leases {
         connection: &mut Connection,
         changes: &[Change],
     ) -> Result<(), LeaseError> {
-        let now: i64 = sql::query_scalar(&format!("SELECT {DATABASE_NOW}"))
+        let now: i64 = sql::query_scalar(format!("SELECT {DATABASE_NOW}"))
             .fetch_one(&mut *connection)
             .await?;
         let balances: Vec<BalanceRow<'_>> = changes.iter().map(|c| BalanceRow(c, now)).collect();
