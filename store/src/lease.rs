@@ -328,9 +328,8 @@ impl Leases {
         connection: &mut Connection,
         changes: &[Change],
     ) -> Result<(), LeaseError> {
-        let now: i64 = sql::query_scalar(format!("SELECT {DATABASE_NOW}"))
-            .fetch_one(&mut *connection)
-            .await?;
+        let now: i64 =
+            sql::query_scalar(format!("SELECT {DATABASE_NOW}")).fetch_one(&mut *connection).await?;
         let balances: Vec<BalanceRow<'_>> = changes.iter().map(|c| BalanceRow(c, now)).collect();
         self.balances.run(connection, &balances).await?;
         let leases: Vec<LeaseRow<'_>> = changes.iter().map(|c| LeaseRow(self.node.id, c)).collect();
