@@ -1,6 +1,6 @@
 //! The reasons of one call, from the first to its settlement. A call is held for long, so from its
-//! answer on they are kept as text in one piece: with five carriers that is half of what the values
-//! take.
+//! answer on they are kept as text in one piece: with five carriers 1.1 KB instead of some 1.5 KB in a
+//! dozen pieces.
 
 use vocabulary::DecisionLine;
 
