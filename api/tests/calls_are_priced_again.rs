@@ -93,7 +93,11 @@ async fn a_dry_run_of_a_file_stores_nothing(backend: Backend) {
         world.ask("POST", &path, None, sheet.to_owned()).await
     };
     let good = "prefix,price\n49,0.01\n";
-    for (query, sheet) in [("?days=3&at=2026-12-01", good), ("?full=true", good), ("", "")] {
+    let tariff = r#"{"currency": "EUR", "destinations": [
+        {"prefix": "49", "price": "0.01", "cap": {"amount": "1", "after": "free"}}]}"#;
+    let files =
+        [("?days=3&at=2026-12-01", good), ("?full=true", good), ("", ""), ("?days=3", tariff)];
+    for (query, sheet) in files {
         let run = world.done(&ask(query, sheet).await).await;
         let (is_preview, calls) = (&run["preview"], &run["calls"]);
         assert_eq!((is_preview, calls), (&json!(true), &json!(0)), "{query}: {run}");

@@ -261,6 +261,10 @@ impl CreditControl {
         };
         // A call is answered once; whoever says it again hears the same.
         let at = if state.is_answered { state.at } else { at };
+        let end = funding::first_cap_end(&state.payers, at);
+        // What a cap would have ended when the call came in may go on with the prices of this moment.
+        let is_past_cap = end == u32::MAX || state.granted_seconds >= end;
+        state.is_final &= state.is_answered || is_past_cap;
         (state.at, state.is_answered) = (at, true);
         let carrier = trunk.and_then(|trunk| state.carrier(trunk)).cloned();
         if let Some(carrier) = &carrier {
@@ -274,8 +278,7 @@ impl CreditControl {
             let slice = state.slice;
             self.journal.append(&Record::Extended { call, slice, granted, is_final, raises });
         }
-        // The prices of this moment may reach a cap that ends the call sooner.
-        let end = funding::first_cap_end(&state.payers, at);
+        // Or they reach it sooner.
         if state.granted_seconds >= end {
             (state.granted_seconds, state.is_final) = (end, true);
         }

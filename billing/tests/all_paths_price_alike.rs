@@ -21,8 +21,8 @@ use billing::{
 };
 use proptest::prelude::*;
 use vocabulary::{
-    AccountId, AuthorizeRequest, CallFacts, CallKind, Candidate, ExtendRequest, Now, SettleRequest,
-    TrunkId,
+    AccountId, AuthorizeRequest, CallFacts, CallKind, Candidate, ExtendRequest, Now, RateChoice,
+    SettleRequest, TrunkId,
 };
 
 const CASES: u32 = 3_000;
@@ -79,7 +79,9 @@ fn set_terms(any: &AnyCall, ledger: &Ledger, terms: Terms) {
 
 fn request(any: &AnyCall) -> AuthorizeRequest {
     let cld = "493012345".parse().unwrap();
+    let rate_choice = if any.is_non_cli { RateChoice::NonCli } else { RateChoice::Usual };
     AuthorizeRequest {
+        rate_choice,
         cli: any.cli.map(|cli| cli.parse().unwrap()),
         candidates: vec![Candidate { trunk: TRUNK, carrier: CARRIER, priority: 1 }],
         ..AuthorizeRequest::new(common::call(1), any.payers()[0], CallKind::Egress, cld, any.at)
@@ -99,6 +101,7 @@ fn settle(any: &AnyCall, request: &AuthorizeRequest) -> SettleRequest {
     let facts = CallFacts {
         cld: Some(request.cld),
         cli: request.cli,
+        rate_choice: request.rate_choice,
         legs,
         ..CallFacts::new(request.call)
     };

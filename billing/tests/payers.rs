@@ -7,9 +7,10 @@ mod common;
 use std::time::Duration;
 
 use billing::{
-    AccountTariff, BundleGrant, BundleId, Cdr, CreditSettings, Currency, DestinationSet,
-    DestinationSetId, Ended, Ledger, LedgerEvent, Money, OpId, Percent, Posting, Rate, RateBook,
-    RateGroupId, Record, Recovery, SpendLimits, SystemAccount, SystemKind, Terms,
+    AccountTariff, AfterCap, BundleGrant, BundleId, Calendar, Cap, Cdr, CreditSettings, Currency,
+    Days, DestinationSet, DestinationSetId, Ended, Ledger, LedgerEvent, Money, OpId, Percent,
+    Period, PeriodChoice, Posting, Rate, RateBook, RateGroupId, RateRow, Record, Recovery,
+    SpecialTerms, SpendLimits, SystemAccount, SystemKind, Terms, TimePrice, Zone,
 };
 use common::*;
 use proptest::prelude::*;
@@ -127,6 +128,65 @@ fn every_level_pays_by_its_own_rate() {
     let upper: Vec<_> = cdr.upper.iter().map(|u| (u.account, u.charge.billed_seconds)).collect();
     assert_eq!(upper, [(RESELLER, 60), (TOP, 36)]);
     assert_eq!(world.balance(RESELLER), "9.700000");
+    world.check_over();
+}
+
+/// 6 a minute until half a minute past eight, then 0.60; a call costs at most 1 and then ends.
+fn capped_by_day() -> RateRow {
+    let zone = Zone::named("UTC").unwrap();
+    let day = Period {
+        days: Days::ALL,
+        from_second: 8 * 3_600 + 30,
+        till_second: 86_400,
+        price: TimePrice { name: "day".into(), ..TimePrice::of(&rate("0.60", 1, 1)) },
+    };
+    let calendar = Calendar {
+        zone,
+        holidays: Box::default(),
+        periods: [day].into(),
+        choice: PeriodChoice::EachIncrement,
+    };
+    let special = SpecialTerms {
+        calendar: Some(calendar.into()),
+        cap: Some(Cap { amount: "1".parse().unwrap(), after: AfterCap::Disconnect }),
+        ..SpecialTerms::default()
+    };
+    RateRow { special: Some(special.into()), ..row("49", rate("6", 1, 1)) }
+}
+
+#[test]
+fn where_a_cap_ends_a_call_is_counted_from_the_answer() {
+    let mut world = World::prepaid(rate("0", 1, 1), "10");
+    let group = group(CUSTOMER_GROUP, &[capped_by_day()]);
+    world.credit.set_rate_book(world.book.change().group(group).build().unwrap().into());
+    // Eight o'clock: ten seconds at 6 a minute are the cap.
+    let grant = world.credit.authorize(at(0), &request(call(1), "49301234")).unwrap().grant;
+    assert_eq!(grant, Grant { talk_time: seconds(10), is_final: true });
+    // Answered half a minute later, a second costs a cent.
+    let answered = START.plus(seconds(30));
+    let grant = world.credit.answered(at(30_000), call(1), Some(CHEAP_TRUNK), answered).grant;
+    assert_eq!(grant, Grant { talk_time: seconds(10), is_final: false });
+    let mut grant = grant;
+    while !grant.is_final {
+        grant = world.credit.extend(at(40_000), ExtendRequest { call: call(1) }).grant;
+    }
+    assert_eq!(grant.talk_time, seconds(100));
+}
+
+#[test]
+fn a_cap_of_one_level_may_end_before_the_first_increment_of_another() {
+    // The reseller's whole minute is longer than the ten seconds that the customer's cap allows.
+    let mut world = chain("10", "10", "10");
+    let group = group(CUSTOMER_GROUP, &[capped_by_day()]);
+    world.credit.set_rate_book(world.book.change().group(group).build().unwrap().into());
+    let grant = world.credit.authorize(at(0), &request(call(1), "49301234")).unwrap().grant;
+    assert_eq!(grant, Grant { talk_time: seconds(10), is_final: true });
+    world.credit.answered(at(0), call(1), Some(CHEAP_TRUNK), START);
+    world.credit.settle(at(10_000), ended(call(1), Some(CHEAP_TRUNK), Some(seconds(10))));
+    assert_eq!(
+        (world.balance(CUSTOMER), world.balance(RESELLER)),
+        ("9.000000".into(), "9.700000".into())
+    );
     world.check_over();
 }
 

@@ -29,6 +29,7 @@ on_both!(
     a_command_that_is_not_committed_leaves_nothing,
     a_sheet_is_stored_and_counted,
     a_sheet_is_rolled_back_without_being_deleted,
+    a_draft_has_the_terms_of_its_tariff_and_its_group,
     a_vendor_keeps_his_layout,
     an_answer_is_had_again_by_the_same_command_only,
     blocked_accounts_are_inactive_in_the_switch,
@@ -315,6 +316,27 @@ async fn a_vendor_keeps_his_layout(backend: Backend) {
     change.commit().await.unwrap();
     assert_eq!(store.layout("aurora").await.unwrap().layout, layout);
     assert_eq!(store.layouts().await.unwrap().len(), 1);
+}
+
+/// For a dry run (B6): nothing is stored.
+async fn a_draft_has_the_terms_of_its_tariff_and_its_group(backend: Backend) {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(backend, dir.path()).await;
+    let mut change = store.begin().await.unwrap();
+    let group = change.add_rate_group(group("retail")).await.unwrap();
+    change.commit().await.unwrap();
+    let tariff = br#"{"currency": "EUR", "destinations": [
+        {"prefix": "49", "price": "0.01", "cap": {"amount": "1", "after": "free"}}]}"#;
+    let defaults = group.shown_defaults().unwrap();
+    let deck = interpret(tariff, &Layout::default(), &defaults, NOW).unwrap().deck;
+    let drafted = store.drafted_group(&group, deck, false).await.unwrap();
+    let found = drafted.lookup(&"4930123".parse().unwrap(), NOW).unwrap();
+    let special = found.special.unwrap();
+    assert_eq!(special.cap.unwrap().amount, "1".parse().unwrap());
+    // What the tariff does not say.
+    assert_eq!(special.duration_rounding, Some(billing::DurationRounding::Nearest));
+    assert_eq!((found.rate.connect_fee.to_string(), found.rate.grace_seconds), ("0.05".into(), 3));
+    assert_eq!(store.sheets().await.unwrap(), []);
 }
 
 async fn a_sheet_is_stored_and_counted(backend: Backend) {

@@ -33,6 +33,8 @@ pub struct AnyCall {
     pub cli: Option<&'static str>,
     /// How many resellers are above the caller.
     pub resellers: usize,
+    /// The caller ID was none of the account's: it pays by its other group.
+    pub is_non_cli: bool,
     groups: Vec<Group>,
     durations: [DurationRounding; 4],
     discounts: Vec<(u32, &'static str)>,
@@ -242,7 +244,8 @@ pub fn any_call() -> impl Strategy<Value = AnyCall> {
     let talked = (0..3_000_000_u64).prop_map(Duration::from_millis);
     let clis =
         vec![None, Some("49301234567"), Some("12125550000"), Some("33140000000"), Some("42")];
-    let of_call = (at, ringing, talked, prop::sample::select(clis), 0..=2_usize);
+    let caller = (prop::sample::select(clis), 0..=2_usize, prop::bool::weighted(0.2));
+    let of_call = (at, ringing, talked, caller);
     let groups = prop::collection::vec(any_group(), 4);
     let durations = [any_duration(), any_duration(), any_duration(), any_duration()];
     let discount = (1..=10_000_u32, prop::sample::select(vec!["", "49", "4930", "33"]));
@@ -253,7 +256,7 @@ pub fn any_call() -> impl Strategy<Value = AnyCall> {
     let slices = (1..120_u32, 20..600_u32);
     (of_call, groups, durations, discounts, exchange, bundles, slices).prop_map(
         |(
-            (at, ringing, talked, cli, resellers),
+            (at, ringing, talked, (cli, resellers, is_non_cli)),
             groups,
             durations,
             discounts,
@@ -267,6 +270,7 @@ pub fn any_call() -> impl Strategy<Value = AnyCall> {
                 talked,
                 cli,
                 resellers,
+                is_non_cli,
                 groups,
                 durations,
                 discounts,
@@ -308,6 +312,7 @@ impl AnyCall {
         for (level, account) in self.payers().iter().enumerate() {
             let tariff = AccountTariff {
                 customer_group: Some(GROUPS[level]),
+                non_cli_group: (level == 0).then_some(GROUPS[1]),
                 customer_duration: self.durations[level],
                 discounts: if level < 2 { discounts.clone().into() } else { Arc::default() },
                 parent: self.payers().get(level + 1).copied(),

@@ -139,7 +139,7 @@ impl Tariff<'_> {
             false if partial.price.is_none() && !partial.is_blocked => {
                 return Err(TariffError::new(at("price"), "write a price"));
             }
-            false => Some(checked(partial.terms(&group.0), path)?),
+            false => Some(checked(partial.terms(group.terms()), path)?),
         };
         Ok(TariffRow { prefix, destination, valid_from, valid_till, terms })
     }
@@ -193,10 +193,10 @@ impl Defaults {
             };
             return Err(TariffError::new(read::join(path, name), what));
         }
-        let defaults = Defaults(read::partial(written, path)?);
+        let terms = read::partial(written, path)?;
         let nothing = Partial { price: Some(Price::ZERO), ..Partial::default() };
-        checked(nothing.over(&defaults.0).terms(&Partial::default()), path)?;
-        Ok(defaults)
+        checked(nothing.over(&terms).terms(&Partial::default()), path)?;
+        Ok(Defaults::new(terms))
     }
 }
 

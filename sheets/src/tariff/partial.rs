@@ -152,19 +152,35 @@ impl Partial {
 
 /// What all rates of a group have that do not say otherwise (V-15).
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub struct Defaults(pub(super) Partial);
+pub struct Defaults {
+    terms: Partial,
+    /// The special ones of every rate that has none of its own, unless they have periods, which
+    /// depend on the rate.
+    shared: Option<Arc<SpecialTerms>>,
+}
 
 impl Defaults {
+    /// Checked by the caller.
+    pub(super) fn new(terms: Partial) -> Defaults {
+        let special = terms.special.clone();
+        let shared = (!special.is_empty()).then(|| Arc::new(special));
+        Defaults { terms, shared }
+    }
+
+    pub(super) fn terms(&self) -> &Partial {
+        &self.terms
+    }
+
     /// Does it say anything?
     pub fn is_empty(&self) -> bool {
-        self.0 == Partial::default()
+        self.terms == Partial::default()
     }
 
     /// The special terms that hold for the whole group, over what they say themselves.
     #[must_use]
     pub fn with(mut self, special: &SpecialTerms) -> Defaults {
-        self.0.special = self.0.special.over(special);
-        self
+        self.terms.special = self.terms.special.over(special);
+        Defaults::new(self.terms)
     }
 
     /// A row's terms with what it does not say.
@@ -172,7 +188,7 @@ impl Defaults {
         if self.is_empty() {
             return Terms { said: Said::ALL, ..terms.clone() };
         }
-        let filled = self.0.rate(&terms.rate);
+        let filled = self.terms.rate(&terms.rate);
         let said = |field| terms.said.has(field);
         let own = &terms.rate;
         let rate = Rate {
@@ -189,12 +205,15 @@ impl Defaults {
                 .minimum_seconds,
             minimum_charge: if said(Said::MINIMUM_CHARGE) { own } else { &filled }.minimum_charge,
         };
-        let below = self.0.special(&rate).expect("checked when the defaults were read");
         let special = match &terms.special {
-            Some(own) => own.over(&below),
-            None => below,
+            None if self.terms.periods.is_none() => self.shared.clone(),
+            own => {
+                let below = self.terms.special(&rate);
+                let below = below.expect("checked when the defaults were read");
+                let special = own.as_ref().map_or_else(|| below.clone(), |own| own.over(&below));
+                (!special.is_empty()).then(|| Arc::new(special))
+            }
         };
-        let special = (!special.is_empty()).then(|| Arc::new(special));
         Terms { rate, special, said: Said::ALL }
     }
 }

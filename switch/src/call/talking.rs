@@ -43,10 +43,11 @@ impl Call {
             unreachable!("looked at above");
         };
         let Answering { winner, headers, body, .. } = *answering;
-        // Dearer than when it came in: it may shrink, before there is any talk.
+        // Dearer than when it came in: it may shrink, before there is any talk. Whether more follows
+        // is the answer's to say: another moment has other prices.
         if let Some(grant) = grant {
             let talk_time = grant.talk_time.min(self.grant.talk_time);
-            self.grant = Grant { talk_time, is_final: grant.is_final || self.grant.is_final };
+            self.grant = Grant { talk_time, is_final: grant.is_final };
         }
         // Talk begins when the caller hears the answer: nobody pays for a slow disk.
         let answered = ctx.now;
