@@ -78,6 +78,10 @@ impl Node {
         view.lease.unwrap().lease.spent.0 + view.counters.debits_pending.0
     }
 
+    fn claimed(&self) -> i64 {
+        self.ledger.account(ACCOUNT).unwrap().lease.unwrap().lease.claimed.0
+    }
+
     fn reserve(&mut self, amount: i64) {
         let call = CallId::new(0, 0, self.calls);
         let ask = Ask {
@@ -205,8 +209,8 @@ impl World {
                 let spend = SpendLimits::default();
                 let mut asks = node.ledger.lease_asks();
                 if asks.is_empty() {
-                    // A first question, as of a call on an account that was never asked for.
-                    let more = Money(node.used() + 100);
+                    // As of a call that waits: it never asks for less than the node may use by now.
+                    let more = Money((node.used() + 100).max(node.claimed()));
                     let (account, granted) = (ACCOUNT, Money(more.0 + 100));
                     let first = LeaseAsk { account, granted, claimed: more, least: more, spend };
                     asks.push(first);
@@ -247,6 +251,21 @@ impl World {
         // Were every journal told and every call charged in full at this moment:
         assert!(self.tables.balance + self.tables.limit - used >= 0, "overdrawn");
     }
+}
+
+/// The node gets by the clock more than a waiting call would ask for.
+#[test]
+fn a_question_of_need_takes_back_nothing_that_the_node_may_use() {
+    let nodes = (0..NODES).map(|_| Node::new(Lease::default(), 0)).collect();
+    let mut world = World { tables: Tables { limit: 12, ..Tables::default() }, nodes };
+    let first = [Step::Ask(1, None), Step::Decide(1), Step::Hear(1, false), Step::TopUp(390)];
+    let by_clock = [Step::Reserve(1, 11), Step::Ask(1, Some(18)), Step::Decide(1)];
+    let by_need = [Step::Hear(1, false), Step::Ask(1, None), Step::Reserve(1, 101)];
+    for step in first.iter().chain(&by_clock).chain(&by_need).chain(&[Step::Decide(1)]) {
+        world.run(step);
+        world.check();
+    }
+    assert_eq!(world.nodes[1].used(), 112, "both calls were granted");
 }
 
 proptest! {

@@ -1,7 +1,7 @@
 //! What one of several nodes may spend of an account that all of them share. The money lies with the
 //! account (in the database); a node takes a part of it ahead of need, its lease, and reserves from
 //! that without asking anybody. This file decides how much to take, to keep and to give; who asks,
-//! when, and in which statement is for others. docs/adr/0008 has the argument why nobody is ever
+//! when, and in which statement is for others. docs/adr/0009 has the argument why nobody is ever
 //! overdrawn by it.
 //!
 //! ```text
