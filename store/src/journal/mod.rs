@@ -87,8 +87,9 @@ pub struct JournalOptions {
     /// survives the death of the process, synced or not.
     pub write_delay: Duration,
     /// The shortest time between two syncs, so that waiting answers gather. An answer after a quiet
-    /// moment does not wait for it. A sync costs 170 µs of CPU however much it writes, which at 200
-    /// calls/s is a quarter of a call's: 20 ms are not heard by who has just picked up.
+    /// moment does not wait for it. A sync costs some 200 µs of CPU however much it writes, which at
+    /// 200 calls/s is a seventh of a call's (bench/README.md): 20 ms are not heard by who has just
+    /// picked up.
     pub sync_interval_min: Duration,
     /// After a failed write, when to try again.
     pub retry_delay: Duration,
