@@ -127,7 +127,7 @@ pub(crate) enum Touched {
     Directory,
     /// Only money: no snapshot changes.
     Money,
-    /// How sheets are read: no snapshot changes.
+    /// How sheets are read, or what is written for SQL only: no snapshot changes.
     Layouts,
 }
 

@@ -210,6 +210,7 @@ fn selling() -> Router<Arc<Api>> {
         .route("/rate-groups", get(rates::list_groups).post(rates::add_group))
         .route("/rate-groups/{name}", get(rates::show_group).patch(rates::set_group))
         .route("/rate-groups/{name}/rates", get(rates::list))
+        .route("/rate-groups/{name}/listing", post(rates::list_for_sql))
         .route("/rate-groups/{name}/export", get(rate_sheets::export))
         .route("/rate-groups/{name}/changes", get(rate_sheets::changes))
         .route("/accounts/{name}/rate-changes", get(rate_sheets::notify))

@@ -6,6 +6,7 @@ use axum::response::Response;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use store::directory::{DurationRounding, RateGroup, Rounding};
+use store::moment::format_utc;
 
 use crate::accounts::parsed;
 use crate::command::{Command, Stop, Touched};
@@ -137,4 +138,21 @@ pub(crate) async fn list(
     let limit = which.limit.unwrap_or(100).min(10_000);
     let rates = api.store.rates(&group, which.prefix.trim_start_matches('+'), limit).await?;
     Ok(Json(List { items: rates.into_iter().map(wire::Rate::from).collect() }))
+}
+
+/// Writes all rates of a group to the table `listed_rate`, for those who read with SQL (V-27).
+pub(crate) async fn list_for_sql(
+    State(api): Shared,
+    Path(name): Path<String>,
+    command: Command,
+) -> Result<Response, Stop> {
+    let mut turn = api.begin(&command).await?;
+    let group = turn.change.rate_group(&name).await?;
+    let listing = turn.change.list_rates(&group, api.control.now()).await?;
+    let answer = serde_json::json!({
+        "rate_group": listing.group,
+        "rows": listing.rows,
+        "listed_at": format_utc(listing.listed_at),
+    });
+    api.finish(turn, Touched::Layouts, 200, &answer).await
 }

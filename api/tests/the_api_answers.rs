@@ -28,6 +28,7 @@ on_both!(
     trunks_and_routes_keep_what_they_are_given,
     a_sheet_goes_in_whole_or_not_at_all,
     questions_about_calls_are_answered,
+    rates_are_tabulated_for_sql,
 );
 
 async fn health_is_503_while_new_calls_are_refused(backend: Backend) {
@@ -320,4 +321,44 @@ async fn questions_about_calls_are_answered(backend: Backend) {
     }
     let (status, _) = world.ask("DELETE", "/calls/00000000000000aa", None, String::new()).await;
     assert_eq!(status, 404);
+}
+
+async fn rates_are_tabulated_for_sql(backend: Backend) {
+    // V-27
+    let world = world(backend).await;
+    world.fill().await;
+    world.sheet("retail", "49,0.60 4930,0.50 44,1.20").await;
+    let listing = world.post("/rate-groups/retail/listing", json!({})).await;
+    assert_eq!((listing.0, &listing.1["rows"]), (200, &json!(3)));
+    assert_eq!(world.post("/rate-groups/gold/listing", json!({})).await.0, 404);
+    let listed = async || {
+        let sql = "SELECT prefix, price, first_increment_s, is_current, valid_till FROM rate_readable \
+                   WHERE rate_group = 'retail' ORDER BY prefix, valid_from";
+        let pool = world.control.store.pool();
+        let rows = store::sql::query(sql).fetch_all(pool).await.unwrap();
+        let row = |row: &store::sql::Row| {
+            let (prefix, price): (String, String) =
+                (row.try_get(0).unwrap(), row.try_get(1).unwrap());
+            let (first, is_current): (i64, i64) =
+                (row.try_get(2).unwrap(), row.try_get(3).unwrap());
+            let has_end = row.try_get::<Option<String>, _>(4).unwrap().is_some();
+            (format!("{prefix} {price} {first}"), is_current == 1, has_end)
+        };
+        rows.iter().map(row).collect::<Vec<_>>()
+    };
+    let row = |text: &str, is_current, has_end| (text.to_owned(), is_current, has_end);
+    let three = [("44 1.2 60"), ("49 0.6 60"), ("4930 0.5 60")];
+    assert_eq!(listed().await, three.map(|text| row(text, true, false)));
+    // A later sheet is not in it, and it says so.
+    world.control.advance(3_600_000_000);
+    world.sheet("retail", "49,0.70").await;
+    assert_eq!(listed().await, three.map(|text| row(text, false, false)));
+    world.post("/rate-groups/retail/listing", json!({})).await;
+    let four = [
+        row("44 1.2 60", true, false),
+        row("49 0.6 60", true, true),
+        row("49 0.7 60", true, false),
+        row("4930 0.5 60", true, false),
+    ];
+    assert_eq!(listed().await, four);
 }

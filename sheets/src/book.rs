@@ -88,6 +88,29 @@ pub fn in_force(rows: &[DeckRow], at: u32) -> Option<&DeckRow> {
     rows.iter().find(|row| row.from <= at && at < row.till)
 }
 
+/// The same rows so that no two hold at once: each from the second in which it comes into force until
+/// another does, or none.
+pub fn spans(rows: &[DeckRow]) -> Vec<DeckRow> {
+    if let [row] = rows {
+        return vec![*row];
+    }
+    let mut moments: Vec<u32> = rows.iter().flat_map(|row| [row.from, row.till]).collect();
+    moments.retain(|moment| *moment != OPEN);
+    moments.sort_unstable();
+    moments.dedup();
+    let mut spans: Vec<DeckRow> = Vec::with_capacity(rows.len());
+    for (index, from) in moments.iter().enumerate() {
+        let Some(row) = in_force(rows, *from) else { continue };
+        let till = moments.get(index + 1).copied().unwrap_or(OPEN);
+        let says = |row: &DeckRow| (row.source, row.terms, row.name);
+        match spans.last_mut() {
+            Some(last) if last.till == *from && says(last) == says(row) => last.till = till,
+            _ => spans.push(DeckRow { from: *from, till, ..*row }),
+        }
+    }
+    spans
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -118,6 +141,40 @@ mod tests {
         let found: Vec<Row> =
             deck.rows.iter().map(|row| (row.source, row.from, row.till, row.terms)).collect();
         assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn no_two_spans_hold_at_once() {
+        let row = |(source, from, till, terms): &Row| DeckRow {
+            prefix: "49".parse().unwrap(),
+            from: *from,
+            till: *till,
+            terms: *terms,
+            name: 0,
+            source: *source,
+            table: 0,
+            claim: crate::Claim::Nothing,
+        };
+        let check = |rows: &[Row], expected: &[Row]| {
+            let mut deck = Deck { rows: rows.iter().map(row).collect(), ..Deck::default() };
+            deck.sort();
+            let spans = spans(&deck.rows);
+            let spans: Vec<Row> =
+                spans.iter().map(|row| (row.source, row.from, row.till, row.terms)).collect();
+            assert_eq!(spans, expected);
+        };
+        check(&[(1, 0, OPEN, 1)], &[(1, 0, OPEN, 1)]);
+        check(&[(1, 0, OPEN, 1), (2, 50, OPEN, 2)], &[(1, 0, 50, 1), (2, 50, OPEN, 2)]);
+        // Behind a rate with an end the one before holds again; of the same start the newer counts.
+        check(
+            &[(1, 0, OPEN, 1), (2, 50, 80, 2), (3, 50, 80, 3)],
+            &[(1, 0, 50, 1), (3, 50, 80, 3), (1, 80, OPEN, 1)],
+        );
+        // What never shows, and a gap.
+        check(
+            &[(1, 10, 20, 1), (2, 5, 15, 2), (2, 30, OPEN, 2)],
+            &[(2, 5, 10, 2), (1, 10, 20, 1), (2, 30, OPEN, 2)],
+        );
     }
 
     #[test]

@@ -21,7 +21,7 @@ mod tariff;
 mod utc;
 mod words;
 
-pub use book::{SheetTerms, in_force, resolve};
+pub use book::{SheetTerms, in_force, resolve, spans};
 pub use cell::moment::{DateOrder, format as format_moment};
 pub use cell::price::{DecimalSign, ExcessDecimals};
 pub use deck::{Deck, DeckBuilder, DeckRow, OPEN, Said, Terms, WITHDRAWN, moment, second};

@@ -4,6 +4,7 @@
 
 mod chunk;
 mod layout;
+mod listing;
 mod load;
 
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ use crate::directory::{signed, unsigned};
 use crate::sql::{self, Row};
 
 pub use layout::StoredLayout;
+pub use listing::RateListing;
 
 /// One rate as it is listed.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -58,6 +58,11 @@ pub(crate) enum RatesCommand {
         #[arg(long)]
         at: Option<String>,
     },
+    /// Write the rates of a group to the table `listed_rate`, for those who read with SQL
+    Tabulate {
+        /// The group
+        group: String,
+    },
     /// How vendors' sheets are laid out
     Layout {
         #[command(subcommand)]

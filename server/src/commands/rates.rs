@@ -85,6 +85,13 @@ pub(super) fn run(context: &Context, command: RatesCommand) -> Outcome {
                 println!("sheet {sheet} no longer counts from {from} on (sheet {id} says so)");
             });
         }
+        RatesCommand::Tabulate { group } => {
+            let path = format!("/rate-groups/{}/listing", escape(&group));
+            let answer = client.command("POST", &path, &json!({}))?;
+            context.show(&answer, |answer| {
+                println!("{} rates of {group} are in the table listed_rate", answer["rows"]);
+            });
+        }
         RatesCommand::Layout { command } => layout(context, &client, command)?,
         RatesCommand::Export { group, file, at, future, vendor, partial } => {
             let yes = |is: bool| is.then(|| "true".to_owned());

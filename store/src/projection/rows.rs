@@ -179,7 +179,12 @@ pub(super) fn terms(applied: &AppliedRate) -> Option<String> {
     if rate.unit_seconds != 60 {
         terms.insert("unit_s".into(), rate.unit_seconds.into());
     }
-    if applied.special.is_some() {
+    if let Some(special) = &applied.special {
+        // The rate by which the price was converted, for those who read with SQL (R12, V-27).
+        if let Some(exchange) = special.exchange {
+            terms.insert("exchange_from".into(), exchange.from.code().into());
+            terms.insert("exchange_rate".into(), exchange.rate.rate().to_string().into());
+        }
         // Steps, windows, surcharges and the rest, as billing packs them.
         let packed = applied.to_bytes();
         let hex: String = packed.iter().map(|byte| format!("{byte:02x}")).collect();
