@@ -15,7 +15,9 @@ use store::directory::{
 };
 use store::idempotency::{Answer, Seen};
 use store::rate_deck::NewSheet;
-use switch::caller_id::{CallerIdPolicy, CliPool};
+use switch::caller_id::{
+    CallerIdPolicy, CliPool, DefaultCaller, DiversionHeaders, IdentityHeader, TrunkCallerId,
+};
 use switch::directory::{Credentials, Settings};
 use switch::forwarding::Forwards;
 use switch::routing::{BareNumber, EgressForm, Rewrite};
@@ -24,6 +26,7 @@ use world::backend::{Backend, on_both};
 
 on_both!(
     everything_comes_back,
+    caller_ids_come_back,
     rules_are_kept,
     a_removed_id_never_comes_back,
     a_command_that_is_not_committed_leaves_nothing,
@@ -129,11 +132,6 @@ async fn everything_comes_back(backend: Backend) {
     let route = change.add_route(route).await.unwrap();
     let forwards = Forwards { always: Some("0170123".into()) };
     change.set_forwards("alice", &forwards).await.unwrap();
-    let policy = CallerIdPolicy { pool: CliPool::RejectUnlessDid };
-    for pool in [CliPool::NonCliUnlessDid, policy.pool] {
-        let policy = CallerIdPolicy { pool };
-        change.set_caller_id_policy(alice.id, &policy).await.unwrap();
-    }
     change.commit().await.unwrap();
     drop(store);
 
@@ -157,8 +155,53 @@ async fn everything_comes_back(backend: Backend) {
     assert!(directory.account(alice.id).unwrap().is_active);
     assert_eq!(directory.subscriber(phone.id).unwrap().forwards, forwards);
     assert_eq!(store.forwards("alice").await.unwrap(), forwards);
+}
+
+async fn caller_ids_come_back(backend: Backend) {
+    let dir = tempfile::tempdir().unwrap();
+    let database = backend.fresh(dir.path()).await;
+    let store = open_at(&database).await;
+    let mut change = store.begin().await.unwrap();
+    let (alice, carrier) = two_accounts(&mut change).await;
+    let trunk = change.add_trunk(full_trunk(&carrier)).await.unwrap();
+    //
+    let stored = ["4420", "4930", "4931"].map(|text| text.parse().unwrap());
+    let default = DefaultCaller { number: Some(stored[1]), name: "Alice \"Ltd\"".into() };
+    let policy = CallerIdPolicy {
+        pool: CliPool::ReplaceUnlessStored,
+        stored: stored.into(),
+        default: Some(Box::new(default.clone())),
+    };
+    let nobody = DefaultCaller::default();
+    for (pool, default) in [(CliPool::NonCliUnlessDid, &nobody), (policy.pool, &default)] {
+        change.set_caller_id_policy(alice.id, pool, default).await.unwrap();
+    }
+    let shown = TrunkCallerId {
+        identity: IdentityHeader::RemoteParty,
+        diversions: DiversionHeaders::HistoryInfo,
+        sends_names: false,
+        names_subscribers: true,
+    };
+    for wanted in [TrunkCallerId::default(), shown] {
+        change.set_trunk_caller_id(trunk.id, wanted).await.unwrap();
+    }
+    change.add_clis(alice.id, &[stored[2], stored[0]], Utc(5)).await.unwrap();
+    change
+        .add_clis(alice.id, &["44".parse().unwrap(), stored[1], stored[0]], Utc(6))
+        .await
+        .unwrap();
+    change.remove_cli(alice.id, &"44".parse().unwrap()).await.unwrap();
+    let missing = change.remove_cli(carrier.id, &stored[0]).await.unwrap_err();
+    assert_eq!(missing.to_string(), "there is no caller ID \"4420\"");
+    change.commit().await.unwrap();
+    drop(store);
+
+    let store = open_at(&database).await;
+    let mut change = store.begin().await.unwrap();
+    let directory = change.load(Settings::default(), 1, None).await.unwrap().directory;
     assert_eq!(directory.account(alice.id).unwrap().caller_id, policy);
     assert_eq!(store.caller_id_policy(alice.id).await.unwrap(), policy);
+    assert_eq!(directory.trunk(trunk.id).unwrap().caller_id, shown);
     let other = directory.account(carrier.id).unwrap().caller_id.clone();
     assert_eq!(other, CallerIdPolicy::default());
 }

@@ -9,7 +9,7 @@ use crate::decision::Decision;
 use crate::directory::Directory;
 use crate::release::Cause;
 
-/// A call is sent on no more often than this.
+/// A call is sent on no more often than this, what trusted peers tell of it included.
 pub const FORWARDS_MAX: u8 = 5;
 
 /// Where a subscriber's calls go instead of to its phones.
@@ -91,11 +91,12 @@ impl fmt::Display for ForwardingRefusal {
 }
 
 /// Where a call to this subscriber goes on to, if it does. `diverted_by` are those who sent it on
-/// before.
+/// here before, and `before` is how often it was diverted before it came to us.
 pub(crate) fn goes_on(
     directory: &Directory,
     callee: SubscriberId,
     diverted_by: &[SubscriberId],
+    before: u8,
     decisions: &mut Vec<Decision>,
 ) -> Result<Option<Box<str>>, ForwardingRefusal> {
     let row = directory.subscriber(callee);
@@ -103,7 +104,7 @@ pub(crate) fn goes_on(
     if diverted_by.contains(&callee) {
         return Err(ForwardingRefusal::Loop(callee));
     }
-    if diverted_by.len() >= usize::from(FORWARDS_MAX) {
+    if diverted_by.len() + usize::from(before) >= usize::from(FORWARDS_MAX) {
         return Err(ForwardingRefusal::TooOften(FORWARDS_MAX));
     }
     decisions.push(Decision::Forwarding(ForwardingDecision::Always(callee, to.clone())));
@@ -130,13 +131,18 @@ mod tests {
         }
         let directory = builder.build().unwrap();
         let ids = |ids: &[u64]| ids.iter().copied().map(SubscriberId).collect::<Vec<_>>();
-        let ask = |callee, by: &[u64]| {
-            goes_on(&directory, SubscriberId(callee), &ids(by), &mut Vec::new())
+        let sent_on = |callee, by: &[u64], before| {
+            goes_on(&directory, SubscriberId(callee), &ids(by), before, &mut Vec::new())
         };
+        let ask = |callee, by| sent_on(callee, by, 0);
         assert_eq!(ask(1, &[]), Ok(Some("49170".into())));
         assert_eq!(ask(5, &[1, 2, 3, 4]), Ok(Some("49170".into())));
         assert_eq!(ask(6, &[1, 2, 3, 4, 5]), Err(ForwardingRefusal::TooOften(5)));
         assert_eq!(ask(2, &[1, 2]), Err(ForwardingRefusal::Loop(SubscriberId(2))));
         assert_eq!(ask(7, &[1, 2, 3, 4, 5]), Ok(None));
+        assert_eq!(sent_on(3, &[1, 2], 2), Ok(Some("49170".into())));
+        for before in [3, u8::MAX] {
+            assert_eq!(sent_on(3, &[1, 2], before), Err(ForwardingRefusal::TooOften(5)));
+        }
     }
 }

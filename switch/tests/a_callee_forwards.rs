@@ -199,6 +199,108 @@ fn a_forwarder_does_not_learn_who_stays_unknown() {
     assert!(!told.contains("4989777"), "{told}");
 }
 
+/// Bob's number is known, and carrier 1 and the customer are trusted.
+fn rows_of_trust() -> Rows {
+    let mut rows = rows(MOBILE);
+    rows.subscribers[1].number = Some(number(BOBS));
+    rows.trunk(1).is_trusted = true;
+    rows.trunk(10).is_trusted = true;
+    rows
+}
+
+/// RFC 5806, RFC 7044.
+#[test]
+fn a_trusted_carrier_is_told_who_forwarded_the_call() {
+    let before = "Diversion: <sip:4940@a.example>;reason=no-answer\n\
+                  History-Info: <sip:4940@a.example>;index=1\n\
+                  History-Info: <sip:4930555@b.example;cause=408>;index=1.1;mp=1\n";
+    for (before, told) in [(before, [2, 3]), ("", [1, 2])] {
+        let mut w = World::with(rows_of_trust());
+        w.receive(CUSTOMER, &invite(CUSTOMER, "c1", BOBS, 1, before));
+        w.grant(60, false);
+        w.grant(60, false);
+        let invite = w.expect(CARRIERS[0], "INVITE");
+        let values = |name| {
+            let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
+            invite.headers(name).map(text).collect::<Vec<_>>()
+        };
+        let diversions = values(HeaderName::Diversion);
+        let bobs = "<sip:4930555@example.net>;reason=unconditional;counter=1";
+        assert_eq!((diversions.len(), &*diversions[0]), (told[0], bobs));
+        let history = values(HeaderName::HistoryInfo);
+        let last = history.last().unwrap();
+        let index = if before.is_empty() { "1.1;mp=1" } else { "1.1.1;mp=1.1" };
+        assert_eq!(history.len(), told[1]);
+        assert!(last.starts_with("<sip:49170123@") && last.ends_with(index), "{last}");
+    }
+}
+
+#[test]
+fn a_carrier_that_is_not_trusted_is_not_told_who_forwarded_the_call() {
+    let mut rows = rows_of_trust();
+    rows.trunk(1).is_trusted = false;
+    let mut w = World::with(rows);
+    w.call(BOBS);
+    w.grant(60, false);
+    w.grant(60, false);
+    let invite = w.expect(CARRIERS[0], "INVITE");
+    let text = String::from_utf8_lossy(invite.bytes()).into_owned();
+    assert!(!text.contains(BOBS), "{text}");
+}
+
+#[test]
+fn what_a_trusted_peer_has_diverted_too_often_goes_on_no_further() {
+    for (counter, is_trusted, refused) in [(4, true, false), (5, true, true), (5, false, false)] {
+        let mut rows = rows_of_trust();
+        rows.trunk(10).is_trusted = is_trusted;
+        let mut w = World::with(rows);
+        let before = format!("Diversion: <sip:4940@a.example>;counter={counter}\n");
+        w.receive(CUSTOMER, &invite(CUSTOMER, "c1", BOBS, 1, &before));
+        if refused {
+            w.expect_soon(CUSTOMER, "SIP/2.0 483");
+            assert_eq!(codes(&w.settlement()).last(), Some(&"forwarded_too_often"));
+        } else {
+            w.grant(60, false);
+            assert_eq!(w.asked().account, LOCAL_ACCOUNT);
+        }
+    }
+}
+
+/// A-30, A-35: the forwarder's account stands for the call, with the forwarder's number.
+#[test]
+fn the_forwarders_number_is_what_its_account_asks_for() {
+    use switch::caller_id::{CliPool, DefaultCaller};
+    let called = |pool, own: &str| {
+        let mut rows = rows_of_trust();
+        let policy = &mut rows.account(LOCAL_ACCOUNT).caller_id;
+        policy.pool = pool;
+        policy.stored = [number("4930777")].into();
+        let default = DefaultCaller { number: None, name: "Globex".into() };
+        policy.default = default.boxed();
+        rows.subscribers[1].number = Some(number(own));
+        let mut w = World::with(rows);
+        w.call(BOBS);
+        w.grant(60, false);
+        let request = w.asked();
+        let cli = request.cli;
+        w.effects.push_back(Effect::Authorize(request));
+        w.grant(60, false);
+        (cli, header(&w.expect(CARRIERS[0], "INVITE"), HeaderName::From))
+    };
+    let (kept, replaced) = (Some(number("4989777")), Some(number("4930777")));
+    let theirs = "\"Caller\" <sip:4989777@example.net>";
+    for (pool, own, cli, from) in [
+        (CliPool::Off, BOBS, kept, theirs),
+        (CliPool::RejectUnlessDid, BOBS, kept, theirs),
+        (CliPool::ReplaceUnlessStored, "4930777", kept, theirs),
+        (CliPool::ReplaceUnlessStored, BOBS, replaced, "\"Globex\" <sip:4930777@example.net>"),
+    ] {
+        let called = called(pool, own);
+        assert_eq!(called.0, cli, "{pool:?}");
+        assert!(called.1.starts_with(&format!("{from};tag=")), "{}", called.1);
+    }
+}
+
 #[test]
 fn simulate_says_that_it_goes_on() {
     let (directory, bindings) = (rows(MOBILE).build(), Bindings::default());

@@ -2,10 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
-use super::account_file;
 use super::args::{AccountChange, AccountCommand, Credit, Limits, PayOut, TopUp};
 use super::client::escape;
 use super::{Context, Outcome, table};
+use super::{account_file, caller_id};
 
 const COLUMNS: [(&str, &str); 8] = [
     ("ID", "id"),
@@ -50,12 +50,13 @@ pub(super) fn run(context: &Context, command: AccountCommand) -> Outcome {
             context.show_list(&closed, &account_file::CLOSED_COLUMNS);
             return Ok(());
         }
-        AccountCommand::CallerId { name, pool } => {
-            let path = format!("{}/caller-id", one(&name));
-            match pool {
-                Some(pool) => client.command("PUT", &path, &json!({ "pool": pool }))?,
-                None => client.get(&path)?,
-            }
+        AccountCommand::CallerId { name, change } => caller_id::policy(&client, &name, &change)?,
+        AccountCommand::AddCli { name, numbers } => {
+            return caller_id::add(context, &client, &name, &numbers);
+        }
+        AccountCommand::ListClis { name } => return caller_id::list(context, &client, &name),
+        AccountCommand::RemoveCli { name, number } => {
+            return caller_id::remove(context, &client, &name, &number);
         }
         AccountCommand::Events { name } => {
             let events = client.get(&format!("{}/events", one(&name)))?;

@@ -15,9 +15,13 @@ pub(crate) use super::rate_args::{
     GroupCommand, GroupTerms, LayoutCommand, LocalPrice, RatesCommand, RatesDryRun, RatesImport,
     RatesSpan,
 };
-pub(crate) use account::{AccountChange, AccountCommand, Credit, Limits, SiteCommand, TopUp};
+pub(crate) use account::{
+    AccountChange, AccountCommand, CallerIdChange, Credit, Limits, SiteCommand, TopUp,
+};
 pub(crate) use cdr::CdrArgs;
-pub(crate) use peer::{RouteCommand, SubscriberCommand, TrunkChange, TrunkCommand};
+pub(crate) use peer::{
+    RouteCommand, SubscriberCommand, TrunkCallerIdChange, TrunkChange, TrunkCommand,
+};
 pub(crate) use pricing::{
     CarrierStatement, Output, PriceQuestion, Recycle, ReportCommand, Rerate, Selected, Spanned,
 };

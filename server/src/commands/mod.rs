@@ -6,6 +6,7 @@ mod account_file;
 mod adjust;
 mod args;
 mod backup;
+mod caller_id;
 mod calls;
 mod carrier_statement;
 mod charging_args;

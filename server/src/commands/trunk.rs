@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::account::{or_none, put, put_limits};
 use super::args::{RouteCommand, TrunkChange, TrunkCommand};
 use super::client::escape;
-use super::{Context, Outcome, table};
+use super::{Context, Outcome, caller_id, table};
 
 const COLUMNS: [(&str, &str); 8] = [
     ("ID", "id"),
@@ -36,6 +36,7 @@ pub(super) fn run(context: &Context, command: TrunkCommand) -> Outcome {
         TrunkCommand::Set { name, change } => {
             client.command("PATCH", &one(&name), &Value::Object(fields(change)?))?
         }
+        TrunkCommand::CallerId { name, change } => caller_id::of_trunk(&client, &name, &change)?,
         TrunkCommand::Remove { name } => {
             let answer = client.command("DELETE", &one(&name), &Value::Null)?;
             context.show(&answer, |_| println!("removed {name} and its routes"));

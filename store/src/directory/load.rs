@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use billing::{Currency, Money, PaymentMode, RateBook, Status, Terms};
-use switch::caller_id::CallerIdPolicy;
+use switch::caller_id::{CallerIdPolicy, TrunkCallerId};
 use switch::directory::Transport;
 use switch::directory::{
     AccountRow, Directory, DirectoryBuilder, Limits, NumberRow, RouteRow, Settings, SubscriberRow,
@@ -104,7 +104,7 @@ impl Change {
         accounts: &[(Account, Option<AccountId>)],
     ) -> Result<Directory> {
         let mut builder = DirectoryBuilder::new(settings, seed);
-        let mut caller_ids = caller_id::all(&mut *self.tx).await?;
+        let mut caller_ids = self.caller_id_policies().await?;
         for (account, _) in accounts {
             let caller_id = caller_ids.remove(&account.id).unwrap_or_default();
             builder = builder.account(account_row(account, caller_id));
@@ -114,8 +114,10 @@ impl Change {
             let forwards = forwards.remove(&subscriber.id).unwrap_or_default();
             builder = with_subscriber(builder, subscriber, forwards);
         }
+        let mut of_trunks = caller_id::of_trunks(&mut *self.tx).await?;
         for trunk in trunk::all(&mut *self.tx).await? {
-            builder = builder.trunk(trunk_row(trunk)?);
+            let caller_id = of_trunks.remove(&trunk.id).unwrap_or_default();
+            builder = builder.trunk(TrunkRow { caller_id, ..trunk_row(trunk)? });
         }
         for route in route::all(&mut *self.tx).await? {
             builder = builder.route(route_row(&route));
@@ -131,7 +133,7 @@ impl Change {
     ) -> Result<Directory> {
         let mut builder = before.change();
         for (account, _) in accounts {
-            let caller_id = caller_id::of_account(&mut *self.tx, account.id).await?;
+            let caller_id = self.caller_id_policy(account.id).await?;
             let row = account_row(account, caller_id);
             builder = builder.without_account(account.id).account(row);
         }
@@ -145,7 +147,8 @@ impl Change {
         for id in self.touched.trunks.clone() {
             builder = builder.without_trunk(id);
             if let Some(trunk) = trunk::of_id(&mut *self.tx, id).await? {
-                builder = builder.trunk(trunk_row(trunk)?);
+                let caller_id = self.trunk_caller_id(id).await?;
+                builder = builder.trunk(TrunkRow { caller_id, ..trunk_row(trunk)? });
             }
             for route in route::of_trunk(&mut *self.tx, id).await? {
                 builder = builder.route(route_row(&route));
@@ -243,6 +246,7 @@ fn trunk_row(trunk: Trunk) -> Result<TrunkRow> {
         codes: HuntCodes { stop: trunk.stop_codes, hunt: trunk.hunt_codes },
         ring_timeout: trunk.ring_timeout,
         is_trusted: trunk.trusted,
+        caller_id: TrunkCallerId::default(),
     })
 }
 

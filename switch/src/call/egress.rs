@@ -9,6 +9,7 @@ use vocabulary::{AccountId, Number, SubscriberId};
 
 use super::hunting::{Place, Way};
 use super::{Attempt, Call, Context, Side, State};
+use crate::caller_id::{Diversions, Shown};
 use crate::decision::Decision;
 use crate::directory::{Directory, TrunkRow};
 use crate::leg::event::Body;
@@ -28,6 +29,8 @@ pub(crate) struct Caller {
     pub(crate) is_withheld: bool,
     /// What was dialled.
     pub(crate) dialled: Box<str>,
+    /// Who had diverted the call when it came to us, for trusted trunks.
+    pub(crate) diversions: Diversions,
     /// Header lines that pass, each with its CRLF.
     pub(crate) headers: Bytes,
     /// The offer.
@@ -43,6 +46,14 @@ impl Caller {
     /// wants to stay unknown.
     pub(crate) fn known_number(&self) -> Option<Number> {
         self.number.filter(|_| !self.is_withheld || self.diverted_by.is_empty())
+    }
+
+    /// Calls with another number. Nothing else goes with it that the caller says of itself: a name
+    /// may well be the number that was not to be shown.
+    pub(crate) fn is_now(&mut self, number: Option<Number>) {
+        self.number = number;
+        self.display = Box::default();
+        self.user = Box::default();
     }
 }
 
@@ -136,7 +147,7 @@ fn join(values: &[Bytes]) -> Option<Bytes> {
 }
 
 /// A number in a user part: `#` may not stand there as it is (RFC 3261 section 25.1).
-fn escaped(number: &str) -> String {
+pub(crate) fn escaped(number: &str) -> String {
     number.replace('#', "%23")
 }
 
@@ -158,8 +169,8 @@ fn trunk_texts(
         Transport::Tcp => ";transport=tcp",
         Transport::Tls => ";transport=tls",
     };
-    let request_uri =
-        uri.unwrap_or_else(|| format!("sip:{}@{host}{transport}", escaped(&cld)).into());
+    let called = escaped(&cld);
+    let request_uri = uri.unwrap_or_else(|| format!("sip:{called}@{host}{transport}").into());
     let domain = match &trunk.registration {
         Some(registration) if !registration.domain.is_empty() => registration.domain.as_str(),
         Some(_) => trunk.host.as_str(),
@@ -171,17 +182,14 @@ fn trunk_texts(
         (None, Some(registration)) => registration.username.clone(),
         (None, None) => caller.user.to_string(),
     };
-    let mut headers = Vec::new();
-    if trunk.is_trusted && caller.number.is_some() {
-        let asserted = format!("P-Asserted-Identity: <sip:{}@{domain}>\r\n", escaped(&cli));
-        headers.extend_from_slice(asserted.as_bytes());
-    }
-    let (from, cli) = from(caller, &cli, domain);
+    let shown = Shown::to_trunk(trunk, caller, &cli, domain);
+    let headers = shown.lines_to_trunk(directory, trunk, (&called, &host));
+    let (from, cli) = shown.from();
     Texts {
         request_uri,
         from,
-        to: format!("<sip:{}@{host}>", escaped(&cld)).into(),
-        headers: with_privacy(caller, headers),
+        to: format!("<sip:{called}@{host}>").into(),
+        headers,
         cli,
         cld: cld.into(),
     }
@@ -193,42 +201,9 @@ fn contact_texts(directory: &Directory, caller: &Caller, uri: Bytes) -> Texts {
         Some(number) => settings.plan.egress_cli(number),
         None => caller.user.to_string(),
     };
-    let (from, cli) = from(caller, &cli, &settings.realm);
+    let shown = Shown::to_contact(caller, &cli, &settings.realm);
+    let headers = shown.lines_to_contact();
+    let (from, cli) = shown.from();
     let to = format!("<sip:{}@{}>", escaped(&caller.dialled), settings.realm);
-    Texts {
-        request_uri: uri,
-        from,
-        to: to.into(),
-        headers: with_privacy(caller, Vec::new()),
-        cli,
-        cld: caller.dialled.clone(),
-    }
-}
-
-/// From, and the caller as it appears in it (RFC 3323 section 4.1.1.3 for the unknown one).
-fn from(caller: &Caller, cli: &str, domain: &str) -> (Bytes, Box<str>) {
-    if caller.is_withheld {
-        let anonymous = b"\"Anonymous\" <sip:anonymous@anonymous.invalid>";
-        return (Bytes::from_static(anonymous), "anonymous".into());
-    }
-    let mut text = Vec::with_capacity(caller.display.len() + cli.len() + domain.len() + 16);
-    if !caller.display.is_empty() {
-        text.extend_from_slice(&caller.display);
-        text.push(b' ');
-    }
-    // A caller without a user part: an empty one before the @ is no URI.
-    let at = if cli.is_empty() { "" } else { "@" };
-    text.extend_from_slice(format!("<sip:{}{at}{domain}>", escaped(cli)).as_bytes());
-    (text.into(), cli.into())
-}
-
-fn with_privacy(caller: &Caller, mut headers: Vec<u8>) -> Bytes {
-    if caller.is_withheld {
-        headers.extend_from_slice(b"Privacy: id\r\n");
-    }
-    if headers.is_empty() {
-        return caller.headers.clone();
-    }
-    headers.extend_from_slice(&caller.headers);
-    headers.into()
+    Texts { request_uri: uri, from, to: to.into(), headers, cli, cld: caller.dialled.clone() }
 }

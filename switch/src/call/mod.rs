@@ -45,7 +45,7 @@ use crate::routing::Source;
 use crate::setup::Setup;
 use crate::token::{LegKey, Randomness, Tag};
 
-pub(crate) use egress::Caller;
+pub(crate) use egress::{Caller, escaped};
 use ending::Ending;
 pub(crate) use hunting::Hunt;
 pub use onward::OnwardCall;
@@ -184,8 +184,9 @@ impl Call {
         self.cld = Some(cld);
     }
 
-    pub(crate) fn priced_by(&mut self, rate_choice: RateChoice) {
-        self.rate_choice = rate_choice;
+    /// With which number, and by which rates it is priced.
+    pub(crate) fn goes_out(&mut self, cli: Option<Number>, rate_choice: RateChoice) {
+        (self.cli, self.rate_choice) = (cli, rate_choice);
     }
 
     /// Goes on with the stages before the hunt, until one waits.

@@ -123,7 +123,7 @@ mod tests {
 
     use super::*;
     use crate::admission::{Limit, NotAdmitted, Owner};
-    use crate::caller_id::CallerIdRefusal;
+    use crate::caller_id;
     use crate::forwarding::ForwardingRefusal;
     use crate::routing::PlanError;
 
@@ -168,7 +168,6 @@ mod tests {
             (Refusal::TooManyHops, 483, 25),
             (Refusal::Loop, 482, 25),
             (Refusal::BadInvite(420), 420, 127),
-            (Refusal::CallerId(CallerIdRefusal::NoOwnDid(account)), 403, 21),
             (Refusal::Forwarding(ForwardingRefusal::Loop(subscriber)), 483, 25),
             (Refusal::Forwarding(ForwardingRefusal::TooOften(5)), 483, 25),
             (billing(Refused::AccountInactive, "account_blocked"), 403, 21),
@@ -186,6 +185,7 @@ mod tests {
             (Refusal::Unresolved, 502, 27),
         ];
         let topics = identity::samples().into_iter().map(Refusal::Identity);
+        let topics = topics.chain(caller_id::samples().into_iter().map(Refusal::CallerId));
         all.extend(topics.map(|refusal| (refusal, 403, 21)));
         all
     }

@@ -1,5 +1,6 @@
 //! Checks the rows and makes the snapshot. All faults are found at once, each naming its row.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use snapshot_map::SnapshotMap;
@@ -178,6 +179,7 @@ impl DirectoryBuilder {
             trunks: SnapshotMap::with_seed(seed),
             users: SnapshotMap::with_seed(seed),
             numbers: SnapshotMap::with_seed(seed),
+            dids: SnapshotMap::with_seed(seed),
             networks: Arc::default(),
             routes: Arc::default(),
             registering: Vec::new(),
@@ -263,8 +265,9 @@ impl DirectoryBuilder {
         for id in self.accounts_gone {
             directory.accounts.remove(&id);
         }
+        let mut dids = Dids::default();
         for id in self.subscribers_gone {
-            take_subscriber(&mut directory, id);
+            take_subscriber(&mut directory, id, &mut dids);
         }
         for id in self.trunks_gone {
             take_trunk(&mut directory, id);
@@ -282,8 +285,9 @@ impl DirectoryBuilder {
             add_trunk(&mut directory, row, &mut faults);
         }
         for row in self.numbers {
-            add_number(&mut directory, &row, &mut faults);
+            add_number(&mut directory, &row, &mut dids, &mut faults);
         }
+        dids.put_into(&mut directory);
         for row in self.routes {
             add_route(&mut directory, row, &mut faults);
         }
@@ -359,7 +363,33 @@ fn claim_username(
     }
 }
 
-fn take_subscriber(directory: &mut Directory, id: SubscriberId) {
+/// Numbers that accounts lose and get; put in at once, since an account may have many.
+#[derive(Default)]
+struct Dids {
+    gone: BTreeSet<(AccountId, Number)>,
+    come: BTreeMap<AccountId, Vec<Number>>,
+}
+
+impl Dids {
+    fn put_into(mut self, directory: &mut Directory) {
+        for &(account, _) in &self.gone {
+            self.come.entry(account).or_default();
+        }
+        for (account, mut numbers) in self.come {
+            let before = directory.dids.get(&account).map_or(&[][..], |numbers| &**numbers);
+            let stays = before.iter().filter(|number| !self.gone.contains(&(account, **number)));
+            numbers.extend(stays);
+            numbers.sort_unstable();
+            if numbers.is_empty() {
+                directory.dids.remove(&account);
+            } else {
+                directory.dids.insert(account, numbers.into());
+            }
+        }
+    }
+}
+
+fn take_subscriber(directory: &mut Directory, id: SubscriberId, dids: &mut Dids) {
     let Some(row) = directory.subscribers.remove(&id) else { return };
     if directory.users.get(&*row.username) == Some(&DigestOwner::Subscriber(id)) {
         directory.users.remove(&*row.username);
@@ -368,6 +398,7 @@ fn take_subscriber(directory: &mut Directory, id: SubscriberId) {
         && directory.numbers.get(&number) == Some(&id)
     {
         directory.numbers.remove(&number);
+        dids.gone.insert((row.account, number));
     }
 }
 
@@ -445,10 +476,16 @@ fn add_trunk(directory: &mut Directory, row: TrunkRow, faults: &mut Vec<Director
     }
 }
 
-fn add_number(directory: &mut Directory, row: &NumberRow, faults: &mut Vec<DirectoryError>) {
+fn add_number(
+    directory: &mut Directory,
+    row: &NumberRow,
+    dids: &mut Dids,
+    faults: &mut Vec<DirectoryError>,
+) {
     let (number, subscriber) = (row.number, row.subscriber);
-    if !directory.subscribers.contains_key(&subscriber) {
-        faults.push(DirectoryError::NumberSubscriber { number, subscriber });
+    match directory.subscribers.get(&subscriber) {
+        Some(row) => dids.come.entry(row.account).or_default().push(number),
+        None => faults.push(DirectoryError::NumberSubscriber { number, subscriber }),
     }
     if let Some(first) = directory.numbers.insert(number, subscriber) {
         faults.push(DirectoryError::NumberTwice { number, first, second: subscriber });

@@ -42,6 +42,8 @@ pub struct Directory {
     trunks: SnapshotMap<TrunkId, Arc<TrunkRow>>,
     users: SnapshotMap<Box<str>, DigestOwner>,
     numbers: SnapshotMap<Number, SubscriberId>,
+    /// In ascending order; no account has an empty list.
+    dids: SnapshotMap<AccountId, Arc<[Number]>>,
     networks: Arc<network::NetworkTable>,
     routes: Arc<RouteTable>,
     /// In the order of their ids.
@@ -95,9 +97,16 @@ impl Directory {
         self.subscriber(*self.numbers.get(number)?)
     }
 
-    /// Whether the number is one of the account's: it rings one of its subscribers.
-    pub fn is_number_of(&self, account: AccountId, number: &Number) -> bool {
-        self.subscriber_by_number(number).is_some_and(|row| row.account == account)
+    /// The DIDs of an account, in ascending order: the numbers that ring one of its subscribers.
+    pub fn numbers_of(&self, account: AccountId) -> &[Number] {
+        self.dids.get(&account).map_or(&[], |numbers| &**numbers)
+    }
+
+    /// Whether the account may call with this number: a DID of its own or one stored for it.
+    pub fn owns(&self, account: AccountId, number: &Number) -> bool {
+        let is_stored = |row: &AccountRow| row.caller_id.stored.binary_search(number).is_ok();
+        self.numbers_of(account).binary_search(number).is_ok()
+            || self.account(account).is_some_and(is_stored)
     }
 
     /// The trunk that sends from this address: the narrowest network, and in it one that names the

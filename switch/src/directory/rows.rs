@@ -9,7 +9,7 @@ use sip::transport::Transport;
 use vocabulary::{AccountId, Number, SubscriberId, TrunkId};
 
 use super::network::Network;
-use crate::caller_id::CallerIdPolicy;
+use crate::caller_id::{CallerIdPolicy, TrunkCallerId};
 use crate::forwarding::Forwards;
 use crate::routing::{HuntCodes, NumberPlan};
 
@@ -200,8 +200,10 @@ pub struct TrunkRow {
     pub codes: HuntCodes,
     /// How long it may ring; `None` takes the settings'.
     pub ring_timeout: Option<Duration>,
-    /// Whether P-Asserted-Identity is believed from it and sent to it (RFC 3325).
+    /// Whether who calls is believed from it and told to it beyond From (RFC 3325).
     pub is_trusted: bool,
+    /// How callers are known from it and shown to it.
+    pub caller_id: TrunkCallerId,
 }
 
 impl TrunkRow {
@@ -226,6 +228,7 @@ impl TrunkRow {
             codes: HuntCodes::default(),
             ring_timeout: None,
             is_trusted: false,
+            caller_id: TrunkCallerId::default(),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Which headers pass from one leg to the other. Everything else ends at us: nothing of Via,
 //! Record-Route, Contact, Server, User-Agent or of the dialog's identity is seen on the other side,
-//! and From, P-Asserted-Identity, Privacy and Diversion are written by the call after its caller-ID
-//! policy, not copied.
+//! and From, P-Asserted-Identity, Privacy, Diversion and their like are written by the call after its
+//! caller-ID policy (`caller_id`), whatever the configuration adds.
 //!
 //! Passed: `Subject`, `Priority`, `Alert-Info`, `User-to-User`, `Accept-Contact`, `Reject-Contact`,
 //! `Request-Disposition`, `Accept-Language`, `P-Early-Media`, the headers that describe a body
@@ -29,6 +29,13 @@ fn passes(config: &LegConfig, name: HeaderName<'_>) -> bool {
         | HeaderName::ContentEncoding
         | HeaderName::MimeVersion
         | HeaderName::InfoPackage => true,
+        HeaderName::From
+        | HeaderName::PAssertedIdentity
+        | HeaderName::PPreferredIdentity
+        | HeaderName::RemotePartyId
+        | HeaderName::Privacy
+        | HeaderName::Diversion
+        | HeaderName::HistoryInfo => false,
         HeaderName::Other(name) if name.eq_ignore_ascii_case(b"P-Early-Media") => true,
         name => {
             let configured = &config.passed_headers;

@@ -1,9 +1,9 @@
 //! A call that is only thought of: the same decisions as for a real one, for `tandem simulate`.
 
-use vocabulary::{AuthorizeRequest, CallId, Number, RateChoice, Utc};
+use vocabulary::{AuthorizeRequest, CallId, Number, Utc};
 
 use super::destination::{Destination, Routed, Source, destination, payer, plan};
-use crate::caller_id::rate_choice;
+use crate::caller_id::{self, Ruling};
 use crate::decision::{Decision, IdentityRefusal, Refusal};
 use crate::directory::Directory;
 use crate::forwarding::goes_on;
@@ -48,17 +48,21 @@ pub fn simulate(
     let found = destination(directory, source, account, to, &mut decisions)
         .and_then(|routed| reached(directory, bindings, routed, now, &mut decisions))
         .and_then(|routed| {
-            let choice = match routed.destination {
-                Destination::Subscriber(_) | Destination::Forwarded { .. } => Ok(RateChoice::Usual),
-                Destination::Trunks(_) => {
-                    rate_choice(directory, account, cli.as_ref(), &mut decisions)
-                }
+            let goes_out = matches!(routed.destination, Destination::Trunks(_));
+            // A number that is drawn is the same for the same moment.
+            let draw = || at.0.unsigned_abs();
+            let decisions = &mut decisions;
+            let ruling = if goes_out {
+                let cli = caller_id::number_or_default(directory, account, cli, decisions);
+                caller_id::rule(directory, account, cli, draw, decisions)
+            } else {
+                Ok(Ruling::unchanged(cli))
             };
-            Ok((routed, choice.map_err(Refusal::CallerId)?))
+            Ok((routed, ruling.map_err(Refusal::CallerId)?))
         });
-    let authorize = found.as_ref().ok().map(|(routed, rate_choice)| AuthorizeRequest {
-        cli,
-        rate_choice: *rate_choice,
+    let authorize = found.as_ref().ok().map(|(routed, ruling)| AuthorizeRequest {
+        cli: ruling.cli,
+        rate_choice: ruling.rate_choice,
         candidates: routed.candidates().to_vec(),
         ..AuthorizeRequest::new(CallId(0), account, routed.kind(), routed.cld, at)
     });
@@ -76,7 +80,9 @@ fn reached(
 ) -> Result<Routed, Refusal> {
     if let Destination::Subscriber(callee) = routed.destination {
         // What its own call would cost and where it goes is another question, from the callee.
-        if let Some(to) = goes_on(directory, callee, &[], decisions).map_err(Refusal::Forwarding)? {
+        if let Some(to) =
+            goes_on(directory, callee, &[], 0, decisions).map_err(Refusal::Forwarding)?
+        {
             let destination = Destination::Forwarded { by: callee, to };
             return Ok(Routed { destination, ..routed });
         }

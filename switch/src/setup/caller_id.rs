@@ -3,7 +3,7 @@
 
 use super::{Setup, Step};
 use crate::call::{Call, Context};
-use crate::caller_id::rate_choice;
+use crate::caller_id::{self, default_display, number_or_default};
 use crate::decision::Refusal;
 use crate::routing::Destination;
 
@@ -12,17 +12,29 @@ pub(super) fn apply(
     call: &mut Call,
     ctx: &mut Context<'_>,
 ) -> Result<Step, Refusal> {
-    if let Some(Destination::Trunks(_)) = setup.destination() {
+    let Some(Destination::Trunks(_)) = setup.destination() else { return Ok(Step::Next) };
+    let (directory, account) = (ctx.directory, setup.account);
+    let caller = &mut setup.caller;
+    let cli = match caller.diverted_by.last() {
         // A call that was sent on is out because of the forwarder's number.
-        let forwarder = setup.caller.diverted_by.last();
-        let cli = match forwarder {
-            Some(id) => ctx.directory.subscriber(*id).and_then(|row| row.number),
-            None => setup.caller.number,
-        };
-        let account = setup.account;
-        setup.rate_choice = rate_choice(ctx.directory, account, cli.as_ref(), call.decisions())
-            .map_err(Refusal::CallerId)?;
-        call.priced_by(setup.rate_choice);
+        Some(id) => directory.subscriber(*id).and_then(|row| row.number),
+        None => {
+            caller.number = number_or_default(directory, account, caller.number, call.decisions());
+            caller.number
+        }
+    };
+    let draw = || ctx.random.next();
+    let ruling = caller_id::rule(directory, account, cli, draw, call.decisions())
+        .map_err(Refusal::CallerId)?;
+    if ruling.is_replaced {
+        caller.is_now(ruling.cli);
     }
+    // The account has a name for its own callers, not for whom they send on.
+    let is_its_own = ruling.is_replaced || caller.diverted_by.is_empty();
+    if is_its_own && caller.display.is_empty() {
+        caller.display = default_display(directory, account);
+    }
+    setup.rate_choice = ruling.rate_choice;
+    call.goes_out(setup.caller.known_number(), ruling.rate_choice);
     Ok(Step::Next)
 }

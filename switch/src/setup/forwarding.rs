@@ -12,9 +12,9 @@ pub(super) fn follow(
     ctx: &mut Context<'_>,
 ) -> Result<Step, Refusal> {
     let Some(&Destination::Subscriber(by)) = setup.destination() else { return Ok(Step::Next) };
-    let diverted_by = &setup.caller.diverted_by;
-    let to =
-        goes_on(ctx.directory, by, diverted_by, call.decisions()).map_err(Refusal::Forwarding)?;
+    let (diverted_by, before) = (&setup.caller.diverted_by, setup.caller.diversions.times());
+    let to = goes_on(ctx.directory, by, diverted_by, before, call.decisions())
+        .map_err(Refusal::Forwarding)?;
     if let (Some(to), Some(routed)) = (to, setup.routed.as_mut()) {
         routed.destination = Destination::Forwarded { by, to };
     }

@@ -1,14 +1,15 @@
 //! What the INVITE says, read once: who pays, how far it may still go, what was dialled, who calls.
 
 use bytes::Bytes;
+use sip::message::Message;
 use sip::message::uri::{Scheme, Uri};
-use sip::message::{HeaderName, Message};
 use vocabulary::{AccountId, RateChoice};
 
 use super::Setup;
 use crate::call::{Call, Caller, Context, OnwardCall};
+use crate::caller_id::Identity;
 use crate::decision::Refusal;
-use crate::ingress::{split_port, text, user_of};
+use crate::ingress::{split_port, text};
 use crate::leg;
 use crate::leg::event::Body;
 use crate::routing::{self, Source};
@@ -32,7 +33,19 @@ impl Setup {
         let forwards = message.max_forwards().unwrap_or(MAX_FORWARDS).min(255);
         let max_forwards = (forwards as u8).checked_sub(1).ok_or(Refusal::TooManyHops)?;
         let dialled = dialled(ctx, message)?;
-        let caller = caller(ctx, source, message, dialled, max_forwards);
+        let who = Identity::of(ctx.directory, source, account, message);
+        let caller = Caller {
+            display: who.display,
+            user: who.user,
+            number: who.number,
+            is_withheld: who.is_withheld,
+            dialled,
+            diversions: who.diversions,
+            headers: leg::passed_headers(ctx.leg_config, message),
+            body: body_of(message),
+            max_forwards,
+            diverted_by: Vec::new(),
+        };
         Ok(Setup::new(call, source, account, caller))
     }
 
@@ -78,51 +91,6 @@ fn dialled(ctx: &Context<'_>, message: &Message) -> Result<Box<str>, Refusal> {
     }
     let user = uri.user_number().ok_or(Refusal::NoNumber)?;
     Ok(text(&user).into())
-}
-
-/// Who calls, as the callee may see it.
-fn caller(
-    ctx: &Context<'_>,
-    source: Source,
-    message: &Message,
-    dialled: Box<str>,
-    max_forwards: u8,
-) -> Caller {
-    let directory = ctx.directory;
-    let plan = routing::plan(directory, source);
-    let from = message.from();
-    let user = user_of(from.uri());
-    let is_trusted = match source {
-        Source::Trunk(id) => directory.trunk(id).is_some_and(|trunk| trunk.is_trusted),
-        Source::Subscriber(_) => false,
-    };
-    // A trusted peer asserts who calls even when From hides it (RFC 3325 section 9.1).
-    let asserted = message
-        .name_addrs(HeaderName::PAssertedIdentity)
-        .filter(|_| is_trusted)
-        .find_map(|address| plan.ingress_cli(&user_of(address.uri())));
-    let own = match source {
-        Source::Subscriber(id) => directory.subscriber(id).and_then(|row| row.number),
-        Source::Trunk(_) => None,
-    };
-    let asks_privacy = message.headers(HeaderName::Privacy).any(|value| {
-        value.split(|b| *b == b';').any(|word| {
-            let word = word.trim_ascii();
-            [&b"id"[..], b"user", b"header"].iter().any(|w| word.eq_ignore_ascii_case(w))
-        })
-    });
-    let is_anonymous = user.eq_ignore_ascii_case("anonymous");
-    Caller {
-        display: from.display().into(),
-        number: asserted.or_else(|| plan.ingress_cli(&user)).or(own),
-        user,
-        is_withheld: asks_privacy || is_anonymous,
-        dialled,
-        headers: leg::passed_headers(ctx.leg_config, message),
-        body: body_of(message),
-        max_forwards,
-        diverted_by: Vec::new(),
-    }
 }
 
 fn body_of(message: &Message) -> Option<Body> {

@@ -18,7 +18,7 @@ pub(crate) fn all(tandem: &Tandem, scenario: &Scenario) -> Result<(), String> {
         complaints.push(format!("{live} calls are still live"));
     }
     let cdrs = list(&tandem.json("cdr --limit 10000")?, "items")?;
-    compare_cdrs(&cdrs, &scenario.cdr, &mut complaints);
+    compare_cdrs(tandem, &cdrs, &scenario.cdr, &mut complaints)?;
     let expect = &scenario.expect;
     if let Some(legs) = expect.legs
         && legs != cdrs.len() as u64
@@ -90,17 +90,26 @@ pub(crate) fn list(answer: &Value, name: &str) -> Result<Vec<Value>, String> {
     array.cloned().ok_or_else(|| format!("     no list of {name} in {answer}"))
 }
 
-fn compare_cdrs(cdrs: &[Value], expected: &[ExpectedCdr], complaints: &mut Vec<String>) {
+fn compare_cdrs(
+    tandem: &Tandem,
+    cdrs: &[Value],
+    expected: &[ExpectedCdr],
+    complaints: &mut Vec<String>,
+) -> Result<(), String> {
     for want in expected {
         let of_leg: Vec<&Value> = cdrs.iter().filter(|c| c["leg"] == want.leg).collect();
         if of_leg.is_empty() {
             complaints.push(format!("no CDR for leg {}", want.leg));
         }
         let fits = |cdr: &&&Value| differences(cdr, want).is_empty();
-        if of_leg.iter().find(fits).is_none()
-            && let Some(cdr) = of_leg.first()
-        {
-            complaints.push(format!("leg {}: {}", want.leg, differences(cdr, want).join(", ")));
+        match (of_leg.iter().find(fits), of_leg.first(), &want.decision) {
+            (Some(cdr), _, Some(code)) if !says(tandem, cdr, code)? => {
+                complaints.push(format!("the call of leg {} does not say {code}: {cdr}", want.leg));
+            }
+            (None, Some(cdr), _) => {
+                complaints.push(format!("leg {}: {}", want.leg, differences(cdr, want).join(", ")));
+            }
+            _ => {}
         }
     }
     let mut seen = std::collections::BTreeSet::new();
@@ -109,6 +118,7 @@ fn compare_cdrs(cdrs: &[Value], expected: &[ExpectedCdr], complaints: &mut Vec<S
             complaints.push(format!("two CDRs for call {} leg {}", cdr["call"], cdr["leg"]));
         }
     }
+    Ok(())
 }
 
 fn differences(cdr: &Value, want: &ExpectedCdr) -> Vec<String> {
@@ -126,6 +136,9 @@ fn differences(cdr: &Value, want: &ExpectedCdr) -> Vec<String> {
     compare("cause", text(&want.cause), cdr["cause"].clone());
     compare("sip_status", want.sip_status.map(Value::from), cdr["sip_status"].clone());
     compare("answered", want.answered.map(Value::from), (!cdr["answered_at"].is_null()).into());
+    compare("cli", text(&want.cli), cdr["cli"].clone());
+    let amount = want.amount.as_ref().map(|amount| micros(&amount.as_str().into()).into());
+    compare("amount in micro-units", amount, micros(&cdr["amount"]).into());
     compare("talked_s", want.talked_s.map(Value::from), talked_us.div_ceil(1_000_000).into());
     found
 }
@@ -197,9 +210,7 @@ fn explain(
     complaints: &mut Vec<String>,
 ) -> Result<(), String> {
     for cdr in cdrs.iter().filter(|c| c["leg"] == 0) {
-        let call = cdr["call"].as_str().unwrap_or_default();
-        let why = tandem.json(&format!("why {call}"))?;
-        if why.to_string().contains(&format!("\"{code}\"")) {
+        if says(tandem, cdr, code)? {
             return Ok(());
         }
     }
@@ -224,4 +235,10 @@ fn explain_all(
     let missing: Vec<&String> = texts.iter().filter(|text| !told.contains(text.as_str())).collect();
     complaints.push(format!("no call’s `why` says {missing:?}; the last says:\n{told}"));
     Ok(())
+}
+
+/// Whether the `why` of this CDR's call has this decision.
+fn says(tandem: &Tandem, cdr: &Value, code: &str) -> Result<bool, String> {
+    let why = tandem.json(&format!("why {}", cdr["call"].as_str().unwrap_or_default()))?;
+    Ok(why.to_string().contains(&format!("\"{code}\"")))
 }

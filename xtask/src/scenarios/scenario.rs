@@ -156,6 +156,12 @@ pub(crate) struct ExpectedCdr {
     pub(crate) answered: Option<bool>,
     /// Talk time rounded up to whole seconds.
     pub(crate) talked_s: Option<u64>,
+    /// The caller's number on this leg.
+    pub(crate) cli: Option<String>,
+    /// What it was charged or paid.
+    pub(crate) amount: Option<String>,
+    /// A decision code that must occur in the `why` of its call.
+    pub(crate) decision: Option<String>,
 }
 
 /// What must be true after the last message.

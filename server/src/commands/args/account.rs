@@ -72,15 +72,48 @@ pub(crate) enum AccountCommand {
     CallerId {
         /// Its name or id
         name: String,
-        /// off, non_cli_unless_did or reject_unless_did; its DIDs are its subscribers' numbers
-        #[arg(long, value_name = "MODE")]
-        pool: Option<String>,
+        #[command(flatten)]
+        change: CallerIdChange,
+    },
+    /// Store caller IDs that it may call with besides its DIDs
+    AddCli {
+        /// Its name or id
+        name: String,
+        /// In E.164
+        #[arg(required = true)]
+        numbers: Vec<String>,
+    },
+    /// List its stored caller IDs
+    ListClis {
+        /// Its name or id
+        name: String,
+    },
+    /// Take a stored caller ID away
+    RemoveCli {
+        /// Its name or id
+        name: String,
+        /// In E.164
+        number: String,
     },
     /// Show what happened to it
     Events {
         /// Its name or id
         name: String,
     },
+}
+
+#[derive(ClapArgs)]
+pub(crate) struct CallerIdChange {
+    /// off, or replace, non_cli or reject with _unless_did or _unless_stored, or non_cli or reject
+    /// with _unless_either, such as replace_unless_did; its DIDs are its subscribers' numbers
+    #[arg(long, value_name = "MODE")]
+    pub(crate) pool: Option<String>,
+    /// In E.164, for callers without a number; "none" takes it away
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) default_number: Option<String>,
+    /// For callers who give no name; "none" takes it away
+    #[arg(long, value_name = "NAME")]
+    pub(crate) default_name: Option<String>,
 }
 
 #[derive(Subcommand)]

@@ -69,11 +69,34 @@ pub(crate) enum TrunkCommand {
         #[command(flatten)]
         change: TrunkChange,
     },
+    /// Show or set how it is told who calls, and tells it
+    CallerId {
+        /// Its name or id
+        name: String,
+        #[command(flatten)]
+        change: TrunkCallerIdChange,
+    },
     /// Remove a trunk and its routes
     Remove {
         /// Its name or id
         name: String,
     },
+}
+
+#[derive(ClapArgs)]
+pub(crate) struct TrunkCallerIdChange {
+    /// Where it is told who calls if it is trusted: pai, ppi, rpid (Remote-Party-ID) or none
+    #[arg(long, value_name = "HEADER")]
+    pub(crate) identity: Option<String>,
+    /// Where it is told who diverted the call if it is trusted: diversion, history_info, both or none
+    #[arg(long, value_name = "HEADERS")]
+    pub(crate) diversions: Option<String>,
+    /// Whether it is told the names of callers
+    #[arg(long, value_name = "YES|NO", value_parser = yes_or_no())]
+    pub(crate) sends_names: Option<bool>,
+    /// Whether it is a gateway whose calls are those of the subscribers that it names
+    #[arg(long, value_name = "YES|NO", value_parser = yes_or_no())]
+    pub(crate) names_subscribers: Option<bool>,
 }
 
 #[derive(ClapArgs)]
