@@ -5,12 +5,13 @@ use sip::endpoint::ServerTx;
 use sip::message::uri::Uri;
 use sip::message::{HeaderName, Message, ResponseDraft};
 use sip::transport::Path;
-use vocabulary::Now;
+use vocabulary::{Now, SubscriberId, TrunkId};
 
 use crate::authentication::{Authenticated, Kind};
 use crate::call::{Call, Ingress, Side};
+use crate::caller_id::named_subscriber;
 use crate::decision::{Decision, IdentityRefusal, Refusal};
-use crate::directory::DigestOwner;
+use crate::directory::{DigestOwner, TrunkRow};
 use crate::leg::{Identity, Leg};
 use crate::routing::{self, Source};
 use crate::setup::Setup;
@@ -21,6 +22,8 @@ use crate::token::Tag;
 enum Sender {
     /// Someone we know, and how we know.
     Known(Source, Decision),
+    /// A gateway, how we know it, and whose call it sends.
+    Gateway(TrunkId, Decision, SubscriberId),
     /// Someone who failed to prove who it is; an attempt with a CDR.
     Refused(Option<Source>, IdentityRefusal),
     /// Challenged; no attempt yet.
@@ -40,10 +43,14 @@ impl Shard {
             let merged = ResponseDraft::to(message, 482, "Loop Detected");
             return self.endpoint.respond(now.monotonic, tx, merged);
         }
-        let (source, verdict) = match self.identify(now, tx, message, path) {
+        let sender = self.identify(now, tx, message, path);
+        let (source, gateway, verdict) = match self.behind_gateway(sender, message) {
             Sender::Challenged => return,
-            Sender::Known(source, decision) => (Some(source), Ok(decision)),
-            Sender::Refused(source, why) => (source, Err(Refusal::Identity(why))),
+            Sender::Known(source, decision) => (Some(source), None, Ok(decision)),
+            Sender::Gateway(trunk, decision, caller) => {
+                (Some(Source::Subscriber(caller)), Some(trunk), Ok(decision))
+            }
+            Sender::Refused(source, why) => (source, None, Err(Refusal::Identity(why))),
         };
         let Some((id, key)) = self.reserve_slot() else {
             return self.turn_away(now, tx, message);
@@ -78,7 +85,10 @@ impl Shard {
                     return Err(Refusal::Draining);
                 }
                 let source = source.expect("a known sender is a source");
-                Setup::of(call, ctx, source, message, loops)
+                if let (Some(trunk), Source::Subscriber(caller)) = (gateway, source) {
+                    call.decide(Decision::NamedByGateway(trunk, caller));
+                }
+                Setup::of(call, ctx, (source, gateway), message, loops)
             });
             match outcome {
                 Ok(setup) => call.set_up(ctx, Box::new(setup)),
@@ -131,6 +141,23 @@ impl Shard {
             (DigestOwner::Subscriber(id), _) => {
                 Sender::Known(Source::Subscriber(id), Decision::FromSubscriber(id, username))
             }
+        }
+    }
+
+    /// Whose call it is that a gateway sends (P-601). One that is switched off sends none.
+    fn behind_gateway(&self, sender: Sender, message: &Message) -> Sender {
+        let Sender::Known(Source::Trunk(id), decision) = sender else { return sender };
+        let directory = &self.directory;
+        let names = |row: &&TrunkRow| row.is_active && row.caller_id.names_subscribers;
+        match directory.trunk(id).filter(names) {
+            None => Sender::Known(Source::Trunk(id), decision),
+            Some(gateway) => match named_subscriber(directory, gateway, message) {
+                Ok(caller) => Sender::Gateway(id, decision, caller),
+                Err(name) => {
+                    let refusal = IdentityRefusal::NamesNobody(id, name);
+                    Sender::Refused(Some(Source::Trunk(id)), refusal)
+                }
+            },
         }
     }
 

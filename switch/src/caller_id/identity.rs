@@ -4,10 +4,10 @@
 
 use sip::message::header::NameAddr;
 use sip::message::{HeaderName, Message};
-use vocabulary::{AccountId, Number};
+use vocabulary::{AccountId, Number, SubscriberId};
 
 use super::diversion::Diversions;
-use crate::directory::Directory;
+use crate::directory::{Directory, TrunkRow};
 use crate::ingress::user_of;
 use crate::routing::{self, NumberPlan, Source};
 
@@ -61,6 +61,26 @@ impl Identity {
             diversions: if is_trusted { Diversions::of(message) } else { Diversions::default() },
         }
     }
+}
+
+/// The subscriber whose call a gateway sends (P-601): whom P-Asserted-Identity names or, without
+/// one, From. Or else the name, which is no subscriber's.
+pub(crate) fn named_subscriber(
+    directory: &Directory,
+    gateway: &TrunkRow,
+    message: &Message,
+) -> Result<SubscriberId, Box<str>> {
+    let asserted = message.name_addrs(HeaderName::PAssertedIdentity).map(|address| address.uri());
+    let mut names: Vec<Box<str>> = asserted.map(user_of).collect();
+    if names.is_empty() {
+        names.push(user_of(message.from().uri()));
+    }
+    let subscriber = |name: &str| {
+        let number = || gateway.ingress_plan.ingress_cli(name);
+        let row = directory.subscriber_by_username(name);
+        row.or_else(|| directory.subscriber_by_number(&number()?)).map(|row| row.id)
+    };
+    names.iter().find_map(|name| subscriber(name)).ok_or_else(|| names.swap_remove(0))
 }
 
 /// A number that a header other than From gives.

@@ -14,7 +14,7 @@ use crate::directory::Directory;
 
 pub use diversion::DiversionHeaders;
 pub(crate) use diversion::Diversions;
-pub(crate) use identity::Identity;
+pub(crate) use identity::{Identity, named_subscriber};
 pub(crate) use presentation::Shown;
 pub use presentation::{IdentityHeader, TrunkCallerId};
 #[cfg(test)]

@@ -18,6 +18,8 @@ pub enum IdentityRefusal {
     ForeignCredentials(TrunkId, Box<str>),
     /// A trunk with address and digest sent the digest from elsewhere.
     WrongAddress(TrunkId, SocketAddr),
+    /// A gateway that sends our subscribers' calls names somebody else.
+    NamesNobody(TrunkId, Box<str>),
 }
 
 impl IdentityRefusal {
@@ -27,6 +29,7 @@ impl IdentityRefusal {
             IdentityRefusal::UnknownUser(_) => "unknown_user",
             IdentityRefusal::ForeignCredentials(..) => "foreign_credentials",
             IdentityRefusal::WrongAddress(..) => "wrong_address",
+            IdentityRefusal::NamesNobody(..) => "gateway_names_nobody",
         }
     }
 
@@ -46,6 +49,10 @@ impl fmt::Display for IdentityRefusal {
             IdentityRefusal::WrongAddress(id, from) => {
                 write!(f, "Trunk {id} may not send from {from}.")
             }
+            IdentityRefusal::NamesNobody(id, name) => write!(
+                f,
+                "Trunk {id} sends the calls of subscribers and names \"{name}\", who is none."
+            ),
         }
     }
 }
@@ -57,5 +64,6 @@ pub(super) fn samples() -> Vec<IdentityRefusal> {
         IdentityRefusal::UnknownUser("mallory".into()),
         IdentityRefusal::ForeignCredentials(TrunkId(2), "other".into()),
         IdentityRefusal::WrongAddress(TrunkId(2), ([192, 0, 2, 9], 5060).into()),
+        IdentityRefusal::NamesNobody(TrunkId(2), "mallory".into()),
     ]
 }

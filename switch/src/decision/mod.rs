@@ -32,6 +32,8 @@ pub enum Decision {
     FromTrunk(TrunkId, SocketAddr),
     /// The caller is a trunk whose digest was right.
     FromTrunkByDigest(TrunkId, Box<str>),
+    /// That trunk is a gateway, and names this subscriber as the caller.
+    NamedByGateway(TrunkId, SubscriberId),
     /// The dialled text became this number.
     NumberTranslated(Box<str>, Number),
     /// The destination is a subscriber of ours.
@@ -84,6 +86,7 @@ impl Decision {
             Decision::FromSubscriber(..) => "from_subscriber",
             Decision::FromTrunk(..) => "from_trunk",
             Decision::FromTrunkByDigest(..) => "from_trunk_by_digest",
+            Decision::NamedByGateway(..) => "named_by_gateway",
             Decision::NumberTranslated(..) => "number_translated",
             Decision::ToSubscriber(..) => "to_subscriber",
             Decision::RoutesFound { .. } => "routes_found",

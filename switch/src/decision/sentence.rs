@@ -97,6 +97,9 @@ impl fmt::Display for Decision {
             Decision::FromTrunkByDigest(id, name) => {
                 write!(f, "The caller is trunk {id}, by digest as {name}.")
             }
+            Decision::NamedByGateway(trunk, id) => {
+                write!(f, "The gateway, trunk {trunk}, sends a call of subscriber {id}.")
+            }
             Decision::NumberTranslated(dialled, number) if **dialled == *number.as_str() => {
                 write!(f, "Dialled {dialled}.")
             }

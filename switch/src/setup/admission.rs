@@ -20,13 +20,14 @@ pub(super) fn admit_caller(
     let (account, directory) = (setup.account, ctx.directory);
     let limits = directory.account(account).map_or(Limits::default(), |a| a.ingress);
     let mut gates = vec![Gate { owner: Owner::Account(account), direction, limits }];
-    match setup.source {
-        Source::Trunk(id) => {
-            let limits = directory.trunk(id).map_or(Limits::default(), |t| t.ingress_limits);
-            gates.push(Gate { owner: Owner::Trunk(id), direction, limits });
-        }
-        // A subscriber has no limits of its own yet; its account's hold.
-        Source::Subscriber(_) => {}
+    let trunk = match setup.source {
+        Source::Trunk(id) => Some(id),
+        // A subscriber has no limits of its own yet; its account's hold, and its gateway's.
+        Source::Subscriber(_) => setup.gateway,
+    };
+    if let Some(id) = trunk {
+        let limits = directory.trunk(id).map_or(Limits::default(), |t| t.ingress_limits);
+        gates.push(Gate { owner: Owner::Trunk(id), direction, limits });
     }
     admit(call, ctx, &gates)
 }

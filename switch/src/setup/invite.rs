@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use sip::message::Message;
 use sip::message::uri::{Scheme, Uri};
-use vocabulary::{AccountId, RateChoice};
+use vocabulary::{AccountId, RateChoice, TrunkId};
 
 use super::Setup;
 use crate::call::{Call, Caller, Context, OnwardCall};
@@ -18,11 +18,11 @@ use crate::routing::{self, Source};
 const MAX_FORWARDS: u32 = 70;
 
 impl Setup {
-    /// `loops`: the request has been here before.
+    /// Who calls, and by which gateway if by one. `loops`: the request has been here before.
     pub(crate) fn of(
         call: &mut Call,
         ctx: &Context<'_>,
-        source: Source,
+        (source, gateway): (Source, Option<TrunkId>),
         message: &Message,
         loops: bool,
     ) -> Result<Setup, Refusal> {
@@ -46,7 +46,7 @@ impl Setup {
             max_forwards,
             diverted_by: Vec::new(),
         };
-        Ok(Setup::new(call, source, account, caller))
+        Ok(Setup { gateway, ..Setup::new(call, source, account, caller) })
     }
 
     /// A call that goes on for a subscriber who forwards it.
@@ -65,7 +65,7 @@ impl Setup {
     fn new(call: &mut Call, source: Source, account: AccountId, caller: Caller) -> Setup {
         call.comes_from(account, caller.known_number(), caller.is_withheld);
         let rate_choice = RateChoice::default();
-        Setup { source, account, caller, routed: None, rate_choice, next: 0 }
+        Setup { source, gateway: None, account, caller, routed: None, rate_choice, next: 0 }
     }
 }
 

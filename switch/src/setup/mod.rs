@@ -9,7 +9,7 @@ mod destination;
 mod forwarding;
 mod invite;
 
-use vocabulary::{AccountId, RateChoice};
+use vocabulary::{AccountId, RateChoice, TrunkId};
 
 use crate::call::{Call, Caller, Context, Hunt};
 use crate::decision::Refusal;
@@ -39,6 +39,8 @@ const STAGES: [Stage; 6] = [
 /// all: it may be kept while somebody outside is asked.
 pub(crate) struct Setup {
     source: Source,
+    /// The trunk that sends a subscriber's call, if it is a gateway.
+    gateway: Option<TrunkId>,
     /// Who pays.
     account: AccountId,
     caller: Caller,
