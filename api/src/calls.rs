@@ -151,27 +151,3 @@ async fn find_call(api: &Api, id: &str) -> Result<(CallId, Vec<CallId>), Problem
     }
     call.map(|call| (call, Vec::new())).ok_or_else(|| no_call(id))
 }
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Thought {
-    from: String,
-    to: String,
-    at: Option<String>,
-}
-
-pub(crate) async fn simulate(
-    State(api): Shared,
-    Query(thought): Query<Thought>,
-) -> Result<Json<wire::SimulatedCall>, Problem> {
-    let at = moment("at", thought.at.as_deref(), api.control.now())?;
-    let mut simulated = api.control.simulate(&thought.from, &thought.to, at);
-    let snapshot = api.snapshot().await;
-    let names = Names::new(&snapshot.directory, api.store.rate_groups().await?);
-    let refusal = simulated.refusal.iter_mut().map(|(_, line)| line);
-    let skipped = simulated.skipped.iter_mut().map(|(_, line)| line);
-    for line in simulated.decisions.iter_mut().chain(refusal).chain(skipped) {
-        line.sentence = names.put_into(&line.sentence);
-    }
-    Ok(Json(simulated.into()))
-}

@@ -3,13 +3,15 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use billing::{
-    AccountView, BundleGrant, Money, OpId, Overdraft, PostingKind, RateBook, Rerated, Terms,
+    AccountView, BundleGrant, Money, OpId, Overdraft, PostingKind, Quote, RateBook, Rerated, Terms,
 };
 use switch::LiveCall;
 use switch::directory::Directory;
 use switch::registrar::StoredBinding;
+use switch::routing::Calling;
 use vocabulary::{AccountId, CallId, DecisionLine, SubscriberId, Utc};
 
 /// An answer that is not there yet.
@@ -58,32 +60,32 @@ pub enum PaymentRefused {
     Amount(String),
 }
 
-/// What a simulated call would cost.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SimulatedPrice {
-    /// The price of one minute of talk, and its currency.
-    pub minute: Option<(Money, String)>,
-    /// The longest talk that the account can pay for, in seconds.
-    pub talk_seconds_max: Option<u64>,
-    /// Line by line, for one minute of talk.
-    pub lines: Vec<DecisionLine>,
+/// A call to be thought through.
+#[derive(Clone, Copy, Debug)]
+pub struct Thought<'a> {
+    /// Who calls: a subscriber's name or number, or a trunk's or an account's name.
+    pub from: &'a str,
+    /// The account of this name, if there is one.
+    pub account: Option<AccountId>,
+    /// What is dialled.
+    pub to: &'a str,
+    /// When.
+    pub at: Utc,
+    /// The talk that is priced.
+    pub talk: Duration,
 }
 
 /// A call that was only thought through.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Simulated {
+    /// As what `from` calls; `None` if it is nobody.
+    pub calling: Option<Calling>,
     /// Every reason, in order.
     pub decisions: Vec<DecisionLine>,
     /// Why it would be refused, with the SIP status; `None` if it would be placed.
     pub refusal: Option<(u16, DecisionLine)>,
-    /// The trunks that would be tried, by name and in order; empty for a local call.
-    pub trunks: Vec<String>,
-    /// The trunks left out, by name, each with its reason.
-    pub skipped: Vec<(String, DecisionLine)>,
-    /// What the caller would pay.
-    pub price: SimulatedPrice,
-    /// What each trunk in `trunks` would take for a minute.
-    pub costs: Vec<(String, Money)>,
+    /// What billing says of it; `None` if it is not asked.
+    pub quote: Option<Quote>,
 }
 
 /// The outcome of checking the books.
@@ -155,7 +157,7 @@ pub trait Control: Send + Sync + 'static {
     fn bindings(&self, subscriber: SubscriberId) -> Vec<StoredBinding>;
 
     /// Thinks a call through without placing it.
-    fn simulate(&self, from: &str, to: &str, at: Utc) -> Simulated;
+    fn simulate(&self, thought: &Thought<'_>) -> Simulated;
 
     /// Checks every invariant of the books.
     fn check_ledger(&self) -> Later<'_, LedgerReport>;

@@ -31,6 +31,7 @@ mod rates;
 mod reports;
 mod rerate;
 mod routes;
+mod simulate;
 mod sites;
 mod subscribers;
 mod system;
@@ -57,8 +58,7 @@ use vocabulary::AccountId;
 
 pub use charges::ChargeRun;
 pub use control::{
-    Control, Later, LedgerReport, Payment, PaymentRefused, Simulated, SimulatedPrice, Snapshot,
-    Status,
+    Control, Later, LedgerReport, Payment, PaymentRefused, Simulated, Snapshot, Status, Thought,
 };
 pub use problem::Problem;
 pub use token::{Token, TokenError};
@@ -183,7 +183,7 @@ impl Api {
             .route("/calls/{id}", delete(calls::hang_up))
             .route("/cdrs", get(calls::cdrs))
             .route("/why/{id}", get(calls::why))
-            .route("/simulate", get(calls::simulate))
+            .route("/simulate", get(simulate::simulate))
             .route("/price", post(price::price))
             .route("/registrations", get(system::registrations))
             .layer(DefaultBodyLimit::max(body_bytes_max))

@@ -5,6 +5,7 @@ mod calls;
 mod plan;
 mod rates;
 mod rerate;
+mod simulate;
 mod statement;
 
 use std::collections::BTreeMap;
@@ -19,12 +20,13 @@ use vocabulary::{AccountId, Utc};
 
 use crate::control::{LedgerReport, Status};
 
-pub(crate) use calls::{Cdr, Live, Reason, SimulatedCall, Why};
+pub(crate) use calls::{Cdr, Live, Reason, Why};
 pub(crate) use plan::Plan;
 pub(crate) use rates::{
     Layout, Rate, RateChange, RateGroup, Sheet, SheetReport, SheetVerdict, column, verdicts,
 };
 pub(crate) use rerate::{balance, effect, past, profit, quality, run};
+pub(crate) use simulate::SimulatedCall;
 pub(crate) use statement::{ComparedStatement, statement_layout, statement_rows};
 
 /// A list, so that more can stand beside it one day.

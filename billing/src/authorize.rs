@@ -22,8 +22,9 @@ pub(crate) struct CallTerms {
     pub(crate) payers: Chain<Payer>,
     pub(crate) carriers: Vec<CarrierRate>,
     pub(crate) skipped: Vec<Skipped>,
-    pub(crate) decisions: Vec<DecisionLine>,
     pub(crate) context: CallContext,
+    /// There are rates, but the call may not be placed by them.
+    pub(crate) refusal: Option<Refused>,
 }
 
 pub(crate) fn line(code: &'static str, sentence: String) -> DecisionLine {
@@ -54,29 +55,56 @@ fn active(ledger: &Ledger, level: usize, account: AccountId) -> Result<AccountVi
     }
 }
 
-/// Finds the rates, or says why there are none.
+/// Finds the rates, with a decision about each, or says why the call may not be placed.
 pub(crate) fn call_terms(
     ledger: &Ledger,
     book: &RateBook,
     settings: &CreditSettings,
     request: &AuthorizeRequest,
-) -> Result<CallTerms, Refused> {
+) -> Result<(CallTerms, Vec<DecisionLine>), Refused> {
     let mut decisions = Vec::with_capacity(4);
+    let mut terms = find_terms(ledger, book, settings, request, &mut decisions)?;
+    match terms.refusal.take() {
+        Some(refused) => Err(refused),
+        None => Ok((terms, decisions)),
+    }
+}
+
+/// Finds the rates, or says why there are none.
+pub(crate) fn find_terms(
+    ledger: &Ledger,
+    book: &RateBook,
+    settings: &CreditSettings,
+    request: &AuthorizeRequest,
+    decisions: &mut Vec<DecisionLine>,
+) -> Result<CallTerms, Refused> {
     let site = book.site(request.origin.subscriber, request.origin.trunk);
     let query = CallQuery::of(request, site);
-    let payers = payers(ledger, book, request, &query, &mut decisions)?;
+    let payers = payers(ledger, book, request, &query, decisions)?;
     let paid = payers.last().rate.currency;
     let context = CallContext { site, report: book.report_rate(paid, paid) };
-    let (mut carriers, mut skipped) = (Vec::new(), Vec::new());
+    let (mut carriers, mut skipped, mut refusal) = (Vec::new(), Vec::new(), None);
     if request.kind == CallKind::Egress {
         (carriers, skipped) = order_carriers(ledger, book, settings, request, &query, &payers);
         if carriers.is_empty() {
-            return Err(Refused::NoCarrier(no_carrier(&skipped)));
+            refusal = Some(Refused::NoCarrier(no_carrier(&skipped)));
         }
         let lines = carriers.iter().map(|carrier| carrier_line(settings, carrier, request.at));
         decisions.extend(lines);
     }
-    Ok(CallTerms { payers, carriers, skipped, decisions, context })
+    Ok(CallTerms { payers, carriers, skipped, context, refusal })
+}
+
+/// The rate of a carrier that was left out, if it has one: what it would cost all the same.
+pub(crate) fn rate_left_out(
+    ledger: &Ledger,
+    book: &RateBook,
+    request: &AuthorizeRequest,
+    candidate: &Candidate,
+    paid: Currency,
+) -> Option<CarrierRate> {
+    let site = book.site(request.origin.subscriber, request.origin.trunk);
+    carrier_rate(ledger, book, &CallQuery::of(request, site), candidate, paid).ok()
 }
 
 /// The account that calls and the resellers above it, each with its own rate.

@@ -145,8 +145,8 @@ impl CreditControl {
         if !self.ledger.are_leases_held(now.monotonic) {
             return Err(leases_expired().into());
         }
-        let CallTerms { mut payers, carriers, skipped, mut decisions, context } =
-            call_terms(&self.ledger, &self.book, &self.settings, request)?;
+        let (terms, mut decisions) = call_terms(&self.ledger, &self.book, &self.settings, request)?;
+        let CallTerms { mut payers, carriers, skipped, context, .. } = terms;
         let mut locked = self.ledger.lock(&funding::accounts(&payers));
         turn(&mut locked, &self.book, &payers, now.utc);
         funding::find_bundles(&locked, &self.book, &mut payers, &request.cld, request.at);

@@ -42,7 +42,7 @@ pub use ledger::{
 };
 pub use money::{Currency, Money, MoneyError};
 pub use op_id::OpId;
-pub use quote::{Quote, quote};
+pub use quote::{Quote, QuotedCarrier, QuotedPayer, quote};
 pub use rating::{
     AccountTariff, AfterCap, Answered, AppliedDiscount, AppliedRate, AppliedSpecial, Calendar,
     CallQuery, Cap, Charge, ChargeLine, Date, Days, DestinationSet, Discount, DurationRounding,

@@ -178,13 +178,13 @@ fn recover(any: &AnyCall, played: &Played) -> Ended {
 
 /// As `tandem simulate` says it: of a call that is answered at once.
 fn simulate(any: &AnyCall, world: &World, book: &RateBook, played: &Played) -> Amounts {
-    let quoted =
-        quote(&world.ledger, book, &world.settings, &request(any), played.counted).unwrap();
-    let charges = [quoted.charge].into_iter().chain(quoted.upper.into_iter().map(|(_, c)| c));
-    let mut amounts: Amounts = charges.map(|charge| charge.unwrap().amount).collect();
-    amounts.push(quoted.costs[0].1.as_ref().unwrap().amount);
+    let quoted = quote(&world.ledger, book, &world.settings, &request(any), played.counted);
+    let charges = quoted.payers.iter().map(|payer| payer.charge.as_ref().unwrap());
+    let mut amounts: Amounts = charges.map(|charge| charge.amount).collect();
+    let (cost, _) = quoted.carriers[0].cost.as_ref().unwrap();
+    amounts.push(cost.as_ref().unwrap().amount);
     let applied = &played.ended.cdrs[0].charge.as_ref().unwrap().applied;
-    assert_eq!(quoted.rate, *applied);
+    assert_eq!(quoted.payers[0].rate, *applied);
     amounts
 }
 

@@ -311,16 +311,15 @@ fn a_quote_tells_the_same_and_touches_nothing() {
     let mut world = World::prepaid(rate("0.60", 60, 60), "10");
     let request = request(call(1), "49301234");
     let settings = CreditSettings::default();
-    let quoted = quote(&world.ledger, &world.book, &settings, &request, seconds(61)).unwrap();
+    let quoted = quote(&world.ledger, &world.book, &settings, &request, seconds(61));
     assert_eq!(world.available(), "10.000000");
-    assert_eq!(quoted.longest_talk, seconds(960));
-    assert_eq!(quoted.charge.unwrap().amount.to_string(), "1.200000");
+    assert_eq!(quoted.longest_talk, Some(seconds(960)));
+    let payer = &quoted.payers[0];
+    assert_eq!(payer.charge.as_ref().unwrap().amount.to_string(), "1.200000");
     let authorization = world.credit.authorize(at(0), &request).unwrap();
-    assert_eq!(quoted.grant, authorization.grant);
-    assert_eq!(
-        quoted.costs.iter().map(|(trunk, _)| *trunk).collect::<Vec<_>>(),
-        authorization.egress
-    );
+    assert_eq!(quoted.grant, Ok(authorization.grant));
+    let trunks: Vec<_> = quoted.carriers.iter().map(|carrier| carrier.trunk).collect();
+    assert_eq!(trunks, authorization.egress);
     assert_eq!(quoted.decisions, authorization.decisions);
 }
 

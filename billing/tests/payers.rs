@@ -9,12 +9,13 @@ use std::time::Duration;
 use billing::{
     AccountTariff, AfterCap, BundleGrant, BundleId, Calendar, Cap, Cdr, CreditSettings, Currency,
     Days, DestinationSet, DestinationSetId, Ended, Ledger, LedgerEvent, Money, OpId, Percent,
-    Period, PeriodChoice, Posting, Rate, RateBook, RateGroupId, RateRow, Record, Recovery,
-    SpecialTerms, SpendLimits, SystemAccount, SystemKind, Terms, TimePrice, Zone,
+    Period, PeriodChoice, Posting, Quote, QuotedCarrier, QuotedPayer, Rate, RateBook, RateGroupId,
+    RateRow, Record, Recovery, SpecialTerms, SpendLimits, SystemAccount, SystemKind, Terms,
+    TimePrice, Zone, quote,
 };
 use common::*;
 use proptest::prelude::*;
-use vocabulary::{AccountId, CallKind, ExtendRequest, Grant, Refused};
+use vocabulary::{AccountId, CallKind, ExtendRequest, Grant, Refused, TrunkId};
 
 const RESELLER: AccountId = AccountId(7);
 const TOP: AccountId = AccountId(8);
@@ -129,6 +130,85 @@ fn every_level_pays_by_its_own_rate() {
     assert_eq!(upper, [(RESELLER, 60), (TOP, 36)]);
     assert_eq!(world.balance(RESELLER), "9.700000");
     world.check_over();
+}
+
+/// Account and price of each payer, and what a reseller keeps of what its customer pays.
+fn prices(quoted: &Quote) -> Vec<(AccountId, String, Option<String>)> {
+    let payer = |payer: &QuotedPayer| {
+        let charge = payer.charge.as_ref().unwrap().amount.to_string();
+        (payer.account, charge, payer.profit.map(|profit| profit.to_string()))
+    };
+    quoted.payers.iter().map(payer).collect()
+}
+
+/// Trunk, cost and profit of each carrier, and why it would not be tried.
+fn costs(quoted: &Quote) -> Vec<(TrunkId, String, String, Option<&'static str>)> {
+    let carrier = |carrier: &QuotedCarrier| {
+        let (cost, currency) = carrier.cost.as_ref().unwrap();
+        let (profit, counted_in) = carrier.profit.unwrap();
+        assert_eq!((currency.code(), counted_in.code()), (EUR.code(), EUR.code()));
+        let cost = cost.as_ref().unwrap().amount.to_string();
+        (carrier.trunk, cost, profit.to_string(), carrier.left_out.as_ref().map(|line| line.code))
+    };
+    quoted.carriers.iter().map(carrier).collect()
+}
+
+fn quoted(world: &World, cld: &str, talk: u64) -> Quote {
+    let settings = CreditSettings::default();
+    quote(&world.ledger, &world.book, &settings, &request(call(1), cld), seconds(talk))
+}
+
+#[test]
+fn a_quote_has_the_price_of_every_payer_and_the_profit_with_every_carrier() {
+    // O3: what settling the same call books (promise 4 of the README).
+    let mut world = chain("10", "10", "10");
+    let thought = quoted(&world, "49301234", 31);
+    let some = |text: &str| Some(text.to_owned());
+    let payers = [
+        (CUSTOMER, "0.310000".to_owned(), None),
+        (RESELLER, "0.300000".to_owned(), some("0.010000")),
+        (TOP, "0.072000".to_owned(), some("0.228000")),
+    ];
+    assert_eq!(prices(&thought), payers);
+    let carriers = [
+        (CHEAP_TRUNK, "0.010000".to_owned(), "0.062000".to_owned(), None),
+        (TRUNK, "0.010334".to_owned(), "0.061666".to_owned(), None),
+    ];
+    assert_eq!(costs(&thought), carriers);
+
+    let authorization = world.credit.authorize(at(0), &request(call(1), "49301234")).unwrap();
+    assert_eq!(thought.grant, Ok(authorization.grant));
+    world.credit.answered(at(0), call(1), Some(CHEAP_TRUNK), START);
+    world.credit.settle(at(31_000), ended(call(1), Some(CHEAP_TRUNK), Some(seconds(31))));
+    let end = last_end(&world);
+    let booked: Vec<_> = end.postings.iter().map(|posting| posting.amount.to_string()).collect();
+    assert_eq!(booked, ["0.310000", "0.300000", "0.072000", "0.010000"]);
+}
+
+#[test]
+fn a_refused_call_is_quoted_too() {
+    // O3: the reason, and what it would have cost.
+    let mut world = chain("0.001", "10", "10");
+    let poor = quoted(&world, "49301234", 31);
+    assert!(matches!(poor.grant, Err(Refused::InsufficientCredit(_))), "{:?}", poor.grant);
+    assert_eq!(prices(&poor)[0].1, "0.310000");
+    assert_eq!(poor.longest_talk, Some(Duration::ZERO));
+    let nowhere = quoted(&world, "3312345", 31);
+    assert!(matches!(nowhere.grant, Err(Refused::NoRate(_))), "{:?}", nowhere.grant);
+    assert_eq!((nowhere.payers, nowhere.longest_talk), (Vec::new(), None));
+
+    let strict =
+        AccountTariff { customer_group: Some(RateGroupId(80)), ..AccountTariff::default() };
+    let cheap = group(RateGroupId(80), &[row("49", rate("0.012", 6, 6))]);
+    world.book = world.book.change().group(cheap).account(TOP, strict).build().unwrap().into();
+    let loss = quoted(&world, "49301234", 31);
+    assert!(matches!(loss.grant, Err(Refused::NoCarrier(_))), "{:?}", loss.grant);
+    let unprofitable = Some("unprofitable");
+    let carriers = [
+        (TRUNK, "0.010334".to_owned(), "-0.003134".to_owned(), unprofitable),
+        (CHEAP_TRUNK, "0.010000".to_owned(), "-0.002800".to_owned(), unprofitable),
+    ];
+    assert_eq!(costs(&loss), carriers);
 }
 
 /// 6 a minute until half a minute past eight, then 0.60; a call costs at most 1 and then ends.

@@ -6,8 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use api::{
-    Control, Later, LedgerReport, Payment, PaymentRefused, Simulated, SimulatedPrice, Snapshot,
-    Status,
+    Control, Later, LedgerReport, Payment, PaymentRefused, Simulated, Snapshot, Status, Thought,
 };
 use arc_swap::ArcSwap;
 use billing::{
@@ -19,9 +18,10 @@ use store::journal::JournalState;
 use store::{LeaseError, Leases, Store, Taking};
 use switch::decision::{Decision, Refusal};
 use switch::registrar::StoredBinding;
+use switch::routing::Question;
 use switch::{LiveCall, Shared, Stats};
 use tokio::sync::oneshot;
-use vocabulary::{AccountId, CallId, DecisionLine, SubscriberId, TrunkId, Utc};
+use vocabulary::{AccountId, AuthorizeRequest, CallId, DecisionLine, SubscriberId, Utc};
 
 use crate::clock::Clock;
 use crate::dispatch::{Dispatch, Letter};
@@ -30,8 +30,6 @@ use crate::totals::Totals;
 
 /// How long a reader waits for the projection before it shows what there is.
 const CATCH_UP_MAX: Duration = Duration::from_secs(2);
-/// A simulated call is priced for this much talk.
-const MINUTE: Duration = Duration::from_secs(60);
 
 /// The running process, as the API sees it.
 pub struct Switchboard {
@@ -264,40 +262,29 @@ impl Control for Switchboard {
         contacts.iter().map(switch::registrar::Binding::stored).collect()
     }
 
-    fn simulate(&self, from: &str, to: &str, at: Utc) -> Simulated {
+    fn simulate(&self, thought: &Thought<'_>) -> Simulated {
         let snapshot = self.snapshot.load();
-        let name = |trunk: TrunkId| {
-            let row = snapshot.directory.trunk(trunk);
-            row.map_or_else(|| trunk.to_string(), |row| row.name.clone())
+        let Thought { from, account, to, at, talk } = *thought;
+        let question = Question { from, account, to, at, now: self.clock.now().utc };
+        let bindings = &self.shared.bindings;
+        let simulation = switch::routing::simulate(&snapshot.directory, bindings, &question);
+        let mut refusal = simulation.outcome.err();
+        let ask = |request: &AuthorizeRequest| {
+            quote(&self.ledger, &snapshot.rate_book, &self.credit, request, talk)
         };
-        let (directory, bindings) = (&snapshot.directory, &self.shared.bindings);
-        let now = self.clock.now().utc;
-        let thought = switch::routing::simulate(directory, bindings, from, to, at, now);
-        let decisions = thought.decisions.into_iter().map(Decision::into_line).collect();
-        let mut simulated = Simulated { decisions, ..Simulated::default() };
-        if let Err(refusal) = &thought.outcome {
-            simulated.refusal = Some((refusal.sip_status(), line(refusal.clone())));
+        let mut quote = simulation.authorize.as_ref().map(ask);
+        let mut decisions: Vec<DecisionLine> =
+            simulation.decisions.into_iter().map(Decision::into_line).collect();
+        if let Some(quote) = &mut quote {
+            decisions.append(&mut quote.decisions);
+            let refused = quote.grant.as_ref().err().cloned();
+            refusal = refusal.or(refused.map(Refusal::Billing));
         }
-        let Some(request) = &thought.authorize else { return simulated };
-        match quote(&self.ledger, &snapshot.rate_book, &self.credit, request, MINUTE) {
-            Ok(quote) => {
-                simulated.price = price(&quote);
-                simulated.decisions.extend(quote.decisions);
-                for (trunk, cost) in quote.costs {
-                    simulated.trunks.push(name(trunk));
-                    if let Ok(cost) = cost {
-                        simulated.costs.push((name(trunk), cost.amount));
-                    }
-                }
-                let skipped = quote.skipped.into_iter();
-                simulated.skipped = skipped.map(|s| (name(s.trunk), s.reason)).collect();
-            }
-            Err(refused) => {
-                let refusal = Refusal::Billing(refused);
-                simulated.refusal = Some((refusal.sip_status(), line(refusal)));
-            }
-        }
-        simulated
+        let refusal = refusal.map(|refusal| {
+            let status = refusal.sip_status();
+            (status, Decision::Refused(refusal).into_line())
+        });
+        Simulated { calling: simulation.calling, decisions, refusal, quote }
     }
 
     fn check_ledger(&self) -> Later<'_, LedgerReport> {
@@ -364,25 +351,5 @@ impl Control for Switchboard {
 
     fn metrics(&self) -> String {
         self.prometheus.render()
-    }
-}
-
-fn line(refusal: Refusal) -> DecisionLine {
-    Decision::Refused(refusal).into_line()
-}
-
-fn price(quote: &billing::Quote) -> SimulatedPrice {
-    let lines = quote.charge.as_ref().map(|charge| {
-        let line = |line: &billing::ChargeLine| DecisionLine {
-            code: line.code,
-            sentence: line.sentence.clone(),
-        };
-        charge.lines.iter().map(line).collect()
-    });
-    let amount = quote.charge.as_ref().ok().map(|charge| charge.amount);
-    SimulatedPrice {
-        minute: amount.map(|amount| (amount, quote.rate.currency.to_string())),
-        talk_seconds_max: Some(quote.longest_talk.as_secs()),
-        lines: lines.unwrap_or_default(),
     }
 }

@@ -5,13 +5,14 @@ mod support;
 use support::*;
 use switch::decision::{Decision, IdentityRefusal, Refusal};
 use switch::registrar::Bindings;
-use switch::routing::{Destination, Simulation, simulate};
+use switch::routing::{Calling, Destination, Question, Simulation, Source, simulate};
 use vocabulary::{CallKind, SubscriberId, Utc};
 
 const NOW: Utc = Utc(1_700_000_000_000_000);
 
 fn thought(rows: &Rows, bindings: &Bindings, from: &str, to: &str) -> Simulation {
-    simulate(&rows.build(), bindings, from, to, Utc(7), NOW)
+    let question = Question { from, account: None, to, at: Utc(7), now: NOW };
+    simulate(&rows.build(), bindings, &question)
 }
 
 #[track_caller]
@@ -28,6 +29,8 @@ fn a_call_out_lists_its_candidates_and_what_billing_is_asked() {
     assert_eq!((request.kind, request.at), (CallKind::Egress, Utc(7)));
     let trunks: Vec<u64> = request.candidates.iter().map(|c| c.trunk.0).collect();
     assert_eq!(trunks, [1, 3]);
+    // Discounts go by the site of the trunk that calls (J-17).
+    assert_eq!(request.origin.trunk, Some(CUSTOMER_TRUNK));
     let codes: Vec<_> = simulation.decisions.iter().map(Decision::code).collect();
     let expected =
         ["number_translated", "routes_found", "trunk_skipped_inactive", "trunks_accepted"];
@@ -46,6 +49,35 @@ fn a_local_call_names_the_subscriber() {
     let routed = simulation.outcome.unwrap();
     assert_eq!(routed.destination, Destination::Subscriber(BOB));
     assert_eq!(routed.kind(), CallKind::Local);
+}
+
+/// As if `from`, the name of this account and of nothing else, called.
+fn thought_of_account(rows: &Rows, from: &str, to: &str) -> Simulation {
+    let account = Some(LOCAL_ACCOUNT);
+    let question = Question { from, account, to, at: Utc(7), now: NOW };
+    simulate(&rows.build(), &Bindings::default(), &question)
+}
+
+#[test]
+fn an_account_calls_by_none_of_its_phones() {
+    // O3: from account X to number Y.
+    let mut rows = Rows::default();
+    let simulation = thought_of_account(&rows, "account3", "4930123456");
+    assert_eq!(simulation.calling, Some(Calling::Account(LOCAL_ACCOUNT)));
+    let request = simulation.authorize.unwrap();
+    assert_eq!((request.account, request.cli), (LOCAL_ACCOUNT, None));
+    assert_eq!((request.origin.subscriber, request.origin.trunk), (None, None));
+    assert_eq!(request.candidates.len(), 3);
+    // A phone of that name goes first: it is what a call would come from.
+    let alice = thought_of_account(&rows, "alice", "4930123456");
+    assert_eq!(alice.calling, Some(Calling::Source(Source::Subscriber(SubscriberId(20)))));
+    // It is refused where its phones would be.
+    rows.account(LOCAL_ACCOUNT).allows_local = false;
+    let local = thought_of_account(&rows, "account3", "bob");
+    assert_eq!(local.outcome, Err(Refusal::LocalNotAllowed(LOCAL_ACCOUNT)));
+    rows.account(LOCAL_ACCOUNT).is_active = false;
+    let inactive = thought_of_account(&rows, "account3", "4930123456");
+    assert_eq!(inactive.outcome, Err(Refusal::AccountInactive(LOCAL_ACCOUNT)));
 }
 
 #[test]

@@ -11,7 +11,7 @@ use support::*;
 use switch::effect::Said;
 use switch::leg::event::LegEvent;
 use switch::registrar::Bindings;
-use switch::routing::{Destination, simulate};
+use switch::routing::{Destination, Question, simulate};
 use switch::token::{LegAddress, LegKey};
 use switch::{Effect, Input};
 use vocabulary::{CallKind, DecisionLine, Direction, Party, Refused, SettleRequest, Utc};
@@ -304,7 +304,9 @@ fn the_forwarders_number_is_what_its_account_asks_for() {
 #[test]
 fn simulate_says_that_it_goes_on() {
     let (directory, bindings) = (rows(MOBILE).build(), Bindings::default());
-    let thought = simulate(&directory, &bindings, "alice", BOBS, Utc(7), Utc(7));
+    let (at, now) = (Utc(7), Utc(7));
+    let question = Question { from: "alice", account: None, to: BOBS, at, now };
+    let thought = simulate(&directory, &bindings, &question);
     let destination = thought.outcome.unwrap().destination;
     assert_eq!(destination, Destination::Forwarded { by: BOB, to: MOBILE.into() });
     assert_eq!(thought.decisions.last().unwrap().code(), "forwarded_always");

@@ -9,7 +9,7 @@ use switch::caller_id::{CliPool, DefaultCaller};
 use switch::decision::Decision;
 use switch::directory::SubscriberRow;
 use switch::registrar::Bindings;
-use switch::routing::simulate;
+use switch::routing::{Question, simulate};
 use vocabulary::{RateChoice, SubscriberId, Utc};
 
 /// The customer's caller is 4989777.
@@ -51,7 +51,8 @@ fn check(
     assert_eq!(called(pool, own), (expected, decision), "{pool:?}");
     let (directory, bindings) = (rows(pool, own).build(), Bindings::default());
     let at = Utc(7);
-    let thought = simulate(&directory, &bindings, "customer", "4930123456", at, at);
+    let question = Question { from: "customer", account: None, to: "4930123456", at, now: at };
+    let thought = simulate(&directory, &bindings, &question);
     // Simulated, a trunk calls with no number of its own.
     if own == "4989777" {
         return;
@@ -172,7 +173,8 @@ fn who_says_too_little_is_the_accounts_default() {
         assert!(shown.contains(settled.facts.cli.unwrap().as_str()));
         // Simulated, a trunk calls with no number of its own.
         let at = Utc(7);
-        let thought = simulate(&directory, &bindings, "customer", "4930123456", at, at);
+        let question = Question { from: "customer", account: None, to: "4930123456", at, now: at };
+        let thought = simulate(&directory, &bindings, &question);
         assert_eq!(thought.authorize.unwrap().cli, Some(number("4989100")));
         assert!(thought.decisions.iter().any(|line| line.code() == "cli_default"));
     }

@@ -1,4 +1,4 @@
-//! Calls on the wire: live ones, their records, their reasons, and those only thought of.
+//! Calls on the wire: live ones, their records and their reasons.
 
 use std::time::Duration;
 
@@ -7,10 +7,9 @@ use store::moment::format_utc;
 use store::query as stored;
 use switch::LiveCall;
 use switch::directory::Directory;
-use vocabulary::{DecisionLine, Utc};
+use vocabulary::Utc;
 
 use super::Posting;
-use crate::control::Simulated;
 
 #[derive(Serialize)]
 pub(crate) struct Live {
@@ -185,12 +184,6 @@ pub(crate) struct Reason {
     pub(crate) sentence: String,
 }
 
-impl From<DecisionLine> for Reason {
-    fn from(line: DecisionLine) -> Reason {
-        Reason { code: line.code.to_owned(), sentence: line.sentence }
-    }
-}
-
 /// Everything known about one call.
 #[derive(Serialize)]
 pub(crate) struct Why {
@@ -204,62 +197,4 @@ pub(crate) struct Why {
     /// Other calls with the same SIP Call-ID.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) others: Vec<String>,
-}
-
-#[derive(Serialize)]
-pub(crate) struct SimulatedCall {
-    would_be_placed: bool,
-    sip_status: Option<u16>,
-    refusal: Option<Reason>,
-    decisions: Vec<Reason>,
-    trunks: Vec<SimulatedTrunk>,
-    skipped: Vec<SkippedTrunk>,
-    price_of_a_minute: Option<String>,
-    currency: Option<String>,
-    talk_s_max: Option<u64>,
-    price: Vec<Reason>,
-}
-
-#[derive(Serialize)]
-struct SimulatedTrunk {
-    trunk: String,
-    cost_of_a_minute: Option<String>,
-}
-
-#[derive(Serialize)]
-struct SkippedTrunk {
-    trunk: String,
-    #[serde(flatten)]
-    reason: Reason,
-}
-
-impl From<Simulated> for SimulatedCall {
-    fn from(simulated: Simulated) -> SimulatedCall {
-        let cost = |name: &str| {
-            let cost = simulated.costs.iter().find(|(trunk, _)| trunk == name);
-            cost.map(|(_, cost)| cost.to_string())
-        };
-        let trunks = simulated
-            .trunks
-            .iter()
-            .map(|name| SimulatedTrunk { trunk: name.clone(), cost_of_a_minute: cost(name) });
-        let trunks = trunks.collect();
-        let (sip_status, refusal) = simulated.refusal.unzip();
-        let (minute, currency) = simulated.price.minute.unzip();
-        let skipped = simulated.skipped.into_iter();
-        SimulatedCall {
-            would_be_placed: refusal.is_none(),
-            sip_status,
-            refusal: refusal.map(Reason::from),
-            decisions: simulated.decisions.into_iter().map(Reason::from).collect(),
-            trunks,
-            skipped: skipped
-                .map(|(trunk, reason)| SkippedTrunk { trunk, reason: reason.into() })
-                .collect(),
-            price_of_a_minute: minute.map(|minute| minute.to_string()),
-            currency,
-            talk_s_max: simulated.price.talk_seconds_max,
-            price: simulated.price.lines.into_iter().map(Reason::from).collect(),
-        }
-    }
 }

@@ -7,16 +7,20 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ::switch::LiveCall;
-use ::switch::registrar::StoredBinding;
-use api::{Control, Later, LedgerReport, Payment, PaymentRefused, Simulated, Snapshot, Status};
+use ::switch::decision::{Decision, Refusal};
+use ::switch::registrar::{Bindings, StoredBinding};
+use ::switch::routing::{Question, simulate};
+use api::{
+    Control, Later, LedgerReport, Payment, PaymentRefused, Simulated, Snapshot, Status, Thought,
+};
 use billing::{
-    AccountView, BundleGrant, CreditControl, Journal, Ledger, LedgerError, Position, Posting,
-    Record, Rerated, Terms,
+    AccountView, BundleGrant, CreditControl, CreditSettings, Journal, Ledger, LedgerError,
+    Position, Posting, Record, Rerated, Terms, quote,
 };
 use store::journal::JournalFiles;
 use store::{Opening, Store};
 use tokio::sync::Notify;
-use vocabulary::{AccountId, CallId, DecisionLine, Now, SubscriberId, Utc};
+use vocabulary::{AccountId, CallId, Now, SubscriberId, Utc};
 
 /// Passes records on to the files and keeps a copy of each.
 pub struct Recorder {
@@ -232,9 +236,20 @@ impl Control for Switch {
         Vec::new()
     }
 
-    fn simulate(&self, from: &str, _: &str, _: Utc) -> Simulated {
-        let line = DecisionLine { code: "unknown_user", sentence: format!("{from} is nobody.") };
-        Simulated { refusal: Some((403, line)), ..Simulated::default() }
+    fn simulate(&self, thought: &Thought<'_>) -> Simulated {
+        let snapshot = self.snapshot();
+        let Thought { from, account, to, at, talk } = *thought;
+        let question = Question { from, account, to, at, now: self.now_utc() };
+        let simulation = simulate(&snapshot.directory, &Bindings::default(), &question);
+        let (settings, book) = (CreditSettings::default(), &snapshot.rate_book);
+        let quote = simulation.authorize.map(|r| quote(&self.ledger, book, &settings, &r, talk));
+        let refused = quote.as_ref().and_then(|quote| quote.grant.clone().err());
+        let refusal = simulation.outcome.err().or(refused.map(Refusal::Billing));
+        let line =
+            |refusal: Refusal| (refusal.sip_status(), Decision::Refused(refusal).into_line());
+        let decisions = simulation.decisions.into_iter().map(Decision::into_line).collect();
+        let (calling, refusal) = (simulation.calling, refusal.map(line));
+        Simulated { calling, decisions, refusal, quote }
     }
 
     fn check_ledger(&self) -> Later<'_, LedgerReport> {

@@ -177,7 +177,7 @@ pub(crate) enum Command {
     },
     /// Think a call through without placing it
     Simulate {
-        /// A subscriber's username or number, or a trunk's name
+        /// A subscriber's username or number, a trunk's or an account's name
         #[arg(long)]
         from: String,
         /// The number as it would be dialled
@@ -186,6 +186,9 @@ pub(crate) enum Command {
         /// When, such as 2026-12-01T08:00:00Z; default now
         #[arg(long)]
         at: Option<String>,
+        /// Seconds of talk to be priced
+        #[arg(long, default_value_t = 60)]
+        duration: u32,
     },
     /// Show who is registered, and where
     Registrations,

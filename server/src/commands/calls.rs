@@ -1,6 +1,6 @@
-//! `live`, `hangup`, `cdr`, `why`, `simulate`.
+//! `live`, `hangup`, `cdr`, `why`.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::args::CdrArgs;
 use super::client::{escape, query};
@@ -85,15 +85,15 @@ const CDR_COLUMNS: [(&str, &str); 14] = [
     ("STATUS", "sip_status"),
 ];
 
-fn text<'a>(value: &'a Value, field: &str) -> &'a str {
+pub(super) fn text<'a>(value: &'a Value, field: &str) -> &'a str {
     value[field].as_str().unwrap_or_default()
 }
 
-fn list<'a>(value: &'a Value, field: &str) -> &'a [Value] {
+pub(super) fn list<'a>(value: &'a Value, field: &str) -> &'a [Value] {
     value[field].as_array().map_or(&[], Vec::as_slice)
 }
 
-fn sentences(reasons: &[Value]) {
+pub(super) fn sentences(reasons: &[Value]) {
     for reason in reasons {
         println!("  {:<28} {}", text(reason, "code"), text(reason, "sentence"));
     }
@@ -153,49 +153,4 @@ pub(super) fn why(context: &Context, call: &str) -> Outcome {
         }
     });
     Ok(())
-}
-
-pub(super) fn simulate(context: &Context, from: &str, to: &str, at: Option<&str>) -> Outcome {
-    let parts = [
-        ("from", Some(from.to_owned())),
-        ("to", Some(to.to_owned())),
-        ("at", at.map(str::to_owned)),
-    ];
-    let answer = context.client()?.get(&format!("/simulate{}", query(&parts)))?;
-    context.show(&answer, tell);
-    Ok(())
-}
-
-fn tell(answer: &Value) {
-    if answer["would_be_placed"] == true {
-        println!("The call would be placed.");
-    } else {
-        let sentence = text(&answer["refusal"], "sentence");
-        println!("The call would be refused with {}: {sentence}", answer["sip_status"]);
-    }
-    println!("\ndecisions");
-    sentences(list(answer, "decisions"));
-    let (trunks, skipped) = (list(answer, "trunks"), list(answer, "skipped"));
-    if !trunks.is_empty() {
-        println!("\ntrunks, in this order");
-        let columns = [("TRUNK", "trunk"), ("COST OF A MINUTE", "cost_of_a_minute")];
-        print!("{}", table::render(trunks, &columns));
-    }
-    if !skipped.is_empty() {
-        println!("\nleft out");
-        for trunk in skipped {
-            println!("  {}: {}", text(trunk, "trunk"), text(trunk, "sentence"));
-        }
-    }
-    if let Some(minute) = answer["price_of_a_minute"].as_str() {
-        println!("\na minute costs {minute} {}", text(answer, "currency"));
-        sentences(list(answer, "price"));
-    }
-    if let Some(seconds) = answer["talk_s_max"].as_u64() {
-        println!("\nthe account can pay for {seconds} s");
-    }
-    // A table of nothing would be noise; one line says that money was not asked.
-    if answer["price_of_a_minute"] == json!(null) && answer["would_be_placed"] == true {
-        println!("\nit costs nothing");
-    }
 }

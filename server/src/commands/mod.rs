@@ -23,6 +23,7 @@ mod rates;
 mod report;
 mod rerate;
 mod run;
+mod simulate;
 mod site;
 mod subscriber;
 mod system;
@@ -184,7 +185,9 @@ fn dispatch(args: Args) -> Outcome {
         Command::Hangup { call } => calls::hang_up(&context, &call),
         Command::Cdr(which) => calls::cdr(&context, &which),
         Command::Why { call } => calls::why(&context, &call),
-        Command::Simulate { from, to, at } => calls::simulate(&context, &from, &to, at.as_deref()),
+        Command::Simulate { from, to, at, duration } => {
+            simulate::simulate(&context, &from, &to, at.as_deref(), duration)
+        }
         Command::Registrations => system::registrations(&context),
         Command::Backup { to } => backup::backup(&context, &to),
         Command::Restore { from } => backup::restore(&context, &from),

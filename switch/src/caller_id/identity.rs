@@ -34,7 +34,7 @@ impl Identity {
         account: AccountId,
         message: &Message,
     ) -> Identity {
-        let plan = routing::plan(directory, source);
+        let plan = routing::plan(directory, Some(source));
         let (is_trusted, own) = match source {
             Source::Trunk(id) => (directory.trunk(id).is_some_and(|trunk| trunk.is_trusted), None),
             Source::Subscriber(id) => (false, directory.subscriber(id).and_then(|row| row.number)),

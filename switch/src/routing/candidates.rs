@@ -13,8 +13,8 @@ use crate::directory::{Directory, TrunkRow};
 /// A trunk that is looked at for a call.
 struct Offer<'a> {
     directory: &'a Directory,
-    /// Who calls.
-    source: Source,
+    /// Who calls, unless an account is only thought to.
+    source: Option<Source>,
     trunk: &'a TrunkRow,
 }
 
@@ -25,7 +25,7 @@ const FILTERS: [Filter; 2] = [inactive, where_it_came_from];
 /// The candidates in the order of the route, and a decision about each trunk.
 pub(super) fn candidates(
     directory: &Directory,
-    source: Source,
+    source: Option<Source>,
     targets: &[RouteTarget],
     decisions: &mut Vec<Decision>,
 ) -> Vec<Candidate> {
@@ -56,5 +56,5 @@ fn inactive(offer: &Offer<'_>) -> Option<Skip> {
 }
 
 fn where_it_came_from(offer: &Offer<'_>) -> Option<Skip> {
-    (offer.source == Source::Trunk(offer.trunk.id)).then_some(Skip::Loop)
+    (offer.source == Some(Source::Trunk(offer.trunk.id))).then_some(Skip::Loop)
 }

@@ -80,25 +80,30 @@ pub fn payer(directory: &Directory, source: Source) -> Result<AccountId, Refusal
             row.ok_or(Refusal::TrunkInactive(id))?.account
         }
     };
+    active(directory, account)
+}
+
+/// Whether the account may call at all.
+pub(super) fn active(directory: &Directory, account: AccountId) -> Result<AccountId, Refusal> {
     match directory.account(account) {
         Some(row) if row.is_active => Ok(account),
         _ => Err(Refusal::AccountInactive(account)),
     }
 }
 
-/// How the caller writes numbers.
-pub fn plan(directory: &Directory, source: Source) -> &NumberPlan {
-    let own = match source {
+/// How the caller writes numbers; `None` is an account that is only thought to call.
+pub fn plan(directory: &Directory, source: Option<Source>) -> &NumberPlan {
+    let own = source.and_then(|source| match source {
         Source::Subscriber(id) => directory.subscriber(id).and_then(|row| row.plan.as_ref()),
         Source::Trunk(id) => directory.trunk(id).map(|row| &row.ingress_plan),
-    };
+    });
     own.unwrap_or(&directory.settings().plan)
 }
 
-/// Where the dialled text leads.
+/// Where the dialled text leads; `source` as in [`plan`].
 pub fn destination(
     directory: &Directory,
-    source: Source,
+    source: Option<Source>,
     account: AccountId,
     dialled: &str,
     decisions: &mut Vec<Decision>,
@@ -131,7 +136,7 @@ pub fn destination(
 
 fn to_subscriber(
     directory: &Directory,
-    source: Source,
+    source: Option<Source>,
     account: AccountId,
     row: &SubscriberRow,
     dialled: Option<Number>,
@@ -139,7 +144,7 @@ fn to_subscriber(
     // The permission is about subscribers calling each other; a call that a trunk delivers to one
     // of our numbers is not that.
     let is_allowed = directory.account(account).is_some_and(|a| a.allows_local);
-    if matches!(source, Source::Subscriber(_)) && !is_allowed {
+    if !matches!(source, Some(Source::Trunk(_))) && !is_allowed {
         return Err(Refusal::LocalNotAllowed(account));
     }
     if !row.is_active {

@@ -12,5 +12,5 @@ pub use destination::{Destination, Routed, Source, destination, owner, payer, pl
 pub use hunt::{HuntCodes, Next};
 pub use number_plan::{BareNumber, EgressForm, NumberPlan, PlanError, Rewrite};
 pub use route::{RouteTable, RouteTarget};
-pub use simulate::{Simulation, simulate};
+pub use simulate::{Calling, Question, Simulation, simulate};
 pub use skip::Skip;

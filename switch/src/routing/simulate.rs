@@ -1,48 +1,88 @@
 //! A call that is only thought of: the same decisions as for a real one, for `tandem simulate`.
 
-use vocabulary::{AuthorizeRequest, CallId, Number, Utc};
+use vocabulary::{AccountId, AuthorizeRequest, CallId, Number, Origin, Utc};
 
-use super::destination::{Destination, Routed, Source, destination, payer, plan};
+use super::destination::{Destination, Routed, Source, active, destination, payer, plan};
 use crate::caller_id::{self, Ruling};
 use crate::decision::{Decision, IdentityRefusal, Refusal};
 use crate::directory::Directory;
 use crate::forwarding::goes_on;
 use crate::registrar::Bindings;
 
+/// Which call is thought of.
+#[derive(Clone, Copy, Debug)]
+pub struct Question<'a> {
+    /// Who calls: a subscriber's name or number, or a trunk's name.
+    pub from: &'a str,
+    /// The account of this name: it calls itself if `from` is neither subscriber nor trunk.
+    pub account: Option<AccountId>,
+    /// What is dialled.
+    pub to: &'a str,
+    /// When: prices are those of then.
+    pub at: Utc,
+    /// The present moment: nobody knows where phones will be.
+    pub now: Utc,
+}
+
+/// Who would be calling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Calling {
+    /// A phone or a trunk, as in any call.
+    Source(Source),
+    /// An account, by none of its phones or trunks: it dials as the settings have it, has no number
+    /// of its own and no site.
+    Account(AccountId),
+}
+
+impl Calling {
+    fn source(self) -> Option<Source> {
+        match self {
+            Calling::Source(source) => Some(source),
+            Calling::Account(_) => None,
+        }
+    }
+
+    /// Where billing is told that the call comes from; sites and their discounts go by it (J-18).
+    fn origin(self) -> Origin {
+        match self.source() {
+            Some(Source::Subscriber(id)) => Origin { subscriber: Some(id), ..Origin::default() },
+            Some(Source::Trunk(id)) => Origin { trunk: Some(id), ..Origin::default() },
+            None => Origin::default(),
+        }
+    }
+}
+
 /// What would happen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Simulation {
     /// Who would be calling; `None` if `from` is nobody here.
-    pub source: Option<Source>,
+    pub calling: Option<Calling>,
     /// The decisions on the way.
     pub decisions: Vec<Decision>,
     /// Where it would go, or why it would not.
     pub outcome: Result<Routed, Refusal>,
-    /// What billing would be asked; it answers with the price and the order of carriers.
+    /// What billing would be asked; it answers with the prices and the order of carriers.
     pub authorize: Option<AuthorizeRequest>,
 }
 
-/// Decides as if `from` called `to` at `at`. `from` is a subscriber's name or number, or a trunk's
-/// name. Whether a called subscriber is registered is looked up as of `now`: a later `at` asks for
-/// the prices of then, and nobody knows where phones will be.
-pub fn simulate(
-    directory: &Directory,
-    bindings: &Bindings,
-    from: &str,
-    to: &str,
-    at: Utc,
-    now: Utc,
-) -> Simulation {
+/// Decides as if the call came in.
+pub fn simulate(directory: &Directory, bindings: &Bindings, question: &Question<'_>) -> Simulation {
+    let Question { to, at, now, .. } = *question;
     let mut decisions = Vec::new();
-    let Some((source, cli)) = find_source(directory, from) else {
-        let outcome = Err(Refusal::Identity(IdentityRefusal::UnknownUser(from.into())));
-        return Simulation { source: None, decisions, outcome, authorize: None };
+    let Some((calling, cli)) = find_calling(directory, question) else {
+        let outcome = Err(Refusal::Identity(IdentityRefusal::UnknownUser(question.from.into())));
+        return Simulation { calling: None, decisions, outcome, authorize: None };
     };
-    let account = match payer(directory, source) {
+    let source = calling.source();
+    let account = match calling {
+        Calling::Source(source) => payer(directory, source),
+        Calling::Account(account) => active(directory, account),
+    };
+    let account = match account {
         Ok(account) => account,
         Err(refusal) => {
             let outcome = Err(refusal);
-            return Simulation { source: Some(source), decisions, outcome, authorize: None };
+            return Simulation { calling: Some(calling), decisions, outcome, authorize: None };
         }
     };
     let found = destination(directory, source, account, to, &mut decisions)
@@ -64,10 +104,11 @@ pub fn simulate(
         cli: ruling.cli,
         rate_choice: ruling.rate_choice,
         candidates: routed.candidates().to_vec(),
+        origin: calling.origin(),
         ..AuthorizeRequest::new(CallId(0), account, routed.kind(), routed.cld, at)
     });
     let outcome = found.map(|(routed, _)| routed);
-    Simulation { source: Some(source), decisions, outcome, authorize }
+    Simulation { calling: Some(calling), decisions, outcome, authorize }
 }
 
 /// The callee must be there, or forward its calls.
@@ -95,15 +136,22 @@ fn reached(
     Ok(routed)
 }
 
-fn find_source(directory: &Directory, from: &str) -> Option<(Source, Option<Number>)> {
+fn find_calling(
+    directory: &Directory,
+    question: &Question<'_>,
+) -> Option<(Calling, Option<Number>)> {
+    let from = question.from;
     let number = || directory.settings().plan.ingress(from).ok();
     let subscriber = directory
         .subscriber_by_username(from)
         .or_else(|| directory.subscriber_by_number(&number()?));
     if let Some(row) = subscriber {
-        return Some((Source::Subscriber(row.id), row.number));
+        return Some((Calling::Source(Source::Subscriber(row.id)), row.number));
     }
-    let trunk = directory.trunk_by_name(from)?;
-    let source = Source::Trunk(trunk.id);
-    Some((source, plan(directory, source).ingress(from).ok()))
+    if let Some(trunk) = directory.trunk_by_name(from) {
+        let source = Source::Trunk(trunk.id);
+        let cli = plan(directory, Some(source)).ingress(from).ok();
+        return Some((Calling::Source(source), cli));
+    }
+    question.account.map(|account| (Calling::Account(account), None))
 }

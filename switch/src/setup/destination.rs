@@ -12,7 +12,8 @@ pub(super) fn find(
 ) -> Result<Step, Refusal> {
     let Setup { source, account, ref caller, .. } = *setup;
     let decisions = call.decisions();
-    let routed = routing::destination(ctx.directory, source, account, &caller.dialled, decisions)?;
+    let (directory, dialled) = (ctx.directory, &caller.dialled);
+    let routed = routing::destination(directory, Some(source), account, dialled, decisions)?;
     call.leads_to(routed.cld);
     setup.routed = Some(routed);
     Ok(Step::Next)
