@@ -85,9 +85,10 @@ pub(crate) fn find_terms(
     let context = CallContext { site, report: book.report_rate(paid, paid) };
     let (mut carriers, mut skipped, mut refusal) = (Vec::new(), Vec::new(), None);
     if request.kind == CallKind::Egress {
+        refusal = losing_reseller(book, settings, &payers, request.at);
         (carriers, skipped) = order_carriers(ledger, book, settings, request, &query, &payers);
         if carriers.is_empty() {
-            refusal = Some(Refused::NoCarrier(no_carrier(&skipped)));
+            refusal.get_or_insert_with(|| Refused::NoCarrier(no_carrier(&skipped)));
         }
         let lines = carriers.iter().map(|carrier| carrier_line(settings, carrier, request.at));
         decisions.extend(lines);
@@ -257,23 +258,30 @@ fn no_carrier(skipped: &[Skipped]) -> DecisionLine {
 
 const UNPROFITABLE: &str = "unprofitable";
 
-/// What the call brings us at the typical talk, and what we may lose of it (A-46, A-47, T5): by
-/// the price of the account that pays us, before any bundle.
+/// What a payer brings its seller at the typical talk, and what may be lost of it (A-46, A-47, T5),
+/// before any bundle. The seller is its reseller, or us at the top.
 struct Profit {
     charge: Money,
     currency: Currency,
     loss: Percent,
 }
 
+/// Why a seller would lose.
+enum Loss {
+    /// It would pay this much, in the currency of what it is paid.
+    Cost(Money),
+    /// Nobody knows: there is no exchange rate.
+    NoExchangeRate,
+}
+
 impl Profit {
-    /// `None`: calls at a loss are allowed.
+    /// `None`: calls of this payer may bring a loss.
     fn needed(
         book: &RateBook,
         settings: &CreditSettings,
-        payers: &Chain<Payer>,
+        payer: &Payer,
         at: Utc,
     ) -> Option<Profit> {
-        let payer = payers.last();
         let tariff = book.tariff(payer.account)?;
         let charge = || at_typical_talk(settings, &payer.rate, at);
         (!tariff.is_loss_allowed).then(|| Profit {
@@ -283,21 +291,54 @@ impl Profit {
         })
     }
 
-    /// Why not for this cost?
-    fn refusal(&self, book: &RateBook, cost: Money, of: Currency) -> Option<String> {
+    /// Is this cost too much?
+    fn loss(&self, book: &RateBook, cost: Money, of: Currency) -> Option<Loss> {
         let Some(cost) = book.converted(cost, of, self.currency) else {
-            return Some(format!(
-                "is paid in {of}, for which there is no exchange rate to {}, so a loss cannot be \
-                 ruled out",
-                self.currency
-            ));
+            return Some(Loss::NoExchangeRate);
         };
         let whole = 10_000_i128;
         let allowed = i128::from(self.charge.0) * (whole + i128::from(self.loss.hundredths()));
-        (i128::from(cost.0) * whole > allowed).then(|| {
-            format!("costs {cost} {} where the call brings {}", self.currency, self.charge)
+        (i128::from(cost.0) * whole > allowed).then_some(Loss::Cost(cost))
+    }
+
+    /// Why not this carrier?
+    fn refusal(&self, book: &RateBook, cost: Money, of: Currency) -> Option<String> {
+        let (currency, charge) = (self.currency, self.charge);
+        Some(match self.loss(book, cost, of)? {
+            Loss::Cost(cost) => format!("costs {cost} {currency} where the call brings {charge}"),
+            Loss::NoExchangeRate => format!(
+                "is paid in {of}, for which there is no exchange rate to {currency}, so a loss \
+                 cannot be ruled out"
+            ),
         })
     }
+}
+
+/// A reseller that would pay more for the call than its customer pays for it, whose calls may bring it
+/// no loss (A-46, A-47). No other carrier helps: what it pays does not depend on who carries the call.
+fn losing_reseller(
+    book: &RateBook,
+    settings: &CreditSettings,
+    payers: &Chain<Payer>,
+    at: Utc,
+) -> Option<Refused> {
+    let mut sales = payers.iter().zip(&payers.upper).zip(1..);
+    sales.find_map(|((customer, reseller), level)| {
+        let profit = Profit::needed(book, settings, customer, at)?;
+        let cost = at_typical_talk(settings, &reseller.rate, at);
+        let pays = match profit.loss(book, cost, reseller.rate.currency)? {
+            Loss::Cost(cost) => format!("{cost} {}", profit.currency),
+            Loss::NoExchangeRate => format!("{cost} {}", reseller.rate.currency),
+        };
+        let sentence = format!(
+            "{} would pay {pays} for {} s where account {} brings it {}.",
+            who(level, reseller.account),
+            settings.typical_talk_seconds,
+            customer.account,
+            profit.charge
+        );
+        Some(Refused::NoCarrier(line(UNPROFITABLE, sentence)))
+    })
 }
 
 /// Carriers that may be used, by priority, then by cost at the typical length in real increments,
@@ -311,7 +352,7 @@ fn order_carriers(
     payers: &Chain<Payer>,
 ) -> (Vec<CarrierRate>, Vec<Skipped>) {
     let currency = payers.last().rate.currency;
-    let profit = Profit::needed(book, settings, payers, request.at);
+    let profit = Profit::needed(book, settings, payers.last(), request.at);
     let mut found: Vec<((u16, bool, Money), CarrierRate)> =
         Vec::with_capacity(request.candidates.len());
     let mut skipped = Vec::new();

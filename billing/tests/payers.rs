@@ -502,6 +502,57 @@ fn after_the_limit_money_restores() {
 }
 
 #[test]
+fn no_reseller_loses_by_a_call_unless_its_customer_s_terms_allow_it() {
+    // at every level: for 90 s the customer pays 0.90, its reseller 0.60, the top 0.18.
+    let authorize = |change: &dyn Fn(&RateBook) -> RateBook| {
+        let mut world = chain("10", "10", "10");
+        world.credit.set_rate_book(change(&world.book).into());
+        world.credit.authorize(at(0), &request(call(1), "49301234"))
+    };
+    let tariff = |parent, group, loss: Option<&str>| AccountTariff {
+        customer_group: Some(RateGroupId(group)),
+        parent,
+        is_loss_allowed: loss.is_none(),
+        loss: loss.unwrap_or("0").parse::<Percent>().unwrap(),
+        ..AccountTariff::default()
+    };
+    // `None` allows any loss.
+    let customer_pays = |price: &'static str, loss: Option<&'static str>| {
+        authorize(&move |book: &RateBook| {
+            let sold = group(CUSTOMER_GROUP, &[row("49", rate(price, 1, 1))]);
+            let tariff = tariff(Some(RESELLER), CUSTOMER_GROUP.0, loss);
+            book.change().group(sold).account(CUSTOMER, tariff).build().unwrap()
+        })
+    };
+    assert!(customer_pays("0.60", Some("0")).is_ok());
+    assert!(customer_pays("0.40", Some("0")).is_ok(), "at cost is no loss");
+    let Err(Refused::NoCarrier(line)) = customer_pays("0.30", Some("0")) else { panic!() };
+    let sentence =
+        "Reseller 7 (level 1) would pay 0.600000 EUR for 90 s where account 1 brings it 0.450000.";
+    assert_eq!((line.code, line.sentence.as_str()), ("unprofitable", sentence));
+    // 33 % of loss are too few, 34 are enough (T5).
+    assert!(customer_pays("0.30", Some("33")).is_err());
+    assert!(customer_pays("0.30", Some("34")).is_ok());
+    assert!(customer_pays("0.30", None).is_ok());
+
+    // The next level up has a rule of its own, for what its own customer pays.
+    let reseller_pays = |price: &'static str, loss: Option<&'static str>| {
+        authorize(&move |book: &RateBook| {
+            let sold = group(RateGroupId(70), &[row("49", rate(price, 60, 60))]);
+            let tariff = tariff(Some(TOP), 70, loss);
+            book.change().group(sold).account(RESELLER, tariff).build().unwrap()
+        })
+    };
+    let Err(Refused::NoCarrier(line)) = reseller_pays("0.08", Some("0")) else { panic!() };
+    assert_eq!(
+        line.sentence,
+        "Reseller 8 (level 2) would pay 0.180000 EUR for 90 s where account 7 brings it 0.160000."
+    );
+    assert!(reseller_pays("0.08", None).is_ok());
+    assert!(reseller_pays("0.09", Some("0")).is_ok());
+}
+
+#[test]
 fn a_carrier_that_costs_more_than_the_call_brings_is_passed_over() {
     // A-47, T5: at 90 s the call brings 0.0255, the carriers take 0.03 and 0.02.
     let mut world = World::prepaid(rate("0.017", 1, 1), "10");

@@ -153,7 +153,8 @@ pub enum Refused {
     NoRate(DecisionLine),
     /// Money for the connect fee and the first slice is not there.
     InsufficientCredit(DecisionLine),
-    /// Every candidate trunk was left out (no cost rate, loss-making, carrier limit).
+    /// Every candidate trunk was left out (no cost rate, loss-making, carrier limit), or a reseller
+    /// would lose by the call whoever carries it.
     NoCarrier(DecisionLine),
 }
 
