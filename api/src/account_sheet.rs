@@ -21,7 +21,7 @@ const OPENING: &str = "opening_balance";
 /// Before the name of a field of the operator's own.
 const CUSTOM: &str = "custom.";
 
-const FIELDS: [Field; 28] = [
+const FIELDS: [Field; 29] = [
     Field { title: "name", show: |a| a.name.clone(), set: |_, _| Ok(()) },
     Field {
         title: "number",
@@ -106,6 +106,11 @@ const FIELDS: [Field; 28] = [
         set: |a, text| put(&mut a.limits.cps_out_max, limit(text)?),
     },
     Field {
+        title: "call_seconds_max",
+        show: |a| shown(a.call_seconds_max),
+        set: |a, text| put(&mut a.call_seconds_max, limit(text)?),
+    },
+    Field {
         title: "allow_local",
         show: |a| yes_or_no(a.allow_local),
         set: |a, text| put(&mut a.allow_local, is_yes(text)?),
@@ -171,7 +176,7 @@ const FIELDS: [Field; 28] = [
 const LOW_BALANCE: &str = "low_balance";
 
 /// What an empty cell of these takes away; any other stays as it is.
-const CAN_BE_ABSENT: [&str; 11] = [
+const CAN_BE_ABSENT: [&str; 12] = [
     "parent",
     "rate_group",
     "carrier_rate_group",
@@ -180,6 +185,7 @@ const CAN_BE_ABSENT: [&str; 11] = [
     "calls_out_max",
     "cps_in_max",
     "cps_out_max",
+    "call_seconds_max",
     "owed_limit",
     "spend_day_max",
     "spend_month_max",

@@ -41,6 +41,8 @@ pub(crate) struct AccountChange {
     rate_group: Option<Option<String>>,
     #[serde(default, deserialize_with = "nullable")]
     carrier_rate_group: Option<Option<String>>,
+    #[serde(default, deserialize_with = "nullable")]
+    call_seconds_max: Option<Option<u32>>,
     allow_local: Option<bool>,
     local_price: Option<String>,
     local_first_increment: Option<u32>,
@@ -103,7 +105,7 @@ impl CreditChange {
 }
 
 /// The fields of a change, of all its parts.
-pub(crate) const FIELDS: [&str; 27] = [
+pub(crate) const FIELDS: [&str; 28] = [
     "owed_limit",
     "netted",
     "spend_day_max",
@@ -124,6 +126,7 @@ pub(crate) const FIELDS: [&str; 27] = [
     "calls_out_max",
     "cps_in_max",
     "cps_out_max",
+    "call_seconds_max",
     "allow_local",
     "local_price",
     "local_first_increment",
@@ -175,6 +178,7 @@ impl AccountChange {
         if let Some(group) = self.carrier_rate_group {
             account.carrier_rate_group = group;
         }
+        account.call_seconds_max = self.call_seconds_max.unwrap_or(account.call_seconds_max);
         account.allow_local = self.allow_local.unwrap_or(account.allow_local);
         if let Some(text) = self.local_price {
             account.local_price = parsed::<billing::Price>("local_price", &text)?.decimal();

@@ -103,6 +103,7 @@ pub(crate) struct Account {
     carrier_rate_group: Option<String>,
     #[serde(flatten)]
     limits: Limits,
+    call_seconds_max: Option<u32>,
     allow_local: bool,
     local_price: String,
     local_first_increment: u32,
@@ -148,6 +149,7 @@ impl Account {
             rate_group: account.rate_group,
             carrier_rate_group: account.carrier_rate_group,
             limits: account.limits.into(),
+            call_seconds_max: account.call_seconds_max,
             allow_local: account.allow_local,
             local_price: account.local_price.to_string(),
             local_first_increment: account.local_first_increment,

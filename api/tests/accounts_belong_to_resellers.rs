@@ -127,11 +127,12 @@ async fn sites_belong_to_an_account_and_calls_to_a_site(backend: Backend) {
 }
 
 async fn fields_around_the_money_are_kept_and_checked(backend: Backend) {
-    // P-014, T5
+    // P-014, T5, V-11
     let world = world(backend).await;
     world.fill().await;
     let change = json!({"time_zone": "Europe/Berlin", "billing_day": 31, "loss_percent_max": "2.5",
-        "non_cli_rate_group": "retail", "custom": {"crm": "4711", "phoneid": "x"}});
+        "non_cli_rate_group": "retail", "custom": {"crm": "4711", "phoneid": "x"},
+        "call_seconds_max": 90});
     let (status, account) = patch(&world, "alice", change.clone()).await;
     assert_eq!(status, 200, "{account}");
     for (field, value) in change.as_object().unwrap() {
@@ -142,6 +143,7 @@ async fn fields_around_the_money_are_kept_and_checked(backend: Backend) {
     for (field, value) in [
         ("time_zone", json!("Berlin")),
         ("billing_day", json!(32)),
+        ("call_seconds_max", json!(0)),
         ("loss_percent_max", json!("-1")),
         ("non_cli_rate_group", json!("none")),
         ("custom", json!({"a\nb": "x"})),

@@ -78,7 +78,7 @@ async fn filled(backend: Backend) -> World {
         json!({"name": "reseller, \"north\"", "billing": "postpaid", "credit_limit": "100.5",
             "rate_group": "retail", "low_balance": ["-5", "10"], "number": "0000000042"}),
         json!({"name": "=1+1", "billing": "prepaid", "parent": "reseller, \"north\"",
-            "calls_in_max": 3, "cps_out_max": 0, "spend_day_max": "7",
+            "calls_in_max": 3, "cps_out_max": 0, "spend_day_max": "7", "call_seconds_max": 600,
             "custom": {"crm; id": "@SUM(A1)", "note": "", "plus": "+49", "tis": "'tis|x"}}),
         json!({"name": "mayor", "billing": "postpaid", "allow_loss": true, "netted": true,
             "time_zone": "Europe/Berlin", "local_price": "0.010", "loss_percent_max": "2.50",

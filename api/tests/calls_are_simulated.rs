@@ -58,6 +58,7 @@ async fn a_simulated_call_has_the_price_of_all_payers_and_of_all_carriers(backen
     assert_eq!((&call["talk_s"], &call["granted_s"]), (&json!(90), &json!(60)));
     // Her 10.00 last 100 minutes.
     assert_eq!((&call["talk_s_max"], &call["is_final"]), (&json!(6000), &json!(false)));
+    assert_eq!(call["call_s_max"], 14_400);
     let payers = part(&call["payers"], &["level", "account", "price", "billed_s", "profit"]);
     let expected =
         json!([[0, "alice", "0.200000", 120, null], [1, "muller", "0.120000", 120, "0.080000"],]);
@@ -78,6 +79,9 @@ async fn a_simulated_call_has_the_price_of_all_payers_and_of_all_carriers(backen
     assert_eq!(world.balance("alice").await, "9.800000");
     assert_eq!(world.balance("muller").await, "9.880000");
     assert_eq!(world.balance("near").await, "0.040000");
+    // V-11: and nobody of alice's talks longer than that.
+    assert_eq!(world.set("alice", json!({"call_seconds_max": 300})).await.0, 200);
+    assert_eq!(world.get("/simulate?from=alice&to=49301234").await["call_s_max"], 300);
     world.check_books().await;
 }
 

@@ -23,6 +23,8 @@ pub(crate) struct SimulatedCall {
     is_final: Option<bool>,
     /// What all who pay could pay for, if it were their only call.
     talk_s_max: Option<u64>,
+    /// The longest that the call may last, whatever the money; null if it is not known who pays.
+    call_s_max: Option<u64>,
     /// The talk that prices and costs are for.
     talk_s: u32,
     payers: Vec<SimulatedPayer>,
@@ -148,6 +150,8 @@ impl SimulatedCall {
         let called = Called(directory);
         let grant = quote.as_ref().and_then(|quote| quote.grant.as_ref().ok());
         let payers = quote.iter().flat_map(|quote| quote.payers.iter().enumerate());
+        let caller = quote.as_ref().and_then(|quote| quote.payers.first());
+        let longest = caller.map(|payer| directory.longest_call(Some(payer.account)).0);
         let carriers = || quote.iter().flat_map(|quote| &quote.carriers);
         let trunks = carriers().filter(|carrier| carrier.left_out.is_none());
         let skipped = carriers().filter_map(|carrier| {
@@ -163,6 +167,7 @@ impl SimulatedCall {
             granted_s: grant.map(|grant| grant.talk_time.as_secs()),
             is_final: grant.map(|grant| grant.is_final),
             talk_s_max: quote.as_ref().and_then(|quote| Some(quote.longest_talk?.as_secs())),
+            call_s_max: longest.map(|longest| longest.as_secs()),
             talk_s,
             payers: payers.map(|(level, payer)| called.payer(level, payer)).collect(),
             trunks: trunks.map(|carrier| called.carrier(carrier)).collect(),

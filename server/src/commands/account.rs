@@ -97,17 +97,27 @@ pub(super) fn put_limits(body: &mut Map<String, Value>, limits: &Limits) -> Resu
         ("cps_in_max", "--in-cps", &limits.in_cps),
         ("cps_out_max", "--out-cps", &limits.out_cps),
     ];
-    for (field, option, text) in given {
-        let Some(text) = text else { continue };
-        let limit = match text.as_str() {
-            "none" => Value::Null,
-            number => number
-                .parse::<u32>()
-                .map(Value::from)
-                .map_err(|_| format!("{option} {number}: write a whole number, or none"))?,
-        };
-        body.insert(field.to_owned(), limit);
-    }
+    given
+        .into_iter()
+        .try_for_each(|(field, option, text)| put_limit(body, field, option, text.as_deref()))
+}
+
+/// A number or "none".
+fn put_limit(
+    body: &mut Map<String, Value>,
+    field: &str,
+    option: &str,
+    text: Option<&str>,
+) -> Result<(), String> {
+    let limit = match text {
+        None => return Ok(()),
+        Some("none") => Value::Null,
+        Some(number) => number
+            .parse::<u32>()
+            .map(Value::from)
+            .map_err(|_| format!("{option} {number}: write a whole number, or none"))?,
+    };
+    body.insert(field.to_owned(), limit);
     Ok(())
 }
 
@@ -130,6 +140,8 @@ fn fields(change: &AccountChange) -> Result<Map<String, Value>, String> {
     put(&mut body, "rate_group", or_none(change.rate_group.as_ref()));
     put(&mut body, "carrier_rate_group", or_none(change.carrier_rate_group.as_ref()));
     put_limits(&mut body, &change.limits)?;
+    let length = change.call_seconds_max.as_deref();
+    put_limit(&mut body, "call_seconds_max", "--call-seconds-max", length)?;
     put(&mut body, "allow_local", change.allow_local);
     put(&mut body, "local_price", change.local.local_price.clone());
     put(&mut body, "local_first_increment", change.local.local_first_increment);

@@ -77,4 +77,7 @@ fn tell(answer: &Value) {
     if let Some(seconds) = answer["talk_s_max"].as_u64() {
         println!("the money lasts for {seconds} s, if it is the only call");
     }
+    if let Some(seconds) = answer["call_s_max"].as_u64() {
+        println!("no call lasts longer than {seconds} s");
+    }
 }

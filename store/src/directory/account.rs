@@ -77,6 +77,8 @@ pub struct Account {
     pub carrier_rate_group: Option<String>,
     /// Concurrent calls and calls per second (A-17, A-18).
     pub limits: CallLimits,
+    /// How many seconds a call that it places may last (V-11); `None`: as long as any.
+    pub call_seconds_max: Option<u32>,
     /// Whether it may call other subscribers (A-20).
     pub allow_local: bool,
     /// Per minute, for calls to other subscribers (A-48).
@@ -126,6 +128,7 @@ impl Account {
             rate_group: None,
             carrier_rate_group: None,
             limits: CallLimits::default(),
+            call_seconds_max: None,
             allow_local: true,
             local_price: Decimal::ZERO,
             local_first_increment: 60,
@@ -191,6 +194,10 @@ impl Account {
             let what = "write a name of the IANA database such as Europe/Berlin, or UTC";
             return Err(ChangeError::invalid("time_zone", what));
         }
+        if self.call_seconds_max.is_some_and(|most| !(1..=CALL_SECONDS_MAX).contains(&most)) {
+            let what = "write 1 to 2592000 seconds, or null for no limit of its own";
+            return Err(ChangeError::invalid("call_seconds_max", what));
+        }
         if !(1..=31).contains(&self.billing_day) {
             return Err(ChangeError::invalid("billing_day", "write a day of the month, 1 to 31"));
         }
@@ -215,6 +222,8 @@ impl Account {
     }
 }
 
+/// 30 days, as for all calls in the configuration.
+const CALL_SECONDS_MAX: u32 = 2_592_000;
 /// A-12.
 pub const NUMBER_DIGITS: usize = 10;
 const CUSTOM_MAX: usize = 50;
@@ -248,6 +257,7 @@ fn account(row: &Row) -> Result<Account> {
         rate_group: row.try_get("rate_group")?,
         carrier_rate_group: row.try_get("carrier_rate_group")?,
         limits: limits(row)?,
+        call_seconds_max: row.try_get("call_seconds_max")?,
         allow_local: row.try_get("allow_local")?,
         local_price: word(row, "local_price")?,
         local_first_increment: row.try_get("local_first_increment")?,
@@ -396,7 +406,8 @@ impl Change {
         let number = account.number.as_deref().unwrap_or_default();
         sql::query(
             "UPDATE account SET number = ?, parent_id = ?, time_zone = ?, billing_day = ?,
-                loss_percent_max = ?, non_cli_rate_group_id = ?, custom = ?, suspended_at = ?
+                loss_percent_max = ?, non_cli_rate_group_id = ?, custom = ?, suspended_at = ?,
+                call_seconds_max = ?
              WHERE id = ?",
         )
         .bind(&account.number)
@@ -407,6 +418,7 @@ impl Change {
         .bind(non_cli)
         .bind(custom)
         .bind(account.suspended_at.map(|at| at.0))
+        .bind(account.call_seconds_max)
         .bind(signed(account.id.0))
         .execute(&mut *self.tx)
         .await

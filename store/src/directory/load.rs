@@ -4,6 +4,7 @@
 //! what the command has changed, over the snapshots before.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use billing::{Currency, Money, PaymentMode, RateBook, Status, Terms};
 use switch::caller_id::{CallerIdPolicy, TrunkCallerId};
@@ -195,6 +196,7 @@ fn account_row(account: &Account, caller_id: CallerIdPolicy) -> AccountRow {
         allows_local: account.allow_local,
         ingress,
         egress,
+        duration_max: account.call_seconds_max.map(|most| Duration::from_secs(most.into())),
         caller_id,
         ..AccountRow::new(account.id, &account.name)
     }

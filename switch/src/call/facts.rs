@@ -30,8 +30,10 @@ impl Call {
         talking: Option<&Talking>,
     ) -> SettleRequest {
         let talked = talking.map_or(Duration::ZERO, |talking| {
-            // A timer may be late, but talk beyond the grant was not paid for and is not counted.
-            now.monotonic.saturating_sub(talking.answered.monotonic).min(self.grant.talk_time)
+            // A timer may be late, but talk beyond the grant was not paid for and is not counted, nor
+            // is talk beyond the longest that the call may last.
+            let paid = self.grant.talk_time.min(talking.length_max);
+            now.monotonic.saturating_sub(talking.answered.monotonic).min(paid)
         });
         let winner = talking.map(|talking| usize::from(talking.winner));
         let mut legs = Vec::with_capacity(1 + self.attempts.len());

@@ -17,10 +17,14 @@ pub(super) struct Talking {
     /// When to ask for more; `None` while asked, and when there is no more.
     pub(super) extend_at: Option<Duration>,
     pub(super) cut_at: Duration,
+    /// Whatever the money, the call ends after so much talk: as it was set when it was answered.
+    pub(super) length_max: Duration,
+    /// That is a limit of the account, not of all calls.
+    pub(super) is_account_limit: bool,
 }
 
 impl Call {
-    pub(crate) fn extended(&mut self, ctx: &mut Context<'_>, extension: &Extension) {
+    pub(crate) fn extended(&mut self, extension: &Extension) {
         // The call may have ended meanwhile.
         let State::Talking(talking) = &mut self.state else { return };
         let before = self.grant.talk_time;
@@ -28,7 +32,7 @@ impl Call {
             talk_time: extension.grant.talk_time.max(before),
             is_final: extension.grant.is_final || extension.grant.talk_time <= before,
         };
-        talking.set_grant(before, self.grant, ctx.directory.settings().duration_max);
+        talking.set_grant(before, self.grant);
         if self.grant.is_final {
             self.reasons.push(Decision::GrantFinal(self.grant.talk_time));
         }
@@ -51,9 +55,11 @@ impl Call {
         }
         // Talk begins when the caller hears the answer: nobody pays for a slow disk.
         let answered = ctx.now;
-        let mut talking = Talking { winner, answered, extend_at: None, cut_at: Duration::MAX };
-        let duration_max = ctx.directory.settings().duration_max;
-        talking.set_grant(Duration::ZERO, self.grant, duration_max);
+        let (length_max, is_account_limit) = ctx.directory.longest_call(self.ingress.account);
+        let (extend_at, cut_at) = (None, Duration::MAX);
+        let mut talking =
+            Talking { winner, answered, extend_at, cut_at, length_max, is_account_limit };
+        talking.set_grant(Duration::ZERO, self.grant);
         self.state = State::Talking(talking);
         ctx.stats.calls_answered += 1;
         ctx.stats.calls_talking += 1;
@@ -63,27 +69,33 @@ impl Call {
     }
 
     pub(super) fn cut(&mut self, ctx: &mut Context<'_>) {
-        let limit = ctx.directory.settings().duration_max;
+        let State::Talking(Talking { length_max, is_account_limit, .. }) = self.state else {
+            unreachable!("only a call that talks is cut");
+        };
         ctx.stats.calls_cut += 1;
-        if self.grant.talk_time <= limit {
-            self.decide(Decision::Ended(End::CreditUsedUp(self.grant.talk_time)));
-            self.release(ctx, Ending::by_switch(Cause::CreditExhausted, 200));
-        } else {
-            self.decide(Decision::Ended(End::DurationLimit(limit)));
-            self.release(ctx, Ending::by_switch(Cause::DurationLimit, 200));
-        }
+        let (end, cause) = match self.ingress.account {
+            _ if self.grant.talk_time <= length_max => {
+                (End::CreditUsedUp(self.grant.talk_time), Cause::CreditExhausted)
+            }
+            Some(account) if is_account_limit => {
+                (End::AccountDurationLimit(account, length_max), Cause::DurationLimit)
+            }
+            _ => (End::DurationLimit(length_max), Cause::DurationLimit),
+        };
+        self.decide(Decision::Ended(end));
+        self.release(ctx, Ending::by_switch(cause, 200));
     }
 }
 
 impl Talking {
     /// More is asked for when 60 % of the newest slice are used: late enough not to reserve what a
     /// short call never needs, early enough for a slow answer.
-    fn set_grant(&mut self, before: Duration, grant: Grant, duration_max: Duration) {
+    fn set_grant(&mut self, before: Duration, grant: Grant) {
         let answered = self.answered.monotonic;
         let slice = grant.talk_time.saturating_sub(before);
         let wanted = before.saturating_add(slice / 10 * 6);
-        self.cut_at = answered.saturating_add(grant.talk_time.min(duration_max));
-        self.extend_at =
-            (!grant.is_final && wanted < duration_max).then(|| answered.saturating_add(wanted));
+        let is_extended = !grant.is_final && wanted < self.length_max;
+        self.cut_at = answered.saturating_add(grant.talk_time.min(self.length_max));
+        self.extend_at = is_extended.then(|| answered.saturating_add(wanted));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use vocabulary::Direction;
+use vocabulary::{AccountId, Direction};
 
 use crate::release::Cause;
 
@@ -19,6 +19,8 @@ pub enum End {
     CreditUsedUp(Duration),
     /// The longest allowed duration.
     DurationLimit(Duration),
+    /// The longest that a call of this account may last (V-11).
+    AccountDurationLimit(AccountId, Duration),
     /// The call that it is joined to ended of itself.
     OtherCall(Cause),
     /// A leg was lost: session timer, no ACK, transport.
@@ -41,6 +43,7 @@ impl End {
             End::CallerGaveUp => "caller_gave_up",
             End::CreditUsedUp(_) => "credit_used_up",
             End::DurationLimit(_) => "duration_limit",
+            End::AccountDurationLimit(..) => "account_duration_limit",
             End::OtherCall(_) => "ended_with_other_call",
             End::LegLost(..) => "leg_lost",
             End::AnswerNotRecorded => "answer_not_recorded",

@@ -24,6 +24,11 @@ impl fmt::Display for End {
             End::DurationLimit(limit) => {
                 write!(f, "Cut after {} s, the longest that a call may last.", secs(*limit))
             }
+            End::AccountDurationLimit(account, limit) => write!(
+                f,
+                "Cut after {} s, the longest that a call of account {account} may last.",
+                secs(*limit)
+            ),
             End::LegLost(side, cause) => {
                 write!(f, "The {} was lost ({}).", party(*side), cause.word())
             }

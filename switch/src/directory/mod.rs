@@ -10,6 +10,7 @@ mod rows;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use snapshot_map::SnapshotMap;
 use vocabulary::{AccountId, Number, SubscriberId, TrunkId};
@@ -59,6 +60,16 @@ impl Directory {
     /// An account.
     pub fn account(&self, id: AccountId) -> Option<&AccountRow> {
         self.accounts.get(&id).map(|row| &**row)
+    }
+
+    /// How long a call of this account may last whatever its money, and whether that is the account's
+    /// own limit (V-11) and not the one of all calls.
+    pub fn longest_call(&self, account: Option<AccountId>) -> (Duration, bool) {
+        let all = self.settings.duration_max;
+        match account.and_then(|id| self.account(id)?.duration_max) {
+            Some(own) if own < all => (own, true),
+            _ => (all, false),
+        }
     }
 
     /// A subscriber.

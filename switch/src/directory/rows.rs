@@ -37,6 +37,8 @@ pub struct AccountRow {
     pub ingress: Limits,
     /// Calls we send it.
     pub egress: Limits,
+    /// How long a call that it places may last (V-11); `None`: as long as any.
+    pub duration_max: Option<Duration>,
     /// What becomes of its callers' numbers.
     pub caller_id: CallerIdPolicy,
 }
@@ -51,6 +53,7 @@ impl AccountRow {
             allows_local: true,
             ingress: Limits::default(),
             egress: Limits::default(),
+            duration_max: None,
             caller_id: CallerIdPolicy::default(),
         }
     }

@@ -164,7 +164,7 @@ impl Shard {
             }
             Input::Extended(extension) => {
                 let id = extension.call;
-                self.with_id(now, id, |call, ctx| call.extended(ctx, &extension));
+                self.with_id(now, id, |call, _| call.extended(&extension));
             }
             Input::Recorded { call, grant } => {
                 self.with_id(now, call, |call, ctx| call.recorded(ctx, grant));

@@ -152,12 +152,15 @@ pub(crate) struct AccountChange {
     pub(crate) carrier_rate_group: Option<String>,
     #[command(flatten)]
     pub(crate) limits: Limits,
+    /// How many seconds a call that it places may last, or "none"
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) call_seconds_max: Option<String>,
     /// Whether it may call other subscribers
     #[arg(long, value_name = "YES|NO", value_parser = yes_or_no())]
     pub(crate) allow_local: Option<bool>,
     #[command(flatten)]
     pub(crate) local: LocalPrice,
-    /// Whether its calls may go out at a loss
+    /// Whether its calls to carriers may bring a loss to whoever sells them to it
     #[arg(long, value_name = "YES|NO", value_parser = yes_or_no())]
     pub(crate) allow_loss: Option<bool>,
     /// up, down or nearest
