@@ -7,10 +7,10 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
-use billing::{Money, OpId, Overdraft, PostingKind};
+use billing::{Money, OpId, Overdraft, PostingKind, Zone};
 use serde::{Deserialize, Serialize};
 use store::directory::{Account, AccountEventKind, AccountStatus, BillingKind, DurationRounding};
-use store::moment::parse_utc;
+use store::moment::parse_in;
 use vocabulary::Utc;
 
 use crate::account_close;
@@ -18,6 +18,7 @@ use crate::account_filter::Filter;
 use crate::account_number::{self, NumberWanted};
 use crate::command::{Command, Stop, Touched, Turn};
 use crate::control::{Payment, PaymentRefused};
+use crate::reports::zone;
 use crate::wire::{self, LimitsChange, List, nullable};
 use crate::{Api, Problem, Shared};
 
@@ -439,10 +440,13 @@ pub(crate) struct Span {
 }
 
 pub(crate) fn moment(field: &str, text: Option<&str>, default: Utc) -> Result<Utc, Problem> {
-    let Some(text) = text else { return Ok(default) };
-    parse_utc(text).ok_or_else(|| {
-        Problem::invalid(field, "write a moment in UTC such as 2026-12-01 or 2026-12-01T08:00:00Z")
-    })
+    text.map_or(Ok(default), |text| moment_in(field, text, None))
+}
+
+/// The same, where a day alone begins at midnight of a zone.
+pub(crate) fn moment_in(field: &str, text: &str, zone: Option<&Zone>) -> Result<Utc, Problem> {
+    let what = "write a day such as 2026-12-01, or a moment such as 2026-12-01T08:00:00Z";
+    parse_in(text, zone).ok_or_else(|| Problem::invalid(field, what))
 }
 
 pub(crate) async fn statement(
@@ -451,8 +455,12 @@ pub(crate) async fn statement(
     Query(span): Query<Span>,
 ) -> Result<Json<wire::Statement>, Problem> {
     let account = api.store.account(&name).await?;
-    let from = moment("from", span.from.as_deref(), Utc(0))?;
-    let till = moment("till", span.till.as_deref(), Utc(i64::MAX))?;
+    let zone = zone(Some(&account.time_zone))?;
+    let at = |field, text: Option<&str>, default| {
+        text.map_or(Ok(default), |text| moment_in(field, text, zone.as_deref()))
+    };
+    let from = at("from", span.from.as_deref(), Utc(0))?;
+    let till = at("till", span.till.as_deref(), Utc(i64::MAX))?;
     api.control.catch_up().await;
     let statement = api.store.statement(account.id, from, till).await?;
     Ok(Json(wire::Statement::new(statement, &api.snapshot().await.directory)))

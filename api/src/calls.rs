@@ -1,14 +1,11 @@
-//! Calls: live ones, their records, and why they went as they did.
+//! Calls: live ones, and why those that are over went as they did.
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
-use serde::Deserialize;
-use store::query::{CdrFilter, LIST_MAX};
-use vocabulary::{CallId, SiteId, Utc};
+use axum::extract::{Path, State};
+use vocabulary::CallId;
 
-use crate::accounts::moment;
 use crate::names::Names;
-use crate::wire::{self, List, Page, Reason};
+use crate::wire::{self, List, Reason};
 use crate::{Api, Problem, Shared};
 
 pub(crate) async fn live(State(api): Shared) -> Json<List<wire::Live>> {
@@ -33,73 +30,6 @@ pub(crate) async fn hang_up(
         return Err(no_call(&id));
     }
     Ok(Json(serde_json::json!({ "released": call.to_string() })))
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Which {
-    account: Option<String>,
-    site: Option<String>,
-    trunk: Option<String>,
-    from: Option<String>,
-    till: Option<String>,
-    cli: Option<String>,
-    destination: Option<String>,
-    cause: Option<String>,
-    answered: Option<bool>,
-    leg: Option<u8>,
-    limit: Option<u32>,
-    after: Option<String>,
-}
-
-/// The place of a CDR in the order of the list: `STARTED.CALL.LEG`.
-fn cursor(text: &str) -> Option<(Utc, CallId, u8)> {
-    let mut parts = text.split('.');
-    let started = Utc(parts.next()?.parse().ok()?);
-    let (call, leg) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
-    parts.next().is_none().then_some((started, call, leg))
-}
-
-pub(crate) async fn cdrs(
-    State(api): Shared,
-    Query(which): Query<Which>,
-) -> Result<Json<Page<wire::Cdr>>, Problem> {
-    let account = match &which.account {
-        Some(name) => Some(api.store.account(name).await?.id),
-        None => None,
-    };
-    let trunk = api.trunk_named("trunk", which.trunk.as_deref()).await?;
-    let span = |field, text: &Option<String>| {
-        text.as_deref().map(|text| moment(field, Some(text), Utc(0))).transpose()
-    };
-    let after = match which.after.as_deref().map(cursor) {
-        Some(None) => return Err(Problem::invalid("after", "write `next` of the page before")),
-        Some(Some(place)) => Some(place),
-        None => None,
-    };
-    let site = api.site_named(which.site.as_deref(), account).await?.map(SiteId);
-    let filter = CdrFilter {
-        account,
-        site,
-        trunk,
-        from: span("from", &which.from)?,
-        till: span("till", &which.till)?,
-        cli: which.cli,
-        destination_prefix: which.destination,
-        cause: which.cause,
-        is_answered: which.answered,
-        leg: which.leg,
-        after,
-        limit: which.limit.unwrap_or(100).clamp(1, LIST_MAX),
-    };
-    api.control.catch_up().await;
-    let cdrs = api.store.cdrs(&filter).await?;
-    let snapshot = api.snapshot().await;
-    let last = cdrs.last().filter(|_| cdrs.len() >= filter.limit as usize);
-    let next = last.map(|cdr| format!("{}.{}.{}", cdr.started_at.0, cdr.call, cdr.leg));
-    let names = api.store.cdr_names().await?;
-    let cdrs = cdrs.into_iter().map(|cdr| wire::Cdr::new(cdr, &snapshot.directory, &names));
-    Ok(Json(Page { items: cdrs.collect(), next }))
 }
 
 /// Our call id, or the Call-ID of the caller's INVITE.

@@ -12,6 +12,7 @@ mod adjustments;
 mod caller_id;
 mod calls;
 mod carrier_statement;
+mod cdrs;
 mod changes;
 mod charges;
 mod command;
@@ -181,7 +182,6 @@ impl Api {
             )
             .route("/calls", get(calls::live))
             .route("/calls/{id}", delete(calls::hang_up))
-            .route("/cdrs", get(calls::cdrs))
             .route("/why/{id}", get(calls::why))
             .route("/simulate", get(simulate::simulate))
             .route("/price", post(price::price))
@@ -201,7 +201,7 @@ impl Api {
 
 /// Files that know their own routes, by name.
 fn resources() -> Router<Arc<Api>> {
-    Router::new().merge(caller_id::routes()).merge(forwarding::routes())
+    Router::new().merge(caller_id::routes()).merge(cdrs::routes()).merge(forwarding::routes())
 }
 
 /// What calls cost.

@@ -357,14 +357,19 @@ pub(crate) fn file(
     bytes: Result<Vec<u8>, sheets::XlsxError>,
 ) -> Result<Response, Problem> {
     let bytes = bytes.map_err(|error| Problem::new(500, "unwritable", error.to_string()))?;
-    let (kind, end) = match form {
+    let (kind, end) = kind_of(form);
+    Ok(attached(kind, name, end, bytes))
+}
+
+/// Its media type, and what its name ends in.
+pub(crate) fn kind_of(form: FileForm) -> (&'static str, &'static str) {
+    match form {
         FileForm::Csv => ("text/csv; charset=utf-8", "csv"),
         FileForm::Txt => ("text/plain; charset=utf-8", "txt"),
         FileForm::Xlsx => {
             ("application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", "xlsx")
         }
-    };
-    Ok(attached(kind, name, end, bytes))
+    }
 }
 
 fn attached(kind: &str, name: &str, end: &str, bytes: Vec<u8>) -> Response {

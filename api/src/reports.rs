@@ -10,7 +10,7 @@ use serde_json::Value;
 use store::report::{Period, ProfitBy};
 
 use crate::accounts::moment;
-use crate::rerate::span;
+use crate::rerate::span_in;
 use crate::wire::{self, List};
 use crate::{Problem, Shared};
 
@@ -21,7 +21,7 @@ pub(crate) struct Span {
     till: Option<String>,
     /// customer, carrier, site, destination, day, month; with commas between them.
     by: Option<String>,
-    /// Where days and months begin.
+    /// Where days and months begin, those of `from` and `till` too.
     time_zone: Option<String>,
     /// Digits of the destination that attempts are told apart by.
     digits: Option<u8>,
@@ -48,7 +48,7 @@ fn profit_by(text: &str) -> Result<ProfitBy, Problem> {
 }
 
 /// A zone of the IANA database; UTC is none.
-fn zone(name: Option<&str>) -> Result<Option<Arc<Zone>>, Problem> {
+pub(crate) fn zone(name: Option<&str>) -> Result<Option<Arc<Zone>>, Problem> {
     let name = name.filter(|name| *name != "UTC");
     let zone = name.map(Zone::named).transpose();
     zone.map_err(|error| Problem::invalid("time_zone", error.to_string()))
@@ -59,10 +59,10 @@ pub(crate) async fn profit(
     State(api): Shared,
     Query(asked): Query<Span>,
 ) -> Result<Json<List<Value>>, Problem> {
-    let (from, till) = span(asked.from.as_deref(), asked.till.as_deref())?;
+    let zone = zone(asked.time_zone.as_deref())?;
+    let (from, till) = span_in(asked.from.as_deref(), asked.till.as_deref(), zone.as_deref())?;
     let by = profit_by(asked.by.as_deref().unwrap_or("customer"))?;
     api.control.catch_up().await;
-    let zone = zone(asked.time_zone.as_deref())?;
     let rows = api.store.profit(from, till, by, zone.as_deref()).await?;
     let directory = api.snapshot().await.directory;
     let names = api.store.cdr_names().await?;
@@ -75,7 +75,8 @@ pub(crate) async fn quality(
     State(api): Shared,
     Query(asked): Query<Span>,
 ) -> Result<Json<List<Value>>, Problem> {
-    let (from, till) = span(asked.from.as_deref(), asked.till.as_deref())?;
+    let zone = zone(asked.time_zone.as_deref())?;
+    let (from, till) = span_in(asked.from.as_deref(), asked.till.as_deref(), zone.as_deref())?;
     let digits = asked.digits.unwrap_or(0).min(31);
     api.control.catch_up().await;
     let rows = api.store.quality(from, till, digits).await?;

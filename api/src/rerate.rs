@@ -10,7 +10,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use billing::{
-    Draft, Effect, RateBook, RatedCall, Rerated, Sides, carrier_order, dry_run, reprice,
+    Draft, Effect, RateBook, RatedCall, Rerated, Sides, Zone, carrier_order, dry_run, reprice,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -20,7 +20,7 @@ use switch::directory::Directory;
 use switch::routing::RouteTarget;
 use vocabulary::{AccountId, CallKind, Utc};
 
-use crate::accounts::moment;
+use crate::accounts::moment_in;
 use crate::command::{Command, Stop, Touched};
 use crate::wire::{self, List};
 use crate::{Api, Problem, Shared, Snapshot};
@@ -101,13 +101,22 @@ struct Job {
 
 /// Start and end are mandatory: without them one slip of the hand prices years again (J-25).
 pub(crate) fn span(from: Option<&str>, till: Option<&str>) -> Result<(Utc, Utc), Problem> {
+    span_in(from, till, None)
+}
+
+/// The same, where days begin at midnight of a zone.
+pub(crate) fn span_in(
+    from: Option<&str>,
+    till: Option<&str>,
+    zone: Option<&Zone>,
+) -> Result<(Utc, Utc), Problem> {
     let mandatory = "is mandatory; write a moment in UTC such as 2026-12-01T08:00:00Z";
     let (Some(from), Some(till)) = (from, till) else {
         let missing = if from.is_none() { "from" } else { "till" };
         return Err(Problem::invalid(missing, mandatory));
     };
-    let from = moment("from", Some(from), Utc(0))?;
-    let till = moment("till", Some(till), Utc(0))?;
+    let from = moment_in("from", from, zone)?;
+    let till = moment_in("till", till, zone)?;
     if till <= from {
         return Err(Problem::invalid("till", "is not after `from`; write a later moment"));
     }

@@ -20,7 +20,7 @@ use vocabulary::{AccountId, Utc};
 
 use crate::control::{LedgerReport, Status};
 
-pub(crate) use calls::{Cdr, Live, Reason, Why};
+pub(crate) use calls::{CDR_COLUMNS, Cdr, Live, Reason, Why};
 pub(crate) use plan::Plan;
 pub(crate) use rates::{
     Layout, Rate, RateChange, RateGroup, Sheet, SheetReport, SheetVerdict, column, verdicts,

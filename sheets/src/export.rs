@@ -40,7 +40,7 @@ impl std::str::FromStr for FileForm {
 }
 
 /// Rows of a worksheet at most, the header among them.
-const ROWS_MAX: usize = 1_048_576;
+pub(crate) const ROWS_MAX: usize = 1_048_576;
 
 /// Our own layout, in its order. What only some rates have stands in columns that are written if one
 /// of the rates has it.
@@ -307,6 +307,25 @@ pub fn write_table(
     file.finish()
 }
 
+/// RFC 4180: what holds a separator, a quote or a line's end stands in quotes.
+pub(crate) fn push_cells<'a>(
+    text: &mut String,
+    separator: char,
+    cells: impl IntoIterator<Item = &'a str>,
+) {
+    for (at, cell) in cells.into_iter().enumerate() {
+        if at > 0 {
+            text.push(separator);
+        }
+        if cell.contains([',', '"', '\n', '\r', ';', '\t']) {
+            let _ = write!(text, "\"{}\"", cell.replace('"', "\"\""));
+        } else {
+            text.push_str(cell);
+        }
+    }
+    text.push_str("\r\n");
+}
+
 /// A file that is being written, row by row. All cells are text: a spreadsheet then spoils no code.
 enum File {
     Text { text: String, separator: char },
@@ -331,19 +350,7 @@ impl File {
 
     fn row<'a>(&mut self, cells: impl IntoIterator<Item = &'a str>) -> Result<(), XlsxError> {
         match self {
-            File::Text { text, separator } => {
-                for (at, cell) in cells.into_iter().enumerate() {
-                    if at > 0 {
-                        text.push(*separator);
-                    }
-                    if cell.contains([',', '"', '\n', '\r', ';', '\t']) {
-                        let _ = write!(text, "\"{}\"", cell.replace('"', "\"\""));
-                    } else {
-                        text.push_str(cell);
-                    }
-                }
-                text.push_str("\r\n");
-            }
+            File::Text { text, separator } => push_cells(text, *separator, cells),
             File::Xlsx { book, name, row } => {
                 if *row >= ROWS_MAX {
                     let number = book.worksheets().len() + 1;

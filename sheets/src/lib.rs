@@ -16,6 +16,7 @@ mod prefix;
 mod reading;
 mod report;
 mod statement;
+mod stream;
 mod table;
 mod tariff;
 mod utc;
@@ -41,6 +42,7 @@ pub use statement::{
     Comparison, Decimal, Differences, DurationUnit, OurCall, Pair, RejectedRow, Statement,
     StatementLayout, StatementRole, TheirCall, TimeOf, compare_statement, read_statement,
 };
+pub use stream::{StreamError, TableStream};
 pub use table::{Cell, CellKind, Table, TableBuilder};
 pub use tariff::{
     Defaults, GroupHead, Tariff, TariffError, TariffRow, described, export_tariff, special_json,

@@ -1,9 +1,11 @@
 //! Calls on the wire: live ones, their records and their reasons.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
+use billing::Zone;
 use serde::Serialize;
-use store::moment::format_utc;
+use store::moment::{format_in, format_utc};
 use store::query as stored;
 use switch::LiveCall;
 use switch::directory::Directory;
@@ -130,10 +132,21 @@ impl Cdr {
         directory: &Directory,
         names: &stored::CdrNames,
     ) -> Cdr {
+        Cdr::told(cdr, directory, names, None)
+    }
+
+    /// With its moments as clocks show them there.
+    pub(crate) fn told(
+        cdr: stored::StoredCdr,
+        directory: &Directory,
+        names: &stored::CdrNames,
+        zone: Option<&Zone>,
+    ) -> Cdr {
         let trunk = cdr.trunk.and_then(|id| directory.trunk(id));
         let ring_end = cdr.answered_at.unwrap_or(cdr.ended_at);
         let account = cdr.account.and_then(|id| directory.account(id));
         let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        let moment = |at: Utc| format_in(at, zone);
         Cdr {
             call: cdr.call.to_string(),
             leg: cdr.leg,
@@ -153,10 +166,10 @@ impl Cdr {
             caller: cdr.caller,
             destination: cdr.destination,
             destination_name: cdr.destination_name,
-            started_at: format_utc(cdr.started_at),
-            ringing_at: cdr.ringing_at.map(format_utc),
-            answered_at: cdr.answered_at.map(format_utc),
-            ended_at: format_utc(cdr.ended_at),
+            started_at: moment(cdr.started_at),
+            ringing_at: cdr.ringing_at.map(moment),
+            answered_at: cdr.answered_at.map(moment),
+            ended_at: moment(cdr.ended_at),
             post_dial_delay_us: cdr.post_dial_delay.map(micros),
             ring_us: cdr.ringing_at.map(|at| micros(ring_end.since(at))),
             talked_s: micros(cdr.talked).div_ceil(1_000_000),
@@ -177,6 +190,76 @@ impl Cdr {
         }
     }
 }
+
+/// A column of a file of CDRs, called as in JSON, and its cell.
+type Column = (&'static str, fn(&Cdr) -> Cow<'_, str>);
+
+fn text(text: &str) -> Cow<'_, str> {
+    sheets::guarded(text)
+}
+
+fn maybe(text: Option<&String>) -> Cow<'_, str> {
+    text.map_or(Cow::Borrowed(""), |text| sheets::guarded(text))
+}
+
+fn number<'a>(number: impl ToString) -> Cow<'a, str> {
+    Cow::Owned(number.to_string())
+}
+
+fn maybe_number<'a>(number: Option<impl ToString>) -> Cow<'a, str> {
+    number.map_or(Cow::Borrowed(""), |number| Cow::Owned(number.to_string()))
+}
+
+/// What people look at first, then what says why, then the ids. The fields of `rate` stand under
+/// their names with `rate_` before them.
+pub(crate) const CDR_COLUMNS: [Column; 46] = [
+    ("started_at", |cdr| text(&cdr.started_at)),
+    ("account_name", |cdr| maybe(cdr.account_name.as_ref())),
+    ("site_name", |cdr| maybe(cdr.site_name.as_ref())),
+    ("direction", |cdr| text(&cdr.direction)),
+    ("cli", |cdr| text(&cdr.cli)),
+    ("cld", |cdr| text(&cdr.cld)),
+    ("caller", |cdr| maybe(cdr.caller.as_ref())),
+    ("destination", |cdr| maybe(cdr.destination.as_ref())),
+    ("destination_name", |cdr| maybe(cdr.destination_name.as_ref())),
+    ("trunk_name", |cdr| maybe(cdr.trunk_name.as_ref())),
+    ("trunk_friendly_name", |cdr| maybe(cdr.trunk_friendly_name.as_ref())),
+    ("ringing_at", |cdr| maybe(cdr.ringing_at.as_ref())),
+    ("answered_at", |cdr| maybe(cdr.answered_at.as_ref())),
+    ("ended_at", |cdr| text(&cdr.ended_at)),
+    ("talked_s", |cdr| number(cdr.talked_s)),
+    ("billed_s", |cdr| number(cdr.billed_s)),
+    ("bundle_s", |cdr| number(cdr.bundle_s)),
+    ("amount", |cdr| text(&cdr.amount)),
+    ("currency", |cdr| maybe(cdr.currency.as_ref())),
+    ("cause", |cdr| text(&cdr.cause)),
+    ("q850", |cdr| number(cdr.q850)),
+    ("sip_status", |cdr| number(cdr.sip_status)),
+    ("released_by", |cdr| text(&cdr.released_by)),
+    ("error_code", |cdr| maybe(cdr.error_code.as_ref())),
+    ("post_dial_delay_us", |cdr| maybe_number(cdr.post_dial_delay_us)),
+    ("ring_us", |cdr| maybe_number(cdr.ring_us)),
+    ("talked_us", |cdr| number(cdr.talked_us)),
+    ("rate_prefix", |cdr| maybe(cdr.rate.as_ref().and_then(|rate| rate.prefix.as_ref()))),
+    ("rate_price", |cdr| maybe(cdr.rate.as_ref().map(|rate| &rate.price))),
+    ("rate_connect_fee", |cdr| maybe(cdr.rate.as_ref().map(|rate| &rate.connect_fee))),
+    ("rate_first_increment", |cdr| maybe_number(cdr.rate.as_ref().map(|r| r.first_increment))),
+    ("rate_next_increment", |cdr| maybe_number(cdr.rate.as_ref().map(|r| r.next_increment))),
+    ("rate_terms", |cdr| maybe(cdr.rate.as_ref().and_then(|rate| rate.terms.as_ref()))),
+    ("rate_group", |cdr| maybe_number(cdr.rate.as_ref().map(|rate| rate.group))),
+    ("rate_sheet", |cdr| maybe_number(cdr.rate.as_ref().map(|rate| rate.sheet))),
+    ("report_currency", |cdr| maybe(cdr.report_currency.as_ref())),
+    ("report_rate", |cdr| maybe(cdr.report_rate.as_ref())),
+    ("generation", |cdr| number(cdr.generation)),
+    ("call", |cdr| text(&cdr.call)),
+    ("leg", |cdr| number(cdr.leg)),
+    ("sip_call_id", |cdr| text(&cdr.sip_call_id)),
+    ("remote", |cdr| maybe(cdr.remote.as_ref())),
+    ("account", |cdr| maybe_number(cdr.account)),
+    ("site", |cdr| maybe_number(cdr.site)),
+    ("trunk", |cdr| maybe_number(cdr.trunk)),
+    ("subscriber", |cdr| maybe_number(cdr.subscriber)),
+];
 
 #[derive(Serialize)]
 pub(crate) struct Reason {

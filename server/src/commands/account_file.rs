@@ -53,7 +53,7 @@ pub(super) fn export(
 }
 
 /// What a file's name says it shall be.
-fn form_of(file: &Path) -> Result<&'static str, String> {
+pub(super) fn form_of(file: &Path) -> Result<&'static str, String> {
     match file.extension().and_then(|end| end.to_str()) {
         Some("csv") => Ok("csv"),
         Some("txt") => Ok("txt"),

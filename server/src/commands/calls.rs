@@ -2,12 +2,15 @@
 
 use serde_json::Value;
 
+use super::account_file::form_of;
 use super::args::CdrArgs;
 use super::client::{escape, query};
 use super::{Context, Outcome, print_json, table};
 
 /// What one answer of the API holds at most.
 const PAGE: u32 = 10_000;
+/// Call records that are listed if nothing is said.
+const LISTED: u32 = 100;
 
 pub(super) fn live(context: &Context) -> Outcome {
     let columns = [
@@ -32,31 +35,45 @@ pub(super) fn hang_up(context: &Context, call: &str) -> Outcome {
     Ok(())
 }
 
+/// The filter, with these two besides.
+fn filter(which: &CdrArgs, limit: Option<u32>, last: (&'static str, Option<String>)) -> String {
+    query(&[
+        ("account", which.account.clone()),
+        ("site", which.site.clone()),
+        ("trunk", which.trunk.clone()),
+        ("from", which.from.clone()),
+        ("till", which.till.clone()),
+        ("cli", which.cli.clone()),
+        ("destination", which.destination.clone()),
+        ("cause", which.cause.clone()),
+        ("answered", which.answered.map(|answered| answered.to_string())),
+        ("time_zone", which.time_zone.clone()),
+        ("limit", limit.map(|limit| limit.to_string())),
+        last,
+    ])
+}
+
 pub(super) fn cdr(context: &Context, which: &CdrArgs) -> Outcome {
     let client = context.client()?;
+    if let Some(file) = &which.output {
+        let form = form_of(file)?;
+        let parts = filter(which, which.limit, ("format", Some(form.to_owned())));
+        client.download_to(&format!("/cdrs/export{parts}"), file)?;
+        context.show_written(file);
+        return Ok(());
+    }
+    let limit = which.limit.unwrap_or(LISTED);
     let mut items: Vec<Value> = Vec::new();
     let mut after = None;
     loop {
-        let wanted = which.limit.saturating_sub(u32::try_from(items.len()).unwrap_or(u32::MAX));
-        let parts = [
-            ("account", which.account.clone()),
-            ("site", which.site.clone()),
-            ("trunk", which.trunk.clone()),
-            ("from", which.from.clone()),
-            ("till", which.till.clone()),
-            ("cli", which.cli.clone()),
-            ("destination", which.destination.clone()),
-            ("cause", which.cause.clone()),
-            ("answered", which.answered.map(|answered| answered.to_string())),
-            ("limit", Some(wanted.clamp(1, PAGE).to_string())),
-            ("after", after),
-        ];
-        let mut answer = client.get(&format!("/cdrs{}", query(&parts)))?;
+        let wanted = limit.saturating_sub(u32::try_from(items.len()).unwrap_or(u32::MAX));
+        let parts = filter(which, Some(wanted.clamp(1, PAGE)), ("after", after));
+        let mut answer = client.get(&format!("/cdrs{parts}"))?;
         if let Some(page) = answer["items"].as_array_mut() {
             items.append(page);
         }
         after = answer["next"].as_str().map(str::to_owned);
-        if after.is_none() || items.len() >= which.limit as usize {
+        if after.is_none() || items.len() >= limit as usize {
             break;
         }
     }

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Above the longest `request_timeout_s`.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(630);
+pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(630);
 
 /// How a request failed.
 #[derive(Debug)]
@@ -143,14 +143,7 @@ impl Client {
         content_type: &str,
         body: &[u8],
     ) -> Result<Vec<u8>, Failure> {
-        let address = self.address;
-        let stream = TcpStream::connect_timeout(&address, CONNECT_TIMEOUT).map_err(|error| {
-            let data = self.data_directory.display();
-            Failure::NotRunning(format!(
-                "no switch answers on {address} ({error}); start it with `tandem run` (data \
-                 directory {data})"
-            ))
-        })?;
+        let stream = self.connect()?;
         let answer = self.exchange(stream, method, path, key, content_type, body);
         let (status, text) = answer.map_err(|error| {
             Failure::Broken(format!("the connection to the switch broke: {error}"))
@@ -160,6 +153,28 @@ impl Client {
         }
         let value: Value = serde_json::from_slice(&text).unwrap_or(Value::Null);
         Err(Failure::Refused(status, explain(status, &value)))
+    }
+
+    pub(super) fn connect(&self) -> Result<TcpStream, Failure> {
+        let address = self.address;
+        let stream = TcpStream::connect_timeout(&address, CONNECT_TIMEOUT).map_err(|error| {
+            let data = self.data_directory.display();
+            Failure::NotRunning(format!(
+                "no switch answers on {address} ({error}); start it with `tandem run` (data \
+                 directory {data})"
+            ))
+        })?;
+        Ok(stream)
+    }
+
+    /// The head of a request, up to the headers that only some have.
+    pub(super) fn head(&self, method: &str, path: &str, length: usize) -> String {
+        format!(
+            "{method} /api/v1{path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\
+             Authorization: Bearer {}\r\nContent-Length: {length}\r\n",
+            self.address,
+            self.token.expose(),
+        )
     }
 
     fn exchange(
@@ -173,13 +188,7 @@ impl Client {
     ) -> io::Result<(u16, Vec<u8>)> {
         stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
         stream.set_nodelay(true)?;
-        let mut head = format!(
-            "{method} /api/v1{path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\
-             Authorization: Bearer {}\r\nContent-Length: {}\r\n",
-            self.address,
-            self.token.expose(),
-            body.len()
-        );
+        let mut head = self.head(method, path, body.len());
         if let Some(key) = key {
             head.push_str(&format!("Idempotency-Key: {key}\r\n"));
         }
@@ -240,7 +249,7 @@ fn unchunk(mut body: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// The sentence of a problem, with its field or its rows.
-fn explain(status: u16, problem: &Value) -> String {
+pub(super) fn explain(status: u16, problem: &Value) -> String {
     let detail = problem["detail"].as_str().unwrap_or("the switch gave no reason");
     let mut text = match problem["field"].as_str() {
         Some(field) if !detail.starts_with(field) => format!("{field}: {detail}"),

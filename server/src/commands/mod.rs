@@ -14,6 +14,7 @@ mod check;
 mod client;
 mod demo;
 mod discount;
+mod download;
 mod node;
 mod plan;
 mod price;

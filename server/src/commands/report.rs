@@ -57,9 +57,10 @@ pub(super) fn run(context: &Context, command: ReportCommand) -> Outcome {
             let parts = query(&[from, till, ("by", Some(by)), ("time_zone", time_zone)]);
             (format!("/reports/profit{parts}"), &PROFIT, output)
         }
-        ReportCommand::Quality { spanned, digits, output } => {
+        ReportCommand::Quality { spanned, digits, time_zone, output } => {
             let [from, till] = span(spanned);
-            let parts = query(&[from, till, ("digits", Some(digits.to_string()))]);
+            let digits = ("digits", Some(digits.to_string()));
+            let parts = query(&[from, till, digits, ("time_zone", time_zone)]);
             (format!("/reports/quality{parts}"), &QUALITY, output)
         }
         ReportCommand::CarrierStatement(asked) => return carrier_statement::run(context, *asked),

@@ -1,5 +1,7 @@
 //! The words for looking calls up.
 
+use std::path::PathBuf;
+
 use clap::Args as ClapArgs;
 
 use super::yes_or_no;
@@ -33,7 +35,14 @@ pub(crate) struct CdrArgs {
     /// Only answered legs, or with false only others
     #[arg(long, value_name = "YES|NO", value_parser = yes_or_no())]
     pub(crate) answered: Option<bool>,
-    /// At most so many
-    #[arg(long, default_value_t = 100)]
-    pub(crate) limit: u32,
+    /// At most so many: 100 if nothing is said, and all of them in a file
+    #[arg(long)]
+    pub(crate) limit: Option<u32>,
+    /// Where the days of --from and --till begin and what clocks a file shows, such as Europe/Berlin;
+    /// default the account's, else UTC
+    #[arg(long, value_name = "ZONE")]
+    pub(crate) time_zone: Option<String>,
+    /// Write them to a file: CSV, TXT or XLSX by its name
+    #[arg(long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
 }

@@ -123,7 +123,7 @@ pub(crate) enum ReportCommand {
         /// customer, carrier, site, destination, day, month; several with commas between
         #[arg(long, default_value = "customer")]
         by: String,
-        /// Where days and months begin, such as Europe/Berlin; default UTC
+        /// Where days and months begin, those of --from and --till too, such as Europe/Berlin; default UTC
         #[arg(long, value_name = "ZONE")]
         time_zone: Option<String>,
         #[command(flatten)]
@@ -136,6 +136,9 @@ pub(crate) enum ReportCommand {
         /// How many digits of the destination tell attempts apart
         #[arg(long, default_value_t = 0)]
         digits: u8,
+        /// Where the days of --from and --till begin, such as Europe/Berlin; default UTC
+        #[arg(long, value_name = "ZONE")]
+        time_zone: Option<String>,
         #[command(flatten)]
         output: Output,
     },
