@@ -208,8 +208,9 @@ impl Export {
             });
             let (clerk, piece) = written.await.expect("writing records does not panic");
             self.clerk = clerk;
+            let is_broken = piece.is_err();
             // Whoever asked may have gone.
-            if pieces.send(piece).await.is_err() {
+            if pieces.send(piece).await.is_err() || is_broken {
                 return;
             }
             if is_last {

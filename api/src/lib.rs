@@ -32,6 +32,7 @@ mod rates;
 mod reports;
 mod rerate;
 mod routes;
+mod sheet_pages;
 mod simulate;
 mod sites;
 mod subscribers;
@@ -216,7 +217,7 @@ fn selling() -> Router<Arc<Api>> {
         .route("/accounts/{name}/rate-changes", get(rate_sheets::notify))
         .route("/rate-sheets", get(rate_sheets::list))
         .route("/rate-sheets/{id}/rollback", post(rate_sheets::roll_back))
-        .route("/rate-sheets/{id}/rejected", get(rate_sheets::rejected))
+        .route("/rate-sheets/{id}/rejected", get(sheet_pages::rejected))
         .route("/rate-layouts", get(rate_sheets::list_layouts))
         .route(
             "/rate-layouts/{vendor}",

@@ -17,14 +17,10 @@ use crate::accounts::moment;
 use crate::command::{Command, Stop, Touched};
 use crate::problem::RowProblem;
 use crate::wire::{self, List};
-use crate::{Problem, Shared};
+use crate::{Problem, Shared, sheet_pages};
 
 /// Faults that are told one by one when nothing is imported.
 const FAULTS_MAX: usize = 50;
-/// Verdicts in one answer.
-const VERDICTS_MAX: usize = 10_000;
-/// Rows that were left out and are kept with the sheet.
-const REJECTED_MAX: usize = 5_000;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -32,7 +28,7 @@ pub(crate) struct Import {
     #[serde(default = "unnamed")]
     file: String,
     #[serde(default)]
-    preview: bool,
+    pub(crate) preview: bool,
     valid_from: Option<String>,
     /// Whose layout to use.
     #[serde(default)]
@@ -44,7 +40,15 @@ pub(crate) struct Import {
     #[serde(default)]
     skip_rejected: bool,
     /// Which verdicts to tell: `rejected` or `all`; else those with something to say.
-    rows: Option<String>,
+    pub(crate) rows: Option<String>,
+    /// Go on behind these: `verdicts_next` of the answer before.
+    pub(crate) rows_after: Option<u64>,
+    /// Which rates that change to tell: `all`, or `new`, `increase` and so on with commas between.
+    pub(crate) moves: Option<String>,
+    /// Go on behind this one: `moves_next` of the answer before.
+    pub(crate) moves_after: Option<String>,
+    /// Verdicts and changes in one answer.
+    pub(crate) limit: Option<u32>,
 }
 
 fn unnamed() -> String {
@@ -89,15 +93,14 @@ pub(crate) async fn import(
     });
     let (reading, difference) = compared.await.expect("comparing sheets does not panic");
     let warnings = [reading.warnings.clone(), difference.warnings].concat();
-    let told = told(&reading, import.rows.as_deref())?;
+    let told = sheet_pages::verdicts(&reading, &import)?;
+    let moves = sheet_pages::moves(&difference.moves, &import)?;
     if import.preview {
         let stored =
             previewed(&group, &import, &reading, valid_from, is_full, difference.movements);
-        let report = wire::SheetReport::new(stored, &reading, warnings, told);
+        let report = wire::SheetReport::new(stored, &reading, warnings, told, moves);
         return Ok(Json(report).into_response());
     }
-    let (left_out, _) = wire::verdicts(&reading, REJECTED_MAX, |kind| kind == RowKind::Rejected);
-    let left_out = serde_json::to_string(&left_out).expect("wire types are always JSON");
     let sheet = NewSheet {
         file: &import.file,
         sha256: fingerprint(&command.body),
@@ -107,11 +110,11 @@ pub(crate) async fn import(
         begins_at: valid_from,
         tally: reading.tally,
         movements: difference.movements,
-        rejected: &left_out,
     };
     let mut turn = api.begin_in(snapshot, &command).await?;
-    let stored = turn.change.add_sheet(&group, &sheet, now).await?;
-    let report = wire::SheetReport::new(stored, &reading, warnings, told);
+    let left_out = sheet_pages::left_out(&reading);
+    let stored = turn.change.add_sheet(&group, &sheet, left_out, now).await?;
+    let report = wire::SheetReport::new(stored, &reading, warnings, told, moves);
     api.finish(turn, Touched::Directory, 201, &report).await
 }
 
@@ -157,17 +160,6 @@ fn previewed(
         row_count: reading.deck.rows.len() as u64,
         tally: reading.tally,
         movements,
-    }
-}
-
-fn told(reading: &Reading, which: Option<&str>) -> Result<(Vec<wire::SheetVerdict>, u64), Problem> {
-    match which {
-        Some("all") => Ok(wire::verdicts(reading, VERDICTS_MAX, |_| true)),
-        Some("rejected") => Ok(wire::verdicts(reading, VERDICTS_MAX, |k| k == RowKind::Rejected)),
-        None => Ok(wire::verdicts(reading, 200, |kind| {
-            matches!(kind, RowKind::Rejected | RowKind::Changed | RowKind::Merged | RowKind::Remark)
-        })),
-        Some(other) => Err(Problem::invalid("rows", format!("{other:?} is not rejected or all"))),
     }
 }
 
@@ -230,17 +222,6 @@ pub(crate) fn merged<L: Serialize + DeserializeOwned>(
 pub(crate) async fn list(State(api): Shared) -> Result<Json<List<wire::Sheet>>, Problem> {
     let sheets = api.store.sheets().await?;
     Ok(Json(List { items: sheets.into_iter().map(wire::Sheet::from).collect() }))
-}
-
-/// The rows of a sheet that were left out of it.
-pub(crate) async fn rejected(
-    State(api): Shared,
-    Path(id): Path<u64>,
-) -> Result<Json<List<Value>>, Problem> {
-    let text = api.store.rejected_rows(id).await?;
-    let items = serde_json::from_str(&text)
-        .map_err(|_| ChangeError::Corrupt { column: "rejected_rows", value: text })?;
-    Ok(Json(List { items }))
 }
 
 #[derive(Deserialize)]

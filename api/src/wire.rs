@@ -23,7 +23,7 @@ use crate::control::{LedgerReport, Status};
 pub(crate) use calls::{CDR_COLUMNS, Cdr, Live, Reason, Why};
 pub(crate) use plan::Plan;
 pub(crate) use rates::{
-    Layout, Rate, RateChange, RateGroup, Sheet, SheetReport, SheetVerdict, column, verdicts,
+    Layout, Rate, RateChange, RateGroup, Sheet, SheetReport, SheetVerdict, Told, column, verdicts,
 };
 pub(crate) use rerate::{balance, effect, past, profit, quality, run};
 pub(crate) use simulate::SimulatedCall;

@@ -90,9 +90,8 @@ async fn run() {
         begins_at: NOW,
         tally: reading.tally,
         movements: difference.movements,
-        rejected: "[]",
     };
-    change.add_sheet(&group, &sheet, NOW).await.expect("the sheet is stored");
+    change.add_sheet(&group, &sheet, [], NOW).await.expect("the sheet is stored");
     println!("{:<44} {:>9.3} s", "store", storing.elapsed().as_secs_f64());
     let loading = Instant::now();
     let rates = change.rate_book(None).await.expect("the group loads");
@@ -126,9 +125,8 @@ async fn lookups(store: &DirectoryStore, group: &RateGroup) {
         begins_at: NOW,
         tally: reading.tally,
         movements: sheets::Movements::default(),
-        rejected: "[]",
     };
-    change.add_sheet(&small, &sheet, NOW).await.expect("the sheet is stored");
+    change.add_sheet(&small, &sheet, [], NOW).await.expect("the sheet is stored");
     let rates = change.rate_book(None).await.expect("the groups load");
     let id = RateGroupId(u32::try_from(small.id).expect("ids are small"));
     let loaded = rates.group(id).expect("the group is there");

@@ -10,6 +10,7 @@ mod load;
 use std::collections::BTreeMap;
 
 use billing::RateRow;
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use sheets::{Deck, DeckBuilder, Movements, OPEN, SheetTerms, Tally, moment, second};
 use vocabulary::Utc;
@@ -49,8 +50,15 @@ pub struct NewSheet<'a> {
     pub tally: Tally,
     /// What it changes.
     pub movements: Movements,
-    /// The rows that were left out, as JSON: kept, since the file is not.
-    pub rejected: &'a str,
+}
+
+/// Some of the rows that were left out of a sheet, in their order: kept, since the file is not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RejectedRows {
+    /// How many, above 0.
+    pub count: u32,
+    /// A JSON array of them.
+    pub json: String,
 }
 
 /// A sheet that was stored.
@@ -86,13 +94,15 @@ pub fn fingerprint(bytes: &[u8]) -> [u8; 32] {
 }
 
 impl Change {
-    /// Stores a sheet and gives it its version.
+    /// Stores a sheet, with all rows that were left out of it, and gives it its version.
     pub async fn add_sheet(
         &mut self,
         group: &GroupRow,
         sheet: &NewSheet<'_>,
+        rejected: impl IntoIterator<Item = RejectedRows, IntoIter: Send>,
         now: Utc,
     ) -> Result<StoredSheet, ChangeError> {
+        let rejected = rejected.into_iter();
         let id = self.next_id("rate_sheet").await?;
         let stored = StoredSheet {
             id,
@@ -107,7 +117,7 @@ impl Change {
             tally: sheet.tally,
             movements: sheet.movements,
         };
-        self.insert_sheet(group.id, &stored, &sheet.sha256, sheet.rejected).await?;
+        self.insert_sheet(group.id, &stored, &sheet.sha256).await?;
         for (ordinal, rows) in (0_i64..).zip(sheet.deck.rows.chunks(chunk::ROWS_MAX)) {
             sql::query("INSERT INTO rate_chunk (rate_sheet_id, ordinal, rates) VALUES (?, ?, ?)")
                 .bind(signed(id))
@@ -116,7 +126,30 @@ impl Change {
                 .execute(&mut *self.tx)
                 .await?;
         }
+        self.keep_rejected(id, rejected).await?;
         Ok(stored)
+    }
+
+    async fn keep_rejected(
+        &mut self,
+        sheet: u64,
+        rejected: impl Iterator<Item = RejectedRows> + Send,
+    ) -> Result<(), ChangeError> {
+        let mut ordinal = 0_i64;
+        for RejectedRows { count, json } in rejected {
+            sql::query(
+                "INSERT INTO rate_sheet_rejected (rate_sheet_id, ordinal, row_count, rows_json)
+                 VALUES (?, ?, ?, ?)",
+            )
+            .bind(signed(sheet))
+            .bind(ordinal)
+            .bind(count)
+            .bind(json)
+            .execute(&mut *self.tx)
+            .await?;
+            ordinal += i64::from(count);
+        }
+        Ok(())
     }
 
     async fn insert_sheet(
@@ -124,15 +157,14 @@ impl Change {
         group: u64,
         sheet: &StoredSheet,
         sha256: &[u8],
-        rejected: &str,
     ) -> Result<(), ChangeError> {
         self.touched.group(group);
         let (tally, movements) = (&sheet.tally, &sheet.movements);
         sql::query(
             "INSERT INTO rate_sheet (id, rate_group_id, file, sha256, vendor, imported_at, begins_at,
                 is_full, rolls_back, row_count, rows_in, accepted, repaired, merged, rejected,
-                added, removed, increased, decreased, changed, blocked, unchanged, rejected_rows)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                added, removed, increased, decreased, changed, blocked, unchanged)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )
         .bind(signed(sheet.id))
         .bind(signed(group))
@@ -156,7 +188,6 @@ impl Change {
         .bind(signed(movements.changed))
         .bind(signed(movements.blocked))
         .bind(signed(movements.unchanged))
-        .bind(rejected)
         .execute(&mut *self.tx)
         .await?;
         Ok(())
@@ -206,7 +237,7 @@ impl Change {
             tally: Tally::default(),
             movements: Movements::default(),
         };
-        self.insert_sheet(group, &sheet, &[0; 32], "[]").await?;
+        self.insert_sheet(group, &sheet, &[0; 32]).await?;
         Ok((sheet, group))
     }
 }
@@ -224,14 +255,43 @@ impl DirectoryStore {
         rows.iter().map(stored_sheet).collect()
     }
 
-    /// The rows of a sheet that were left out of it, as JSON.
-    pub async fn rejected_rows(&self, version: u64) -> Result<String, ChangeError> {
+    /// The rows of a sheet that were left out of it, in their order, behind the first `after` of them,
+    /// at most `limit`.
+    pub async fn rejected_rows(
+        &self,
+        version: u64,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<Value>, ChangeError> {
         let row = sql::query("SELECT rejected_rows FROM rate_sheet WHERE id = ?")
             .bind(signed(version))
             .fetch_optional(&self.pool)
             .await?;
         let row = row.ok_or_else(|| ChangeError::not_found("rate sheet", &version.to_string()))?;
-        Ok(row.try_get(0)?)
+        let end = after.saturating_add(limit.into());
+        let kept = sql::query(
+            "SELECT ordinal, rows_json FROM rate_sheet_rejected
+             WHERE rate_sheet_id = ? AND ordinal + row_count > ? AND ordinal < ? ORDER BY ordinal",
+        )
+        .bind(signed(version))
+        .bind(signed(after))
+        .bind(signed(end))
+        .fetch_all(&self.pool)
+        .await?;
+        let kept = kept.iter().map(|row| Ok((unsigned(row.try_get(0)?), row.try_get(1)?)));
+        let mut kept: Vec<(u64, String)> = kept.collect::<Result<_, ChangeError>>()?;
+        if kept.is_empty() {
+            // Of a sheet that was stored before rows were kept apart.
+            kept.push((0, row.try_get(0)?));
+        }
+        let mut rows = Vec::new();
+        for (first, text) in kept {
+            let all: Vec<Value> = serde_json::from_str(&text)
+                .map_err(|_| ChangeError::Corrupt { column: "rows_json", value: text })?;
+            let chosen = (first..).zip(all).filter(|(at, _)| (after..end).contains(at));
+            rows.extend(chosen.map(|(_, row)| row));
+        }
+        Ok(rows)
     }
 
     /// All rates of a group over all its sheets, with their ends worked out, and with what the

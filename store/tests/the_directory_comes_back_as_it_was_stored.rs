@@ -301,9 +301,8 @@ async fn import(
         begins_at: at,
         tally: reading.tally,
         movements: difference.movements,
-        rejected: "[]",
     };
-    change.add_sheet(group, &sheet, at).await.unwrap()
+    change.add_sheet(group, &sheet, [], at).await.unwrap()
 }
 
 /// A full sheet ends what it leaves out; rolled back, what was before it comes again, and nothing of

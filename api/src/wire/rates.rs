@@ -171,6 +171,22 @@ pub(crate) struct SheetReport {
     /// The rows that were asked for.
     verdicts: Vec<SheetVerdict>,
     verdicts_untold: u64,
+    /// Given as `rows_after`, it goes on.
+    verdicts_next: Option<String>,
+    /// The rates that change, as they were asked for.
+    moves: Vec<RateChange>,
+    moves_untold: u64,
+    /// Given as `moves_after`, it goes on.
+    moves_next: Option<String>,
+}
+
+/// A page of what an import has to say.
+pub(crate) struct Told<T> {
+    pub(crate) items: Vec<T>,
+    /// How many follow.
+    pub(crate) untold: u64,
+    /// Where; none if nothing does.
+    pub(crate) next: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -204,32 +220,26 @@ struct SheetNote {
     detail: String,
 }
 
-/// The verdicts of at most `limit` rows that `take` wants, and how many more there are.
+/// The verdicts of the rows that `take` wants, in their order.
 pub(crate) fn verdicts(
     reading: &Reading,
-    limit: usize,
     take: impl Fn(RowKind) -> bool,
-) -> (Vec<SheetVerdict>, u64) {
-    let (mut told, mut untold) = (Vec::new(), 0);
-    for (table, row, kind) in reading.rows().filter(|(_, _, kind)| take(*kind)) {
-        if told.len() >= limit {
-            untold += 1;
-            continue;
-        }
+) -> impl Iterator<Item = SheetVerdict> {
+    let rows = reading.rows().filter(move |(_, _, kind)| take(*kind));
+    rows.map(|(table, row, kind)| {
         let (report, cells) = (&reading.tables[table], &reading.workbook.tables[table]);
         let note = |note: &sheets::Note| SheetNote {
             column: column(report, note.column),
             detail: note.text.clone(),
         };
-        told.push(SheetVerdict {
+        SheetVerdict {
             worksheet: cells.name().to_owned(),
             row: cells.line(row),
             verdict: kind.as_str(),
             notes: report.notes_of(row).iter().map(note).collect(),
             cells: cells.row(row).map(|cell| cell.text.to_owned()).collect(),
-        });
-    }
-    (told, untold)
+        }
+    })
 }
 
 /// A column's name in a message.
@@ -243,7 +253,8 @@ impl SheetReport {
         stored: StoredSheet,
         reading: &Reading,
         warnings: Vec<String>,
-        (verdicts, verdicts_untold): (Vec<SheetVerdict>, u64),
+        verdicts: Told<SheetVerdict>,
+        moves: Told<RateChange>,
     ) -> SheetReport {
         let tally = reading.tally;
         let worksheet = |(report, table): (&TableReport, &sheets::Table)| Worksheet {
@@ -278,8 +289,12 @@ impl SheetReport {
                 .zip(&reading.workbook.tables)
                 .map(worksheet)
                 .collect(),
-            verdicts,
-            verdicts_untold,
+            verdicts: verdicts.items,
+            verdicts_untold: verdicts.untold,
+            verdicts_next: verdicts.next,
+            moves: moves.items,
+            moves_untold: moves.untold,
+            moves_next: moves.next,
         }
     }
 }

@@ -194,6 +194,13 @@ pub(crate) struct RatesImport {
     /// Which rows to show: rejected or all
     #[arg(long)]
     pub(crate) rows: Option<String>,
+    /// Which rates that change a preview shows: all, or new, removed, increase, decrease, changed,
+    /// blocked with commas between
+    #[arg(long, value_name = "KINDS", requires = "preview")]
+    pub(crate) moves: Option<String>,
+    /// Write the rates that change to a file: CSV, XLSX or JSON by its name
+    #[arg(long, value_name = "FILE", requires = "preview")]
+    pub(crate) output: Option<PathBuf>,
 }
 
 #[derive(ClapArgs)]

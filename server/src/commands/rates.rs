@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::args::{LayoutCommand, RatesCommand, RatesDryRun, RatesImport, RatesSpan};
 use super::client::{Client, Failure, escape, query};
-use super::{Context, Outcome, rate_group};
+use super::{Context, Outcome, rate_group, report, table};
 
 const RATE_COLUMNS: [(&str, &str); 10] = [
     ("PREFIX", "prefix"),
@@ -41,7 +41,7 @@ const SHEET_COLUMNS: [(&str, &str); 12] = [
     ("DECREASED", "decreased"),
     ("ROLLS BACK", "rolls_back"),
 ];
-const CHANGE_COLUMNS: [(&str, &str); 8] = [
+const CHANGE_COLUMNS: [(&str, &str); 9] = [
     ("PREFIX", "prefix"),
     ("DESTINATION", "destination"),
     ("CHANGE", "change"),
@@ -50,6 +50,7 @@ const CHANGE_COLUMNS: [(&str, &str); 8] = [
     ("AFTER", "price_after"),
     ("TERMS BEFORE", "terms_before"),
     ("TERMS AFTER", "terms_after"),
+    ("SHORT NOTICE", "short_notice"),
 ];
 
 pub(super) fn run(context: &Context, command: RatesCommand) -> Outcome {
@@ -60,7 +61,11 @@ pub(super) fn run(context: &Context, command: RatesCommand) -> Outcome {
             if !import.preview {
                 make_group(&client, &import.group, &import.currency)?;
             }
-            let answer = send_sheet(&client, &import)?;
+            let answer = sheet_pages(&client, &import)?;
+            if let Some(file) = &import.output {
+                let moves = answer["moves"].as_array().map_or(&[][..], Vec::as_slice);
+                report::write(file, moves, &CHANGE_COLUMNS)?;
+            }
             context.show(&answer, |answer| tell(&import, answer));
         }
         RatesCommand::DryRun(asked) => dry_run(context, &client, *asked)?,
@@ -74,8 +79,7 @@ pub(super) fn run(context: &Context, command: RatesCommand) -> Outcome {
         }
         RatesCommand::Sheets => context.show_list(&client.get("/rate-sheets")?, &SHEET_COLUMNS),
         RatesCommand::Rejected { sheet } => {
-            let answer = client.get(&format!("/rate-sheets/{sheet}/rejected"))?;
-            context.show(&answer["items"], tell_verdicts);
+            context.show(&rejected(&client, sheet)?, tell_verdicts);
         }
         RatesCommand::Rollback { sheet, at } => {
             let path = format!("/rate-sheets/{sheet}/rollback{}", query(&[("at", at)]));
@@ -211,9 +215,54 @@ fn make_group(client: &Client, group: &str, currency: &str) -> Outcome {
     }
 }
 
-fn send_sheet(client: &Client, import: &RatesImport) -> Result<Value, String> {
+/// All rows that were left out of a sheet.
+fn rejected(client: &Client, sheet: u64) -> Result<Value, String> {
+    let (mut items, mut after) = (Vec::new(), None);
+    loop {
+        let part = query(&[("after", after)]);
+        let mut page = client.get(&format!("/rate-sheets/{sheet}/rejected{part}"))?;
+        items.extend(page["items"].as_array_mut().map(std::mem::take).unwrap_or_default());
+        after = page["next"].as_str().map(str::to_owned);
+        if after.is_none() {
+            return Ok(Value::Array(items));
+        }
+    }
+}
+
+/// Sends the sheet. Of a preview that is asked for rows or changes, all pages are put together.
+fn sheet_pages(client: &Client, import: &RatesImport) -> Result<Value, String> {
     let file = &import.file;
     let bytes = std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
+    let mut whole = send_sheet(client, import, &bytes, None)?;
+    if !import.preview {
+        return Ok(whole);
+    }
+    for (items, asked, rest) in [
+        ("verdicts", import.rows.is_some(), "rows_after"),
+        ("moves", import.moves.is_some() || import.output.is_some(), "moves_after"),
+    ] {
+        let (next, untold) = (format!("{items}_next"), format!("{items}_untold"));
+        while asked && let Some(after) = whole[&next].as_str().map(str::to_owned) {
+            let mut page = send_sheet(client, import, &bytes, Some((rest, after)))?;
+            let more = page[items].as_array_mut().map(std::mem::take).unwrap_or_default();
+            if let Some(all) = whole[items].as_array_mut() {
+                all.extend(more);
+            }
+            (whole[&next], whole[&untold]) = (page[&next].take(), page[&untold].take());
+        }
+    }
+    Ok(whole)
+}
+
+fn send_sheet(
+    client: &Client,
+    import: &RatesImport,
+    bytes: &[u8],
+    after: Option<(&'static str, String)>,
+) -> Result<Value, String> {
+    let file = &import.file;
+    let moves = import.output.as_ref().map(|_| "all".to_owned());
+    let (rest, after) = after.unzip();
     let yes = |is: bool| is.then(|| "true".to_owned());
     let parts = [
         ("file", file.file_name().map(|name| name.to_string_lossy().into_owned())),
@@ -224,9 +273,11 @@ fn send_sheet(client: &Client, import: &RatesImport) -> Result<Value, String> {
         ("full", import.full.map(|full| full.to_string())),
         ("skip_rejected", yes(import.skip_rejected)),
         ("rows", import.rows.clone()),
+        ("moves", import.moves.clone().or(moves)),
+        (rest.unwrap_or_default(), after),
     ];
     let path = format!("/rate-groups/{}/sheets{}", escape(&import.group), query(&parts));
-    Ok(client.upload(&path, &bytes)?)
+    Ok(client.upload(&path, bytes)?)
 }
 
 fn tell(import: &RatesImport, answer: &Value) {
@@ -255,6 +306,14 @@ fn tell(import: &RatesImport, answer: &Value) {
     tell_verdicts(&answer["verdicts"]);
     if answer["verdicts_untold"] != 0 {
         println!("  … and {} more rows", answer["verdicts_untold"]);
+    }
+    match &import.output {
+        Some(file) => println!("the rates that change are in {}", file.display()),
+        None if import.moves.is_some() => {
+            let moves = answer["moves"].as_array().map_or(&[][..], Vec::as_slice);
+            print!("{}", table::render(moves, &CHANGE_COLUMNS));
+        }
+        None => {}
     }
 }
 
