@@ -47,12 +47,12 @@ impl TableStream {
         let form = match form {
             FileForm::Csv => text(','),
             FileForm::Txt => text('\t'),
-            FileForm::Xlsx => Form::Xlsx(Box::new(Book::new(name))),
+            FileForm::Xlsx => Form::Xlsx(Box::new(Book::new(name, ROWS_MAX))),
         };
         TableStream { form }
     }
 
-    /// Adds a row; texts of others go through [`crate::guarded`] first.
+    /// Adds a row, the header first: every worksheet begins with it. Texts of others go through [`crate::guarded`] first.
     pub fn row<'a>(&mut self, cells: impl IntoIterator<Item = &'a str>) -> Result<(), StreamError> {
         match &mut self.form {
             Form::Text { text, separator } => push_cells(text, *separator, cells),
@@ -105,9 +105,13 @@ struct Book {
     name: &'static str,
     /// Worksheets so far, the open one among them.
     worksheets: usize,
+    /// Rows of each at most.
+    rows_max: usize,
     /// Rows and bytes of the open one.
     rows: usize,
     bytes: u64,
+    /// The first row, written again in each worksheet.
+    header: Vec<String>,
     xml: String,
 }
 
@@ -118,18 +122,29 @@ const PACKAGE: &str = "http://schemas.openxmlformats.org/package/2006";
 const TYPES: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml";
 
 impl Book {
-    fn new(name: &'static str) -> Book {
+    fn new(name: &'static str, rows_max: usize) -> Book {
         let written = Written::default();
         let archive = ZipWriter::new_stream(written.clone());
-        let (worksheets, rows, bytes, xml) = (0, 0, 0, String::new());
-        Book { archive, written, name, worksheets, rows, bytes, xml }
+        let (worksheets, rows, bytes) = (0, 0, 0);
+        let (header, xml) = (Vec::new(), String::new());
+        Book { archive, written, name, worksheets, rows_max, rows, bytes, header, xml }
     }
 
     fn row<'a>(&mut self, cells: impl IntoIterator<Item = &'a str>) -> Result<(), StreamError> {
-        let is_full = self.rows >= ROWS_MAX || self.bytes >= WORKSHEET_BYTES_MAX;
-        if self.worksheets == 0 || is_full {
+        if self.worksheets == 0 {
+            self.header = cells.into_iter().map(str::to_owned).collect();
+            return self.open_worksheet();
+        }
+        if self.rows >= self.rows_max || self.bytes >= WORKSHEET_BYTES_MAX {
             self.open_worksheet()?;
         }
+        self.write_row(cells)
+    }
+
+    fn write_row<'a>(
+        &mut self,
+        cells: impl IntoIterator<Item = &'a str>,
+    ) -> Result<(), StreamError> {
         self.rows += 1;
         self.xml.clear();
         let _ = write!(self.xml, "<row r=\"{}\">", self.rows);
@@ -156,6 +171,9 @@ impl Book {
         (self.rows, self.bytes) = (0, 0);
         self.start(&format!("xl/worksheets/sheet{}.xml", self.worksheets))?;
         write!(self.archive, "{DECLARATION}<worksheet xmlns=\"{MAIN}\"><sheetData>")?;
+        let header = std::mem::take(&mut self.header);
+        self.write_row(header.iter().map(String::as_str))?;
+        self.header = header;
         Ok(())
     }
 
@@ -323,6 +341,25 @@ mod tests {
             let (bytes, pieces) = written(form, &rows);
             assert!(pieces > 3, "{form:?}: {pieces} pieces of {} bytes", bytes.len());
         }
+    }
+
+    #[test]
+    fn a_full_worksheet_is_followed_by_another_with_the_same_header() {
+        let mut table = TableStream { form: Form::Xlsx(Box::new(Book::new("Calls", 3))) };
+        table.row(["call"]).unwrap();
+        for call in ["1", "2", "3", "4", "5"] {
+            table.row([call]).unwrap();
+        }
+        let mut bytes = table.take();
+        bytes.extend(table.finish().unwrap());
+        let book = read_workbook(&bytes).unwrap();
+        let names: Vec<&str> = book.tables.iter().map(crate::Table::name).collect();
+        assert_eq!(names, ["Calls", "Calls 2", "Calls 3"]);
+        let cells = |table: &crate::Table| -> Vec<String> {
+            (0..table.len()).map(|row| table.cell(row, 0).text.to_owned()).collect()
+        };
+        let rows: Vec<Vec<String>> = book.tables.iter().map(cells).collect();
+        assert_eq!(rows, [vec!["call", "1", "2"], vec!["call", "3", "4"], vec!["call", "5"]]);
     }
 
     #[test]
