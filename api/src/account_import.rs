@@ -16,6 +16,7 @@ use vocabulary::Utc;
 
 use crate::account_filter::Filter;
 use crate::account_sheet::{self, Fault, Header};
+use crate::accounts::rates_changed;
 use crate::command::{Command, Stop, Touched, Turn};
 use crate::problem::RowProblem;
 use crate::{Api, Problem, Shared, account_close, account_number, rate_sheets};
@@ -434,6 +435,9 @@ async fn note(turn: &mut Turn, one: &Wanted, account: &Account, now: Utc) -> Res
         (Some(_), AccountStatus::Active) => {
             change.add_event(account.id, AccountEventKind::Unblocked, "imported", now).await?;
         }
+    }
+    if let Some(before) = &one.before {
+        rates_changed(turn, account, before.rate_group.as_deref(), now).await?;
     }
     let Some(opening) = one.opening.filter(|amount| !amount.is_zero()) else { return Ok(()) };
     let kind = if opening.is_negative() { ChargeKind::Adjustment } else { ChargeKind::TopUp };

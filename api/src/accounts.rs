@@ -293,7 +293,7 @@ pub(crate) async fn set(
         known_fields(&command.body, &[&["as_reseller", "status"]])?;
         check_scope(&mut turn, &account, reseller).await?;
     }
-    let before = account.status;
+    let (before, rates_before) = (account.status, account.rate_group.clone());
     change.apply(&mut account)?;
     credit.apply(&mut account)?;
     limits.apply(&mut account.limits);
@@ -302,6 +302,7 @@ pub(crate) async fn set(
         let by = scope.as_reseller.map(|reseller| format!("by {reseller}")).unwrap_or_default();
         status_changed(&mut turn, &account, before, &by, api.control.now()).await?;
     }
+    rates_changed(&mut turn, &account, rates_before.as_deref(), api.control.now()).await?;
     turn.change.set_account(&account).await?;
     let account = turn.change.account(&account.id.to_string()).await?;
     let wire = api.account_on_wire(account);
@@ -330,6 +331,22 @@ pub(crate) async fn check_scope(
     }
     let what = format!("account {:?} does not belong to {:?}", account.name, reseller.name);
     Err(Problem::new(403, "forbidden", what))
+}
+
+/// It pays by another rate group from now on (P-013).
+pub(crate) async fn rates_changed(
+    turn: &mut Turn,
+    account: &Account,
+    before: Option<&str>,
+    now: Utc,
+) -> Result<(), Problem> {
+    let after = account.rate_group.as_deref();
+    if before != after {
+        let word = |group: Option<&str>| group.unwrap_or("none").to_owned();
+        let detail = format!("{} to {}", word(before), word(after));
+        turn.change.add_event(account.id, AccountEventKind::RatesChanged, &detail, now).await?;
+    }
+    Ok(())
 }
 
 async fn status_changed(

@@ -3,6 +3,7 @@
 //! to the running switch through [`Control`]; it decides nothing about calls.
 
 mod account_close;
+mod account_events;
 mod account_filter;
 mod account_import;
 mod account_number;
@@ -164,8 +165,6 @@ impl Api {
             .merge(operating())
             .route("/accounts/{name}/sites", get(sites::list).post(sites::add))
             .route("/accounts/{name}/sites/{site}", delete(sites::remove))
-            .route("/accounts/{name}/events", get(sites::events))
-            .route("/events", get(sites::all_events))
             .route("/subscribers", get(subscribers::list).post(subscribers::add))
             .route("/subscribers/{username}", delete(subscribers::remove))
             .route("/trunks", get(trunks::list).post(trunks::add))
@@ -202,7 +201,11 @@ impl Api {
 
 /// Files that know their own routes, by name.
 fn resources() -> Router<Arc<Api>> {
-    Router::new().merge(caller_id::routes()).merge(cdrs::routes()).merge(forwarding::routes())
+    Router::new()
+        .merge(account_events::routes())
+        .merge(caller_id::routes())
+        .merge(cdrs::routes())
+        .merge(forwarding::routes())
 }
 
 /// What calls cost.

@@ -1,14 +1,14 @@
-//! Sites of an account (J-18), and what happened to accounts (P-013).
+//! Sites of an account (J-18).
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
-use store::directory::{AccountEvent, Site};
+use store::directory::Site;
 use store::moment::format_utc;
 
 use crate::command::{Command, Stop, Touched};
-use crate::wire::{List, Page};
+use crate::wire::List;
 use crate::{Problem, Shared};
 
 #[derive(Serialize)]
@@ -59,53 +59,4 @@ pub(crate) async fn remove(
     let account = turn.change.account(&account).await?;
     turn.change.remove_site(&account, &site).await?;
     api.finish(turn, Touched::Money, 200, &serde_json::json!({ "removed": site })).await
-}
-
-#[derive(Serialize)]
-pub(crate) struct EventOnWire {
-    id: u64,
-    account: u64,
-    at: String,
-    kind: String,
-    detail: String,
-}
-
-impl From<AccountEvent> for EventOnWire {
-    fn from(event: AccountEvent) -> EventOnWire {
-        EventOnWire {
-            id: event.id,
-            account: event.account.0,
-            at: format_utc(event.at),
-            kind: event.kind,
-            detail: event.detail,
-        }
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct After {
-    #[serde(default)]
-    after: u64,
-}
-
-fn page(events: Vec<AccountEvent>) -> Json<Page<EventOnWire>> {
-    let next = events.last().map(|event| event.id.to_string());
-    Json(Page { items: events.into_iter().map(EventOnWire::from).collect(), next })
-}
-
-pub(crate) async fn events(
-    State(api): Shared,
-    Path(account): Path<String>,
-    Query(after): Query<After>,
-) -> Result<Json<Page<EventOnWire>>, Problem> {
-    let account = api.store.account(&account).await?;
-    Ok(page(api.store.account_events(Some(account.id), after.after).await?))
-}
-
-pub(crate) async fn all_events(
-    State(api): Shared,
-    Query(after): Query<After>,
-) -> Result<Json<Page<EventOnWire>>, Problem> {
-    Ok(page(api.store.account_events(None, after.after).await?))
 }

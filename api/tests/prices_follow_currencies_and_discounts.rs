@@ -321,7 +321,7 @@ async fn the_fee_of_a_resellers_customer_is_the_resellers_sale(backend: Backend)
     let (sales, revenue) = (ours(SystemKind::Sales(shop)), ours(SystemKind::Revenue));
     let mut moved = Vec::new();
     for (_, record) in world.control.journal.records() {
-        let Record::Posted(posting) = record else { continue };
+        let Record::Posted { posting, .. } = record else { continue };
         let sides = [(posting.debit, -1), (posting.credit, 1)];
         for (side, sign) in sides {
             if side == sales || side == revenue {

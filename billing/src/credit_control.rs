@@ -147,6 +147,7 @@ impl CreditControl {
         }
         let (terms, mut decisions) = call_terms(&self.ledger, &self.book, &self.settings, request)?;
         let CallTerms { mut payers, carriers, skipped, context, .. } = terms;
+        let (at, journal) = (request.at, &*self.journal);
         let mut locked = self.ledger.lock(&funding::accounts(&payers));
         turn(&mut locked, &self.book, &payers, now.utc);
         funding::find_bundles(&locked, &self.book, &mut payers, &request.cld, request.at);
@@ -157,11 +158,11 @@ impl CreditControl {
         }
         let funded = match funded {
             Ok(funded) => funded,
-            Err(level) => return Err(refuse(&mut locked, level, &payers, request.at).into()),
+            Err(level) => return Err(refuse(&mut locked, level, &payers, at, journal).into()),
         };
-        hold_first(&mut locked, request, &payers, &funded)?;
+        hold_first(&mut locked, request, &payers, &funded, journal)?;
         if let Some(level) = funded.last_at {
-            exhausted(&mut locked, &payers, level);
+            exhausted(&mut locked, &payers, level, at, journal);
         }
         for (payer, raise) in payers.iter_mut().zip(funded.raises.iter()) {
             raise.add_to(payer);
@@ -228,7 +229,10 @@ impl CreditControl {
         let mut locked = self.ledger.lock(&funding::accounts(&state.payers));
         turn(&mut locked, &self.book, &state.payers, now.utc);
         let next = match is_held {
-            true => next_slice(&self.settings, &mut locked, call, state, patience),
+            true => {
+                let (settings, journal) = (&self.settings, &*self.journal);
+                next_slice(settings, &mut locked, call, state, patience, now.utc, journal)
+            }
             false => Attempt::Done(None),
         };
         let Attempt::Done(raises) = next else { return Attempt::Waits };

@@ -11,7 +11,7 @@ use crate::cdr::Cdr;
 use crate::chain::Chain;
 use crate::codec::{Code, DecodeError, Reader, code_struct, put_list, take_list};
 use crate::funding::Raise;
-use crate::ledger::{BundleGrant, BundleShare, Posting};
+use crate::ledger::{BundleGrant, BundleShare, LedgerEvent, Posting};
 use crate::rerate::Rerated;
 
 /// Where in the journal a record is: later ones are greater. 0 is before the first.
@@ -66,11 +66,23 @@ pub enum Record {
     /// The call is over: its CDRs and the postings that they sum up to, in one record.
     Ended(Ended),
     /// A posting from outside: a top-up, an adjustment.
-    Posted(Posting),
+    Posted {
+        /// It.
+        posting: Posting,
+        /// What is told of accounts because of it. Usually nothing.
+        told: Vec<LedgerEvent>,
+    },
     /// A call that is over was priced again.
     Rerated(Rerated),
     /// Seconds of a bundle were given to an account.
     BundleGranted(BundleGrant),
+    /// Something is told of an account although none of its money moved.
+    Told {
+        /// When.
+        at: Utc,
+        /// What.
+        event: LedgerEvent,
+    },
     /// Calls that were live are still live at this moment.
     Heartbeat {
         /// The moment.
@@ -105,6 +117,8 @@ pub struct Ended {
     pub postings: Vec<Posting>,
     /// What was used of bundles. Usually nothing.
     pub bundle_uses: Vec<BundleUse>,
+    /// What is told of accounts because of it. Usually nothing.
+    pub told: Vec<LedgerEvent>,
 }
 
 /// Seconds that a call used of a bundle.
@@ -152,10 +166,36 @@ pub(crate) fn check_version(from: &mut Reader<'_>) -> Result<(), DecodeError> {
     }
 }
 
+/// Comes before the tag of a record because of which something is told, with what that is: it is in
+/// the journal with its cause or not at all. A record without costs nothing for it.
+const TELLING: u8 = 10;
+
 impl Record {
+    /// What is told of accounts because of it, and when; usually nothing.
+    pub fn told(&self) -> (Utc, &[LedgerEvent]) {
+        match self {
+            Record::Ended(ended) => (ended.at, &ended.told),
+            Record::Posted { posting, told } => (posting.at, told),
+            Record::Rerated(rerated) => (rerated.at, &rerated.told),
+            Record::Told { at, event } => (*at, std::slice::from_ref(event)),
+            _ => (Utc(0), &[]),
+        }
+    }
+
     /// Appends the record's bytes.
     pub fn encode(&self, out: &mut Vec<u8>) {
         out.push(VERSION);
+        match self {
+            Record::Ended(Ended { told, .. })
+            | Record::Posted { told, .. }
+            | Record::Rerated(Rerated { told, .. })
+                if !told.is_empty() =>
+            {
+                out.push(TELLING);
+                put_list(told, out);
+            }
+            _ => {}
+        }
         match self {
             Record::Opened(call) => {
                 out.push(1);
@@ -182,7 +222,7 @@ impl Record {
                 out.push(4);
                 ended.put(out);
             }
-            Record::Posted(posting) => {
+            Record::Posted { posting, .. } => {
                 out.push(5);
                 posting.put(out);
             }
@@ -205,6 +245,11 @@ impl Record {
                 out.push(8);
                 grant.put(out);
             }
+            Record::Told { at, event } => {
+                out.push(11);
+                at.put(out);
+                event.put(out);
+            }
         }
     }
 
@@ -213,7 +258,16 @@ impl Record {
         let mut from = Reader::new(bytes);
         check_version(&mut from)?;
         let from = &mut from;
-        let record = match from.byte()? {
+        let mut tag = from.byte()?;
+        let mut told = Vec::new();
+        if tag == TELLING {
+            told = take_list(from)?;
+            tag = from.byte()?;
+            if told.is_empty() || !matches!(tag, 4 | 5 | 9) {
+                return Err(DecodeError::Value("record that tells"));
+            }
+        }
+        let record = match tag {
             1 => Record::Opened(Code::take(from)?),
             2 => Record::Extended {
                 call: Code::take(from)?,
@@ -230,8 +284,8 @@ impl Record {
                 granted: Code::take(from)?,
                 is_final: Code::take(from)?,
             },
-            4 => Record::Ended(Code::take(from)?),
-            5 => Record::Posted(Code::take(from)?),
+            4 => Record::Ended(Ended { told, ..Code::take(from)? }),
+            5 => Record::Posted { posting: Code::take(from)?, told },
             6 => Record::Heartbeat { at: Code::take(from)? },
             7 => Record::Binding {
                 subscriber: Code::take(from)?,
@@ -239,8 +293,9 @@ impl Record {
                 binding: Code::take(from)?,
                 expires_at: Code::take(from)?,
             },
-            9 => Record::Rerated(Code::take(from)?),
+            9 => Record::Rerated(Rerated { told, ..Code::take(from)? }),
             8 => Record::BundleGranted(Code::take(from)?),
+            11 => Record::Told { at: Code::take(from)?, event: Code::take(from)? },
             _ => return Err(DecodeError::Value("record kind")),
         };
         from.end()?;
@@ -266,6 +321,8 @@ impl Code for Ended {
             cdrs: take_list(from)?,
             postings: take_list(from)?,
             bundle_uses: take_list(from)?,
+            // Before the record's tag.
+            told: Vec::new(),
         })
     }
 }

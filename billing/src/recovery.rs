@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use vocabulary::{CallId, Direction, Party, Utc};
+use vocabulary::{AccountId, CallId, Direction, Party, Utc};
 
 use crate::call_state::OpenCall;
 use crate::cdr::{Cdr, CdrLine, shown_cli};
@@ -14,7 +14,7 @@ use crate::chain::Chain;
 use crate::credit_control::tell;
 use crate::funding::{Raise, accounts, reservation};
 use crate::journal::{Ended, Position, Record};
-use crate::ledger::{BundleShare, Ledger, Locked, Outcome};
+use crate::ledger::{BundleShare, Ledger, LedgerEvent, Locked, Outcome};
 use crate::rating::{RateBook, Talk};
 use crate::settlement::{self, Paid, Paying, Settled};
 use crate::{Money, OpId};
@@ -34,13 +34,23 @@ pub struct Recovery<'a> {
     fed: Position,
     calls: BTreeMap<CallId, OpenCall>,
     alive_at: Option<Utc>,
+    /// Accounts of which it was told that nothing more can be reserved, with the credit limit of that
+    /// moment; and that there is more again was not told since.
+    exhausted: BTreeMap<AccountId, Money>,
 }
 
 impl<'a> Recovery<'a> {
     /// `applied` is the last position whose postings the loaded sums hold.
     pub fn new(ledger: &'a Ledger, applied: Position) -> Recovery<'a> {
-        let fed = Position(0);
-        Recovery { ledger, book: None, applied, fed, calls: BTreeMap::new(), alive_at: None }
+        Recovery {
+            ledger,
+            book: None,
+            applied,
+            fed: Position(0),
+            calls: BTreeMap::new(),
+            alive_at: None,
+            exhausted: BTreeMap::new(),
+        }
     }
 
     /// Destinations of calls that are settled are called what they are called here.
@@ -52,6 +62,12 @@ impl<'a> Recovery<'a> {
     pub fn open_call(&mut self, call: OpenCall) {
         self.hold(&call);
         self.calls.insert(call.call, call);
+    }
+
+    /// What was told of an account up to the applied position: nothing more could be reserved, with
+    /// this credit limit.
+    pub fn exhausted(&mut self, account: AccountId, credit_limit: Money) {
+        self.exhausted.insert(account, credit_limit);
     }
 
     /// Calls were alive at this moment; for a heartbeat known from elsewhere than the journal.
@@ -71,6 +87,9 @@ impl<'a> Recovery<'a> {
         }
         self.fed = position;
         let is_new = position > self.applied;
+        if is_new {
+            record.told().1.iter().for_each(|event| self.told(event));
+        }
         match record {
             Record::Opened(call) => {
                 if !self.calls.contains_key(&call.call) {
@@ -92,12 +111,22 @@ impl<'a> Recovery<'a> {
                 }
             }
             Record::Ended(ended) => self.ended(ended, is_new),
-            Record::Posted(posting) => self.ledger.replay(posting, position, is_new),
+            Record::Posted { posting, .. } => self.ledger.replay(posting, position, is_new),
             Record::Rerated(rerated) if is_new => self.ledger.replay_rerated(rerated),
             Record::Rerated(_) => {}
             Record::BundleGranted(grant) => self.ledger.replay_grant(grant, position, is_new),
             Record::Heartbeat { at } => self.alive_at(*at),
-            Record::Binding { .. } => {}
+            Record::Told { .. } | Record::Binding { .. } => {}
+        }
+    }
+
+    fn told(&mut self, event: &LedgerEvent) {
+        match event {
+            LedgerEvent::CreditLimitReached { account, credit_limit, .. } => {
+                self.exhausted.insert(*account, *credit_limit);
+            }
+            LedgerEvent::BalanceRestored { account, .. } => drop(self.exhausted.remove(account)),
+            LedgerEvent::LowBalance { .. } | LedgerEvent::BundleExhausted { .. } => {}
         }
     }
 
@@ -168,10 +197,29 @@ impl<'a> Recovery<'a> {
     /// Settles every call that is still open, as of the last moment known alive, and returns the
     /// records to append to the journal; they are in the ledger already.
     pub fn finish(mut self) -> Vec<Record> {
-        // What the replay raised was told before the restart; what follows is new.
-        self.ledger.forget_events();
+        let mut records = Vec::new();
+        if !self.ledger.is_shared() {
+            records.append(&mut self.resume_exhausted());
+        }
         let calls = std::mem::take(&mut self.calls);
-        calls.into_values().map(|call| Record::Ended(self.close(&call))).collect()
+        records.extend(calls.into_values().map(|call| Record::Ended(self.close(&call))));
+        if self.ledger.is_shared() {
+            records.append(&mut self.resume_exhausted());
+        }
+        records
+    }
+
+    /// From here on it is told when there is money again. A credit limit that was raised just before
+    /// the stop, so that the directory has it and the journal does not, is told of now. Not with several
+    /// nodes: what is left of an account is not known before the database was asked.
+    fn resume_exhausted(&mut self) -> Vec<Record> {
+        let at = self.alive_at.unwrap_or(Utc(0));
+        let mut records = Vec::new();
+        for (account, credit_limit) in std::mem::take(&mut self.exhausted) {
+            let told = self.ledger.resume_exhausted(account, credit_limit);
+            records.extend(told.into_iter().map(|event| Record::Told { at, event }));
+        }
+        records
     }
 
     fn close(&self, call: &OpenCall) -> Ended {
@@ -209,8 +257,8 @@ impl<'a> Recovery<'a> {
         let book = self.book.unwrap_or(&unnamed);
         tell(&mut cdrs, book, call.context, &payers.first.rate, call.carrier.as_ref());
         let Settled { postings, bundle_uses, .. } = settled;
-        let payer = Some(call.account());
-        Ended { call: call.call, at: ended_at, payer, cdrs, postings, bundle_uses }
+        let (payer, told) = (Some(call.account()), locked.take_told());
+        Ended { call: call.call, at: ended_at, payer, cdrs, postings, bundle_uses, told }
     }
 }
 

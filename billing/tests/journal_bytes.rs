@@ -9,8 +9,8 @@ use std::time::Duration;
 use billing::{
     AppliedRate, BundleGrant, BundleId, BundleShare, BundleUse, CallContext, CarrierRate, Cdr,
     CdrCharge, CdrLine, Chain, Currency, DecodeError, DestinationSetId, DurationRounding, Ended,
-    ExchangeRate, Money, MoneyMode, MoneyRounding, OpId, OpenCall, Payer, Posting, Price, Raise,
-    Rate, RateGroupId, Record, ReportRate, Rerated, ReratedSide, Role, UpperCharge,
+    ExchangeRate, LedgerEvent, Money, MoneyMode, MoneyRounding, OpId, OpenCall, Payer, Posting,
+    Price, Raise, Rate, RateGroupId, Record, ReportRate, Rerated, ReratedSide, Role, UpperCharge,
 };
 use common::{CARRIER, CUSTOMER, START, TRUNK, call};
 use proptest::prelude::*;
@@ -231,8 +231,35 @@ fn any_rerated() -> impl Strategy<Value = Rerated> {
             sides,
             lines: cdr.decisions,
             postings,
+            told: Vec::new(),
         },
     )
+}
+
+fn any_event() -> impl Strategy<Value = LedgerEvent> {
+    let (account, currency) = (CUSTOMER, Currency::EUR);
+    let money = || any::<i64>().prop_map(Money);
+    prop_oneof![
+        (money(), money()).prop_map(move |(threshold, left)| LedgerEvent::LowBalance {
+            account,
+            threshold,
+            left,
+            currency
+        }),
+        (money(), money()).prop_map(move |(left, credit_limit)| LedgerEvent::CreditLimitReached {
+            account,
+            left,
+            credit_limit,
+            currency
+        }),
+        money().prop_map(move |left| LedgerEvent::BalanceRestored { account, left, currency }),
+        any::<u64>()
+            .prop_map(move |id| LedgerEvent::BundleExhausted { account, bundle: BundleId(id) }),
+    ]
+}
+
+fn any_told() -> impl Strategy<Value = Vec<LedgerEvent>> {
+    proptest::collection::vec(any_event(), 0..3)
 }
 
 fn any_record() -> impl Strategy<Value = Record> {
@@ -257,16 +284,19 @@ fn any_record() -> impl Strategy<Value = Record> {
         (
             proptest::collection::vec(any_cdr(), 0..3),
             proptest::collection::vec(any_posting(), 0..3),
-            any_time()
+            any_time(),
+            any_told(),
         )
-            .prop_map(|(cdrs, postings, at)| {
+            .prop_map(|(cdrs, postings, at, told)| {
                 let share = BundleShare { bundle: BundleId(4), seconds: 60 };
                 let bundle_uses = vec![BundleUse { level: 1, account: CARRIER, share }];
                 let payer = Some(CUSTOMER);
-                Record::Ended(Ended { call: call(1), at, payer, cdrs, postings, bundle_uses })
+                Record::Ended(Ended { call: call(1), at, payer, cdrs, postings, bundle_uses, told })
             }),
-        any_posting().prop_map(Record::Posted),
-        any_rerated().prop_map(Record::Rerated),
+        (any_posting(), any_told()).prop_map(|(posting, told)| Record::Posted { posting, told }),
+        (any_rerated(), any_told())
+            .prop_map(|(rerated, told)| Record::Rerated(Rerated { told, ..rerated })),
+        (any_time(), any_event()).prop_map(|(at, event)| Record::Told { at, event }),
         any_grant().prop_map(Record::BundleGranted),
         any_time().prop_map(|at| Record::Heartbeat { at }),
         (bytes(), proptest::option::of(bytes()), any_time()).prop_map(
@@ -336,6 +366,7 @@ proptest! {
             }],
             postings: Vec::new(),
             bundle_uses: Vec::new(),
+            told: Vec::new(),
         });
         let mut bytes = bytes_of(&ended);
         bytes[0] = 2;
@@ -358,7 +389,7 @@ proptest! {
     fn no_garbage_makes_the_reader_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
         let _ = Record::decode(&bytes);
         let _ = OpenCall::decode(&bytes);
-        let mut right_start = vec![4, bytes.first().copied().unwrap_or(0) % 10];
+        let mut right_start = vec![4, bytes.first().copied().unwrap_or(0) % 12];
         right_start.extend_from_slice(&bytes);
         let _ = Record::decode(&right_start);
     }
@@ -425,9 +456,34 @@ fn the_bytes_of_version_3_stay() {
         "paid".into(),
     );
     check_golden(
-        &Record::Posted(top_up),
+        &Record::Posted { posting: top_up, told: Vec::new() },
         "03058580808080808080808080808080808080200291a58680808080804001809bee02455552028080c489e5c5b206000470616964",
     );
+}
+
+#[test]
+fn what_is_told_comes_before_its_cause() {
+    let top_up = Posting::top_up(
+        OpId::outside(5),
+        CUSTOMER,
+        Money::units(3),
+        Currency::EUR,
+        START,
+        "paid".into(),
+    );
+    let quiet = bytes_of(&Record::Posted { posting: top_up.clone(), told: Vec::new() });
+    let (account, left, currency) = (CUSTOMER, Money(5), Currency::EUR);
+    let event = LedgerEvent::BalanceRestored { account, left, currency };
+    let record = Record::Posted { posting: top_up, told: vec![event] };
+    let bytes = bytes_of(&record);
+    // The version; 10, one event; account, kind, what is left, EUR with 2 decimals; the posting.
+    assert_eq!(bytes[1..12], [10, 1, 1, 2, 10, b'E', b'U', b'R', 2, 5, quiet[2]]);
+    assert_eq!(bytes[11..], quiet[2..]);
+    assert_eq!(Record::decode(&bytes), Ok(record));
+    // Nothing to tell, or a record that tells nothing, was never written so.
+    let wrong = Err(DecodeError::Value("record that tells"));
+    assert_eq!(Record::decode(&[4, 10, 0, 5]), wrong);
+    assert_eq!(Record::decode(&[4, 10, 1, 1, 3, 7, 6, 0]), wrong);
 }
 
 #[test]

@@ -122,7 +122,7 @@ impl Node {
         let id = ReservationId { call, level: 0 };
         let made = Use { id, account: ACCOUNT, charge: Some(&posting), bundles: &[] };
         self.ledger.lock(&[ACCOUNT]).post(&[made], &[]).unwrap();
-        self.journal.append(&billing::Record::Posted(posting));
+        self.journal.append(&billing::Record::Posted { posting, told: Vec::new() });
         self.untold += charged;
     }
 }

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use billing::{
     AccountTariff, AfterCap, BundleGrant, BundleId, Calendar, Cap, Cdr, CreditSettings, Currency,
-    Days, DestinationSet, DestinationSetId, Ended, Ledger, LedgerEvent, Money, OpId, Percent,
-    Period, PeriodChoice, Posting, Quote, QuotedCarrier, QuotedPayer, Rate, RateBook, RateGroupId,
-    RateRow, Record, Recovery, SpecialTerms, SpendLimits, SystemAccount, SystemKind, Terms,
-    TimePrice, Zone, quote,
+    Days, DestinationSet, DestinationSetId, Ended, Journal, Ledger, LedgerEvent, Money, OpId,
+    Percent, Period, PeriodChoice, Position, Posting, Quote, QuotedCarrier, QuotedPayer, Rate,
+    RateBook, RateGroupId, RateRow, Record, Recovery, SpecialTerms, SpendLimits, SystemAccount,
+    SystemKind, Terms, TimePrice, Zone, quote,
 };
 use common::*;
 use proptest::prelude::*;
@@ -381,7 +381,38 @@ fn free_seconds_end_in_mid_call_and_money_goes_on() {
     assert_eq!(lines(&end.cdrs[0], "bundle_used"), ["60 s of bundle 3 of account 1 are used."]);
     assert_eq!(left(&world.ledger, CUSTOMER), [(3, 0, 0)]);
     assert_eq!(events(&world), ["bundle_exhausted"]);
+    let event = LedgerEvent::BundleExhausted { account: CUSTOMER, bundle: BundleId(3) };
+    assert_eq!(end.told, [event]);
     world.check_over();
+}
+
+/// P-007: a call that a crash ends uses a bundle up as well, and one that had ended is not told of
+/// again.
+#[test]
+fn a_bundle_that_a_lost_call_used_up_is_told_by_its_end() {
+    let mut world = chain("10", "10", "10");
+    give(&world, 3, CUSTOMER, BERLIN, 1, 1);
+    world.credit.authorize(at(0), &request(call(1), "49301234")).unwrap();
+    world.credit.answered(at(0), call(1), Some(TRUNK), START);
+    let alive = world.journal.append(&Record::Heartbeat { at: at(60_000).utc });
+    let cut = |records: &[(Position, Record)]| {
+        let ledger = Ledger::new();
+        for account in [CUSTOMER, RESELLER, TOP] {
+            ledger.set_terms(account, Terms::prepaid(EUR)).unwrap();
+        }
+        let mut recovery = Recovery::new(&ledger, Position(0));
+        records.iter().for_each(|(position, record)| recovery.record(*position, record));
+        let made = recovery.finish();
+        assert_eq!(std::iter::from_fn(|| ledger.poll_event()).count(), made.len());
+        made.iter().flat_map(|record| record.told().1.to_vec()).collect::<Vec<_>>()
+    };
+    let event = LedgerEvent::BundleExhausted { account: CUSTOMER, bundle: BundleId(3) };
+    let records = world.journal.records();
+    assert_eq!(records.last().unwrap().0, alive);
+    assert_eq!(cut(&records), [event]);
+    world.credit.settle(at(60_000), ended(call(1), Some(TRUNK), Some(seconds(60))));
+    assert_eq!(last_end(&world).told, [event]);
+    assert_eq!(cut(&world.journal.records()), []);
 }
 
 #[test]
@@ -486,6 +517,35 @@ fn a_threshold_is_told_once_a_crossing() {
     assert_eq!(take(4, -2), [2]);
     assert_eq!(take(5, 9), Vec::<i64>::new());
     assert_eq!(take(6, -9), [5, 2]);
+}
+
+#[test]
+fn what_a_changed_credit_limit_does_is_told_at_once() {
+    let low_balance = [Some(Money::units(5)), None, None, None];
+    let terms = |limit| Terms { low_balance, ..Terms::postpaid(EUR, Money::units(limit)) };
+    let world = World::new(rate("0.60", 60, 60), terms(10), "0");
+    assert_eq!(events(&world), Vec::<&str>::new());
+    let change = |terms| {
+        let before = world.journal.len();
+        world.ledger.change_terms(CUSTOMER, terms, START, &*world.journal).unwrap();
+        let records = world.journal.records().split_off(before);
+        assert_eq!(events(&world).len(), records.len());
+        records.into_iter().map(|(_, record)| record).collect::<Vec<_>>()
+    };
+    let event = LedgerEvent::LowBalance {
+        account: CUSTOMER,
+        threshold: Money::units(5),
+        left: Money::units(4),
+        currency: EUR,
+    };
+    assert_eq!(change(terms(10)), []);
+    assert_eq!(change(terms(4)), [Record::Told { at: START, event }]);
+    assert_eq!(change(terms(3)), []);
+    assert_eq!(change(terms(20)), []);
+    // A threshold that is set above what is left counts as told.
+    let above = Terms { low_balance: [Some(Money::units(30)); 4], ..terms(20) };
+    assert_eq!(change(above), []);
+    assert_eq!(change(Terms { credit_limit: Money::units(19), ..above }), []);
 }
 
 #[test]

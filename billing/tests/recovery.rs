@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use billing::{
-    AccountState, CdrCharge, Counters, Currency, Ended, Journal, Ledger, Money, OpId, OpenCall,
-    Position, Posting, PostingKind, Rate, Record, Recovery, Spending, SystemAccount, SystemKind,
-    Terms,
+    AccountState, CdrCharge, Counters, Currency, Ended, Journal, Ledger, LedgerEvent,
+    MemoryJournal, Money, OpId, OpenCall, Position, Posting, PostingKind, Rate, Record, Recovery,
+    Spending, SystemAccount, SystemKind, Terms,
 };
 use common::*;
 use proptest::prelude::*;
@@ -49,7 +49,8 @@ struct Played {
 }
 
 fn terms() -> Terms {
-    Terms::postpaid(Currency::EUR, Money::units(2))
+    let low_balance = [Some(Money::units(3)), Some(Money(1_500_000)), Some(Money(200_000)), None];
+    Terms { low_balance, ..Terms::postpaid(Currency::EUR, Money::units(2)) }
 }
 
 fn tariff() -> Rate {
@@ -179,7 +180,7 @@ fn projected(records: &[(Position, Record)], applied: Position) -> Ledger {
         let postings = match record {
             _ if *position > applied => continue,
             Record::Ended(ended) => ended.postings.as_slice(),
-            Record::Posted(posting) => std::slice::from_ref(posting),
+            Record::Posted { posting, .. } => std::slice::from_ref(posting),
             _ => continue,
         };
         for posting in postings {
@@ -202,6 +203,49 @@ fn projected(records: &[(Position, Record)], applied: Position) -> Ledger {
         ledger.load_system(account, Money(credits), Money(debits));
     }
     ledger
+}
+
+/// What the records tell of accounts. Calls that end at one moment may end in any order.
+fn told(records: &[(Position, Record)]) -> Vec<(&'static str, AccountId, Option<Money>)> {
+    let events = records.iter().flat_map(|(_, record)| record.told().1);
+    let mut told: Vec<_> = events
+        .map(|event| match event {
+            LedgerEvent::LowBalance { threshold, .. } => {
+                (event.code(), event.account(), Some(*threshold))
+            }
+            _ => (event.code(), event.account(), None),
+        })
+        .collect();
+    told.sort_unstable();
+    told
+}
+
+/// Of whom it was told, up to `applied`, that nothing more could be reserved.
+fn exhausted(records: &[(Position, Record)], applied: Position) -> BTreeMap<AccountId, Money> {
+    let mut exhausted = BTreeMap::new();
+    let records = records.iter().filter(|(position, _)| *position <= applied);
+    for event in records.flat_map(|(_, record)| record.told().1) {
+        match event {
+            LedgerEvent::CreditLimitReached { account, credit_limit, .. } => {
+                exhausted.insert(*account, *credit_limit);
+            }
+            LedgerEvent::BalanceRestored { account, .. } => drop(exhausted.remove(account)),
+            _ => {}
+        }
+    }
+    exhausted
+}
+
+/// What is told when money goes, comes and goes again.
+fn probe(ledger: &Ledger) -> Vec<&'static str> {
+    let journal = MemoryJournal::new();
+    for (op, units) in [(901, -1), (902, 9), (903, -9)] {
+        let (op, amount, eur) = (OpId::outside(op), Money::units(units), Currency::EUR);
+        let posting = Posting::adjustment(op, CUSTOMER, amount, eur, START, String::new());
+        ledger.post(posting, billing::Overdraft::Allow, &journal).unwrap();
+    }
+    let records = journal.records();
+    records.iter().flat_map(|(_, record)| record.told().1).map(LedgerEvent::code).collect()
 }
 
 /// The calls that were open after the records up to `saved`, through their saved bytes.
@@ -236,6 +280,9 @@ proptest! {
             let saved = Position(length * saved_part / 10);
             let ledger = projected(&records, applied);
             let mut recovery = Recovery::new(&ledger, applied);
+            for (account, credit_limit) in exhausted(&records, applied) {
+                recovery.exhausted(account, credit_limit);
+            }
             saved_calls(&records, saved).into_iter().for_each(|call| recovery.open_call(call));
             for (position, record) in &records {
                 for _ in 0..repeats {
@@ -258,6 +305,8 @@ proptest! {
                 prop_assert_eq!(charges(ended), charges(&expected[call]));
                 prop_assert_eq!(amounts(ended), amounts(&expected[call]));
             }
+            // P-013: nothing was told twice, and nothing was not.
+            prop_assert_eq!(told(&all), told(&played.world.journal.records()));
 
             // Crashing again right after changes nothing more.
             let again = projected(&all, Position(0));
@@ -265,6 +314,10 @@ proptest! {
             all.iter().for_each(|(position, record)| recovery.record(*position, record));
             prop_assert_eq!(recovery.finish(), Vec::new());
             prop_assert_eq!(counters(&again), counters(&played.world.ledger));
+
+            let next = probe(&played.world.ledger);
+            prop_assert_eq!(&probe(&ledger), &next);
+            prop_assert_eq!(&probe(&again), &next);
         }
     }
 }
@@ -305,4 +358,36 @@ fn a_lost_call_ends_at_the_last_heartbeat() {
     );
     assert_eq!((ended[1].cdrs.len(), ended[1].cdrs[0].charge.clone()), (1, None));
     assert_eq!(ended[1].cdrs[0].sip_status, 503);
+}
+
+/// The credit limit is in the directory, that it was raised is told by the journal: whatever a crash
+/// leaves of the two, it is told once (P-013).
+#[test]
+fn a_limit_that_was_raised_just_before_a_crash_is_told_of_after_it() {
+    let mut world = World::new(tariff(), Terms::postpaid(Currency::EUR, Money::units(1)), "0");
+    for number in 0..12 {
+        let _ = world.credit.authorize(at(0), &request(call(number), "49301234"));
+    }
+    for number in 0..12 {
+        let end = ended(call(number), Some(TRUNK), None);
+        world.credit.settle(at(1_000), end);
+    }
+    let raised = Terms::postpaid(Currency::EUR, Money::units(3));
+    let before = world.journal.records();
+    world.ledger.change_terms(CUSTOMER, raised, at(2_000).utc, &*world.journal).unwrap();
+    let after = world.journal.records();
+    let codes = |records: &[(Position, Record)]| {
+        let told = records.iter().flat_map(|(_, record)| record.told().1);
+        told.map(LedgerEvent::code).collect::<Vec<_>>()
+    };
+    assert_eq!(codes(&before), ["credit_limit_reached"]);
+    assert_eq!(codes(&after), ["credit_limit_reached", "balance_restored"]);
+    for (records, missing) in [(before, vec!["balance_restored"]), (after, vec![])] {
+        let ledger = Ledger::new();
+        ledger.set_terms(CUSTOMER, raised).unwrap();
+        let mut recovery = Recovery::new(&ledger, Position(0));
+        records.iter().for_each(|(position, record)| recovery.record(*position, record));
+        let made = recovery.finish().into_iter().map(|record| (Position(0), record));
+        assert_eq!(codes(&made.collect::<Vec<_>>()), missing);
+    }
 }

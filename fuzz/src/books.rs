@@ -409,7 +409,7 @@ fn load(records: &[(Position, Record)], applied: Position) -> Ledger {
     for (_, record) in records.iter().filter(|(position, _)| *position <= applied) {
         let postings = match record {
             Record::Ended(ended) => ended.postings.as_slice(),
-            Record::Posted(posting) => std::slice::from_ref(posting),
+            Record::Posted { posting, .. } => std::slice::from_ref(posting),
             Record::Rerated(rerated) => rerated.postings.as_slice(),
             _ => continue,
         };
@@ -447,7 +447,7 @@ fn owed(records: &[(Position, Record)], applied: Position, account: AccountId) -
     let records = records.iter().filter(|(position, _)| *position <= applied);
     let postings = records.flat_map(|(_, record)| match record {
         Record::Ended(ended) => ended.postings.as_slice(),
-        Record::Posted(posting) => std::slice::from_ref(posting),
+        Record::Posted { posting, .. } => std::slice::from_ref(posting),
         _ => &[],
     });
     let costs = postings.filter(|p| p.kind == PostingKind::Cost && p.credit == account);

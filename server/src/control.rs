@@ -149,8 +149,9 @@ impl Control for Switchboard {
     }
 
     fn publish(&self, snapshot: &Snapshot, terms: &[(AccountId, Terms)]) {
+        let (now, journal): (_, &dyn Journal) = (self.now(), &**self.store.journal());
         for (account, terms) in terms {
-            if let Err(error) = self.ledger.set_terms(*account, *terms) {
+            if let Err(error) = self.ledger.change_terms(*account, *terms, now, journal) {
                 tracing::error!(%account, %error, "the ledger refuses an account's terms");
             }
         }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use api::Snapshot;
-use billing::{LeaseAnswer, LeaseAsk, Ledger};
+use billing::{Journal, LeaseAnswer, LeaseAsk, Ledger};
 use store::{LeaseError, LeaseQuestion, Leases, Node};
 use tokio::sync::{Mutex, MutexGuard, Notify};
 
@@ -33,6 +33,7 @@ pub struct LeaseDesk {
     node: Node,
     clock: Clock,
     ledger: Arc<Ledger>,
+    journal: Arc<dyn Journal>,
     leases: Mutex<Leases>,
     wanted: Notify,
     is_first: AtomicBool,
@@ -43,12 +44,19 @@ pub struct LeaseDesk {
 
 impl LeaseDesk {
     /// For this start of a node. Nothing is spent before the first answer.
-    pub fn new(node: Node, clock: Clock, ledger: Arc<Ledger>, leases: Leases) -> LeaseDesk {
+    pub fn new(
+        node: Node,
+        clock: Clock,
+        ledger: Arc<Ledger>,
+        journal: Arc<dyn Journal>,
+        leases: Leases,
+    ) -> LeaseDesk {
         ledger.hold_leases_until(Duration::ZERO);
         LeaseDesk {
             node,
             clock,
             ledger,
+            journal,
             leases: Mutex::new(leases),
             wanted: Notify::new(),
             is_first: AtomicBool::new(false),
@@ -165,6 +173,7 @@ impl LeaseDesk {
 
     fn heard(&self, answers: &[LeaseAnswer], sent_at: Duration) {
         self.ledger.hear_leases(answers);
+        self.ledger.tell_heard(answers, self.clock.now().utc, &*self.journal);
         let ttl = self.node.lease_ttl;
         self.ledger.hold_leases_until(sent_at + ttl - ttl / MARGIN_PART);
         if self.is_failing.swap(false, Ordering::Relaxed) {

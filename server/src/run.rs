@@ -355,7 +355,8 @@ impl Running {
 fn lease_desk(opened: &Opened, clock: Clock, runtime: &Runtime) -> Option<Arc<LeaseDesk>> {
     let node = opened.store.node()?.clone();
     let leases = Leases::new(opened.store.database().clone(), node.clone());
-    let desk = LeaseDesk::new(node, clock, Arc::clone(&opened.ledger), leases);
+    let journal = Arc::clone(opened.store.journal());
+    let desk = LeaseDesk::new(node, clock, Arc::clone(&opened.ledger), journal, leases);
     runtime.block_on(desk.begin(&opened.snapshot));
     Some(Arc::new(desk))
 }

@@ -36,7 +36,7 @@ pub use credit::Credit;
 pub use destination_set::DestinationSet;
 pub use discount::StoredDiscount;
 pub(crate) use discount::load as load_discounts;
-pub use event::{AccountEvent, AccountEventKind};
+pub use event::{AccountEvent, AccountEventKind, EVENTS_MAX, EventFilter, event_kinds};
 pub use exchange::StoredExchange;
 pub(crate) use exchange::all as all_exchange_rates;
 pub use hierarchy::LEVELS_MAX;

@@ -302,6 +302,9 @@ impl<'a> Replay<'a> {
         for step in steps {
             replay.feed(step.end, Entry::decode(step.end, &step.bytes)?);
         }
+        for (account, credit_limit) in &snapshot.exhausted {
+            replay.recovery.exhausted(*account, *credit_limit);
+        }
         // Those records are older than this.
         replay.report.last_alive = snapshot.applied.journal_at;
         Ok(replay)

@@ -57,6 +57,8 @@ pub(crate) struct Sums {
 pub(crate) struct Snapshot {
     pub(crate) applied: Applied,
     pub(crate) sums: BTreeMap<AccountId, Sums>,
+    /// Accounts of which it was told that nothing more could be reserved, with the credit limit then.
+    pub(crate) exhausted: Vec<(AccountId, Money)>,
     /// The records of calls older than a minute, by call and position.
     pub(crate) stored_calls: Vec<(CallId, StepRecord)>,
     /// What the node has leased.
@@ -92,8 +94,9 @@ impl Snapshot {
             journal_at: Utc(row.try_get(2)?),
         };
         let sql = "SELECT account_id, debits_pending, debits_posted, credits_pending, \
-                   credits_posted, owed FROM account_balance";
+                   credits_posted, owed, exhausted_limit FROM account_balance";
         let mut sums = BTreeMap::new();
+        let mut exhausted = Vec::new();
         for row in sql::query(sql).fetch_all(&mut *connection).await? {
             let account = AccountId(row.try_get::<i64, _>(0)?.cast_unsigned());
             let sum = Sums {
@@ -105,6 +108,8 @@ impl Snapshot {
                 spent: Money::ZERO,
             };
             sums.insert(account, sum);
+            let limit: Option<i64> = row.try_get(6)?;
+            exhausted.extend(limit.map(|limit| (account, Money(limit))));
         }
         let sql = "SELECT call_id, start, position, record FROM open_call WHERE node = ? \
                    ORDER BY call_id, position";
@@ -120,7 +125,7 @@ impl Snapshot {
         }
         let bundles = bundles(connection, applied.journal_at).await?;
         let leases = crate::lease::load(connection, node).await?;
-        Ok(Snapshot { applied, sums, stored_calls, leases, bundles })
+        Ok(Snapshot { applied, sums, exhausted, stored_calls, leases, bundles })
     }
 
     /// The calls that were open at the applied position: those stored, and those whose records lie

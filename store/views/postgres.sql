@@ -138,7 +138,9 @@ LEFT JOIN account ON account.id = voucher.redeemed_by;
 
 CREATE VIEW account_event_readable AS
 SELECT account_event.id, to_char(to_timestamp(account_event.at / 1e6) AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.MS') AS at, account_event.account_id,
-       account.name AS account, account_event.kind, account_event.detail
+       account.name AS account, account_event.kind, account_event.detail,
+       round(account_event.amount_left / 1e6, 6)::text AS amount_left,
+       round(account_event.threshold / 1e6, 6)::text AS threshold, account_event.bundle_id
 FROM account_event LEFT JOIN account ON account.id = account_event.account_id;
 
 CREATE VIEW rate_sheet_readable AS

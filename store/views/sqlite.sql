@@ -143,7 +143,9 @@ LEFT JOIN account ON account.id = voucher.redeemed_by;
 
 CREATE VIEW account_event_readable AS
 SELECT account_event.id, strftime('%Y-%m-%d %H:%M:%f', account_event.at / 1e6, 'unixepoch') AS at, account_event.account_id,
-       account.name AS account, account_event.kind, account_event.detail
+       account.name AS account, account_event.kind, account_event.detail,
+       CASE WHEN account_event.amount_left IS NULL THEN NULL ELSE CASE WHEN account_event.amount_left < 0 THEN '-' ELSE '' END || printf('%d.%06d', abs(account_event.amount_left) / 1000000, abs(account_event.amount_left) % 1000000) END AS amount_left,
+       CASE WHEN account_event.threshold IS NULL THEN NULL ELSE CASE WHEN account_event.threshold < 0 THEN '-' ELSE '' END || printf('%d.%06d', abs(account_event.threshold) / 1000000, abs(account_event.threshold) % 1000000) END AS threshold, account_event.bundle_id
 FROM account_event LEFT JOIN account ON account.id = account_event.account_id;
 
 CREATE VIEW rate_sheet_readable AS

@@ -25,7 +25,7 @@ impl Books {
         let mut touched = BTreeSet::new();
         for (_, record) in switch.journal.take() {
             let postings = match record {
-                Record::Posted(posting) => vec![posting],
+                Record::Posted { posting, .. } => vec![posting],
                 Record::Ended(ended) => ended.postings,
                 Record::Rerated(rerated) => rerated.postings,
                 _ => continue,

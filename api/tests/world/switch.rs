@@ -174,7 +174,9 @@ impl Control for Switch {
 
     fn publish(&self, snapshot: &Snapshot, terms: &[(AccountId, Terms)]) {
         for (account, terms) in terms {
-            self.ledger.set_terms(*account, *terms).unwrap();
+            let changed =
+                self.ledger.change_terms(*account, *terms, self.now_utc(), &*self.journal);
+            changed.unwrap();
         }
         self.credit.lock().unwrap().set_rate_book(Arc::clone(&snapshot.rate_book));
         self.published.lock().unwrap().push(snapshot.clone());

@@ -53,8 +53,9 @@ impl CreditControl {
                 for cdr in cdrs.iter_mut().filter(|cdr| cdr.direction == Direction::Ingress) {
                     cdr.site = self.book.site(cdr.subscriber, cdr.trunk);
                 }
-                let (payer, postings, bundle_uses) = (None, Vec::new(), Vec::new());
-                let ended = Ended { call, at: now.utc, payer, cdrs, postings, bundle_uses };
+                let (postings, bundle_uses, told) = (Vec::new(), Vec::new(), Vec::new());
+                let (at, payer) = (now.utc, None);
+                let ended = Ended { call, at, payer, cdrs, postings, bundle_uses, told };
                 self.journal.append(&Record::Ended(ended))
             }
             Some(state) => self.settle_authorized(now, request, &state),
@@ -101,8 +102,8 @@ impl CreditControl {
         let outcome = settlement::post(&mut locked, call, payers, &settled);
         assert_eq!(outcome, Ok(Outcome::Done), "a grant is paid for in full before it is given");
         let Settled { postings, bundle_uses, .. } = settled;
-        let payer = Some(payers.first.account);
-        let ended = Ended { call, at: now.utc, payer, cdrs, postings, bundle_uses };
+        let (at, payer, told) = (now.utc, Some(payers.first.account), locked.take_told());
+        let ended = Ended { call, at, payer, cdrs, postings, bundle_uses, told };
         self.journal.append(&Record::Ended(ended))
     }
 }

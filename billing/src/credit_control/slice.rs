@@ -8,6 +8,7 @@ use crate::Money;
 use crate::authorize::{insufficient, limiting_period, refused_by_ledger};
 use crate::chain::Chain;
 use crate::funding::{self, Funding, Payer, Raise};
+use crate::journal::Journal;
 use crate::ledger::{LedgerError, Locked};
 use crate::rating::{RateBook, max_talk, price};
 use crate::slices::{CreditSettings, Step};
@@ -19,6 +20,8 @@ pub(super) fn next_slice(
     call: CallId,
     state: &mut CallState,
     patience: Patience,
+    now: Utc,
+    journal: &dyn Journal,
 ) -> Attempt<Option<Chain<Raise>>> {
     // Blocking an account ends its calls, and those of its customers, at what is paid for.
     if state.slice == u16::MAX || funding::inactive(locked, &state.payers).is_some() {
@@ -32,7 +35,7 @@ pub(super) fn next_slice(
     let funded = match funded {
         Ok(funded) => funded,
         Err(level) => {
-            exhausted(locked, &state.payers, level);
+            exhausted(locked, &state.payers, level, now, journal);
             return Attempt::Done(None);
         }
     };
@@ -40,7 +43,7 @@ pub(super) fn next_slice(
         return Attempt::Done(None);
     }
     if let Some(level) = funded.last_at {
-        exhausted(locked, &state.payers, level);
+        exhausted(locked, &state.payers, level, now, journal);
     }
     state.granted_seconds = funded.total_seconds;
     state.is_final = funded.is_final();
@@ -53,12 +56,13 @@ pub(super) fn hold_first(
     request: &AuthorizeRequest,
     payers: &Chain<Payer>,
     funded: &Funding,
+    journal: &dyn Journal,
 ) -> Result<(), Refused> {
     let (asks, levels) = funding::asks(request.call, 0, payers, &funded.raises);
     match locked.reserve(&asks[..levels]) {
         Ok(_) => Ok(()),
         Err((level, LedgerError::ExceedsAvailable { .. })) => {
-            Err(refuse(locked, level, payers, request.at))
+            Err(refuse(locked, level, payers, request.at, journal))
         }
         Err((level, why)) => Err(refused_by_ledger(level, asks[level].account, why)),
     }
@@ -144,20 +148,27 @@ pub(super) fn refuse(
     level: usize,
     payers: &Chain<Payer>,
     at: Utc,
+    journal: &dyn Journal,
 ) -> Refused {
     let payer = payers.get(level).expect("a level of the call");
     let Some(view) = locked.account(payer.account) else {
         return refused_by_ledger(level, payer.account, LedgerError::NoAccount(payer.account));
     };
-    exhausted(locked, payers, level);
+    exhausted(locked, payers, level, at, journal);
     insufficient(level, payer, at, &view)
 }
 
 /// Nothing more can be held at this level: its account hears of it, unless a limit of the day or
 /// the month is the reason.
-pub(super) fn exhausted(locked: &mut Locked<'_>, payers: &Chain<Payer>, level: usize) {
+pub(super) fn exhausted(
+    locked: &mut Locked<'_>,
+    payers: &Chain<Payer>,
+    level: usize,
+    at: Utc,
+    journal: &dyn Journal,
+) {
     let Some(payer) = payers.get(level) else { return };
     if locked.account(payer.account).is_some_and(|view| limiting_period(&view).is_none()) {
-        locked.exhausted(payer.account);
+        locked.exhausted(payer.account, at, journal);
     }
 }

@@ -217,8 +217,9 @@ pub(super) struct Account {
     pub(super) bundles: Bundles,
     /// A bit for each threshold that is not crossed.
     armed: u8,
-    /// Nothing more could be reserved, and no money came in since.
-    is_exhausted: bool,
+    /// Nothing more could be reserved: the least that was left since. `None` once there is more
+    /// again.
+    exhausted_at: Option<Money>,
 }
 
 impl Account {
@@ -232,7 +233,7 @@ impl Account {
             lease: None,
         };
         let mut account =
-            Account { view, bundles: Bundles::default(), armed: 0, is_exhausted: false };
+            Account { view, bundles: Bundles::default(), armed: 0, exhausted_at: None };
         account.arm();
         account
     }
@@ -253,8 +254,10 @@ impl Account {
         }
     }
 
-    /// Money moved: what is to be told of it? Each threshold once a crossing.
+    /// Money moved, or another node's movements were heard of: what is to be told of it? Each
+    /// threshold once a crossing.
     pub(super) fn moved(&mut self, id: AccountId, tell: &mut dyn FnMut(LedgerEvent)) {
+        self.restored(id, tell);
         if self.view.terms.low_balance == Thresholds::default() {
             return;
         }
@@ -271,12 +274,15 @@ impl Account {
         }
     }
 
-    /// Money came in.
+    /// A call wanted more than there was: is there more now?
     pub(super) fn restored(&mut self, id: AccountId, tell: &mut dyn FnMut(LedgerEvent)) {
-        if self.is_exhausted && self.view.available() > Money::ZERO {
-            self.is_exhausted = false;
-            let (left, currency) = (self.view.left(), self.view.terms.currency);
+        let Some(least) = self.exhausted_at else { return };
+        let (left, currency) = (self.view.left(), self.view.terms.currency);
+        if left > least && self.view.available() > Money::ZERO {
+            self.exhausted_at = None;
             tell(LedgerEvent::BalanceRestored { account: id, left, currency });
+        } else {
+            self.exhausted_at = Some(least.min(left));
         }
     }
 
@@ -286,11 +292,22 @@ impl Account {
         if self.view.lease.is_some_and(|leased| !leased.is_last()) {
             return None;
         }
-        if std::mem::replace(&mut self.is_exhausted, true) {
+        let (left, currency) = (self.view.left(), self.view.terms.currency);
+        if let Some(least) = self.exhausted_at {
+            self.exhausted_at = Some(least.min(left));
             return None;
         }
-        let (left, currency) = (self.view.left(), self.view.terms.currency);
-        Some(LedgerEvent::CreditLimitReached { account: id, left, currency })
+        self.exhausted_at = Some(left);
+        let credit_limit = effective_limit(&self.view.terms);
+        Some(LedgerEvent::CreditLimitReached { account: id, left, credit_limit, currency })
+    }
+
+    /// It was told before a restart that nothing more could be reserved, with this credit limit, and
+    /// no money came in since: if the limit is higher now, that is still to be told.
+    pub(super) fn resume_exhausted(&mut self, credit_limit: Money) {
+        let raised = effective_limit(&self.view.terms).0.saturating_sub(credit_limit.0).max(0);
+        let all = AccountView { lease: None, ..self.view };
+        self.exhausted_at = Some(Money(all.left().0.saturating_sub(raised)));
     }
 }
 

@@ -93,6 +93,34 @@ impl Ledger {
         Ok(())
     }
 
+    /// The same while calls run, when they were changed by a command: what is to be told of a changed
+    /// credit limit is journaled under the account's lock. A threshold that is set above what is left
+    /// counts as crossed before.
+    pub fn change_terms(
+        &self,
+        account: AccountId,
+        terms: Terms,
+        at: Utc,
+        journal: &dyn Journal,
+    ) -> Result<(), LedgerError> {
+        self.set_terms(account, terms)?;
+        self.tell_of(account, at, journal);
+        Ok(())
+    }
+
+    /// After the database's answers: what other nodes moved may have to be told.
+    pub fn tell_heard(&self, answers: &[LeaseAnswer], at: Utc, journal: &dyn Journal) {
+        answers.iter().for_each(|answer| self.tell_of(answer.account, at, journal));
+    }
+
+    fn tell_of(&self, account: AccountId, at: Utc, journal: &dyn Journal) {
+        let mut locked = self.lock(&[account]);
+        locked.look_at(account);
+        for event in locked.take_told() {
+            journal.append(&Record::Told { at, event });
+        }
+    }
+
     /// Puts an account back as the last projection left it. At start only, before any record is
     /// replayed.
     pub fn load(&self, state: &AccountState) {
@@ -194,10 +222,10 @@ impl Ledger {
             let available = payer.takeable(posting.kind);
             return Err(LedgerError::ExceedsAvailable { available, needed: posting.amount });
         }
-        let record = Record::Posted(posting);
+        locked.apply(&posting);
+        let record = Record::Posted { posting, told: locked.take_told() };
         let position = journal.append(&record);
-        let Record::Posted(posting) = &record else { unreachable!("made three lines above") };
-        locked.apply(posting);
+        let Record::Posted { posting, .. } = &record else { unreachable!("made two lines above") };
         outside.push(posting.memo(position));
         Ok((Outcome::Done, position))
     }
@@ -213,7 +241,7 @@ impl Ledger {
     /// The same with several nodes, of money that was taken from the shared accounts for it.
     pub fn rerate_taken(
         &self,
-        rerated: Rerated,
+        mut rerated: Rerated,
         taken: &[LeaseAnswer],
         journal: &dyn Journal,
     ) -> Result<Position, LedgerError> {
@@ -222,11 +250,9 @@ impl Ledger {
         for posting in &rerated.postings {
             locked.validate(posting)?;
         }
-        let record = Record::Rerated(rerated);
-        let position = journal.append(&record);
-        let Record::Rerated(rerated) = &record else { unreachable!("made two lines above") };
         rerated.postings.iter().for_each(|posting| locked.apply(posting));
-        Ok(position)
+        rerated.told = locked.take_told();
+        Ok(journal.append(&Record::Rerated(rerated)))
     }
 
     /// Replays such a record.
@@ -291,9 +317,21 @@ impl Ledger {
         self.events.dropped()
     }
 
-    /// What a replay raised was told before the restart.
-    pub(crate) fn forget_events(&self) {
-        self.events.clear();
+    /// That nothing more could be reserved of an account was told before a restart, with this credit
+    /// limit. After all records are replayed; what is to be told of it now.
+    pub(crate) fn resume_exhausted(
+        &self,
+        account: AccountId,
+        credit_limit: Money,
+    ) -> Vec<LedgerEvent> {
+        let mut locked = self.lock(&[account]);
+        if let Some(known) = locked.account_mut(account) {
+            known.resume_exhausted(credit_limit);
+        }
+        if !self.is_shared() {
+            locked.look_at(account);
+        }
+        locked.take_told()
     }
 
     /// Replays a posting from outside.

@@ -1,6 +1,11 @@
 //! What the ledger tells the outside of: a balance that got low, a limit that was reached, bundles
-//! that are used up. Each once, until it is mended and happens again (P-007, P-013). Events are not
-//! journaled: an account that is low when the process starts is not announced again.
+//! that are used up. Each once, until it is mended and happens again (P-007, P-013).
+//!
+//! An event is in the journal record of the money that it comes from, or, where no money moves (a call
+//! is refused), a record of its own: so it is lost or kept together with its cause, and a replay knows
+//! what was told. What remains of an account from one event to the next is little enough to be found
+//! again: thresholds are crossed or not by what is left, and that a limit was reached is kept beside
+//! the sums, with the credit limit of that moment.
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
@@ -9,6 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use vocabulary::AccountId;
 
 use super::BundleId;
+use crate::codec::{Code, DecodeError, Reader};
 use crate::{Currency, Money};
 
 /// Something that an operator or a customer wants to hear of.
@@ -31,10 +37,13 @@ pub enum LedgerEvent {
         account: AccountId,
         /// What is left: too little.
         left: Money,
+        /// The credit limit in that; zero if prepaid.
+        credit_limit: Money,
         /// Of what.
         currency: Currency,
     },
-    /// Money came in after `CreditLimitReached`: there is something to reserve again.
+    /// Money came in, or the credit limit was raised, after `CreditLimitReached`: there is something
+    /// to reserve again.
     BalanceRestored {
         /// Whose.
         account: AccountId,
@@ -53,6 +62,10 @@ pub enum LedgerEvent {
 }
 
 impl LedgerEvent {
+    /// The words of all.
+    pub const CODES: [&str; 4] =
+        ["low_balance", "credit_limit_reached", "balance_restored", "bundle_exhausted"];
+
     /// A stable word.
     pub fn code(&self) -> &'static str {
         match self {
@@ -72,31 +85,100 @@ impl LedgerEvent {
             | LedgerEvent::BundleExhausted { account, .. } => *account,
         }
     }
+
+    /// What is left, if it is about money.
+    pub fn left(&self) -> Option<Money> {
+        match self {
+            LedgerEvent::LowBalance { left, .. }
+            | LedgerEvent::CreditLimitReached { left, .. }
+            | LedgerEvent::BalanceRestored { left, .. } => Some(*left),
+            LedgerEvent::BundleExhausted { .. } => None,
+        }
+    }
+
+    /// What happened, in a few words that do not name the account.
+    pub fn detail(&self) -> String {
+        match self {
+            LedgerEvent::LowBalance { threshold, left, currency, .. } => {
+                format!("{left} {currency} left, below {threshold}")
+            }
+            LedgerEvent::CreditLimitReached { left, currency, .. } => {
+                format!("{left} {currency} left, too little for a call")
+            }
+            LedgerEvent::BalanceRestored { left, currency, .. } => {
+                format!("can call again, {left} {currency} left")
+            }
+            LedgerEvent::BundleExhausted { bundle, .. } => {
+                format!("bundle {bundle} was the last one, and is used up")
+            }
+        }
+    }
 }
 
 impl std::fmt::Display for LedgerEvent {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Account {}: {}.", self.account(), self.detail())
+    }
+}
+
+impl Code for LedgerEvent {
+    fn put(&self, out: &mut Vec<u8>) {
+        self.account().put(out);
         match self {
-            LedgerEvent::LowBalance { account, threshold, left, currency } => {
-                write!(f, "Account {account} has {left} {currency} left, below {threshold}.")
+            LedgerEvent::LowBalance { threshold, left, currency, .. } => {
+                out.push(0);
+                threshold.put(out);
+                left.put(out);
+                currency.put(out);
             }
-            LedgerEvent::CreditLimitReached { account, left, currency } => {
-                write!(f, "Account {account} has {left} {currency} left, too little for a call.")
+            LedgerEvent::CreditLimitReached { left, credit_limit, currency, .. } => {
+                out.push(1);
+                left.put(out);
+                credit_limit.put(out);
+                currency.put(out);
             }
-            LedgerEvent::BalanceRestored { account, left, currency } => {
-                write!(f, "Account {account} can call again: {left} {currency} left.")
+            LedgerEvent::BalanceRestored { left, currency, .. } => {
+                out.push(2);
+                left.put(out);
+                currency.put(out);
             }
-            LedgerEvent::BundleExhausted { account, bundle } => {
-                write!(f, "Bundle {bundle} of account {account} was its last, and is used up.")
+            LedgerEvent::BundleExhausted { bundle, .. } => {
+                out.push(3);
+                bundle.put(out);
             }
         }
+    }
+
+    fn take(from: &mut Reader<'_>) -> Result<LedgerEvent, DecodeError> {
+        let account = AccountId::take(from)?;
+        Ok(match from.byte()? {
+            0 => LedgerEvent::LowBalance {
+                account,
+                threshold: Code::take(from)?,
+                left: Code::take(from)?,
+                currency: Code::take(from)?,
+            },
+            1 => LedgerEvent::CreditLimitReached {
+                account,
+                left: Code::take(from)?,
+                credit_limit: Code::take(from)?,
+                currency: Code::take(from)?,
+            },
+            2 => LedgerEvent::BalanceRestored {
+                account,
+                left: Code::take(from)?,
+                currency: Code::take(from)?,
+            },
+            3 => LedgerEvent::BundleExhausted { account, bundle: Code::take(from)? },
+            _ => return Err(DecodeError::Value("event of an account")),
+        })
     }
 }
 
 /// So many wait at most; then the oldest is dropped and counted.
 const WAITING_MAX: usize = 65_536;
 
-/// Events on their way out.
+/// Events on their way to the log and to those who count: they are in the journal already.
 #[derive(Debug, Default)]
 pub(super) struct Events {
     waiting: Mutex<VecDeque<LedgerEvent>>,
@@ -115,10 +197,6 @@ impl Events {
 
     pub(super) fn pop(&self) -> Option<LedgerEvent> {
         self.waiting.lock().expect("nothing panics while events are locked").pop_front()
-    }
-
-    pub(super) fn clear(&self) {
-        self.waiting.lock().expect("nothing panics while events are locked").clear();
     }
 
     pub(super) fn dropped(&self) -> u64 {

@@ -11,10 +11,10 @@ use super::account::Account;
 use super::reservation::Closing;
 use super::shard::Shard;
 use super::{
-    AccountView, Ask, Bundle, BundleId, BundleShare, Ledger, LedgerError, Outcome, Posting,
-    ReservationId, ReservationState, SystemAccount, Use,
+    AccountView, Ask, Bundle, BundleId, BundleShare, Ledger, LedgerError, LedgerEvent, Outcome,
+    Posting, ReservationId, ReservationState, SystemAccount, Use,
 };
-use crate::Money;
+use crate::{Journal, Money, Record};
 
 /// Accounts locked at once: the payer, the carrier, and resellers between them.
 const LOCKS_MAX: usize = 8;
@@ -23,6 +23,8 @@ const LOCKS_MAX: usize = 8;
 pub struct Locked<'a> {
     ledger: &'a Ledger,
     guards: [Option<(usize, MutexGuard<'a, Shard>)>; LOCKS_MAX],
+    /// What is to be told of what happened under this lock; usually nothing.
+    told: Vec<LedgerEvent>,
 }
 
 impl<'a> Locked<'a> {
@@ -41,7 +43,7 @@ impl<'a> Locked<'a> {
                 last = index;
             }
         }
-        Locked { ledger, guards }
+        Locked { ledger, guards, told: Vec::new() }
     }
 
     fn shard(&self, account: AccountId) -> &Shard {
@@ -85,12 +87,30 @@ impl<'a> Locked<'a> {
         }
     }
 
-    /// A call was refused, or will end, because nothing more can be reserved from this account.
-    pub fn exhausted(&mut self, account: AccountId) {
+    /// A call was refused, or will end, because nothing more can be reserved from this account. No
+    /// money moves by it, so that it is told is a record of its own.
+    pub fn exhausted(&mut self, account: AccountId, at: Utc, journal: &dyn Journal) {
         let known = self.shard_mut(account).accounts.get_mut(&account);
         if let Some(event) = known.and_then(|known| known.exhausted(account)) {
+            journal.append(&Record::Told { at, event });
             self.ledger.events.push(event);
         }
+    }
+
+    /// The account's terms changed, or another node's movements were heard of: is that to be told?
+    pub(super) fn look_at(&mut self, account: AccountId) {
+        let mut told = std::mem::take(&mut self.told);
+        if let Some(known) = self.account_mut(account) {
+            known.moved(account, &mut |event| told.push(event));
+        }
+        self.told = told;
+    }
+
+    /// What is to be told of what happened under this lock, for its record, which must be appended
+    /// before the lock is given up. A replay, whose records have it, lets it go.
+    pub(crate) fn take_told(&mut self) -> Vec<LedgerEvent> {
+        self.told.iter().for_each(|event| self.ledger.events.push(*event));
+        std::mem::take(&mut self.told)
     }
 
     /// Holds more, for one payer or for several of one call: all of it or, with the place of the
@@ -152,9 +172,7 @@ impl<'a> Locked<'a> {
             let amount = made.charge.map_or(Money::ZERO, |posting| posting.amount);
             let closing = Closing::Posted(amount);
             let event = self.shard_mut(made.account).release(made.id, closing, made.bundles);
-            if let Some(event) = event {
-                self.ledger.events.push(event);
-            }
+            self.told.extend(event);
         }
         for posting in charges.chain(linked) {
             self.apply(posting);
@@ -177,12 +195,13 @@ impl<'a> Locked<'a> {
         let home = |side: AccountId, other: AccountId| {
             if SystemAccount::is_system(side) { other } else { side }
         };
-        let ledger = self.ledger;
-        let mut tell = |event| ledger.events.push(event);
+        let mut told = std::mem::take(&mut self.told);
+        let mut tell = |event| told.push(event);
         let debit_home = home(posting.debit, posting.credit);
         self.shard_mut(debit_home).apply(posting.debit, true, posting, &mut tell);
         let credit_home = home(posting.credit, posting.debit);
         self.shard_mut(credit_home).apply(posting.credit, false, posting, &mut tell);
+        self.told = told;
     }
 
     /// Puts a reservation back as it was before a restart.

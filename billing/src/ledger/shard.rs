@@ -225,9 +225,6 @@ impl Shard {
             _ => {}
         }
         account.moved(id, tell);
-        if !is_debit {
-            account.restored(id, tell);
-        }
     }
 
     /// Opens an account that nobody knows.

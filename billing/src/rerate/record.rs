@@ -7,7 +7,7 @@ use vocabulary::{AccountId, CallId, Utc};
 use super::{RatedCall, RepricedSide, Role, talk};
 use crate::cdr::{CdrCharge, CdrLine};
 use crate::codec::{Code, DecodeError, Reader, code_struct, put_list, take_list};
-use crate::ledger::{Posting, PostingKind, SystemAccount, SystemKind};
+use crate::ledger::{LedgerEvent, Posting, PostingKind, SystemAccount, SystemKind};
 use crate::rating::explain;
 use crate::{Money, OpId};
 
@@ -29,6 +29,8 @@ pub struct Rerated {
     pub lines: Vec<CdrLine>,
     /// The differences; none of zero.
     pub postings: Vec<Posting>,
+    /// What is told of accounts because of them: known when they are booked. Usually nothing.
+    pub told: Vec<LedgerEvent>,
 }
 
 /// One side of a call that was priced again.
@@ -66,6 +68,7 @@ impl Rerated {
             sides: Vec::new(),
             lines: Vec::new(),
             postings: Vec::new(),
+            told: Vec::new(),
         };
         for side in repriced {
             let is_left = side.after.is_err() && side.before.is_none();
@@ -201,6 +204,8 @@ impl Code for Rerated {
             sides: take_list(from)?,
             lines: take_list(from)?,
             postings: take_list(from)?,
+            // Before the record's tag.
+            told: Vec::new(),
         })
     }
 }

@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::args::{AccountChange, AccountCommand, Credit, Limits, PayOut, TopUp};
-use super::client::escape;
+use super::args::{AccountChange, AccountCommand, Credit, EventArgs, Limits, PayOut, TopUp};
+use super::client::{escape, query};
 use super::{Context, Outcome, table};
 use super::{account_file, caller_id};
 
@@ -58,16 +58,48 @@ pub(super) fn run(context: &Context, command: AccountCommand) -> Outcome {
         AccountCommand::RemoveCli { name, number } => {
             return caller_id::remove(context, &client, &name, &number);
         }
-        AccountCommand::Events { name } => {
-            let events = client.get(&format!("{}/events", one(&name)))?;
-            let columns = [("ID", "id"), ("AT", "at"), ("WHAT", "kind"), ("DETAIL", "detail")];
-            context.show_list(&events, &columns);
-            return Ok(());
+        AccountCommand::Events { name, which } => {
+            return events(context, Some(name), &which);
         }
     };
     context.show(&answer, |answer| print!("{}", table::render_fields(answer)));
     Ok(())
 }
+
+/// What happened to an account, or to all.
+pub(super) fn events(context: &Context, account: Option<String>, which: &EventArgs) -> Outcome {
+    let client = context.client()?;
+    let kinds = (!which.kind.is_empty()).then(|| which.kind.join(","));
+    let mut items: Vec<Value> = Vec::new();
+    let mut after = which.after.to_string();
+    while items.len() < which.limit {
+        let parts = [
+            ("account", account.clone()),
+            ("kind", kinds.clone()),
+            ("after", Some(after)),
+            ("limit", Some((which.limit - items.len()).min(EVENTS_PAGE).to_string())),
+        ];
+        let mut answer = client.get(&format!("/events{}", query(&parts)))?;
+        // Where the next page begins; an empty one was the last.
+        let Some(next) = answer["next"].as_str().map(str::to_owned) else { break };
+        after = next;
+        if let Some(page) = answer["items"].as_array_mut() {
+            items.append(page);
+        }
+    }
+    let columns = match account {
+        Some(_) => &EVENT_COLUMNS[1..],
+        None => &EVENT_COLUMNS[..],
+    };
+    context.show_list(&json!({ "items": items }), columns);
+    Ok(())
+}
+
+/// What one answer of the API holds at most.
+const EVENTS_PAGE: usize = 1_000;
+
+const EVENT_COLUMNS: [(&str, &str); 5] =
+    [("ACCOUNT", "account"), ("ID", "id"), ("AT", "at"), ("WHAT", "kind"), ("DETAIL", "detail")];
 
 fn status(status: &str, reseller: Option<String>) -> Value {
     let mut body = json!({ "status": status });

@@ -16,7 +16,7 @@ pub(crate) use super::rate_args::{
     RatesSpan,
 };
 pub(crate) use account::{
-    AccountChange, AccountCommand, CallerIdChange, Credit, Limits, SiteCommand, TopUp,
+    AccountChange, AccountCommand, CallerIdChange, Credit, EventArgs, Limits, SiteCommand, TopUp,
 };
 pub(crate) use cdr::CdrArgs;
 pub(crate) use peer::{
@@ -142,6 +142,14 @@ pub(crate) enum Command {
     Route {
         #[command(subcommand)]
         command: RouteCommand,
+    },
+    /// Show what happened to accounts, the oldest first
+    Events {
+        /// Of this account: its name or id
+        #[arg(long)]
+        account: Option<String>,
+        #[command(flatten)]
+        which: EventArgs,
     },
     /// Price one call by a tariff file, line by line; needs no running switch
     Price(PriceQuestion),

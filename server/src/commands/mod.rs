@@ -176,6 +176,7 @@ fn dispatch(args: Args) -> Outcome {
         Command::Subscriber { command } => subscriber::run(&context, command),
         Command::Trunk { command } => trunk::run(&context, *command),
         Command::Route { command } => trunk::route(&context, command),
+        Command::Events { account, which } => account::events(&context, account, &which),
         Command::Price(asked) => price::run(&context, asked),
         Command::Rates { command } => rates::run(&context, command),
         Command::Rerate(asked) => rerate::rerate(&context, *asked),

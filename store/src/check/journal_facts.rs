@@ -69,7 +69,9 @@ impl JournalFacts {
                 cdrs.iter().for_each(|cdr| self.take_cdr(is_applied, cdr));
                 postings.iter().for_each(|posting| self.take_posting(is_applied, posting));
             }
-            Entry::Ledger(Record::Posted(posting)) => self.take_posting(is_applied, &posting),
+            Entry::Ledger(Record::Posted { posting, .. }) => {
+                self.take_posting(is_applied, &posting)
+            }
             Entry::Ledger(Record::Rerated(rerated)) => {
                 rerated.postings.iter().for_each(|posting| self.take_posting(is_applied, posting));
             }

@@ -1,7 +1,10 @@
-//! What happened to an account (P-013): written in the commit of what happened.
+//! What happened to an account (P-013): written in the commit of what happened, by commands here and,
+//! of money, by the projection.
 
-use crate::sql;
+use billing::{LedgerEvent, Money};
 use vocabulary::{AccountId, Utc};
+
+use crate::sql::{self, Builder, Row};
 
 use super::{Change, DirectoryStore, Result, signed, unsigned, words};
 
@@ -20,6 +23,8 @@ words!(
         Resumed = "resumed",
         /// Closed for good.
         Closed = "closed",
+        /// It pays by another rate group.
+        RatesChanged = "rates_changed",
         /// It has a plan more.
         PlanAdded = "plan_added",
         /// A plan ended.
@@ -36,7 +41,7 @@ words!(
 /// One event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccountEvent {
-    /// Which; they count up.
+    /// Which; they count up as they are written.
     pub id: u64,
     /// Whose.
     pub account: AccountId,
@@ -46,41 +51,64 @@ pub struct AccountEvent {
     pub kind: String,
     /// More about it; may be empty.
     pub detail: String,
+    /// Balance and credit limit at that moment, if it is about these.
+    pub left: Option<Money>,
+    /// What is left fell below this.
+    pub threshold: Option<Money>,
+    /// The bundle that is used up.
+    pub bundle: Option<u64>,
+}
+
+/// Every kind: those of commands, and those that the ledger tells (P-007, P-013).
+pub fn event_kinds() -> impl Iterator<Item = &'static str> {
+    AccountEventKind::WORDS.iter().copied().chain(LedgerEvent::CODES)
+}
+
+/// Which events; everything `None`: all.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct EventFilter {
+    /// Of one account.
+    pub account: Option<AccountId>,
+    /// Of these kinds; empty: of all.
+    pub kinds: Vec<String>,
+    /// With a greater id.
+    pub after: u64,
+    /// So many, and no more than `EVENTS_MAX`.
+    pub limit: u32,
 }
 
 /// The longest list that one question gets.
-const EVENTS_MAX: i64 = 1_000;
+pub const EVENTS_MAX: u32 = 1_000;
 
 impl DirectoryStore {
-    /// Events with a greater id, of one account or of all, the oldest first.
-    pub async fn account_events(
-        &self,
-        account: Option<AccountId>,
-        after: u64,
-    ) -> Result<Vec<AccountEvent>> {
-        let only = account.map_or(-1, |account| signed(account.0));
-        let rows = sql::query(
-            "SELECT * FROM account_event WHERE id > ? AND (? < 0 OR account_id = ?)
-             ORDER BY id LIMIT ?",
-        )
-        .bind(signed(after))
-        .bind(only)
-        .bind(only)
-        .bind(EVENTS_MAX)
-        .fetch_all(&self.pool)
-        .await?;
-        let mut events = Vec::with_capacity(rows.len());
-        for row in &rows {
-            events.push(AccountEvent {
-                id: unsigned(row.try_get("id")?),
-                account: AccountId(unsigned(row.try_get("account_id")?)),
-                at: Utc(row.try_get("at")?),
-                kind: row.try_get("kind")?,
-                detail: row.try_get("detail")?,
-            });
+    /// Events, the oldest first.
+    pub async fn account_events(&self, filter: &EventFilter) -> Result<Vec<AccountEvent>> {
+        let mut query = Builder::new("SELECT * FROM account_event WHERE id > ");
+        query.push_bind(signed(filter.after));
+        if let Some(account) = filter.account {
+            query.push(" AND account_id = ").push_bind(signed(account.0));
         }
-        Ok(events)
+        if !filter.kinds.is_empty() {
+            query.push(" AND kind IN (").push_list(filter.kinds.iter().cloned()).push(")");
+        }
+        query.push(" ORDER BY id LIMIT ").push_bind(i64::from(filter.limit.clamp(1, EVENTS_MAX)));
+        let rows = query.build().fetch_all(&self.pool).await?;
+        rows.iter().map(event).collect()
     }
+}
+
+fn event(row: &Row) -> Result<AccountEvent> {
+    let money = |column| Ok::<_, sqlx::Error>(row.try_get::<Option<i64>, _>(column)?.map(Money));
+    Ok(AccountEvent {
+        id: unsigned(row.try_get("id")?),
+        account: AccountId(unsigned(row.try_get("account_id")?)),
+        at: Utc(row.try_get("at")?),
+        kind: row.try_get("kind")?,
+        detail: row.try_get("detail")?,
+        left: money("amount_left")?,
+        threshold: money("threshold")?,
+        bundle: row.try_get::<Option<i64>, _>("bundle_id")?.map(unsigned),
+    })
 }
 
 impl Change {

@@ -103,6 +103,7 @@ impl Applier {
         if is_shared {
             self.apply_shared(connection, batch).await?;
         }
+        super::told::write(connection, &batch.told, is_shared).await?;
         let step = |(id, step): &'a (CallId, StepRecord)| StepRow(*id, step, self.writer.node);
         let steps: Vec<StepRow<'_>> = batch.steps.iter().map(step).collect();
         self.step.run(connection, &steps).await?;

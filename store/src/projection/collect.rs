@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
 use billing::{
-    BundleGrant, BundleUse, Cdr, Ended, Money, Posting, PostingKind, Record, Rerated, SystemAccount,
+    BundleGrant, BundleUse, Cdr, Ended, LedgerEvent, Money, Posting, PostingKind, Record, Rerated,
+    SystemAccount,
 };
 use vocabulary::{AccountId, CallId, SubscriberId, Utc};
 
@@ -37,6 +38,8 @@ pub(crate) struct Batch {
     pub(crate) bindings: BTreeMap<SubscriberId, BindingSet>,
     pub(crate) bundles: Vec<BundleGrant>,
     pub(crate) bundle_uses: Vec<Used>,
+    /// What is told of accounts; each of them is in `moved` too.
+    pub(crate) told: Vec<(Utc, LedgerEvent)>,
 }
 
 /// Seconds that a call used of a bundle.
@@ -125,6 +128,13 @@ impl Collector {
             Some(CallStep::Ends(call)) => self.end(call),
             None => {}
         }
+        if let Entry::Ledger(record) = &entry {
+            let (at, told) = record.told();
+            for event in told {
+                self.batch.moved.entry(event.account()).or_default();
+                self.batch.told.push((at, *event));
+            }
+        }
         match entry {
             Entry::Ledger(Record::Ended(ended)) => {
                 let Ended { call, at, cdrs, postings, bundle_uses, .. } = ended;
@@ -134,7 +144,7 @@ impl Collector {
                 self.batch.bundle_uses.extend(uses);
             }
             Entry::Ledger(Record::BundleGranted(grant)) => self.batch.bundles.push(grant),
-            Entry::Ledger(Record::Posted(posting)) => self.post(posting),
+            Entry::Ledger(Record::Posted { posting, .. }) => self.post(posting),
             Entry::Ledger(Record::Rerated(mut rerated)) => {
                 rerated.postings.drain(..).for_each(|posting| self.post(posting));
                 self.batch.rerated.push(rerated);

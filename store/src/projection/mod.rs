@@ -7,6 +7,7 @@ mod payers;
 mod rerated;
 mod rows;
 mod runner;
+mod told;
 
 pub(crate) use collect::Collector;
 pub(crate) use rows::{cdr_key, posting_key};

@@ -142,7 +142,17 @@ pub async fn open(
     database: &Database,
     options: JournalOptions,
 ) -> (Store, Arc<Ledger>) {
+    open_prepared(dir, database, options, |_| {}).await
+}
+
+async fn open_prepared(
+    dir: &Path,
+    database: &Database,
+    options: JournalOptions,
+    prepare: impl FnOnce(&Ledger),
+) -> (Store, Arc<Ledger>) {
     let ledger = ledger();
+    prepare(&ledger);
     let opening = Opening::begin(dir, database, options).await.unwrap();
     let store = opening.recover(&ledger).await.unwrap();
     (store, ledger)
@@ -160,6 +170,13 @@ impl World {
 
     pub async fn at(dir: &Path, database: Database, options: JournalOptions) -> World {
         let (store, ledger) = open(dir, &database, options).await;
+        World::of(dir, database, store, ledger)
+    }
+
+    /// With other terms than the usual.
+    pub async fn prepared(dir: &Path, database: Database, prepare: impl FnOnce(&Ledger)) -> World {
+        let options = JournalOptions::default();
+        let (store, ledger) = open_prepared(dir, &database, options, prepare).await;
         World::of(dir, database, store, ledger)
     }
 
@@ -200,6 +217,16 @@ impl World {
         let account = AccountId(account);
         let posting = Posting::top_up(op, account, amount, Currency::EUR, self.now.utc, note);
         self.ledger.post(posting, Overdraft::Refuse, &*self.recorder).unwrap().1
+    }
+
+    /// Takes money away, whatever is there.
+    pub fn take(&mut self, account: u64, amount: Money) {
+        self.sequence += 1;
+        let (op, eur) = (OpId::outside(u128::from(self.sequence)), Currency::EUR);
+        let amount = Money(-amount.0);
+        let (account, at, note) = (AccountId(account), self.now.utc, String::new());
+        let posting = Posting::adjustment(op, account, amount, eur, at, note);
+        self.ledger.post(posting, Overdraft::Allow, &*self.recorder).unwrap();
     }
 
     /// Opens a call; false if it was refused, which leaves a CDR.

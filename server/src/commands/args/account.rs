@@ -95,10 +95,12 @@ pub(crate) enum AccountCommand {
         /// In E.164
         number: String,
     },
-    /// Show what happened to it
+    /// Show what happened to it, the oldest first
     Events {
         /// Its name or id
         name: String,
+        #[command(flatten)]
+        which: EventArgs,
     },
 }
 
@@ -114,6 +116,19 @@ pub(crate) struct CallerIdChange {
     /// For callers who give no name; "none" takes it away
     #[arg(long, value_name = "NAME")]
     pub(crate) default_name: Option<String>,
+}
+
+#[derive(ClapArgs)]
+pub(crate) struct EventArgs {
+    /// Of these kinds only, such as low_balance,credit_limit_reached
+    #[arg(long, value_name = "KINDS", value_delimiter = ',')]
+    pub(crate) kind: Vec<String>,
+    /// Behind the event with this id
+    #[arg(long, value_name = "ID", default_value_t = 0)]
+    pub(crate) after: u64,
+    /// No more than this many
+    #[arg(long, default_value_t = 1000)]
+    pub(crate) limit: usize,
 }
 
 #[derive(Subcommand)]
