@@ -1,5 +1,6 @@
 //! Digest both ways: what we ask, what we answer, and what we refuse.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use sip::auth::{
 use sip::message::{Message, Method};
 
 const LIFETIME: Duration = Duration::from_secs(60);
+const HERE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));
 
 fn verifier(counts: &Arc<NonceCounts>) -> Verifier {
     verifier_of_start(1, counts)
@@ -48,7 +50,7 @@ fn check_password(verifier: &Verifier, now: Duration, header: &str, password: &s
     let md5 = ha1_md5("al\"ice", "tandem.test", password);
     let sha256 = ha1_sha256("al\"ice", "tandem.test", password);
     let ha1 = Ha1 { md5: &md5, sha256: &sha256 };
-    verifier.verify(now, &response, b"INVITE", b"sip:b@tandem.test", ha1)
+    verifier.verify(now, HERE, &response, b"INVITE", b"sip:b@tandem.test", ha1)
 }
 
 fn answer(challenge: &[&str], is_again: bool) -> Option<String> {
@@ -64,13 +66,13 @@ fn what_we_ask_we_can_answer_with_either_hash() {
     let verifier = verifier(&counts);
     let now = Duration::from_secs(100);
     for index in 0..2 {
-        let challenge = verifier.challenge(now, false);
+        let challenge = verifier.challenge(now, HERE, false);
         let header = answer(&[&challenge.values[index]], false).expect("answerable");
         assert_eq!(check_password(&verifier, now, &header, "other"), Verdict::Wrong);
         assert_eq!(check_password(&verifier, now, &header, "secret"), Verdict::Right);
         assert_eq!(check_password(&verifier, now, &header, "secret"), Verdict::Replayed);
     }
-    let both = verifier.challenge(now, false);
+    let both = verifier.challenge(now, HERE, false);
     let header = answer(&[&both.values[1], &both.values[0]], false).expect("answerable");
     assert!(header.contains("algorithm=SHA-256"), "the strongest is chosen");
 }
@@ -80,9 +82,10 @@ fn only_the_algorithms_asked_for_are_taken() {
     let counts = Arc::new(NonceCounts::new(64));
     let (md5, both) = (verifier_of(&[Algorithm::Md5], 1, &counts), verifier(&counts));
     let now = Duration::from_secs(100);
-    let values = md5.challenge(now, false).values;
+    let values = md5.challenge(now, HERE, false).values;
     assert!(values.len() == 1 && values[0].contains("algorithm=MD5"), "{values:?}");
-    let by_sha256 = answer(&[&both.challenge(now, false).values[1]], false).expect("answerable");
+    let by_sha256 =
+        answer(&[&both.challenge(now, HERE, false).values[1]], false).expect("answerable");
     assert_eq!(check_password(&md5, now, &by_sha256, "secret"), Verdict::Wrong);
     assert_eq!(check_password(&both, now, &by_sha256, "secret"), Verdict::Right);
 }
@@ -92,13 +95,14 @@ fn an_old_a_forgotten_and_a_foreign_nonce_are_stale() {
     let counts = Arc::new(NonceCounts::new(16));
     let verifier = verifier(&counts);
     let now = Duration::from_secs(100);
-    let header = answer(&[&verifier.challenge(now, false).values[0]], false).expect("answerable");
+    let header =
+        answer(&[&verifier.challenge(now, HERE, false).values[0]], false).expect("answerable");
     let later = now + LIFETIME + Duration::from_millis(1);
     assert_eq!(check_password(&verifier, later, &header, "secret"), Verdict::Stale);
     let earlier_start = Duration::from_secs(1);
     assert_eq!(check_password(&verifier, earlier_start, &header, "secret"), Verdict::Stale);
     for _ in 0..16 {
-        verifier.challenge(now, false);
+        verifier.challenge(now, HERE, false);
     }
     assert_eq!(check_password(&verifier, now, &header, "secret"), Verdict::Stale);
     let foreign = "Digest realm=\"tandem.test\",nonce=\"abc\",algorithm=MD5,qop=\"auth\"";
@@ -111,11 +115,12 @@ fn another_target_or_realm_is_wrong() {
     let counts = Arc::new(NonceCounts::new(64));
     let verifier = verifier(&counts);
     let now = Duration::from_secs(100);
-    let header = answer(&[&verifier.challenge(now, false).values[0]], false).expect("answerable");
+    let header =
+        answer(&[&verifier.challenge(now, HERE, false).values[0]], false).expect("answerable");
     let response = DigestResponse::parse(header.as_bytes()).expect("a digest");
     let (md5, sha256) = (ha1_md5("al\"ice", "tandem.test", "secret"), [0; 32]);
     let ha1 = Ha1 { md5: &md5, sha256: &sha256 };
-    let verdict = verifier.verify(now, &response, b"INVITE", b"sip:other@tandem.test", ha1);
+    let verdict = verifier.verify(now, HERE, &response, b"INVITE", b"sip:other@tandem.test", ha1);
     assert_eq!(verdict, Verdict::Wrong);
 }
 
@@ -173,7 +178,7 @@ fn a_nonce_count_may_be_skipped_but_never_repeated_in_any_shard() {
     let counts = Arc::new(NonceCounts::new(64));
     let (one, other) = (verifier(&counts), verifier(&counts));
     let now = Duration::from_secs(100);
-    let challenge = one.challenge(now, false).values[1].clone();
+    let challenge = one.challenge(now, HERE, false).values[1].clone();
     let check = |verifier: &Verifier, nc: &str| {
         let header = counted(verifier, &challenge, Some(nc));
         check_password(verifier, now, &header, "secret")
@@ -188,12 +193,38 @@ fn a_nonce_count_may_be_skipped_but_never_repeated_in_any_shard() {
     }
 }
 
+/// S7: whoever uses a nonce has received it at the address that it uses it from.
+#[test]
+fn a_nonce_is_good_only_where_it_was_received() {
+    let counts = Arc::new(NonceCounts::new(64));
+    let verifier = verifier(&counts);
+    let now = Duration::from_secs(100);
+    let nonce = verifier.challenge(now, HERE, false).values[1].clone();
+    let header = counted(&verifier, &nonce, Some("00000001"));
+    let response = DigestResponse::parse(header.as_bytes()).expect("a digest");
+    let (md5, sha256) = ([0; 16], ha1_sha256("al\"ice", "tandem.test", "guess"));
+    let ha1 = Ha1 { md5: &md5, sha256: &sha256 };
+    let from =
+        |source| verifier.verify(now, source, &response, b"INVITE", b"sip:b@tandem.test", ha1);
+    let there = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 8));
+    let mapped = IpAddr::V6(Ipv4Addr::new(192, 0, 2, 7).to_ipv6_mapped());
+    for (source, is_received) in
+        [(HERE, true), (mapped, true), (there, false), (IpAddr::V6(Ipv6Addr::LOCALHOST), false)]
+    {
+        assert_eq!(verifier.has_received(now, source, &response), is_received, "{source}");
+        // A wrong password tells against an address only if it is proven.
+        let verdict = if is_received { Verdict::Wrong } else { Verdict::Stale };
+        assert_eq!(from(source), verdict, "{source}");
+    }
+    assert!(!verifier.has_received(now + LIFETIME * 2, HERE, &response));
+}
+
 #[test]
 fn without_qop_a_nonce_is_good_for_one_request() {
     let counts = Arc::new(NonceCounts::new(64));
     let verifier = verifier(&counts);
     let now = Duration::from_secs(100);
-    let header = counted(&verifier, &verifier.challenge(now, false).values[1], None);
+    let header = counted(&verifier, &verifier.challenge(now, HERE, false).values[1], None);
     assert_eq!(check_password(&verifier, now, &header, "secret"), Verdict::Right);
     assert_eq!(check_password(&verifier, now, &header, "secret"), Verdict::Replayed);
 }
@@ -203,7 +234,8 @@ fn a_wrong_password_does_not_use_up_a_nonce_count() {
     let counts = Arc::new(NonceCounts::new(64));
     let verifier = verifier(&counts);
     let now = Duration::from_secs(100);
-    let header = counted(&verifier, &verifier.challenge(now, false).values[1], Some("00000001"));
+    let header =
+        counted(&verifier, &verifier.challenge(now, HERE, false).values[1], Some("00000001"));
     assert_eq!(check_password(&verifier, now, &header, "guess"), Verdict::Wrong);
     assert_eq!(check_password(&verifier, now, &header, "secret"), Verdict::Right);
 }
@@ -213,12 +245,12 @@ fn credentials_of_an_earlier_start_cannot_be_replayed() {
     let now = Duration::from_secs(100);
     let counts = Arc::new(NonceCounts::new(64));
     let before = verifier_of_start(1, &counts);
-    let header = counted(&before, &before.challenge(now, false).values[1], Some("00000001"));
+    let header = counted(&before, &before.challenge(now, HERE, false).values[1], Some("00000001"));
     assert_eq!(check_password(&before, now, &header, "secret"), Verdict::Right);
     // The same secret, the same moment after the start, and counts that know nothing.
     let counts = Arc::new(NonceCounts::new(64));
     let after = verifier_of_start(2, &counts);
-    after.challenge(now, false);
+    after.challenge(now, HERE, false);
     assert_eq!(check_password(&after, now, &header, "secret"), Verdict::Stale);
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use sip::auth::{DigestResponse, Ha1, Verdict, Verifier, VerifierConfig};
 use sip::endpoint::ServerTx;
 use sip::message::{HeaderName, Message, ResponseDraft};
+use sip::transport::Path;
 use vocabulary::Now;
 
 use crate::directory::{DigestOwner, DigestSecret, Settings};
@@ -57,6 +58,7 @@ impl Shard {
         now: Now,
         tx: ServerTx,
         message: &Message,
+        path: Path,
         kind: Kind,
     ) -> Authenticated {
         let name = match kind {
@@ -70,7 +72,7 @@ impl Shard {
             .filter_map(DigestResponse::parse)
             .find(|response| response.realm() == realm);
         let Some(response) = ours else {
-            return self.challenge(now, tx, message, kind, false);
+            return self.challenge(now, tx, message, path, kind, false);
         };
         let username = String::from_utf8_lossy(response.username()).into_owned();
         let owner = self.directory.digest_owner(&username);
@@ -78,13 +80,16 @@ impl Shard {
         let secret = secret.unwrap_or(&NOBODYS);
         let verdict = self.verifier.verify(
             now.monotonic,
+            path.remote.ip(),
             &response,
             message.method().as_bytes(),
             message.request_uri(),
             Ha1 { md5: &secret.ha1_md5, sha256: &secret.ha1_sha256 },
         );
         match (verdict, owner) {
-            (Verdict::Stale | Verdict::Replayed, _) => self.challenge(now, tx, message, kind, true),
+            (Verdict::Stale | Verdict::Replayed, _) => {
+                self.challenge(now, tx, message, path, kind, true)
+            }
             (Verdict::Right, Some(owner)) => Authenticated::Right(owner, username.into()),
             (Verdict::Right, None) | (Verdict::Wrong, None) => {
                 self.stats.authentication_failures += 1;
@@ -102,6 +107,7 @@ impl Shard {
         now: Now,
         tx: ServerTx,
         message: &Message,
+        path: Path,
         kind: Kind,
         is_stale: bool,
     ) -> Authenticated {
@@ -111,7 +117,7 @@ impl Shard {
             Kind::Proxy => (407, "Proxy Authentication Required", HeaderName::ProxyAuthenticate),
         };
         let mut response = ResponseDraft::to(message, status, phrase);
-        for value in self.verifier.challenge(now.monotonic, is_stale).values {
+        for value in self.verifier.challenge(now.monotonic, path.remote.ip(), is_stale).values {
             response = response.header(name, value);
         }
         self.endpoint.respond(now.monotonic, tx, response);

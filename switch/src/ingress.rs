@@ -115,7 +115,7 @@ impl Shard {
         if let Some((id, None)) = by_address {
             return Sender::Known(Source::Trunk(id), Decision::FromTrunk(id, path.remote));
         }
-        let (owner, username) = match self.authenticate(now, tx, message, Kind::Proxy) {
+        let (owner, username) = match self.authenticate(now, tx, message, path, Kind::Proxy) {
             Authenticated::Challenged => return Sender::Challenged,
             Authenticated::UnknownUser(name) => {
                 return Sender::Refused(None, IdentityRefusal::UnknownUser(name));

@@ -43,7 +43,7 @@ impl Shard {
                 .header(HeaderName::Unsupported, unknown);
             return self.endpoint.respond(now.monotonic, tx, response);
         }
-        let owner = match self.authenticate(now, tx, message, Kind::Registrar) {
+        let owner = match self.authenticate(now, tx, message, path, Kind::Registrar) {
             Authenticated::Challenged => return,
             // The same answer for both: nobody learns which names there are.
             Authenticated::UnknownUser(_) | Authenticated::WrongPassword(_) => {

@@ -1,7 +1,8 @@
-//! Nonces that the server does not store: each carries its number, its time and a MAC over both.
-//! What has to be remembered, the highest nonce count used with each, is a fixed ring of atomics
+//! Nonces that the server does not store: each carries its number, its time and a MAC over both and
+//! over the address that it was given to, so that who uses one has received it there. What has to be remembered, the highest nonce count used with each, is a fixed ring of atomics
 //! that all shards share.
 
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -67,33 +68,34 @@ pub(super) enum Checked {
     Fresh(u64),
     /// Ours, but too old or forgotten.
     Stale,
-    /// Not ours.
+    /// Not ours, or given to another address.
     Foreign,
 }
 
 /// What signs nonces: the secret and the number of this start.
 pub(super) type Key<'a> = (&'a [u8; 32], u32);
 
-/// Makes a nonce.
-pub(super) fn mint(key: Key<'_>, counts: &NonceCounts, now: Duration) -> String {
+/// Makes a nonce for whoever receives it at this address.
+pub(super) fn mint(key: Key<'_>, counts: &NonceCounts, now: Duration, source: IpAddr) -> String {
     let body = format!("{:016x}{:016x}", counts.take(), now.as_millis() as u64);
-    let mac = mac(key, body.as_bytes());
+    let mac = mac(key, body.as_bytes(), source);
     format!("{body}{}", Hex::of(&mac).as_str())
 }
 
-/// Reads a nonce.
+/// Reads a nonce that came from this address.
 pub(super) fn check(
     key: Key<'_>,
     counts: &NonceCounts,
     now: Duration,
     lifetime: Duration,
     nonce: &[u8],
+    source: IpAddr,
 ) -> Checked {
     if nonce.len() != NONCE_CHARS {
         return Checked::Foreign;
     }
     let (body, signature) = nonce.split_at(32);
-    if !is_equal(signature, Hex::of(&mac(key, body)).as_bytes()) {
+    if !is_equal(signature, Hex::of(&mac(key, body, source)).as_bytes()) {
         return Checked::Foreign;
     }
     let number = |text: &[u8]| {
@@ -113,10 +115,15 @@ pub(super) fn use_count(counts: &NonceCounts, index: u64, count: u32) -> bool {
     counts.use_count(index, count)
 }
 
-fn mac((secret, start): Key<'_>, body: &[u8]) -> [u8; MAC_BYTES] {
+fn mac((secret, start): Key<'_>, body: &[u8], source: IpAddr) -> [u8; MAC_BYTES] {
     let mut mac = <Hmac<Sha256> as Mac>::new_from_slice(secret).expect("any length is a key");
     mac.update(&start.to_le_bytes());
     mac.update(body);
+    // An IPv4 address that came in through an IPv6 socket is the same peer.
+    match source.to_canonical() {
+        IpAddr::V4(v4) => mac.update(&v4.octets()),
+        IpAddr::V6(v6) => mac.update(&v6.octets()),
+    }
     let full = mac.finalize().into_bytes();
     let mut short = [0; MAC_BYTES];
     short.copy_from_slice(&full[..MAC_BYTES]);

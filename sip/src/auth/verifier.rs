@@ -1,6 +1,7 @@
 //! The side that asks: challenges, and what a response to one proves.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -75,9 +76,12 @@ struct Counted<'a> {
 pub enum Verdict {
     /// The sender knows the password.
     Right,
-    /// It does not, or the response was made for something else.
+    /// It does not, or the response was made for something else. The nonce is young and was given to
+    /// this very address: whoever is wrong has received our challenge there, so the address is no
+    /// forgery.
     Wrong,
-    /// The nonce is too old or not known any more: ask again with `stale=true`.
+    /// The nonce is too old, not known any more or was given to another address: ask again with
+    /// `stale=true`.
     Stale,
     /// This nonce count was used before.
     Replayed,
@@ -136,11 +140,11 @@ impl Verifier {
         &self.config.realm
     }
 
-    /// A new challenge. `stale` says that only the nonce was wrong, so that the client need not ask
-    /// its user again.
-    pub fn challenge(&self, now: Duration, stale: bool) -> Challenge {
+    /// A new challenge for whoever receives it at `source`. `stale` says that only the nonce was
+    /// wrong, so that the client need not ask its user again.
+    pub fn challenge(&self, now: Duration, source: IpAddr, stale: bool) -> Challenge {
         let VerifierConfig { secret, start, realm, algorithms, counts, .. } = &self.config;
-        let nonce = nonce::mint((secret, *start), counts, now);
+        let nonce = nonce::mint((secret, *start), counts, now, source);
         let stale = if stale { ",stale=true" } else { "" };
         let value = |algorithm: &Algorithm| {
             let name = algorithm.name();
@@ -151,27 +155,46 @@ impl Verifier {
         Challenge { values: algorithms.iter().map(value).collect() }
     }
 
-    /// Whether `response` proves knowledge of the password for this request. The nonce count is
-    /// used up only by a right response, so that nobody can use up another's.
+    /// Whether the sender of `response` has received a challenge of ours at `source`, and not long
+    /// ago: then its address is no forgery. Uses nothing up.
+    pub fn has_received(
+        &self,
+        now: Duration,
+        source: IpAddr,
+        response: &DigestResponse<'_>,
+    ) -> bool {
+        matches!(self.check_nonce(now, source, response), Checked::Fresh(_))
+    }
+
+    fn check_nonce(&self, now: Duration, source: IpAddr, response: &DigestResponse<'_>) -> Checked {
+        let VerifierConfig { secret, start, nonce_lifetime, counts, .. } = &self.config;
+        nonce::check((secret, *start), counts, now, *nonce_lifetime, &response.nonce, source)
+    }
+
+    /// Whether `response`, which came from `source`, proves knowledge of the password for this
+    /// request. The nonce count is used up only by a right response, so that nobody can use up
+    /// another's.
     pub fn verify(
         &self,
         now: Duration,
+        source: IpAddr,
         response: &DigestResponse<'_>,
         method: &[u8],
         request_uri: &[u8],
         ha1: Ha1<'_>,
     ) -> Verdict {
-        let VerifierConfig { secret, start, realm, algorithms, nonce_lifetime, counts } =
-            &self.config;
+        let VerifierConfig { realm, algorithms, counts, .. } = &self.config;
+        // A foreign nonce is most often ours from before a restart, or from before the sender's
+        // address changed: ask again.
+        let Checked::Fresh(index) = self.check_nonce(now, source, response) else {
+            return Verdict::Stale;
+        };
         if *response.realm != *realm.as_bytes()
             || !algorithms.contains(&response.algorithm)
             || !is_same_uri(&response.uri, request_uri)
         {
             return Verdict::Wrong;
         }
-        let checked = nonce::check((secret, *start), counts, now, *nonce_lifetime, &response.nonce);
-        // A foreign nonce is most often ours from before a restart: ask again.
-        let Checked::Fresh(index) = checked else { return Verdict::Stale };
         let stored = match response.algorithm {
             Algorithm::Md5 => Hex::of(ha1.md5),
             Algorithm::Sha256 => Hex::of(ha1.sha256),
