@@ -10,6 +10,7 @@ mod account_number;
 mod account_sheet;
 mod accounts;
 mod adjustments;
+mod bans;
 mod caller_id;
 mod calls;
 mod carrier_statement;
@@ -33,6 +34,7 @@ mod rates;
 mod reports;
 mod rerate;
 mod routes;
+mod security;
 mod sheet_pages;
 mod simulate;
 mod sites;
@@ -203,9 +205,11 @@ impl Api {
 fn resources() -> Router<Arc<Api>> {
     Router::new()
         .merge(account_events::routes())
+        .merge(bans::routes())
         .merge(caller_id::routes())
         .merge(cdrs::routes())
         .merge(forwarding::routes())
+        .merge(security::routes())
 }
 
 /// What calls cost.

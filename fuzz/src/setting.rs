@@ -52,6 +52,7 @@ pub fn shard(now: Now) -> (Shard, Shared) {
         bindings: Arc::new(Bindings::default()),
         admission: Arc::new(Admission::default()),
         nonces: Arc::new(NonceCounts::new(64)),
+        guard: Arc::default(),
     };
     let binding = |remote: &&str| StoredBinding {
         uri: format!("sip:bob@{remote}"),

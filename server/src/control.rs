@@ -332,6 +332,7 @@ impl Control for Switchboard {
         counters.push(("calls_admitted", admission.live_calls() as u64));
         counters.push(("admission_places_taken", admission.places_taken() as u64));
         let journal = self.store.journal();
+        counters.push(("bans", self.shared.guard.banned() as u64));
         counters.push(("journal_lag_bytes", journal.end().saturating_sub(journal.durable())));
         counters.push(("journal_failures", journal.failures()));
         counters.push(("projection_lag_bytes", self.store.projection().lag()));

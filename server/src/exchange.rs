@@ -10,6 +10,7 @@ use std::time::Duration;
 use billing::{Attempt, CreditControl};
 use sip::transport::{Path, Transmit};
 use store::journal::{JournalFiles, JournalState};
+use switch::guard::Ban;
 use switch::leg::event::LegEvent;
 use switch::registrar::StoredBinding;
 use switch::release::Cause;
@@ -31,6 +32,8 @@ pub trait Outside {
     /// Keep the bindings of a subscriber over a restart, in place of those before. The position in
     /// the journal from which on they are kept.
     fn keep_bindings(&self, subscriber: SubscriberId, bindings: Vec<StoredBinding>) -> u64;
+    /// A source is kept out from now on: store that.
+    fn banned(&self, ban: Ban);
     /// An account runs low on what this node has leased of it.
     fn ask_leases(&self);
 }
@@ -194,6 +197,7 @@ impl<O: Outside> Exchange<O> {
             }
             Effect::Onward(onward) => self.follow_up.push_back(Input::Onward(onward)),
             Effect::Relay { to, from, said } => self.relay(to, from, said),
+            Effect::Banned(ban) => self.outside.banned(ban),
             Effect::KeepPath(path) => self.outside.keep_path(path),
             Effect::Resolve { query, host } => self.outside.resolve(query, host),
             Effect::BindingChanged { subscriber, bindings, answer } => {

@@ -3,6 +3,7 @@
 pub mod call_log;
 pub mod clock;
 pub mod control;
+mod desk;
 pub mod dispatch;
 pub mod exchange;
 pub mod leases;

@@ -11,6 +11,7 @@ use metrics::{Histogram, counter, gauge, histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use switch::Stats;
 use switch::admission::Admission;
+use switch::guard::Guard;
 use vocabulary::{CallFacts, Party};
 
 use crate::dispatch::Dispatch;
@@ -49,6 +50,8 @@ fn describe() {
     describe_counter!("tandem_udp_received_total", "Datagrams received");
     describe_counter!("tandem_udp_sent_total", "Datagrams sent");
     describe_counter!("tandem_icmp_errors_total", "Peers reported unreachable");
+    describe_counter!("tandem_udp_banned_total", "Datagrams of banned sources, not read");
+    describe_gauge!("tandem_bans", "Networks that are banned");
     describe_gauge!("tandem_queue_length", "Inputs that wait for a worker");
     describe_gauge!("tandem_calls_admitted", "Calls that limits count, in any set");
     describe_gauge!("tandem_admission_places_taken", "Sizes of all sets that limits look at");
@@ -144,6 +147,7 @@ impl WorkerMetrics {
             ("tandem_udp_send_batches_total", udp.send_batches, last.send_batches),
             ("tandem_icmp_errors_total", udp.icmp_errors, last.icmp_errors),
             ("tandem_udp_dropped_total", udp.dropped, last.dropped),
+            ("tandem_udp_banned_total", udp.banned, last.banned),
         ] {
             counter!(name, "worker" => worker()).increment(now - before);
         }
@@ -176,6 +180,11 @@ pub fn publish_events(ledger: &Ledger) {
 pub fn publish_admission(admission: &Admission) {
     gauge!("tandem_calls_admitted").set(admission.live_calls() as f64);
     gauge!("tandem_admission_places_taken").set(admission.places_taken() as f64);
+}
+
+/// Who is kept out at this moment.
+pub fn publish_bans(guard: &Guard) {
+    gauge!("tandem_bans").set(guard.banned() as f64);
 }
 
 /// What belongs to no worker: streams, dispatch, journal and projection.

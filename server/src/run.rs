@@ -17,23 +17,25 @@ use sip::auth::NonceCounts;
 use store::directory::DirectoryStore;
 use store::journal::JournalOptions;
 use store::{Leases, Opening, Store};
+use switch::Shared;
 use switch::admission::Admission;
+use switch::guard::{Ban, Guard};
 use switch::registrar::Bindings;
-use switch::token::LegAddress;
-use switch::{HostToResolve, QueryId, Said, Shared};
 use tokio::runtime::Runtime;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::call_log::CallLog;
 use crate::clock::Clock;
 use crate::control::Switchboard;
+use crate::desk::Desk;
 use crate::dispatch::{Dispatch, Letter};
-use crate::exchange::{Exchange, Outside};
+use crate::exchange::Exchange;
 use crate::leases::LeaseDesk;
 use crate::mailbox::mailbox;
 use crate::metrics::WorkerMetrics;
 use crate::net::listeners::{self, Bound};
 use crate::net::lookup::Lookup;
+use crate::net::shield::Shield;
 use crate::net::streams::Streams;
 use crate::net::tls::TlsClient;
 use crate::secrets::{self, Secrets};
@@ -59,6 +61,8 @@ const GOODBYE: Duration = Duration::from_secs(5);
 /// Digest nonces remembered at the same time, 4 bytes each; an older one costs its phone one more
 /// round.
 const NONCES: usize = 1 << 20;
+/// New bans that wait to be stored; more of them only hold until the next start.
+const BANS_WAITING_MAX: usize = 4096;
 /// How often what has become due is charged, besides when a command asks for it.
 const CHARGE_EACH: Duration = Duration::from_secs(60);
 /// With several nodes: how often it is looked whether another one has changed the directory.
@@ -165,44 +169,6 @@ fn raise_file_limit() {
     }
 }
 
-/// What a worker's shard asks of the rest of the process.
-struct Desk {
-    worker: u8,
-    dispatch: Dispatch,
-    lookup: Lookup,
-    streams: Streams,
-    store: Arc<Store>,
-    leases: Option<Arc<LeaseDesk>>,
-}
-
-impl Outside for Desk {
-    fn relay(&self, to: LegAddress, from: LegAddress, said: Said) -> bool {
-        self.dispatch.relay(to, from, said)
-    }
-
-    fn ask_leases(&self) {
-        if let Some(leases) = &self.leases {
-            leases.hurry();
-        }
-    }
-
-    fn resolve(&self, query: QueryId, host: HostToResolve) {
-        self.lookup.ask(self.worker, query, host);
-    }
-
-    fn keep_path(&self, path: sip::transport::Path) {
-        self.streams.keep(path);
-    }
-
-    fn keep_bindings(
-        &self,
-        subscriber: vocabulary::SubscriberId,
-        bindings: Vec<switch::registrar::StoredBinding>,
-    ) -> u64 {
-        self.store.journal().append_bindings(&store::BindingSet { subscriber, bindings })
-    }
-}
-
 /// A started process.
 struct Running {
     switchboard: Arc<Switchboard>,
@@ -231,6 +197,7 @@ impl Running {
         let streams = Streams::new(
             settings::streams(&config),
             Arc::new(dispatch.clone()),
+            Arc::clone(&opened.shared.guard),
             tls.clone(),
             bound.addresses.clone(),
             runtime.handle().clone(),
@@ -255,20 +222,19 @@ impl Running {
             leases,
         });
         let worker_died = Arc::new(AtomicBool::new(false));
+        let (bans, banned) = mpsc::channel(BANS_WAITING_MAX);
         let Bound { udp, streams: accepting, advertised, .. } = bound;
         let make = Make {
             config: &config,
             switchboard: &switchboard,
             streams: &streams,
             lookup: &lookup,
+            bans,
             secrets: opened.secrets,
             listeners: advertised,
             worker_died: &worker_died,
         };
-        let mut threads = Vec::new();
-        for (number, (mailbox, sockets)) in (0..).zip(mailboxes.into_iter().zip(udp)) {
-            threads.push(make.worker(number, mailbox, sockets)?);
-        }
+        let threads = make.workers(mailboxes, udp)?;
         // Not before recovery has closed what was open: a heartbeat proves that calls live.
         switchboard.store.journal().start_heartbeat(move || clock.now().utc);
         let accept = |(number, listener, tls)| {
@@ -281,7 +247,7 @@ impl Running {
         let (api, serving) =
             runtime.block_on(serve_api(&config, &switchboard, directory, stopped))?;
         tasks.extend(share(&switchboard, &api, runtime));
-        tasks.push(runtime.spawn(api.charge_always(CHARGE_EACH)));
+        tasks.extend(keep_house(api, banned, runtime));
         tracing::info!(listeners = ?switchboard.listeners, workers, "taking calls");
         let (drain_limit, api) = (config.calls.drain_limit, serving);
         Ok(Running { switchboard, threads, signal, worker_died, stop_api, api, drain_limit, tasks })
@@ -374,6 +340,16 @@ fn share(
     vec![runtime.spawn(keep), runtime.spawn(follow)]
 }
 
+/// What the API does unasked: it stores the guard's bans and charges what is due.
+fn keep_house(
+    api: Arc<Api>,
+    banned: mpsc::Receiver<Ban>,
+    runtime: &Runtime,
+) -> [tokio::task::JoinHandle<()>; 2] {
+    let bans = runtime.spawn(Arc::clone(&api).keep_bans(banned));
+    [bans, runtime.spawn(api.charge_always(CHARGE_EACH))]
+}
+
 /// The data directory, recovered, and all that is made of it.
 struct Opened {
     store: Store,
@@ -420,9 +396,14 @@ async fn open(config: &Config, clock: Clock) -> Result<Opened, RunError> {
         torn = report.torn.is_some(),
         "books recovered"
     );
-    let bindings = Bindings::default();
+    let (bindings, guard) = (Bindings::default(), Guard::new(secrets.seed));
+    guard.configure(clock.now().utc, snapshot.directory.guard());
+    let known_for = snapshot.directory.settings().registration_max;
     for set in store.take_bindings() {
         if snapshot.directory.subscriber(set.subscriber).is_some() {
+            for binding in &set.bindings {
+                guard.prove(clock.monotonic(), binding.remote, known_for);
+            }
             bindings.restore(set.subscriber, set.bindings);
         }
     }
@@ -431,6 +412,7 @@ async fn open(config: &Config, clock: Clock) -> Result<Opened, RunError> {
         bindings: Arc::new(bindings),
         admission: Arc::new(Admission::default()),
         nonces: Arc::new(NonceCounts::new(NONCES)),
+        guard: Arc::new(guard),
     };
     Ok(Opened { store, directory, snapshot, ledger, shared, secrets, last_change })
 }
@@ -448,12 +430,22 @@ struct Make<'a> {
     switchboard: &'a Arc<Switchboard>,
     streams: &'a Streams,
     lookup: &'a Lookup,
+    bans: mpsc::Sender<Ban>,
     secrets: Secrets,
     listeners: Vec<sip::endpoint::Listener>,
     worker_died: &'a Arc<AtomicBool>,
 }
 
 impl Make<'_> {
+    fn workers(
+        &self,
+        mailboxes: Vec<crate::mailbox::Mailbox<Letter>>,
+        sockets: Vec<Vec<(u16, socket2::Socket)>>,
+    ) -> io::Result<Vec<JoinHandle<()>>> {
+        let parts = mailboxes.into_iter().zip(sockets);
+        (0..).zip(parts).map(|(number, (mailbox, own))| self.worker(number, mailbox, own)).collect()
+    }
+
     fn worker(
         &self,
         number: u8,
@@ -480,6 +472,7 @@ impl Make<'_> {
             streams: streams.clone(),
             store: Arc::clone(store),
             leases,
+            bans: self.bans.clone(),
         };
         let workers = u32::try_from(self.switchboard.workers).expect("a byte");
         let call_log = CallLog::new(self.config.log.call_lines_per_second.div_ceil(workers));
@@ -494,14 +487,24 @@ impl Make<'_> {
         let (clock, dispatch) = (*clock, dispatch.clone());
         let metrics = WorkerMetrics::new(number, Arc::clone(totals));
         let alarm = Alarm(Arc::clone(self.worker_died));
+        let shield = Shield::new(Arc::clone(&self.switchboard.shared.guard));
         std::thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
             let _alarm = alarm;
             come_before_others(number);
             let port =
                 |(listener, socket)| Port { listener, udp: crate::net::udp::UdpPort::new(socket) };
             let ports = sockets.into_iter().map(port).collect();
-            let parts =
-                Parts { settings, clock, ports, mailbox, dispatch, streams, exchange, metrics };
+            let parts = Parts {
+                settings,
+                clock,
+                ports,
+                shield,
+                mailbox,
+                dispatch,
+                streams,
+                exchange,
+                metrics,
+            };
             Worker::new(parts).run();
         })
     }
@@ -543,6 +546,7 @@ async fn each_second(switchboard: Arc<Switchboard>, streams: Streams) {
         let lag = journal.end().saturating_sub(journal.durable());
         metrics::publish_shared(&streams, dispatch, lag, store.projection().lag());
         metrics::publish_admission(&shared.admission);
+        metrics::publish_bans(&shared.guard);
         prometheus.run_upkeep();
         ledger.expire(clock.now().utc);
         metrics::publish_events(ledger);

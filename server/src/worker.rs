@@ -18,6 +18,7 @@ use crate::dispatch::{Dispatch, Letter};
 use crate::exchange::{Exchange, Outside};
 use crate::mailbox::Mailbox;
 use crate::metrics::WorkerMetrics;
+use crate::net::shield::Shield;
 use crate::net::streams::{Delivery, Streams};
 use crate::net::udp::{BATCH, UdpCounts, UdpPort};
 
@@ -64,6 +65,7 @@ pub struct Worker<O> {
     settings: WorkerSettings,
     clock: Clock,
     ports: Vec<Port>,
+    shield: Shield,
     mailbox: Mailbox<Letter>,
     dispatch: Dispatch,
     streams: Streams,
@@ -136,6 +138,8 @@ pub struct Parts<O> {
     pub clock: Clock,
     /// Its own sockets; one a UDP listener.
     pub ports: Vec<Port>,
+    /// Who is kept away from them.
+    pub shield: Shield,
     /// Its letters.
     pub mailbox: Mailbox<Letter>,
     /// The way to the other workers.
@@ -151,11 +155,13 @@ pub struct Parts<O> {
 impl<O: Outside> Worker<O> {
     /// Puts the parts together; call it in the worker's own thread.
     pub fn new(parts: Parts<O>) -> Worker<O> {
-        let Parts { settings, clock, ports, mailbox, dispatch, streams, exchange, metrics } = parts;
+        let Parts { settings, clock, ports, shield, mailbox, dispatch, streams, exchange, metrics } =
+            parts;
         Worker {
             settings,
             clock,
             ports,
+            shield,
             mailbox,
             dispatch,
             streams,
@@ -207,6 +213,7 @@ impl<O: Outside> Worker<O> {
         for port in &self.ports {
             udp.add(port.udp.counts());
         }
+        udp.banned = self.shield.dropped();
         let queue = self.inbox.len() + self.mailbox.length();
         let stats = self.exchange.stats();
         self.metrics.flush(udp, &stats, queue, &mut self.exchange.tally);
@@ -228,12 +235,13 @@ impl<O: Outside> Worker<O> {
     }
 
     fn receive_batch(&mut self, index: usize, now: Duration) -> usize {
-        let Worker { ports, dispatch, inbox, settings, .. } = self;
+        let Worker { ports, dispatch, inbox, settings, shield, .. } = self;
+        shield.look();
         let Port { listener, udp } = &mut ports[index];
         let listener = *listener;
         let mut answers: Vec<(SocketAddr, Bytes)> = Vec::new();
         let count = udp.receive(|remote, datagram| {
-            if is_keep_alive(datagram) {
+            if shield.stops(remote) || is_keep_alive(datagram) {
                 return;
             }
             let path = Path { transport: Transport::Udp, listener, connection: 0, remote };

@@ -13,9 +13,11 @@ use server::net::streams::{Delivery, Sink, StreamLimits, Streams};
 use server::net::tcp;
 use server::net::tls::{self, TlsClient};
 use sip::transport::{Path, Transmit, Transport};
+use switch::guard::{Guard, GuardRows};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
+use vocabulary::Utc;
 
 const OPTIONS: &[u8] = b"OPTIONS sip:a@b SIP/2.0\r\nVia: SIP/2.0/TCP h;branch=z9hG4bK1\r\n\
     From: <sip:a@b>;tag=1\r\nTo: <sip:a@b>\r\nCall-ID: 1\r\nCSeq: 1 OPTIONS\r\n\
@@ -58,12 +60,17 @@ fn side(limits: StreamLimits) -> Side {
 }
 
 fn side_that_trusts(limits: StreamLimits, tls: TlsClient) -> Side {
+    side_with(limits, tls, Arc::default())
+}
+
+fn side_with(limits: StreamLimits, tls: TlsClient, guard: Arc<Guard>) -> Side {
     let (ear, heard) = mpsc::unbounded_channel();
     let listener = tcp::bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = listener.local_addr().unwrap();
     let streams = Streams::new(
         limits,
         Arc::new(Ear(ear)),
+        guard,
         tls,
         vec![address],
         tokio::runtime::Handle::current(),
@@ -141,6 +148,29 @@ async fn messages_are_cut_out_of_the_stream_and_answers_use_it() {
     // Its flow is gone and nobody listens on the peer's ephemeral port.
     side.send(path, "late");
     assert_eq!(side.hear().await, Heard::Failed(path));
+}
+
+/// S7: what is open is closed at the next word, and nothing new is opened.
+#[tokio::test]
+async fn a_banned_source_has_no_connection() {
+    let guard = Arc::new(Guard::default());
+    let tls = TlsClient::new(&[]).unwrap();
+    let mut side = side_with(StreamLimits::default(), tls, Arc::clone(&guard));
+    let mut peer = TcpStream::connect(side.address).await.unwrap();
+    peer.write_all(OPTIONS).await.unwrap();
+    let (path, _) = side.message().await;
+    let mut rows = GuardRows::default();
+    rows.ban("127.0.0.0/8".parse().unwrap(), None);
+    guard.configure(Utc(0), &rows);
+    peer.write_all(OPTIONS).await.unwrap();
+    assert_eq!(side.failed().await, path);
+    is_closed(&mut peer).await;
+    is_closed(&mut TcpStream::connect(side.address).await.unwrap()).await;
+    assert_eq!(side.streams.counts().refused.load(Ordering::Relaxed), 1);
+    guard.configure(Utc(0), &GuardRows::default());
+    let mut again = TcpStream::connect(side.address).await.unwrap();
+    again.write_all(OPTIONS).await.unwrap();
+    side.message().await;
 }
 
 #[tokio::test]

@@ -139,6 +139,7 @@ fn shared() -> Shared {
         bindings: Arc::default(),
         admission: Arc::default(),
         nonces: Arc::new(NonceCounts::new(1024)),
+        guard: Arc::default(),
     }
 }
 

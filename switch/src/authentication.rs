@@ -76,6 +76,13 @@ impl Shard {
         };
         let username = String::from_utf8_lossy(response.username()).into_owned();
         let owner = self.directory.digest_owner(&username);
+        if self.is_only_guessing(now, owner, path) {
+            // As if it were wrong: nothing is learnt from being refused.
+            return match owner {
+                Some(_) => Authenticated::WrongPassword(username.into()),
+                None => Authenticated::UnknownUser(username.into()),
+            };
+        }
         let secret = owner.and_then(|owner| self.directory.digest_secret(owner));
         let secret = secret.unwrap_or(&NOBODYS);
         let verdict = self.verifier.verify(
@@ -90,13 +97,16 @@ impl Shard {
             (Verdict::Stale | Verdict::Replayed, _) => {
                 self.challenge(now, tx, message, path, kind, true)
             }
-            (Verdict::Right, Some(owner)) => Authenticated::Right(owner, username.into()),
+            (Verdict::Right, Some(owner)) => {
+                self.proven(now, path);
+                Authenticated::Right(owner, username.into())
+            }
             (Verdict::Right, None) | (Verdict::Wrong, None) => {
-                self.stats.authentication_failures += 1;
+                self.wrong_credentials(now, path);
                 Authenticated::UnknownUser(username.into())
             }
             (Verdict::Wrong, Some(_)) => {
-                self.stats.authentication_failures += 1;
+                self.wrong_credentials(now, path);
                 Authenticated::WrongPassword(username.into())
             }
         }
@@ -112,6 +122,7 @@ impl Shard {
         is_stale: bool,
     ) -> Authenticated {
         self.stats.challenges += 1;
+        self.unproven(now, path);
         let (status, phrase, name) = match kind {
             Kind::Registrar => (401, "Unauthorized", HeaderName::WwwAuthenticate),
             Kind::Proxy => (407, "Proxy Authentication Required", HeaderName::ProxyAuthenticate),

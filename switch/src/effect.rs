@@ -14,6 +14,7 @@ use vocabulary::{
 
 use crate::call::OnwardCall;
 use crate::directory::Directory;
+use crate::guard::Ban;
 use crate::leg::event::LegEvent;
 use crate::registrar::StoredBinding;
 use crate::token::{LegAddress, LegKey};
@@ -146,6 +147,8 @@ pub enum Effect {
         /// What to look up.
         host: HostToResolve,
     },
+    /// Somebody is kept out from now on: store that.
+    Banned(Ban),
     /// A call is to go on: hand it to a shard, this one or another, as [`Input::Onward`].
     Onward(Box<OnwardCall>),
     /// Hand this to the shard that it is for, as [`Input::Relayed`], in the order of effects. If that
@@ -304,6 +307,14 @@ stats! {
     calls_panicked,
     /// Egress attempts placed.
     egress_attempts,
+    /// Messages dropped because their sender had used up what the unproven may want.
+    messages_muted,
+    /// Sources banned for what they did.
+    sources_banned,
+    /// Credentials not looked at, because their source had shown too many wrong ones.
+    guesses_refused,
+    /// REGISTERs refused because there were too many in a minute.
+    registrations_limited,
     /// Requests challenged for credentials.
     challenges,
     /// Requests with a wrong password or an unknown name.

@@ -15,6 +15,7 @@ pub mod decision;
 pub mod directory;
 pub mod effect;
 pub mod forwarding;
+pub mod guard;
 pub mod leg;
 pub mod registrar;
 pub mod release;
@@ -24,6 +25,7 @@ pub mod token;
 
 mod authentication;
 mod call;
+mod door;
 mod ingress;
 mod out_of_dialog;
 mod register;

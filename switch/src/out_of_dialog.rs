@@ -2,6 +2,7 @@
 
 use sip::endpoint::ServerTx;
 use sip::message::{HeaderName, Message, Method, ResponseDraft};
+use sip::transport::Path;
 use vocabulary::Now;
 
 use crate::leg::{EXTENSIONS, unknown_extensions};
@@ -13,7 +14,8 @@ pub(crate) const ALLOW: &[u8] = b"INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, P
 impl Shard {
     /// OPTIONS is answered (RFC 3261 section 11.2) to anybody: peers probe with it whether we are
     /// there. What belongs into a dialog gets 481, the rest what its kind gets.
-    pub(crate) fn out_of_dialog(&mut self, now: Now, tx: ServerTx, message: &Message) {
+    pub(crate) fn out_of_dialog(&mut self, now: Now, tx: ServerTx, message: &Message, path: Path) {
+        self.leads_nowhere(now, path);
         let response = match message.method() {
             Method::Options if self.is_draining => {
                 // A peer that probes must send its new calls elsewhere.

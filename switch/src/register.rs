@@ -36,6 +36,9 @@ impl Shard {
         if self.is_overloaded || self.is_draining {
             return self.turn_away(now, tx, message);
         }
+        if !self.may_source_register(now, path) {
+            return self.register_later(now, tx, message);
+        }
         // Before anything else is looked at (RFC 3261 section 8.2.2.3).
         if let Some(unknown) = unknown_extensions(message, &EXTENSIONS) {
             self.stats.registrations_refused += 1;
@@ -51,6 +54,9 @@ impl Shard {
             }
             Authenticated::Right(owner, _) => owner,
         };
+        if !self.may_owner_register(now, owner) {
+            return self.register_later(now, tx, message);
+        }
         let registered = registrant(&self.directory, owner, message)
             .and_then(|row| self.apply(now, row.id, row.contacts_max, message, path));
         match registered {
@@ -65,6 +71,15 @@ impl Shard {
             }
             Err(fault) => self.refuse_registration(now, tx, message, &fault),
         }
+    }
+
+    /// 503 with Retry-After: this one, or this source, has registered often enough.
+    fn register_later(&mut self, now: Now, tx: ServerTx, message: &Message) {
+        self.stats.registrations_limited += 1;
+        let seconds = self.directory.settings().retry_after_secs;
+        let response = ResponseDraft::to(message, 503, "Service Unavailable")
+            .header_fmt(HeaderName::RetryAfter, format_args!("{seconds}"));
+        self.endpoint.respond(now.monotonic, tx, response);
     }
 
     fn refuse_registration(&mut self, now: Now, tx: ServerTx, message: &Message, fault: &Fault) {

@@ -236,6 +236,15 @@ impl Bindings {
         path.connection != 0 && self.shards.iter().any(has_one)
     }
 
+    /// Whether the subscriber is registered from this address and port.
+    pub fn is_at(&self, now: Utc, subscriber: SubscriberId, remote: SocketAddr) -> bool {
+        let shard = self.lock(subscriber);
+        let bindings = shard.get(&subscriber);
+        let is_here =
+            |binding: &Binding| binding.source.remote == remote && binding.expires_at > now;
+        bindings.is_some_and(|bindings| bindings.iter().any(is_here))
+    }
+
     /// How many subscribers have a binding, valid or about to be dropped.
     pub fn len(&self) -> usize {
         let count = |shard: &Mutex<Map>| shard.lock().unwrap_or_else(PoisonError::into_inner).len();

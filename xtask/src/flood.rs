@@ -1,5 +1,6 @@
-//! Random bytes, mutilated SIP and half-open TCP connections from one source while another places
-//! ordinary calls: none of those may be lost. For a third of the time, at most 20 seconds, the
+//! Random bytes, mutilated SIP and half-open TCP connections from one source while another port of the
+//! same address places ordinary calls: none of those may be lost, and nobody is banned, for the source
+//! of a datagram may be forged. For a third of the time, at most 20 seconds, the
 //! database is locked too: calls go on, and afterwards every one of them has its CDR.
 
 use std::io::Write;
@@ -51,13 +52,15 @@ fn flood(options: &Options, dir: &Path) -> Result<(), String> {
     let (succeeded, missing_in_lock) = (outcome?, locked?);
     let cdrs = cdrs_of(dir, succeeded)?;
     nothing_lives(&tandem)?;
+    let muted = nobody_is_banned(&tandem)?;
     tandem.stop()?;
     tandem.command("ledger check")?;
     let calls = seconds * CALLS_PER_SECOND;
     let lost = calls - succeeded.min(calls);
     println!(
         "flood: {} datagrams of rubbish, {} half-open connections; {calls} calls, {lost} lost; \
-         {cdrs} CDRs, {missing_in_lock} of them waited for the locked database",
+         {cdrs} CDRs, {missing_in_lock} of them waited for the locked database; {muted} datagrams \
+         dropped unanswered",
         sent.load(Ordering::Relaxed),
         opened.load(Ordering::Relaxed)
     );
@@ -114,6 +117,19 @@ fn nothing_lives(tandem: &Tandem) -> Result<(), String> {
         }
         std::thread::sleep(Duration::from_millis(50));
     }
+}
+
+/// The flood has the address of the callers: it is muted, not banned. How many datagrams that was.
+fn nobody_is_banned(tandem: &Tandem) -> Result<u64, String> {
+    let bans = tandem.json("ban list")?;
+    if !bans.as_array().is_some_and(Vec::is_empty) {
+        return Err(format!("the flood has banned somebody: {bans}"));
+    }
+    let muted = tandem.json("status")?["counters"]["messages_muted"].as_u64().unwrap_or(0);
+    if muted == 0 {
+        return Err("none of the flood was dropped unanswered".to_string());
+    }
+    Ok(muted)
 }
 
 /// How many of the ordinary calls succeeded.

@@ -4,6 +4,7 @@ mod account;
 mod cdr;
 mod peer;
 mod pricing;
+mod security;
 
 use std::path::PathBuf;
 
@@ -25,6 +26,8 @@ pub(crate) use peer::{
 pub(crate) use pricing::{
     CarrierStatement, Output, PriceQuestion, Recycle, ReportCommand, Rerate, Selected, Spanned,
 };
+
+pub(crate) use security::{AllowCommand, BanCommand, SecurityCommand};
 
 /// Takes what `show` prints, `yes` and `no`, and what JSON has.
 pub(crate) fn yes_or_no() -> BoolishValueParser {
@@ -137,6 +140,21 @@ pub(crate) enum Command {
     Trunk {
         #[command(subcommand)]
         command: Box<TrunkCommand>,
+    },
+    /// Who is kept out
+    Ban {
+        #[command(subcommand)]
+        command: BanCommand,
+    },
+    /// Who is never kept out
+    Allow {
+        #[command(subcommand)]
+        command: AllowCommand,
+    },
+    /// How much a source may do before it is banned
+    Security {
+        #[command(subcommand)]
+        command: SecurityCommand,
     },
     /// Which trunks a prefix goes to
     Route {

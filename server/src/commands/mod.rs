@@ -24,6 +24,7 @@ mod rates;
 mod report;
 mod rerate;
 mod run;
+mod security;
 mod simulate;
 mod site;
 mod subscriber;
@@ -194,6 +195,9 @@ fn dispatch(args: Args) -> Outcome {
         Command::Backup { to } => backup::backup(&context, &to),
         Command::Restore { from } => backup::restore(&context, &from),
         Command::Node { command } => node::run(&context, &command),
+        Command::Ban { command } => security::ban(&context, command),
+        Command::Allow { command } => security::allow(&context, command),
+        Command::Security { command } => security::security(&context, command),
         Command::Ledger { command: args::LedgerCommand::Check } => system::check_ledger(&context),
     }
 }

@@ -53,6 +53,8 @@ enum Ended {
     Idle,
     #[error("its stream cannot be read as SIP")]
     Broken,
+    #[error("its source is banned")]
+    Banned,
     #[error(transparent)]
     Io(#[from] io::Error),
 }
@@ -127,7 +129,7 @@ where
     tracing::debug!(remote = %path.remote, transport = ?path.transport, %ended, "connection over");
     match ended {
         Ended::ByPeer | Ended::ByUs | Ended::Idle => {}
-        Ended::TooSlow | Ended::Broken => {
+        Ended::TooSlow | Ended::Broken | Ended::Banned => {
             shared.counts.expelled.fetch_add(1, Ordering::Relaxed);
         }
         Ended::Io(_) => {
@@ -187,6 +189,9 @@ where
                 None => continue,
             },
         };
+        if shared.guard.is_banned(path.remote) {
+            return Ended::Banned;
+        }
         framer.push(&buffer.split_to(length));
         let was_partial = deadlines.message.is_some() && has_spoken;
         let mut is_new = false;

@@ -5,6 +5,7 @@ pub mod listeners;
 pub mod lookup;
 pub mod overload;
 pub mod resolver;
+pub mod shield;
 pub mod streams;
 pub mod tcp;
 pub mod tls;

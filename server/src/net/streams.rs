@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sip::transport::{Path, Transmit, Transport};
+use switch::guard::Guard;
 use tokio::sync::{Notify, mpsc};
 
 use super::connection::{self, Opened};
@@ -88,7 +89,7 @@ pub struct StreamCounts {
     pub accepted: AtomicU64,
     /// Connections opened by us.
     pub opened: AtomicU64,
-    /// Connections refused for a limit.
+    /// Connections refused for a limit or a ban.
     pub refused: AtomicU64,
     /// Connections that we tried to open in vain, or that broke off.
     pub failed: AtomicU64,
@@ -167,6 +168,7 @@ pub(super) struct Shared {
     table: Mutex<Table>,
     pub(super) limits: StreamLimits,
     pub(super) sink: Arc<dyn Sink>,
+    pub(super) guard: Arc<Guard>,
     pub(super) counts: StreamCounts,
     pub(super) tls: TlsClient,
     /// The addresses our listeners are bound to, by number: new connections leave from there.
@@ -179,13 +181,15 @@ impl Streams {
     pub fn new(
         limits: StreamLimits,
         sink: Arc<dyn Sink>,
+        guard: Arc<Guard>,
         tls: TlsClient,
         local: Vec<SocketAddr>,
         runtime: tokio::runtime::Handle,
     ) -> Streams {
         let table = Mutex::new(Table::default());
         let counts = StreamCounts::default();
-        Streams { shared: Arc::new(Shared { table, limits, sink, counts, tls, local, runtime }) }
+        let shared = Shared { table, limits, sink, guard, counts, tls, local, runtime };
+        Streams { shared: Arc::new(shared) }
     }
 
     /// Counts since the start.
@@ -249,7 +253,8 @@ impl Shared {
         }
     }
 
-    /// A place in the table for a connection just accepted, unless a limit is reached.
+    /// A place in the table for a connection just accepted, unless a limit is reached or the peer is
+    /// banned.
     pub(super) fn admit(
         &self,
         transport: Transport,
@@ -258,7 +263,8 @@ impl Shared {
     ) -> Option<Opened> {
         let mut table = self.table();
         let of_address = table.by_address.get(&remote.ip()).copied().unwrap_or(0);
-        if table.incoming >= self.limits.connections_max
+        if self.guard.is_banned(remote)
+            || table.incoming >= self.limits.connections_max
             || of_address >= self.limits.connections_per_address_max
         {
             self.counts.refused.fetch_add(1, Ordering::Relaxed);

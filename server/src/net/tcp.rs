@@ -50,7 +50,7 @@ pub async fn accept(
         };
         let shared = Arc::clone(&streams.shared);
         let Some(opened) = shared.admit(transport, number, remote) else {
-            tracing::debug!(%remote, "connection refused: too many");
+            tracing::debug!(%remote, "connection refused: too many, or its source is banned");
             continue;
         };
         let tls = tls.clone();

@@ -84,6 +84,8 @@ pub struct UdpCounts {
     pub icmp_errors: u64,
     /// Datagrams given up because the kernel refused them or our backlog was full.
     pub dropped: u64,
+    /// Datagrams of banned sources, of which nothing was read.
+    pub banned: u64,
 }
 
 impl UdpCounts {
@@ -95,6 +97,7 @@ impl UdpCounts {
         self.send_batches += other.send_batches;
         self.icmp_errors += other.icmp_errors;
         self.dropped += other.dropped;
+        self.banned += other.banned;
     }
 }
 

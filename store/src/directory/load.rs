@@ -104,7 +104,8 @@ impl Change {
         seed: u64,
         accounts: &[(Account, Option<AccountId>)],
     ) -> Result<Directory> {
-        let mut builder = DirectoryBuilder::new(settings, seed);
+        let guard = self.guard_rows().await?;
+        let mut builder = DirectoryBuilder::new(settings, seed).guard(guard);
         let mut caller_ids = self.caller_id_policies().await?;
         for (account, _) in accounts {
             let caller_id = caller_ids.remove(&account.id).unwrap_or_default();
@@ -133,6 +134,9 @@ impl Change {
         accounts: &[(Account, Option<AccountId>)],
     ) -> Result<Directory> {
         let mut builder = before.change();
+        if self.touched.guard {
+            builder = builder.guard(self.guard_rows().await?);
+        }
         for (account, _) in accounts {
             let caller_id = self.caller_id_policy(account.id).await?;
             let row = account_row(account, caller_id);

@@ -23,6 +23,8 @@ pub(crate) struct Touched {
     pub(crate) exchange_rates: bool,
     /// What every account pays, such as a discount for all.
     pub(super) all_tariffs: bool,
+    /// Who is kept out, who never is, and when.
+    pub(super) guard: bool,
 }
 
 impl Touched {
@@ -55,6 +57,10 @@ impl Touched {
         self.exchange_rates = true;
     }
 
+    pub(crate) fn guard(&mut self) {
+        self.guard = true;
+    }
+
     /// The discounts of this account, or with `None` those of everybody.
     pub(crate) fn discounts_of(&mut self, account: Option<AccountId>) {
         match account {
@@ -66,7 +72,7 @@ impl Touched {
     /// Nothing is noted, or too much: everything is to be read.
     pub(super) fn is_everything(&self) -> bool {
         let rows = self.accounts.len() + self.subscribers.len() + self.trunks.len();
-        let others = self.destinations || self.exchange_rates || self.all_tariffs;
+        let others = self.destinations || self.exchange_rates || self.all_tariffs || self.guard;
         rows > ROWS_MAX || (rows == 0 && self.groups.is_empty() && !others)
     }
 
@@ -83,6 +89,7 @@ impl Touched {
             destinations: self.destinations,
             exchange_rates: self.exchange_rates,
             all_tariffs: self.all_tariffs,
+            guard: self.guard,
         };
         Some(serde_json::to_string(&written).expect("plain values are always JSON"))
     }
@@ -97,6 +104,7 @@ impl Touched {
         self.destinations |= written.destinations;
         self.exchange_rates |= written.exchange_rates;
         self.all_tariffs |= written.all_tariffs;
+        self.guard |= written.guard;
         Some(())
     }
 }
@@ -111,6 +119,9 @@ struct Written {
     destinations: bool,
     exchange_rates: bool,
     all_tariffs: bool,
+    /// Nodes of before do not write it.
+    #[serde(default)]
+    guard: bool,
 }
 
 #[cfg(test)]

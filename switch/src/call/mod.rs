@@ -217,6 +217,15 @@ impl Call {
         }
     }
 
+    /// Whether this is our tag on this leg.
+    pub(crate) fn has_tag(&self, leg: u8, tag: &[u8]) -> bool {
+        let side = match leg.checked_sub(1) {
+            None => Some(&self.ingress.side),
+            Some(n) => self.attempts.get(usize::from(n)).and_then(|tried| tried.side.as_deref()),
+        };
+        side.and_then(Side::leg).is_some_and(|leg| leg.has_tag(tag))
+    }
+
     /// Something came back on this leg: the target is alive.
     pub(crate) fn heard(&mut self, leg: u8) {
         let attempt = leg.checked_sub(1).and_then(|n| self.attempts.get_mut(usize::from(n)));

@@ -9,6 +9,7 @@ use vocabulary::{AccountId, Number, SubscriberId, TrunkId};
 use super::network::Network;
 use super::rows::{AccountRow, NumberRow, RouteRow, Settings, SubscriberRow, TrunkRow};
 use super::{DigestOwner, Directory};
+use crate::guard::GuardRows;
 use crate::routing::{NumberPlan, RouteTarget};
 
 /// A row that cannot be used.
@@ -183,6 +184,7 @@ impl DirectoryBuilder {
             networks: Arc::default(),
             routes: Arc::default(),
             registering: Vec::new(),
+            guard: Arc::default(),
         })
     }
 
@@ -219,6 +221,13 @@ impl DirectoryBuilder {
     #[must_use]
     pub fn without_trunk(mut self, id: TrunkId) -> DirectoryBuilder {
         self.trunks_gone.push(id);
+        self
+    }
+
+    /// Sets who is kept out and who never is, in place of what was said before.
+    #[must_use]
+    pub fn guard(mut self, rows: GuardRows) -> DirectoryBuilder {
+        self.directory.guard = Arc::new(rows);
         self
     }
 

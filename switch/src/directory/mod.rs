@@ -16,13 +16,14 @@ use snapshot_map::SnapshotMap;
 use vocabulary::{AccountId, Number, SubscriberId, TrunkId};
 
 pub use builder::{DirectoryBuilder, DirectoryError};
-pub use network::{Network, NetworkError};
+pub use network::{Network, NetworkError, NetworkTable};
 pub use rows::{
     AccountRow, CONTACTS_MAX, Credentials, DigestSecret, Limits, NumberRow, RedirectPolicy,
     RouteRow, Settings, SubscriberRow, TrunkIngress, TrunkRegistration, TrunkRow,
 };
 pub use sip::transport::Transport;
 
+use crate::guard::GuardRows;
 use crate::routing::{RouteTable, RouteTarget};
 
 /// A digest user name belongs to a subscriber or to a trunk.
@@ -45,10 +46,11 @@ pub struct Directory {
     numbers: SnapshotMap<Number, SubscriberId>,
     /// In ascending order; no account has an empty list.
     dids: SnapshotMap<AccountId, Arc<[Number]>>,
-    networks: Arc<network::NetworkTable>,
+    networks: Arc<NetworkTable<TrunkId>>,
     routes: Arc<RouteTable>,
     /// In the order of their ids.
     registering: Vec<TrunkId>,
+    guard: Arc<GuardRows>,
 }
 
 impl Directory {
@@ -130,6 +132,16 @@ impl Directory {
     pub fn trunk_by_name(&self, name: &str) -> Option<&TrunkRow> {
         let found = self.trunks.values().filter(|trunk| trunk.name == name);
         found.min_by_key(|trunk| trunk.id).map(|trunk| &**trunk)
+    }
+
+    /// Who is kept out and who never is, and when.
+    pub fn guard(&self) -> &GuardRows {
+        &self.guard
+    }
+
+    /// Whether the same are kept out as in another snapshot.
+    pub(crate) fn has_guard_of(&self, other: &Directory) -> bool {
+        Arc::ptr_eq(&self.guard, &other.guard) || self.guard == other.guard
     }
 
     /// The routes of the longest prefix that covers the number, with the prefix's length.

@@ -1,4 +1,4 @@
-//! The addresses of trunks: networks, some with a port, and which is the narrowest for a sender.
+//! Addresses of peers: networks, some with a port, and which is the narrowest for a sender.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -6,7 +6,6 @@ use std::str::FromStr;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use vocabulary::TrunkId;
 
 /// A network, and optionally the one port that counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -52,6 +51,24 @@ fn plain(address: IpAddr) -> IpAddr {
 }
 
 impl Network {
+    /// What is taken for one source: an IPv4 address, or the /64 of an IPv6 address, in which a host
+    /// has as many addresses as it likes.
+    pub fn of_source(address: IpAddr) -> Network {
+        let address = plain(address);
+        let length = if address.is_ipv4() { 32 } else { 64 };
+        Network { address: masked(address, length), length, port: None }
+    }
+
+    /// Its address, host bits zero.
+    pub fn address(&self) -> IpAddr {
+        self.address
+    }
+
+    /// Whether it names a port.
+    pub fn has_port(&self) -> bool {
+        self.port.is_some()
+    }
+
     /// Whether a sender belongs to it.
     pub fn contains(&self, remote: SocketAddr) -> bool {
         let address = plain(remote.ip());
@@ -102,43 +119,69 @@ impl fmt::Display for Network {
     }
 }
 
-/// All networks of all trunks: a map a mask length, asked from the longest mask down.
-#[derive(Clone, Debug, Default)]
-pub(super) struct NetworkTable {
+/// Networks and what is known of each: a map asked from the longest mask down.
+#[derive(Clone, Debug)]
+pub struct NetworkTable<T> {
     /// Descending by mask length, IPv4 and IPv6 apart.
     lengths: Vec<(bool, u8)>,
-    trunks: HashMap<Network, TrunkId, FixedState>,
+    known: HashMap<Network, T, FixedState>,
 }
 
-/// Alike if they find alike: a mask length without networks finds nothing.
-impl PartialEq for NetworkTable {
-    fn eq(&self, other: &NetworkTable) -> bool {
-        self.trunks == other.trunks
+impl<T> Default for NetworkTable<T> {
+    fn default() -> NetworkTable<T> {
+        NetworkTable { lengths: Vec::new(), known: HashMap::default() }
     }
 }
 
-impl NetworkTable {
-    /// Adds a network; gives the trunk back that has it already.
-    pub(super) fn add(&mut self, network: Network, trunk: TrunkId) -> Option<TrunkId> {
+/// Alike if they find alike: a mask length without networks finds nothing.
+impl<T: PartialEq> PartialEq for NetworkTable<T> {
+    fn eq(&self, other: &NetworkTable<T>) -> bool {
+        self.known == other.known
+    }
+}
+
+impl<T: Copy + PartialEq> NetworkTable<T> {
+    /// Adds a network; gives what is known of it already, if that is something else.
+    pub(super) fn add(&mut self, network: Network, value: T) -> Option<T> {
+        match self.known.get(&network) {
+            Some(other) if *other != value => Some(*other),
+            _ => {
+                self.put(network, value);
+                None
+            }
+        }
+    }
+
+    /// Takes a network out; one of which something else is known stays.
+    pub(super) fn remove(&mut self, network: &Network, value: T) {
+        if self.known.get(network) == Some(&value) {
+            self.known.remove(network);
+        }
+    }
+
+    /// Adds a network, or replaces what is known of it.
+    pub fn put(&mut self, network: Network, value: T) {
         let key = (network.address.is_ipv4(), network.length);
         if !self.lengths.contains(&key) {
             self.lengths.push(key);
             self.lengths.sort_by_key(|(_, length)| std::cmp::Reverse(*length));
         }
-        match self.trunks.get(&network) {
-            Some(other) if *other != trunk => Some(*other),
-            _ => self.trunks.insert(network, trunk).and(None),
-        }
+        self.known.insert(network, value);
     }
 
-    /// Takes a trunk's network out; one that is another's stays.
-    pub(super) fn remove(&mut self, network: &Network, trunk: TrunkId) {
-        if self.trunks.get(network) == Some(&trunk) {
-            self.trunks.remove(network);
-        }
+    /// Keeps those that `is_kept` says so of.
+    pub fn retain(&mut self, mut is_kept: impl FnMut(T) -> bool) {
+        self.known.retain(|_, value| is_kept(*value));
     }
 
-    pub(super) fn find(&self, remote: SocketAddr) -> Option<TrunkId> {
+    /// What is known of exactly this network.
+    pub fn get(&self, network: &Network) -> Option<T> {
+        self.known.get(network).copied()
+    }
+
+    /// What is known of the narrowest network that a sender belongs to; one that names the port comes
+    /// before one of the same width that does not.
+    pub fn find(&self, remote: SocketAddr) -> Option<T> {
         let address = plain(remote.ip());
         let lengths = self.lengths.iter().filter(|(is_v4, _)| *is_v4 == address.is_ipv4());
         lengths
@@ -147,12 +190,29 @@ impl NetworkTable {
                     Network { address: masked(address, *length), length: *length, port: None };
                 [Network { port: Some(remote.port()), ..network }, network]
             })
-            .find_map(|network| self.trunks.get(&network).copied())
+            .find_map(|network| self.known.get(&network).copied())
+    }
+
+    /// How many networks there are.
+    pub fn len(&self) -> usize {
+        self.known.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.known.is_empty()
+    }
+
+    /// All networks, in no order that means anything.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Network, T)> {
+        self.known.iter().map(|(network, value)| (*network, *value))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use vocabulary::TrunkId;
+
     use super::*;
 
     #[track_caller]
@@ -181,6 +241,14 @@ mod tests {
                 "\"carrier.example\" is not an IP address, network (10.0.0.0/24) or address with port",
             ),
         );
+    }
+
+    #[test]
+    fn a_source_is_an_ipv4_address_or_a_64th_of_ipv6() {
+        let source = |text: &str| Network::of_source(text.parse().unwrap()).to_string();
+        assert_eq!(source("192.0.2.7"), "192.0.2.7");
+        assert_eq!(source("::ffff:192.0.2.7"), "192.0.2.7");
+        assert_eq!(source("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::/64");
     }
 
     #[test]

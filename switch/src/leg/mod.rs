@@ -366,6 +366,11 @@ impl Leg {
         }
     }
 
+    /// Whether this is our tag.
+    pub(crate) fn has_tag(&self, tag: &[u8]) -> bool {
+        self.tag.as_bytes() == tag
+    }
+
     /// A response with our tag.
     fn response_to(&self, request: &Message, status: u16) -> ResponseDraft {
         ResponseDraft::with_tag(request, status, "", self.tag.as_bytes())

@@ -56,7 +56,7 @@ impl Shard {
             return match message.method() {
                 Method::Invite => self.invite(now, tx, &message, path),
                 Method::Register => self.register(now, tx, &message, path),
-                _ => self.out_of_dialog(now, tx, &message),
+                _ => self.out_of_dialog(now, tx, &message, path),
             };
         };
         let key = self.key_of(tag);
@@ -72,6 +72,7 @@ impl Shard {
         });
         if !is_found {
             self.stats.strays += 1;
+            self.leads_nowhere(now, path);
             leg::refuse(now, &mut self.endpoint, tx, &message);
         }
     }
@@ -105,7 +106,7 @@ impl Shard {
         }
     }
 
-    fn key_of(&self, tag: &[u8]) -> Option<LegKey> {
+    pub(super) fn key_of(&self, tag: &[u8]) -> Option<LegKey> {
         Tag::read(tag).filter(|(shard, _)| *shard == self.config.shard).map(|(_, key)| key)
     }
 

@@ -24,6 +24,7 @@ use crate::call::Call;
 use crate::decision::End;
 use crate::directory::{Directory, Settings};
 use crate::effect::{AnswerId, Effect, Input, LiveCall, Stats};
+use crate::guard::Guard;
 use crate::leg::LegConfig;
 use crate::registrar::{Binding, Bindings};
 use crate::release::Cause;
@@ -64,6 +65,8 @@ pub struct Shared {
     pub admission: Arc<Admission>,
     /// Which nonce counts were used.
     pub nonces: Arc<NonceCounts>,
+    /// Who gets in.
+    pub guard: Arc<Guard>,
 }
 
 /// What armed a timer.
@@ -155,7 +158,7 @@ impl Shard {
     /// One input. Drain `poll_effect` before the next.
     pub fn handle(&mut self, now: Now, input: Input) {
         match input {
-            Input::Message { path, bytes } => self.endpoint.receive(now.monotonic, path, bytes),
+            Input::Message { path, bytes } => self.message_received(now, path, bytes),
             Input::Timeout => self.handle_timeout(now),
             Input::PathFailed(path) => self.path_failed(now, path),
             Input::PathIdle(path) => self.path_idle(now, path),
@@ -276,6 +279,7 @@ impl Shard {
     fn sweep(&mut self, now: Now) {
         let changed = self.shared.bindings.expire(now.utc, self.sweep_part);
         self.sweep_part = self.sweep_part.wrapping_add(1);
+        self.shared.guard.expire(now.utc);
         for (subscriber, bindings) in changed {
             self.effects.push_back(Effect::BindingChanged { subscriber, bindings, answer: None });
         }
@@ -300,6 +304,9 @@ impl Shard {
         }
         let before = std::mem::replace(&mut self.directory, directory);
         if self.config.shard == 0 {
+            if !self.directory.has_guard_of(&before) {
+                self.shared.guard.configure(now.utc, self.directory.guard());
+            }
             let silenced = self.directory.silenced_since(&before).into_iter();
             for subscriber in silenced.filter(|id| self.shared.bindings.remove(*id)) {
                 let changed =

@@ -69,6 +69,15 @@ impl Shard {
         self.merged.contains_key(&merge_key)
     }
 
+    /// Whether this is the tag of a leg that lives here.
+    pub(crate) fn has_leg(&self, tag: &[u8]) -> bool {
+        let Some(key) = self.key_of(tag) else { return false };
+        self.slots.get(key.slot as usize).is_some_and(|slot| {
+            let call = slot.call.as_ref().filter(|_| slot.generation == key.generation);
+            call.is_some_and(|call| call.has_tag(key.leg, tag))
+        })
+    }
+
     pub(super) fn with_id(
         &mut self,
         now: Now,

@@ -18,6 +18,7 @@ use switch::directory::{
     AccountRow, DigestSecret, Directory, DirectoryBuilder, NumberRow, RouteRow, Settings,
     SubscriberRow, TrunkRow,
 };
+use switch::guard::GuardRows;
 use switch::registrar::{Bindings, StoredBinding};
 use switch::{Effect, Input, Shard, ShardConfig, Shared};
 use vocabulary::{
@@ -59,6 +60,7 @@ pub(crate) struct Rows {
     pub(crate) trunks: Vec<TrunkRow>,
     pub(crate) routes: Vec<RouteRow>,
     pub(crate) numbers: Vec<(Number, SubscriberId)>,
+    pub(crate) guard: GuardRows,
 }
 
 fn account(id: AccountId) -> AccountRow {
@@ -96,6 +98,7 @@ impl Default for Rows {
             trunks,
             routes,
             numbers: vec![(number("4930555"), BOB)],
+            guard: GuardRows::default(),
         }
     }
 }
@@ -118,7 +121,8 @@ impl Rows {
     }
 
     pub(crate) fn build(&self) -> Directory {
-        let mut builder = DirectoryBuilder::new(self.settings.clone(), 7);
+        let builder = DirectoryBuilder::new(self.settings.clone(), 7);
+        let mut builder = builder.guard(self.guard.clone());
         for row in &self.accounts {
             builder = builder.account(row.clone());
         }
@@ -200,6 +204,7 @@ impl World {
             bindings: Arc::new(Bindings::default()),
             admission: Arc::new(Admission::default()),
             nonces: Arc::new(NonceCounts::new(1024)),
+            guard: Arc::default(),
         };
         let shard = Shard::new(config, shared.clone(), Arc::new(rows.build()));
         let now = Now { monotonic: Duration::from_secs(1), utc: Utc(1_700_000_000_000_000) };

@@ -39,11 +39,30 @@ pub(crate) fn all(tandem: &Tandem, scenario: &Scenario) -> Result<(), String> {
             complaints.push(format!("{found} contacts are registered instead of {expected}"));
         }
     }
+    if let Some(expected) = expect.bans {
+        bans(tandem, expected, &mut complaints)?;
+    }
     ledger(tandem, &mut complaints);
     if complaints.is_empty() {
         return Ok(());
     }
     Err(complaints.iter().map(|c| format!("     {c}")).collect::<Vec<_>>().join("\n"))
+}
+
+/// Bans are stored a moment after they begin; gives that two seconds.
+fn bans(tandem: &Tandem, expected: u64, complaints: &mut Vec<String>) -> Result<(), String> {
+    let deadline = Instant::now() + Duration::from_secs(2);
+    loop {
+        let found = list(&tandem.json("ban list")?, "items")?.len() as u64;
+        if found == expected {
+            return Ok(());
+        }
+        if Instant::now() > deadline {
+            complaints.push(format!("{found} networks are banned instead of {expected}"));
+            return Ok(());
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }
 
 /// The ledger once more, from the data directory alone.

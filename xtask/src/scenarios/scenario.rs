@@ -180,6 +180,8 @@ pub(crate) struct Expect {
     pub(crate) cost: Option<String>,
     /// Contacts registered at the end.
     pub(crate) registered: Option<u64>,
+    /// Networks banned at the end.
+    pub(crate) bans: Option<u64>,
     /// Number of CDRs.
     pub(crate) legs: Option<u64>,
     /// Live calls at the end.

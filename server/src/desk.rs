@@ -1,0 +1,61 @@
+//! What a worker's shard asks of the rest of the process, and who answers.
+
+use std::sync::Arc;
+
+use store::Store;
+use switch::guard::Ban;
+use switch::token::LegAddress;
+use switch::{HostToResolve, QueryId, Said};
+use tokio::sync::mpsc;
+
+use crate::dispatch::Dispatch;
+use crate::exchange::Outside;
+use crate::leases::LeaseDesk;
+use crate::net::lookup::Lookup;
+use crate::net::streams::Streams;
+
+/// What a worker's shard asks of the rest of the process.
+pub(crate) struct Desk {
+    pub(crate) worker: u8,
+    pub(crate) dispatch: Dispatch,
+    pub(crate) lookup: Lookup,
+    pub(crate) streams: Streams,
+    pub(crate) store: Arc<Store>,
+    pub(crate) leases: Option<Arc<LeaseDesk>>,
+    /// To whoever stores them.
+    pub(crate) bans: mpsc::Sender<Ban>,
+}
+
+impl Outside for Desk {
+    fn relay(&self, to: LegAddress, from: LegAddress, said: Said) -> bool {
+        self.dispatch.relay(to, from, said)
+    }
+
+    fn ask_leases(&self) {
+        if let Some(leases) = &self.leases {
+            leases.hurry();
+        }
+    }
+
+    fn banned(&self, ban: Ban) {
+        if self.bans.try_send(ban).is_err() {
+            tracing::warn!(network = %ban.network, "a ban is not stored: it ends with this process");
+        }
+    }
+
+    fn resolve(&self, query: QueryId, host: HostToResolve) {
+        self.lookup.ask(self.worker, query, host);
+    }
+
+    fn keep_path(&self, path: sip::transport::Path) {
+        self.streams.keep(path);
+    }
+
+    fn keep_bindings(
+        &self,
+        subscriber: vocabulary::SubscriberId,
+        bindings: Vec<switch::registrar::StoredBinding>,
+    ) -> u64 {
+        self.store.journal().append_bindings(&store::BindingSet { subscriber, bindings })
+    }
+}
