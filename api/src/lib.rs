@@ -168,7 +168,7 @@ impl Api {
             .route("/accounts/{name}/sites", get(sites::list).post(sites::add))
             .route("/accounts/{name}/sites/{site}", delete(sites::remove))
             .route("/subscribers", get(subscribers::list).post(subscribers::add))
-            .route("/subscribers/{username}", delete(subscribers::remove))
+            .route("/subscribers/{username}", delete(subscribers::remove).patch(subscribers::set))
             .route("/trunks", get(trunks::list).post(trunks::add))
             .route("/trunks/{name}", get(trunks::show).patch(trunks::set).delete(trunks::remove))
             .route("/routes", get(routes::list).post(routes::add))

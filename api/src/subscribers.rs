@@ -4,15 +4,13 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use serde::Deserialize;
-use store::directory::{Subscriber, digest_secret};
+use store::directory::Subscriber;
 use vocabulary::SubscriberId;
 
 use crate::accounts::parsed;
 use crate::command::{Command, Stop, Touched};
 use crate::wire::{self, List};
 use crate::{Problem, Shared};
-
-const PASSWORD_CHARACTERS_MIN: usize = 8;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -25,21 +23,6 @@ pub(crate) struct NewSubscriber {
     contacts_max: Option<u8>,
 }
 
-/// A password that a scanner would try first is no password.
-pub(crate) fn check_password(field: &str, username: &str, password: &str) -> Result<(), Problem> {
-    if password.chars().count() < PASSWORD_CHARACTERS_MIN {
-        return Err(Problem::invalid(field, "write at least 8 characters"));
-    }
-    let lower = password.to_ascii_lowercase();
-    let is_guessable = lower == username.to_ascii_lowercase()
-        || ["password", "12345678", "123456789", "1234567890", "changeme"].contains(&&*lower)
-        || lower.chars().all(|c| lower.starts_with(c));
-    if is_guessable {
-        return Err(Problem::invalid(field, "everyone would guess it; write another"));
-    }
-    Ok(())
-}
-
 pub(crate) async fn list(State(api): Shared) -> Result<Json<List<wire::Subscriber>>, Problem> {
     let subscribers = api.store.subscribers().await?.into_iter().map(|subscriber| {
         let contacts = api.control.bindings(subscriber.id).len();
@@ -50,13 +33,15 @@ pub(crate) async fn list(State(api): Shared) -> Result<Json<List<wire::Subscribe
 
 pub(crate) async fn add(State(api): Shared, command: Command) -> Result<Response, Stop> {
     let new: NewSubscriber = command.json()?;
-    check_password("password", &new.username, &new.password)?;
-    let number = new.number.map(|number| parsed("number", &number)).transpose()?;
     let mut turn = api.begin(&command).await?;
     let account = turn.change.account(&new.account).await?;
+    let passwords = api.passwords(&mut turn).await?;
+    let names = [new.number.as_deref().unwrap_or_default()];
+    let secret = passwords.secret("password", &new.username, &names, &new.password)?;
+    let number = new.number.map(|number| parsed("number", &number)).transpose()?;
     let subscriber = Subscriber {
         id: SubscriberId(0),
-        secret: digest_secret(&new.username, &api.settings.realm, &new.password),
+        secret,
         username: new.username,
         account: account.id,
         account_name: account.name,
@@ -68,6 +53,30 @@ pub(crate) async fn add(State(api): Shared, command: Command) -> Result<Response
     let subscriber = turn.change.add_subscriber(subscriber).await?;
     let wire = wire::Subscriber::new(subscriber, 0);
     api.finish(turn, Touched::Directory, 201, &wire).await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SubscriberChange {
+    password: String,
+}
+
+/// Another password. What is registered stays so until it must show it.
+pub(crate) async fn set(
+    State(api): Shared,
+    Path(username): Path<String>,
+    command: Command,
+) -> Result<Response, Stop> {
+    let wanted: SubscriberChange = command.json()?;
+    let mut turn = api.begin(&command).await?;
+    let passwords = api.passwords(&mut turn).await?;
+    let number = turn.change.subscriber(&username).await?.number;
+    let names = [number.as_ref().map_or("", |number| number.as_str())];
+    let secret = passwords.secret("password", &username, &names, &wanted.password)?;
+    let subscriber = turn.change.set_subscriber_secret(&username, secret).await?;
+    let contacts = api.control.bindings(subscriber.id).len();
+    let wire = wire::Subscriber::new(subscriber, contacts);
+    api.finish(turn, Touched::Directory, 200, &wire).await
 }
 
 pub(crate) async fn remove(

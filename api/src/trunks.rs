@@ -6,12 +6,12 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use serde::Deserialize;
-use store::directory::{Trunk, TrunkTransport, digest_secret};
+use store::directory::{Trunk, TrunkTransport};
 use switch::directory::Credentials;
 
 use crate::accounts::{known_fields, parsed};
 use crate::command::{Command, Stop, Touched};
-use crate::subscribers::check_password;
+use crate::security::Passwords;
 use crate::wire::{self, LimitsChange, List, Plan, nullable};
 use crate::{Problem, Shared};
 
@@ -80,8 +80,8 @@ const FIELDS: [&str; 23] = [
 ];
 
 impl TrunkChange {
-    fn apply(mut self, trunk: &mut Trunk, realm: &str) -> Result<(), Problem> {
-        self.apply_credentials(trunk, realm)?;
+    fn apply(mut self, trunk: &mut Trunk, passwords: &Passwords<'_>) -> Result<(), Problem> {
+        self.apply_credentials(trunk, passwords)?;
         trunk.enabled = self.enabled.unwrap_or(trunk.enabled);
         trunk.host = self.host.unwrap_or(trunk.host.take());
         trunk.port = self.port.unwrap_or(trunk.port);
@@ -118,7 +118,11 @@ impl TrunkChange {
     }
 
     /// A user name and its password change together: hashes are over both.
-    fn apply_credentials(&mut self, trunk: &mut Trunk, realm: &str) -> Result<(), Problem> {
+    fn apply_credentials(
+        &mut self,
+        trunk: &mut Trunk,
+        passwords: &Passwords<'_>,
+    ) -> Result<(), Problem> {
         match (self.ingress_username.take(), self.ingress_password.take()) {
             (None, None) => {}
             (Some(None), None) => trunk.ingress = None,
@@ -127,8 +131,7 @@ impl TrunkChange {
                 let Some(username) = username.flatten().or(known) else {
                     return Err(Problem::invalid("ingress_username", "the password needs one"));
                 };
-                check_password("ingress_password", &username, &password)?;
-                let secret = digest_secret(&username, realm, &password);
+                let secret = passwords.secret("ingress_password", &username, &[], &password)?;
                 trunk.ingress = Some((username, secret));
             }
             (Some(Some(_)), None) => {
@@ -178,7 +181,7 @@ pub(crate) async fn add(State(api): Shared, command: Command) -> Result<Response
     let account = turn.change.account(&new.account).await?;
     let mut trunk = Trunk::new(&new.name, account.id, api.control.now());
     trunk.account_name = account.name;
-    change.apply(&mut trunk, &api.settings.realm)?;
+    change.apply(&mut trunk, &api.passwords(&mut turn).await?)?;
     limits.apply(&mut trunk.limits);
     let trunk = turn.change.add_trunk(trunk).await?;
     api.finish(turn, Touched::Directory, 201, &wire::Trunk::from(trunk)).await
@@ -193,7 +196,7 @@ pub(crate) async fn set(
     let (change, limits): (TrunkChange, LimitsChange) = (command.json()?, command.json()?);
     let mut turn = api.begin(&command).await?;
     let mut trunk = turn.change.trunk(&name).await?;
-    change.apply(&mut trunk, &api.settings.realm)?;
+    change.apply(&mut trunk, &api.passwords(&mut turn).await?)?;
     limits.apply(&mut trunk.limits);
     turn.change.set_trunk(&trunk).await?;
     api.finish(turn, Touched::Directory, 200, &wire::Trunk::from(trunk)).await

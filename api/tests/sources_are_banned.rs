@@ -1,5 +1,5 @@
 //! Who is kept out and who never is (S7): by hand and by the guard, from the command to the switch's
-//! snapshot, and over a restart.
+//! snapshot, and over a restart. And what a password must be.
 #![allow(clippy::unwrap_used)] // in a test it is an assertion
 
 mod world;
@@ -19,6 +19,7 @@ on_both!(
     the_guards_bans_are_stored_and_outlive_a_restart,
     the_guard_overrules_nobody,
     thresholds_are_settings,
+    passwords_follow_the_policy,
 );
 
 fn directory(world: &World) -> Arc<Directory> {
@@ -139,4 +140,36 @@ async fn thresholds_are_settings(backend: Backend) {
     let world = world.crashed().await;
     assert_eq!(world.get("/security-settings").await["offences_max"], 3);
     assert_eq!(world.api.snapshot().await.directory.guard().limits, limits);
+}
+
+async fn passwords_follow_the_policy(backend: Backend) {
+    let world = world(backend).await;
+    world.fill().await;
+    let phone = |username: &str, password: &str| json!({"username": username, "account": "alice", "password": password});
+    let secret = || {
+        let directory = directory(&world);
+        directory.subscriber_by_username("desk").unwrap().secret.clone()
+    };
+    let refused = world.post("/subscribers", phone("receptionist", "Receptionist")).await;
+    assert_eq!((World::told(&refused).0, World::told(&refused).2), (422, "password"));
+    world.made("/subscribers", phone("desk", "only-small-ones")).await;
+    let before = secret();
+    let stricter = json!({"password_length_min": 12, "password_kinds_min": 3}).to_string();
+    assert_eq!(world.ask("PATCH", "/security-settings", None, stricter).await.0, 200);
+    for password in ["only-small-ones", "Short-1"] {
+        let refused = world.post("/subscribers", phone("desk2", password)).await;
+        assert_eq!((World::told(&refused).0, World::told(&refused).2), (422, "password"));
+        let body = json!({"password": password}).to_string();
+        let refused = world.ask("PATCH", "/subscribers/desk", None, body).await;
+        assert_eq!((World::told(&refused).0, World::told(&refused).2), (422, "password"));
+        assert_eq!(secret(), before);
+    }
+    let trunk = json!({"name": "pbx", "account": "alice", "ingress_username": "pbx", "ingress_password": "only-small-ones"});
+    let refused = world.post("/trunks", trunk).await;
+    assert_eq!((World::told(&refused).0, World::told(&refused).2), (422, "ingress_password"));
+    let body = json!({"password": "Longer-and-1"}).to_string();
+    assert_eq!(world.ask("PATCH", "/subscribers/desk", None, body).await.0, 200);
+    assert_eq!(secret(), store::directory::digest_secret("desk", "tandem", "Longer-and-1"));
+    let body = json!({"password": "Longer-and-1"}).to_string();
+    assert_eq!(world.ask("PATCH", "/subscribers/nobody", None, body).await.0, 404);
 }

@@ -48,7 +48,7 @@ pub(crate) use rate_group::all_groups;
 pub use rate_group::{RateGroup, RateGroupRounding, Rounding};
 pub use reason::{Reason, ReasonKind};
 pub use route::Route;
-pub use security::SecuritySettings;
+pub use security::{PasswordPolicy, SecuritySettings};
 pub use site::Site;
 pub(crate) use site::{members as site_members, site_of};
 pub use source::{MadeBy, Source, Standing};

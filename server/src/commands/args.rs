@@ -151,7 +151,7 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: AllowCommand,
     },
-    /// How much a source may do before it is banned
+    /// How much a source may do before it is banned, and what a password must be
     Security {
         #[command(subcommand)]
         command: SecurityCommand,

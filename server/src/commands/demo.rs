@@ -41,6 +41,17 @@ fn path(config: &Config) -> PathBuf {
 
 /// Letters and digits without those that look alike.
 pub(super) fn random_password() -> String {
+    loop {
+        let password = random_signs();
+        // As the strictest policy wants it.
+        let has = |is_one: fn(&u8) -> bool| password.as_bytes().iter().any(is_one);
+        if has(u8::is_ascii_lowercase) && has(u8::is_ascii_uppercase) && has(u8::is_ascii_digit) {
+            return password;
+        }
+    }
+}
+
+fn random_signs() -> String {
     const SIGNS: &[u8; 56] = b"abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789";
     let mut password = String::new();
     while password.len() < 20 {

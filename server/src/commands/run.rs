@@ -165,7 +165,8 @@ async fn look(store: &DirectoryStore, config: &Config) -> Result<bool, String> {
                 return Err(format!(
                     "{kind} {username} has a password that everyone would guess, and a listener \
                      is not on loopback; start it with listeners on 127.0.0.1 only, give it \
-                     another password (a subscriber is removed and added again), and start anew"
+                     another password (`tandem subscriber password`, `tandem trunk set`), and \
+                     start anew"
                 ));
             }
         }

@@ -39,6 +39,17 @@ pub(super) fn run(context: &Context, command: SubscriberCommand) -> Outcome {
             }
             context.show(&answer, |answer| print!("{}", table::render_fields(answer)));
         }
+        SubscriberCommand::Password { username, password } => {
+            let is_made = password.is_none();
+            let password = password.unwrap_or_else(demo::random_password);
+            let path = format!("/subscribers/{}", escape(&username));
+            let body = json!({ "password": password });
+            let mut answer = client.command("PATCH", &path, &body)?;
+            if is_made {
+                answer["password"] = password.into();
+            }
+            context.show(&answer, |answer| print!("{}", table::render_fields(answer)));
+        }
         SubscriberCommand::Forward { username, always } => {
             let path = format!("/subscribers/{}/forwarding", escape(&username));
             let answer = match or_none(always.as_ref()) {

@@ -1,4 +1,5 @@
-//! How much a source may do before it is kept out, and how often may be registered (S7). Each has a name, a range and a default.
+//! How much a source may do before it is kept out, how often may be registered, and what a password
+//! must be (S7). Each has a name, a range and a default.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -9,11 +10,70 @@ use switch::guard::GuardLimits;
 use super::{Change, ChangeError, DirectoryStore, Result};
 use crate::sql::{self, Executor};
 
+/// What a password must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PasswordPolicy {
+    /// At least so many characters.
+    pub length_min: u32,
+    /// Of so many of the four kinds at least: small letters, capitals, digits, others.
+    pub kinds_min: u32,
+}
+
+impl Default for PasswordPolicy {
+    fn default() -> PasswordPolicy {
+        PasswordPolicy { length_min: 8, kinds_min: 1 }
+    }
+}
+
+impl PasswordPolicy {
+    /// What is wrong with a password for somebody with these names; `None` if it will do.
+    pub fn fault(&self, names: &[&str], password: &str) -> Option<String> {
+        let length = password.chars().count();
+        if length < self.length_min as usize {
+            return Some(format!("write at least {} characters", self.length_min));
+        }
+        let has = |is_one: fn(char) -> bool| u32::from(password.chars().any(is_one));
+        let kinds = has(|c| c.is_lowercase())
+            + has(|c| c.is_uppercase())
+            + has(|c| c.is_numeric())
+            + has(|c| !c.is_alphanumeric());
+        if kinds < self.kinds_min {
+            let least = self.kinds_min;
+            return Some(format!(
+                "use at least {least} of these: small letters, capitals, digits, other signs"
+            ));
+        }
+        let lower = password.to_lowercase();
+        let is_guessable = names.iter().any(|name| lower == name.to_lowercase())
+            || COMMON.contains(&&*lower)
+            || lower.chars().all(|c| lower.starts_with(c));
+        is_guessable.then(|| "everyone would guess it; write another".to_owned())
+    }
+}
+
+/// What a scanner tries first.
+const COMMON: [&str; 12] = [
+    "password",
+    "password1",
+    "passw0rd",
+    "12345678",
+    "123456789",
+    "1234567890",
+    "87654321",
+    "changeme",
+    "qwertyuiop",
+    "asterisk",
+    "11223344",
+    "00000000",
+];
+
 /// All of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SecuritySettings {
     /// Of sources.
     pub guard: GuardLimits,
+    /// Of passwords that are set from now on.
+    pub password: PasswordPolicy,
 }
 
 struct Setting {
@@ -31,7 +91,7 @@ fn of_seconds(seconds: u32) -> Duration {
     Duration::from_secs(seconds.into())
 }
 
-const SETTINGS: [Setting; 7] = [
+const SETTINGS: [Setting; 9] = [
     Setting {
         name: "offences_max",
         range: 0..=10_000,
@@ -73,6 +133,19 @@ const SETTINGS: [Setting; 7] = [
         range: 0..=60_000,
         get: |all| all.guard.registers_of_subscriber_max,
         set: |all, value| all.guard.registers_of_subscriber_max = value,
+    },
+    Setting {
+        name: "password_length_min",
+        // What `tandem subscriber add` makes up has 20.
+        range: 8..=20,
+        get: |all| all.password.length_min,
+        set: |all, value| all.password.length_min = value,
+    },
+    Setting {
+        name: "password_kinds_min",
+        range: 1..=3,
+        get: |all| all.password.kinds_min,
+        set: |all, value| all.password.kinds_min = value,
     },
 ];
 
@@ -149,6 +222,28 @@ impl Change {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[track_caller]
+    fn check(kinds_min: u32, password: &str, fault: Option<&str>) {
+        let policy = PasswordPolicy { length_min: 10, kinds_min };
+        assert_eq!(policy.fault(&["reception-desk", "4930123456"], password).as_deref(), fault);
+    }
+
+    /// S7: no default passwords.
+    #[test]
+    fn passwords_that_are_tried_first_are_refused() {
+        let guessable = Some("everyone would guess it; write another");
+        let kinds = "use at least 3 of these: small letters, capitals, digits, other signs";
+        check(1, "Kq3-long-one", None);
+        check(1, "Kq3-long", Some("write at least 10 characters"));
+        check(1, "Reception-Desk", guessable);
+        check(1, "4930123456", guessable);
+        check(1, "1234567890", guessable);
+        check(1, "zzzzzzzzzzzz", guessable);
+        check(3, "onlysmallones1", Some(kinds));
+        check(3, "small-and-1", None);
+        check(4, "Small-and-1", None);
+    }
 
     #[test]
     fn settings_have_names_ranges_and_their_defaults() {

@@ -137,11 +137,33 @@ impl Change {
         Ok(subscriber)
     }
 
-    /// Removes a subscriber.
-    pub async fn remove_subscriber(&mut self, username: &str) -> Result<()> {
+    /// A subscriber by its user name.
+    pub async fn subscriber(&mut self, username: &str) -> Result<Subscriber> {
         let sql = format!("{SELECT} WHERE subscriber.username = ?");
         let row = sql::query(&sql).bind(username).fetch_optional(&mut *self.tx).await?;
-        let gone = subscriber(&row.ok_or_else(|| ChangeError::not_found("subscriber", username))?)?;
+        subscriber(&row.ok_or_else(|| ChangeError::not_found("subscriber", username))?)
+    }
+
+    /// Gives a subscriber another password.
+    pub async fn set_subscriber_secret(
+        &mut self,
+        username: &str,
+        secret: DigestSecret,
+    ) -> Result<Subscriber> {
+        let before = self.subscriber(username).await?;
+        self.touched.subscriber(before.id);
+        sql::query("UPDATE subscriber SET ha1_md5 = ?, ha1_sha256 = ? WHERE id = ?")
+            .bind(&secret.ha1_md5[..])
+            .bind(&secret.ha1_sha256[..])
+            .bind(signed(before.id.0))
+            .execute(&mut *self.tx)
+            .await?;
+        Ok(Subscriber { secret, ..before })
+    }
+
+    /// Removes a subscriber.
+    pub async fn remove_subscriber(&mut self, username: &str) -> Result<()> {
+        let gone = self.subscriber(username).await?;
         self.touched.subscriber(gone.id);
         self.touched.account(gone.account);
         sql::query("DELETE FROM subscriber WHERE id = ?")

@@ -26,6 +26,14 @@ pub(crate) enum SubscriberCommand {
         #[arg(long)]
         contacts_max: Option<u8>,
     },
+    /// Give a subscriber another password
+    Password {
+        /// Its username
+        username: String,
+        /// The password; a random one is made and shown if it is left out
+        #[arg(long)]
+        password: Option<String>,
+    },
     /// Show or set where its calls go instead of to its phones
     Forward {
         /// Its username
