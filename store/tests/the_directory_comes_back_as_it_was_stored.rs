@@ -10,8 +10,8 @@ use sheets::{Layout, Movements, Taking, compare, interpret};
 use store::Database;
 use store::directory::{
     Account, AccountStatus, BillingKind, Change, ChangeError, DirectoryStore, DurationRounding,
-    RateGroup, RateGroupRounding, Rounding, Route, Subscriber, Trunk, TrunkTransport,
-    digest_secret,
+    Filling, RateGroup, RateGroupRounding, Rounding, Route, StoredRule, Subscriber, Trunk,
+    TrunkTransport, digest_secret,
 };
 use store::idempotency::{Answer, Seen};
 use store::rate_deck::NewSheet;
@@ -20,13 +20,15 @@ use switch::caller_id::{
 };
 use switch::directory::{Credentials, Settings};
 use switch::forwarding::Forwards;
+use switch::numbers::{ListEffect, ListKind, NumberOwner, NumberRule, RuleId, Subject, Then};
 use switch::routing::{BareNumber, EgressForm, Rewrite};
-use vocabulary::{SubscriberId, TrunkId, Utc};
+use vocabulary::{Direction, SubscriberId, TrunkId, Utc};
 use world::backend::{Backend, on_both};
 
 on_both!(
     everything_comes_back,
     caller_ids_come_back,
+    number_rules_and_lists_come_back,
     rules_are_kept,
     a_removed_id_never_comes_back,
     a_command_that_is_not_committed_leaves_nothing,
@@ -204,6 +206,74 @@ async fn caller_ids_come_back(backend: Backend) {
     assert_eq!(directory.trunk(trunk.id).unwrap().caller_id, shown);
     let other = directory.account(carrier.id).unwrap().caller_id.clone();
     assert_eq!(other, CallerIdPolicy::default());
+}
+
+async fn number_rules_and_lists_come_back(backend: Backend) {
+    let dir = tempfile::tempdir().unwrap();
+    let database = backend.fresh(dir.path()).await;
+    let store = open_at(&database).await;
+    let mut change = store.begin().await.unwrap();
+    let (alice, carrier) = two_accounts(&mut change).await;
+    let phone = change.add_subscriber(subscriber(&alice, "alice")).await.unwrap();
+    let trunk = change.add_trunk(full_trunk(&carrier)).await.unwrap();
+    let owners = [
+        NumberOwner::Switch,
+        NumberOwner::Account(alice.id),
+        NumberOwner::Trunk(trunk.id),
+        NumberOwner::Subscriber(phone.id),
+    ];
+    change.add_number_list("few", ListKind::Invalid, NOW).await.unwrap();
+    let lines = ["49".to_owned(), "=4930123".to_owned(), "*1#".to_owned()];
+    change.fill_number_list("few", Filling::Add, &lines).await.unwrap();
+    let mut stored = Vec::new();
+    for (n, owner) in owners.into_iter().enumerate() {
+        let rule = NumberRule {
+            lengths: (3, 9),
+            ..NumberRule::new(RuleId(0), "0[1-3]X.".parse().unwrap(), 2, "+49", Then::Next)
+        };
+        let rule = StoredRule {
+            owner,
+            direction: if n % 2 == 0 { Direction::Ingress } else { Direction::Egress },
+            subject: if n < 2 { Subject::Cli } else { Subject::Cld },
+            position: 0,
+            rule,
+            note: "why".into(),
+            created_at: NOW,
+        };
+        // A phone is sent no called number that rules could be about.
+        let rule = match owner {
+            NumberOwner::Subscriber(_) => StoredRule { subject: Subject::Cli, ..rule },
+            _ => rule,
+        };
+        stored.push(change.add_number_rule(rule, None).await.unwrap());
+        change.use_number_list("few", owner, Subject::Cld, ListEffect::Block).await.unwrap();
+    }
+    change.commit().await.unwrap();
+    drop(store);
+
+    let store = open_at(&database).await;
+    assert_eq!(store.number_rules(None).await.unwrap(), stored);
+    for (owner, rule) in owners.into_iter().zip(&stored) {
+        assert_eq!(store.number_rules(Some(owner)).await.unwrap(), std::slice::from_ref(rule));
+    }
+    let uses = store.number_list_uses().await.unwrap();
+    assert_eq!(uses.iter().map(|applied| applied.owner).collect::<Vec<_>>(), owners);
+    let mut change = store.begin().await.unwrap();
+    let directory = change.load(Settings::default(), 1, None).await.unwrap().directory;
+    let policies = [
+        directory.numbers_of_all(),
+        directory.account(alice.id).unwrap().numbers.as_deref(),
+        directory.trunk(trunk.id).unwrap().numbers.as_deref(),
+        directory.subscriber(phone.id).unwrap().numbers.as_deref(),
+    ];
+    for (policy, stored) in policies.into_iter().zip(&stored) {
+        let rules = policy.unwrap().rules(stored.direction, stored.subject);
+        assert_eq!(rules, std::slice::from_ref(&stored.rule));
+        assert_eq!(policy.unwrap().uses().len(), 1);
+    }
+    let list = directory.number_list(uses[0].list.id).unwrap();
+    assert_eq!((list.name.as_str(), list.kind, list.numbers.len()), ("few", ListKind::Invalid, 3));
+    assert_eq!(list.numbers.find(&"4930123".parse().unwrap()), Some(15));
 }
 
 async fn rules_are_kept(backend: Backend) {

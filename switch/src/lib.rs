@@ -17,6 +17,7 @@ pub mod effect;
 pub mod forwarding;
 pub mod guard;
 pub mod leg;
+pub mod numbers;
 pub mod registrar;
 pub mod release;
 pub mod routing;

@@ -38,7 +38,7 @@ pub(super) async fn of_subscriber(
     row.map_or_else(|| Ok(Forwards::default()), |row| forwards(&row))
 }
 
-async fn id_of(executor: impl Executor<'_>, username: &str) -> Result<SubscriberId> {
+pub(super) async fn id_of(executor: impl Executor<'_>, username: &str) -> Result<SubscriberId> {
     let id = sql::query_scalar::<i64>("SELECT id FROM subscriber WHERE username = ?")
         .bind(username)
         .fetch_optional(executor)

@@ -14,6 +14,7 @@ use switch::directory::{
     TrunkIngress, TrunkRegistration, TrunkRow,
 };
 use switch::forwarding::Forwards;
+use switch::numbers::{ListId, NumberOwner, NumberPolicy};
 use switch::routing::HuntCodes;
 use vocabulary::AccountId;
 
@@ -22,7 +23,7 @@ use super::route::{self, Route};
 use super::subscriber::{self, Subscriber};
 use super::trunk::{self, Trunk, TrunkTransport};
 use super::{CallLimits, Change, ChangeError, Result};
-use super::{caller_id, forwarding};
+use super::{caller_id, forwarding, number_list, number_rule};
 
 /// Snapshots, and what the ledger must be told.
 #[derive(Clone, Debug)]
@@ -106,20 +107,31 @@ impl Change {
     ) -> Result<Directory> {
         let guard = self.guard_rows().await?;
         let mut builder = DirectoryBuilder::new(settings, seed).guard(guard);
+        for list in number_list::all(&mut self.tx).await? {
+            builder = builder.number_list(list);
+        }
+        let mut policies = number_rule::all(&mut self.tx).await?;
+        let mut numbers_of = |owner| policies.remove(&owner).map(Arc::new);
+        if let Some(policy) = numbers_of(NumberOwner::Switch) {
+            builder = builder.numbers_of_all(Arc::unwrap_or_clone(policy));
+        }
         let mut caller_ids = self.caller_id_policies().await?;
         for (account, _) in accounts {
             let caller_id = caller_ids.remove(&account.id).unwrap_or_default();
-            builder = builder.account(account_row(account, caller_id));
+            let numbers = numbers_of(NumberOwner::Account(account.id));
+            builder = builder.account(AccountRow { numbers, ..account_row(account, caller_id) });
         }
         let mut forwards = forwarding::all(&mut *self.tx).await?;
         for subscriber in subscriber::all(&mut *self.tx).await? {
             let forwards = forwards.remove(&subscriber.id).unwrap_or_default();
-            builder = with_subscriber(builder, subscriber, forwards);
+            let numbers = numbers_of(NumberOwner::Subscriber(subscriber.id));
+            builder = with_subscriber(builder, subscriber, forwards, numbers);
         }
         let mut of_trunks = caller_id::of_trunks(&mut *self.tx).await?;
         for trunk in trunk::all(&mut *self.tx).await? {
             let caller_id = of_trunks.remove(&trunk.id).unwrap_or_default();
-            builder = builder.trunk(TrunkRow { caller_id, ..trunk_row(trunk)? });
+            let numbers = numbers_of(NumberOwner::Trunk(trunk.id));
+            builder = builder.trunk(TrunkRow { caller_id, numbers, ..trunk_row(trunk)? });
         }
         for route in route::all(&mut *self.tx).await? {
             builder = builder.route(route_row(&route));
@@ -137,29 +149,47 @@ impl Change {
         if self.touched.guard {
             builder = builder.guard(self.guard_rows().await?);
         }
+        for id in self.touched.number_lists.clone() {
+            let id = ListId(id);
+            builder = builder.without_number_list(id);
+            if let Some(list) = number_list::of_id(&mut self.tx, id).await? {
+                builder = builder.number_list(list);
+            }
+        }
+        if self.touched.numbers_of_all {
+            let policy = number_rule::policy_of(&mut self.tx, NumberOwner::Switch).await?;
+            builder = builder.numbers_of_all(policy.unwrap_or_default());
+        }
         for (account, _) in accounts {
             let caller_id = self.caller_id_policy(account.id).await?;
-            let row = account_row(account, caller_id);
+            let numbers = self.numbers_of(NumberOwner::Account(account.id)).await?;
+            let row = AccountRow { numbers, ..account_row(account, caller_id) };
             builder = builder.without_account(account.id).account(row);
         }
         for id in self.touched.subscribers.clone() {
             builder = builder.without_subscriber(id);
             if let Some(subscriber) = subscriber::of_id(&mut *self.tx, id).await? {
                 let forwards = forwarding::of_subscriber(&mut *self.tx, id).await?;
-                builder = with_subscriber(builder, subscriber, forwards);
+                let numbers = self.numbers_of(NumberOwner::Subscriber(id)).await?;
+                builder = with_subscriber(builder, subscriber, forwards, numbers);
             }
         }
         for id in self.touched.trunks.clone() {
             builder = builder.without_trunk(id);
             if let Some(trunk) = trunk::of_id(&mut *self.tx, id).await? {
                 let caller_id = self.trunk_caller_id(id).await?;
-                builder = builder.trunk(TrunkRow { caller_id, ..trunk_row(trunk)? });
+                let numbers = self.numbers_of(NumberOwner::Trunk(id)).await?;
+                builder = builder.trunk(TrunkRow { caller_id, numbers, ..trunk_row(trunk)? });
             }
             for route in route::of_trunk(&mut *self.tx, id).await? {
                 builder = builder.route(route_row(&route));
             }
         }
         built(builder)
+    }
+
+    async fn numbers_of(&mut self, owner: NumberOwner) -> Result<Option<Arc<NumberPolicy>>> {
+        Ok(number_rule::policy_of(&mut self.tx, owner).await?.map(Arc::new))
     }
 }
 
@@ -174,11 +204,12 @@ fn with_subscriber(
     mut builder: DirectoryBuilder,
     subscriber: Subscriber,
     forwards: Forwards,
+    numbers: Option<Arc<NumberPolicy>>,
 ) -> DirectoryBuilder {
     if let Some(number) = subscriber.number {
         builder = builder.number(NumberRow { number, subscriber: subscriber.id });
     }
-    builder.subscriber(SubscriberRow { forwards, ..subscriber_row(&subscriber) })
+    builder.subscriber(SubscriberRow { forwards, numbers, ..subscriber_row(&subscriber) })
 }
 
 fn route_row(route: &Route) -> RouteRow {
@@ -253,6 +284,7 @@ fn trunk_row(trunk: Trunk) -> Result<TrunkRow> {
         ring_timeout: trunk.ring_timeout,
         is_trusted: trunk.trusted,
         caller_id: TrunkCallerId::default(),
+        numbers: None,
     })
 }
 

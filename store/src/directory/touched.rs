@@ -25,6 +25,10 @@ pub(crate) struct Touched {
     pub(super) all_tariffs: bool,
     /// Who is kept out, who never is, and when.
     pub(super) guard: bool,
+    /// Number rules and lists of everybody.
+    pub(super) numbers_of_all: bool,
+    /// Lists of numbers, with their lines.
+    pub(super) number_lists: BTreeSet<u64>,
 }
 
 impl Touched {
@@ -42,6 +46,14 @@ impl Touched {
 
     pub(crate) fn group(&mut self, id: u64) {
         self.groups.insert(id);
+    }
+
+    pub(super) fn numbers_of_all(&mut self) {
+        self.numbers_of_all = true;
+    }
+
+    pub(super) fn number_list(&mut self, id: u64) {
+        self.number_lists.insert(id);
     }
 
     pub(crate) fn has_group(&self, id: u64) -> bool {
@@ -72,7 +84,8 @@ impl Touched {
     /// Nothing is noted, or too much: everything is to be read.
     pub(super) fn is_everything(&self) -> bool {
         let rows = self.accounts.len() + self.subscribers.len() + self.trunks.len();
-        let others = self.destinations || self.exchange_rates || self.all_tariffs || self.guard;
+        let numbers = self.numbers_of_all || !self.number_lists.is_empty();
+        let others = self.destinations || self.exchange_rates || self.all_tariffs || self.guard || numbers;
         rows > ROWS_MAX || (rows == 0 && self.groups.is_empty() && !others)
     }
 
@@ -90,6 +103,8 @@ impl Touched {
             exchange_rates: self.exchange_rates,
             all_tariffs: self.all_tariffs,
             guard: self.guard,
+            numbers_of_all: self.numbers_of_all,
+            number_lists: self.number_lists.clone(),
         };
         Some(serde_json::to_string(&written).expect("plain values are always JSON"))
     }
@@ -105,6 +120,8 @@ impl Touched {
         self.exchange_rates |= written.exchange_rates;
         self.all_tariffs |= written.all_tariffs;
         self.guard |= written.guard;
+        self.numbers_of_all |= written.numbers_of_all;
+        self.number_lists.extend(written.number_lists);
         Some(())
     }
 }
@@ -122,6 +139,10 @@ struct Written {
     /// Nodes of before do not write it.
     #[serde(default)]
     guard: bool,
+    #[serde(default)]
+    numbers_of_all: bool,
+    #[serde(default)]
+    number_lists: BTreeSet<u64>,
 }
 
 #[cfg(test)]

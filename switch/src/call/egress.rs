@@ -14,6 +14,7 @@ use crate::decision::Decision;
 use crate::directory::{Directory, TrunkRow};
 use crate::leg::event::Body;
 use crate::leg::{Identity, Leg, Outgoing};
+use crate::numbers::{Subject, sent_to_trunk, shown_to_subscriber};
 use crate::token::{LegKey, Tag};
 
 /// What of the caller goes on to the callee.
@@ -80,7 +81,8 @@ impl Call {
         let (texts, route, credentials, account, ring_timeout, reached) = match way {
             Way::Trunk(id) => {
                 let Some((trunk, cld)) = directory.trunk(id).zip(self.cld) else { return };
-                let texts = trunk_texts(directory, trunk, &hunt.caller, &cld, uri, path);
+                let said = self.reasons.list();
+                let texts = trunk_texts(directory, trunk, &hunt.caller, &cld, uri, path, said);
                 let reached = (false, trunk.transport == Some(Transport::Udp));
                 let ring = trunk.ring_timeout.unwrap_or(settings.ring_timeout);
                 (texts, None, trunk.credentials.clone(), trunk.account, ring, reached)
@@ -88,7 +90,9 @@ impl Call {
             Way::Onward(_) => return,
             Way::Contact(id, n) => {
                 let binding = &hunt.contacts[usize::from(n)];
-                let texts = contact_texts(directory, &hunt.caller, uri.unwrap_or_default());
+                let said = self.reasons.list();
+                let uri = uri.unwrap_or_default();
+                let texts = contact_texts(directory, id, &hunt.caller, uri, said);
                 let account = directory.subscriber(id).map_or(AccountId(0), |row| row.account);
                 let route = join(&binding.path);
                 let reached = (binding.is_behind_nat, binding.names_udp());
@@ -158,8 +162,9 @@ fn trunk_texts(
     cld: &Number,
     uri: Option<Bytes>,
     path: Path,
+    decisions: &mut Vec<Decision>,
 ) -> Texts {
-    let cld = trunk.egress_plan.egress(cld);
+    let cld = sent_to_trunk(directory, trunk, Subject::Cld, cld, decisions);
     let mut host = trunk.host.clone();
     if let Some(port) = trunk.port {
         let _ = write!(host, ":{port}");
@@ -176,8 +181,11 @@ fn trunk_texts(
         Some(_) => trunk.host.as_str(),
         None => directory.settings().realm.as_str(),
     };
+    // The record of a call that is sent on is its forwarder's, who must not know who hides.
+    let mut unsaid = Vec::new();
+    let decisions = if caller.is_withheld { &mut unsaid } else { decisions };
     let cli = match (&caller.number, &trunk.registration) {
-        (Some(number), _) => trunk.egress_plan.egress_cli(number),
+        (Some(number), _) => sent_to_trunk(directory, trunk, Subject::Cli, number, decisions),
         // A peer where we register expects its own name rather than none.
         (None, Some(registration)) => registration.username.clone(),
         (None, None) => caller.user.to_string(),
@@ -195,11 +203,20 @@ fn trunk_texts(
     }
 }
 
-fn contact_texts(directory: &Directory, caller: &Caller, uri: Bytes) -> Texts {
+fn contact_texts(
+    directory: &Directory,
+    callee: SubscriberId,
+    caller: &Caller,
+    uri: Bytes,
+    decisions: &mut Vec<Decision>,
+) -> Texts {
     let settings = directory.settings();
-    let cli = match &caller.number {
-        Some(number) => settings.plan.egress_cli(number),
-        None => caller.user.to_string(),
+    let mut unsaid = Vec::new();
+    let decisions = if caller.is_withheld { &mut unsaid } else { decisions };
+    let cli = match (&caller.number, directory.subscriber(callee)) {
+        (Some(number), Some(row)) => shown_to_subscriber(directory, row, number, decisions),
+        (Some(number), None) => settings.plan.egress_cli(number),
+        (None, _) => caller.user.to_string(),
     };
     let shown = Shown::to_contact(caller, &cli, &settings.realm);
     let headers = shown.lines_to_contact();

@@ -7,9 +7,11 @@ use sip::message::{HeaderName, Message};
 use vocabulary::{AccountId, Number, SubscriberId};
 
 use super::diversion::Diversions;
+use crate::decision::Decision;
 use crate::directory::{Directory, TrunkRow};
 use crate::ingress::user_of;
-use crate::routing::{self, NumberPlan, Source};
+use crate::numbers;
+use crate::routing::Source;
 
 /// What is known of the caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,14 +29,16 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    /// `account` pays, and owns what it may choose from.
+    /// `account` pays, and owns what it may choose from. Numbers are read by the rules and the plan
+    /// of the caller's side.
     pub(crate) fn of(
         directory: &Directory,
         source: Source,
         account: AccountId,
         message: &Message,
+        decisions: &mut Vec<Decision>,
     ) -> Identity {
-        let plan = routing::plan(directory, Some(source));
+        let mut read = |sent: &str| numbers::calling(directory, source, account, sent, decisions);
         let (is_trusted, own) = match source {
             Source::Trunk(id) => (directory.trunk(id).is_some_and(|trunk| trunk.is_trusted), None),
             Source::Subscriber(id) => (false, directory.subscriber(id).and_then(|row| row.number)),
@@ -43,9 +47,9 @@ impl Identity {
         let user = user_of(from.uri());
         let is_anonymous = user.eq_ignore_ascii_case("anonymous");
         let said = if is_trusted {
-            asserted(plan, message)
+            asserted(&mut read, message)
         } else {
-            preferred(plan, message).filter(|said| directory.owns(account, &said.number))
+            preferred(&mut read, message).filter(|said| directory.owns(account, &said.number))
         };
         let privacy = Privacy::of(message);
         let hides = said.as_ref().is_some_and(|said| said.hides);
@@ -55,7 +59,7 @@ impl Identity {
         let of_from = if is_anonymous { &b""[..] } else { from.display() };
         Identity {
             display: if display.is_empty() { of_from } else { display }.into(),
-            number: said.map(|said| said.number).or_else(|| plan.ingress_cli(&user)).or(own),
+            number: said.map(|said| said.number).or_else(|| read(&user)).or(own),
             user,
             is_withheld: privacy == Privacy::Hide || hides || is_anonymous && !is_unhidden,
             diversions: if is_trusted { Diversions::of(message) } else { Diversions::default() },
@@ -83,6 +87,9 @@ pub(crate) fn named_subscriber(
     names.iter().find_map(|name| subscriber(name)).ok_or_else(|| names.swap_remove(0))
 }
 
+/// What makes a number of what was sent.
+type Reader<'a> = &'a mut dyn FnMut(&str) -> Option<Number>;
+
 /// A number that a header other than From gives.
 struct Said<'a> {
     display: &'a [u8],
@@ -91,33 +98,33 @@ struct Said<'a> {
 }
 
 impl<'a> Said<'a> {
-    fn of(plan: &NumberPlan, address: NameAddr<'a>, hides: bool) -> Option<Said<'a>> {
-        let number = plan.ingress_cli(&user_of(address.uri()))?;
+    fn of(read: Reader<'_>, address: NameAddr<'a>, hides: bool) -> Option<Said<'a>> {
+        let number = read(&user_of(address.uri()))?;
         Some(Said { display: address.display(), number, hides })
     }
 }
 
 /// Asserted by a peer that we believe.
-fn asserted<'a>(plan: &NumberPlan, message: &'a Message) -> Option<Said<'a>> {
+fn asserted<'a>(read: Reader<'_>, message: &'a Message) -> Option<Said<'a>> {
     let mut asserted = message.name_addrs(HeaderName::PAssertedIdentity);
     let mut remote = message.name_addrs(HeaderName::RemotePartyId).filter(|address| {
         let party = address.params().get(b"party");
         party.is_none_or(|party| party.eq_ignore_ascii_case(b"calling"))
     });
-    asserted.find_map(|address| Said::of(plan, address, false)).or_else(|| {
+    asserted.find_map(|address| Said::of(read, address, false)).or_else(|| {
         remote.find_map(|address| {
             let privacy = address.params().get_unquoted(b"privacy").unwrap_or_default();
             let hides =
                 [&b"full"[..], b"uri"].iter().any(|word| privacy.eq_ignore_ascii_case(word));
-            Said::of(plan, address, hides)
+            Said::of(read, address, hides)
         })
     })
 }
 
 /// Chosen by one that we do not believe: it may choose among its own (RFC 3325 section 6).
-fn preferred<'a>(plan: &NumberPlan, message: &'a Message) -> Option<Said<'a>> {
+fn preferred<'a>(read: Reader<'_>, message: &'a Message) -> Option<Said<'a>> {
     let mut preferred = message.name_addrs(HeaderName::PPreferredIdentity);
-    preferred.find_map(|address| Said::of(plan, address, false))
+    preferred.find_map(|address| Said::of(read, address, false))
 }
 
 /// What the caller asks for in Privacy.

@@ -15,6 +15,7 @@ use vocabulary::{DecisionLine, Number, SubscriberId, TrunkId};
 
 use crate::caller_id::CallerIdDecision;
 use crate::forwarding::ForwardingDecision;
+use crate::numbers::NumberDecision;
 use crate::release::Cause;
 use crate::routing::Skip;
 
@@ -53,6 +54,8 @@ pub enum Decision {
     Forwarding(ForwardingDecision),
     /// What the caller's number means for the call.
     CallerId(CallerIdDecision),
+    /// What number rules and lists did. Boxed: it is seldom, and a call keeps its decisions.
+    Number(Box<NumberDecision>),
     /// Neither its name nor its address led anywhere.
     TrunkUnresolved(TrunkId, Box<str>),
     /// A contact could not be resolved or was unusable.
@@ -94,6 +97,7 @@ impl Decision {
             Decision::TrunksAccepted(_) => "trunks_accepted",
             Decision::CallerId(decision) => decision.code(),
             Decision::Forwarding(decision) => decision.code(),
+            Decision::Number(decision) => decision.code(),
             Decision::TrunkUnresolved(..) => "trunk_unresolved",
             Decision::ContactUnresolved(..) => "contact_unresolved",
             Decision::TriedTrunk(..) => "tried_trunk",
@@ -190,6 +194,8 @@ mod tests {
         let topics = identity::samples().into_iter().map(Refusal::Identity);
         let topics = topics.chain(caller_id::samples().into_iter().map(Refusal::CallerId));
         all.extend(topics.map(|refusal| (refusal, 403, 21)));
+        let numbers = crate::numbers::samples().into_iter();
+        all.extend(numbers.map(|(refusal, status, q850)| (Refusal::Number(refusal), status, q850)));
         all
     }
 

@@ -8,6 +8,7 @@ use super::identity::IdentityRefusal;
 use crate::admission::{Limit, NotAdmitted, Owner};
 use crate::caller_id::CallerIdRefusal;
 use crate::forwarding::ForwardingRefusal;
+use crate::numbers::NumberRefusal;
 use crate::release::Cause;
 use crate::routing::PlanError;
 
@@ -20,6 +21,8 @@ pub enum Refusal {
     CallerId(CallerIdRefusal),
     /// The callee forwards its calls, and this one no further.
     Forwarding(ForwardingRefusal),
+    /// Number rules or lists.
+    Number(NumberRefusal),
     /// The subscriber is switched off.
     SubscriberInactive(SubscriberId),
     /// The trunk is switched off.
@@ -83,6 +86,7 @@ impl Refusal {
             Refusal::Identity(why) => why.cause(),
             Refusal::CallerId(why) => why.cause(),
             Refusal::Forwarding(why) => why.cause(),
+            Refusal::Number(why) => why.cause(),
             Refusal::Billing(refused) => cause_of(refused),
             Refusal::SubscriberInactive(_)
             | Refusal::TrunkInactive(_)
@@ -132,6 +136,7 @@ impl Refusal {
             Refusal::Identity(why) => why.code(),
             Refusal::CallerId(why) => why.code(),
             Refusal::Forwarding(why) => why.code(),
+            Refusal::Number(why) => why.code(),
             Refusal::Billing(refused) => refused.line().code,
             Refusal::SubscriberInactive(_) => "subscriber_inactive",
             Refusal::TrunkInactive(_) => "trunk_inactive",

@@ -121,6 +121,7 @@ impl fmt::Display for Decision {
             Decision::TrunksAccepted(trunks) => fmt_accepted(f, trunks),
             Decision::CallerId(decision) => decision.fmt(f),
             Decision::Forwarding(decision) => decision.fmt(f),
+            Decision::Number(decision) => decision.fmt(f),
             Decision::TrunkUnresolved(id, host) => {
                 write!(f, "Trunk {id} was left out: {host} has no address.")
             }
@@ -168,6 +169,7 @@ impl fmt::Display for Refusal {
             Refusal::Identity(why) => why.fmt(f),
             Refusal::CallerId(why) => why.fmt(f),
             Refusal::Forwarding(why) => why.fmt(f),
+            Refusal::Number(why) => why.fmt(f),
             Refusal::Billing(refused) => f.write_str(&refused.line().sentence),
             Refusal::SubscriberInactive(id) => write!(f, "Subscriber {id} is switched off."),
             Refusal::TrunkInactive(id) => write!(f, "Trunk {id} is switched off."),

@@ -10,6 +10,7 @@ use super::network::Network;
 use super::rows::{AccountRow, NumberRow, RouteRow, Settings, SubscriberRow, TrunkRow};
 use super::{DigestOwner, Directory};
 use crate::guard::GuardRows;
+use crate::numbers::{ListId, NumberList, NumberOwner, NumberPolicy, RuleError, RuleId};
 use crate::routing::{NumberPlan, RouteTarget};
 
 /// A row that cannot be used.
@@ -140,6 +141,27 @@ pub enum DirectoryError {
         /// The trunk.
         trunk: TrunkId,
     },
+    /// A number rule that makes no numbers.
+    #[error("number rule {rule} of {owner}: {fault}")]
+    NumberRule {
+        /// Whose.
+        owner: NumberOwner,
+        /// Which.
+        rule: RuleId,
+        /// What is wrong.
+        fault: RuleError,
+    },
+    /// A list that is not there.
+    #[error("list {list} is to be used for {owner} and is not there")]
+    NumberList {
+        /// For whom.
+        owner: NumberOwner,
+        /// The list that is missing.
+        list: ListId,
+    },
+    /// The same list twice.
+    #[error("list {0} is there twice")]
+    NumberListTwice(ListId),
     /// A prefix that no number has.
     #[error("the route prefix {0:?} holds something other than digits, * and #")]
     RoutePrefix(String),
@@ -155,6 +177,8 @@ pub struct DirectoryBuilder {
     accounts_gone: Vec<AccountId>,
     subscribers_gone: Vec<SubscriberId>,
     trunks_gone: Vec<TrunkId>,
+    lists_gone: Vec<ListId>,
+    lists: Vec<NumberList>,
     accounts: Vec<AccountRow>,
     subscribers: Vec<SubscriberRow>,
     numbers: Vec<NumberRow>,
@@ -185,6 +209,9 @@ impl DirectoryBuilder {
             routes: Arc::default(),
             registering: Vec::new(),
             guard: Arc::default(),
+            numbers_of_all: Arc::default(),
+            number_lists: SnapshotMap::with_seed(seed),
+            number_policies: 0,
         })
     }
 
@@ -194,6 +221,8 @@ impl DirectoryBuilder {
             accounts_gone: Vec::new(),
             subscribers_gone: Vec::new(),
             trunks_gone: Vec::new(),
+            lists_gone: Vec::new(),
+            lists: Vec::new(),
             accounts: Vec::new(),
             subscribers: Vec::new(),
             numbers: Vec::new(),
@@ -228,6 +257,27 @@ impl DirectoryBuilder {
     #[must_use]
     pub fn guard(mut self, rows: GuardRows) -> DirectoryBuilder {
         self.directory.guard = Arc::new(rows);
+        self
+    }
+
+    /// Takes a list of numbers out, if it is there.
+    #[must_use]
+    pub fn without_number_list(mut self, id: ListId) -> DirectoryBuilder {
+        self.lists_gone.push(id);
+        self
+    }
+
+    /// Adds a list of numbers.
+    #[must_use]
+    pub fn number_list(mut self, list: NumberList) -> DirectoryBuilder {
+        self.lists.push(list);
+        self
+    }
+
+    /// The number rules and lists of everybody, instead of those before.
+    #[must_use]
+    pub fn numbers_of_all(mut self, policy: NumberPolicy) -> DirectoryBuilder {
+        self.directory.numbers_of_all = Arc::new(policy);
         self
     }
 
@@ -272,7 +322,9 @@ impl DirectoryBuilder {
         let mut directory = self.directory;
         check_settings(&directory.settings, &mut faults);
         for id in self.accounts_gone {
-            directory.accounts.remove(&id);
+            if let Some(row) = directory.accounts.remove(&id) {
+                directory.number_policies -= usize::from(row.numbers.is_some());
+            }
         }
         let mut dids = Dids::default();
         for id in self.subscribers_gone {
@@ -281,8 +333,12 @@ impl DirectoryBuilder {
         for id in self.trunks_gone {
             take_trunk(&mut directory, id);
         }
+        change_lists(&mut directory, self.lists_gone, self.lists, &mut faults);
+        check_numbers(&directory, NumberOwner::Switch, directory.numbers_of_all(), &mut faults);
         for row in self.accounts {
             let id = row.id;
+            let owner = NumberOwner::Account(id);
+            add_numbers(&mut directory, owner, row.numbers.as_deref(), &mut faults);
             if directory.accounts.insert(id, Arc::new(row)).is_some() {
                 faults.push(DirectoryError::AccountTwice(id));
             }
@@ -354,6 +410,48 @@ fn check_plan(owner: &str, plan: &NumberPlan, faults: &mut Vec<DirectoryError>) 
     }
 }
 
+fn change_lists(
+    directory: &mut Directory,
+    gone: Vec<ListId>,
+    come: Vec<NumberList>,
+    faults: &mut Vec<DirectoryError>,
+) {
+    for id in gone {
+        directory.number_lists.remove(&id);
+    }
+    for list in come {
+        let id = list.id;
+        if directory.number_lists.insert(id, Arc::new(list)).is_some() {
+            faults.push(DirectoryError::NumberListTwice(id));
+        }
+    }
+}
+
+/// The policy of a row that is added.
+fn add_numbers(
+    directory: &mut Directory,
+    owner: NumberOwner,
+    policy: Option<&NumberPolicy>,
+    faults: &mut Vec<DirectoryError>,
+) {
+    directory.number_policies += usize::from(policy.is_some());
+    check_numbers(directory, owner, policy, faults);
+}
+
+fn check_numbers(
+    directory: &Directory,
+    owner: NumberOwner,
+    policy: Option<&NumberPolicy>,
+    faults: &mut Vec<DirectoryError>,
+) {
+    let Some(policy) = policy else { return };
+    let broken = policy.faults();
+    faults.extend(broken.map(|(rule, fault)| DirectoryError::NumberRule { owner, rule, fault }));
+    let lists = policy.uses().iter().map(|applied| applied.list);
+    let missing = lists.filter(|list| !directory.number_lists.contains_key(list));
+    faults.extend(missing.map(|list| DirectoryError::NumberList { owner, list }));
+}
+
 fn is_user_part(text: &str) -> bool {
     !text.is_empty()
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.!~*'()&=+$,;?/#".contains(&b))
@@ -400,6 +498,7 @@ impl Dids {
 
 fn take_subscriber(directory: &mut Directory, id: SubscriberId, dids: &mut Dids) {
     let Some(row) = directory.subscribers.remove(&id) else { return };
+    directory.number_policies -= usize::from(row.numbers.is_some());
     if directory.users.get(&*row.username) == Some(&DigestOwner::Subscriber(id)) {
         directory.users.remove(&*row.username);
     }
@@ -413,6 +512,7 @@ fn take_subscriber(directory: &mut Directory, id: SubscriberId, dids: &mut Dids)
 
 fn take_trunk(directory: &mut Directory, id: TrunkId) {
     let Some(row) = directory.trunks.remove(&id) else { return };
+    directory.number_policies -= usize::from(row.numbers.is_some());
     if let Some((username, _)) = &row.ingress.digest
         && directory.users.get(&**username) == Some(&DigestOwner::Trunk(id))
     {
@@ -439,6 +539,7 @@ fn add_subscriber(directory: &mut Directory, row: SubscriberRow, faults: &mut Ve
     }
     claim_username(directory, &row.username, DigestOwner::Subscriber(row.id), faults);
     let id = row.id;
+    add_numbers(directory, NumberOwner::Subscriber(id), row.numbers.as_deref(), faults);
     if directory.subscribers.insert(id, Arc::new(row)).is_some() {
         faults.push(DirectoryError::SubscriberTwice(id));
     }
@@ -469,6 +570,7 @@ fn add_trunk(directory: &mut Directory, row: TrunkRow, faults: &mut Vec<Director
         }
         directory.registering.push(trunk);
     }
+    add_numbers(directory, NumberOwner::Trunk(trunk), row.numbers.as_deref(), faults);
     check_plan(&format!("trunk {name}, ingress"), &row.ingress_plan, faults);
     check_plan(&format!("trunk {name}, egress"), &row.egress_plan, faults);
     for network in &row.ingress.networks {

@@ -24,6 +24,7 @@ pub use rows::{
 pub use sip::transport::Transport;
 
 use crate::guard::GuardRows;
+use crate::numbers::{ListId, NumberList, NumberPolicy};
 use crate::routing::{RouteTable, RouteTarget};
 
 /// A digest user name belongs to a subscriber or to a trunk.
@@ -51,6 +52,10 @@ pub struct Directory {
     /// In the order of their ids.
     registering: Vec<TrunkId>,
     guard: Arc<GuardRows>,
+    numbers_of_all: Arc<NumberPolicy>,
+    number_lists: SnapshotMap<ListId, Arc<NumberList>>,
+    /// How many accounts, trunks and subscribers have number rules or lists of their own.
+    number_policies: usize,
 }
 
 impl Directory {
@@ -120,6 +125,21 @@ impl Directory {
         let is_stored = |row: &AccountRow| row.caller_id.stored.binary_search(number).is_ok();
         self.numbers_of(account).binary_search(number).is_ok()
             || self.account(account).is_some_and(is_stored)
+    }
+
+    /// The number rules and lists of everybody; `None` if there are none.
+    pub fn numbers_of_all(&self) -> Option<&NumberPolicy> {
+        (!self.numbers_of_all.is_empty()).then_some(&*self.numbers_of_all)
+    }
+
+    /// Whether anybody has number rules or lists of its own.
+    pub fn has_number_policies(&self) -> bool {
+        self.number_policies > 0
+    }
+
+    /// A list of numbers.
+    pub fn number_list(&self, id: ListId) -> Option<&NumberList> {
+        self.number_lists.get(&id).map(|list| &**list)
     }
 
     /// The trunk that sends from this address: the narrowest network, and in it one that names the

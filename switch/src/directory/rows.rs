@@ -1,6 +1,7 @@
 //! The rows from which a directory is built, as plain values: whoever keeps them (a database, a
 //! file, a test) fills these in.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sip::auth::Algorithm;
@@ -11,6 +12,7 @@ use vocabulary::{AccountId, Number, SubscriberId, TrunkId};
 use super::network::Network;
 use crate::caller_id::{CallerIdPolicy, TrunkCallerId};
 use crate::forwarding::Forwards;
+use crate::numbers::NumberPolicy;
 use crate::routing::{HuntCodes, NumberPlan};
 
 /// Limits in one direction; `None` is no limit.
@@ -41,6 +43,8 @@ pub struct AccountRow {
     pub duration_max: Option<Duration>,
     /// What becomes of its callers' numbers.
     pub caller_id: CallerIdPolicy,
+    /// Its number rules and lists, if it has any.
+    pub numbers: Option<Arc<NumberPolicy>>,
 }
 
 impl AccountRow {
@@ -55,6 +59,7 @@ impl AccountRow {
             egress: Limits::default(),
             duration_max: None,
             caller_id: CallerIdPolicy::default(),
+            numbers: None,
         }
     }
 }
@@ -110,6 +115,8 @@ pub struct SubscriberRow {
     pub plan: Option<NumberPlan>,
     /// Where its calls go instead of to its phones.
     pub forwards: Forwards,
+    /// Its number rules and lists, if it has any.
+    pub numbers: Option<Arc<NumberPolicy>>,
 }
 
 impl SubscriberRow {
@@ -130,6 +137,7 @@ impl SubscriberRow {
             contacts_max: CONTACTS_MAX,
             plan: None,
             forwards: Forwards::default(),
+            numbers: None,
         }
     }
 }
@@ -207,6 +215,8 @@ pub struct TrunkRow {
     pub is_trusted: bool,
     /// How callers are known from it and shown to it.
     pub caller_id: TrunkCallerId,
+    /// Its number rules and lists, if it has any.
+    pub numbers: Option<Arc<NumberPolicy>>,
 }
 
 impl TrunkRow {
@@ -232,6 +242,7 @@ impl TrunkRow {
             ring_timeout: None,
             is_trusted: false,
             caller_id: TrunkCallerId::default(),
+            numbers: None,
         }
     }
 }

@@ -2,37 +2,41 @@
 //! the first that objects is its reason in the decision record. Pure: a call and `tandem simulate`
 //! ask alike. Whether a trunk has room shows when its turn comes; what it costs is billing's.
 
-use vocabulary::{Candidate, TrunkId};
+use vocabulary::{Candidate, Number, TrunkId};
 
 use super::destination::Source;
 use super::route::RouteTarget;
 use super::skip::Skip;
 use crate::decision::Decision;
 use crate::directory::{Directory, TrunkRow};
+use crate::numbers;
 
 /// A trunk that is looked at for a call.
 struct Offer<'a> {
     directory: &'a Directory,
     /// Who calls, unless an account is only thought to.
     source: Option<Source>,
+    /// The called number.
+    cld: &'a Number,
     trunk: &'a TrunkRow,
 }
 
 type Filter = fn(&Offer<'_>) -> Option<Skip>;
 
-const FILTERS: [Filter; 2] = [inactive, where_it_came_from];
+const FILTERS: [Filter; 3] = [inactive, where_it_came_from, rejecting_rule];
 
 /// The candidates in the order of the route, and a decision about each trunk.
 pub(super) fn candidates(
     directory: &Directory,
     source: Option<Source>,
+    cld: &Number,
     targets: &[RouteTarget],
     decisions: &mut Vec<Decision>,
 ) -> Vec<Candidate> {
     let mut candidates = Vec::with_capacity(targets.len());
     for target in targets {
         let Some(trunk) = directory.trunk(target.trunk) else { continue };
-        let offer = Offer { directory, source, trunk };
+        let offer = Offer { directory, source, cld, trunk };
         match FILTERS.iter().find_map(|filter| filter(&offer)) {
             Some(skip) => decisions.push(Decision::TrunkSkipped(trunk.id, skip)),
             None => candidates.push(Candidate {
@@ -57,4 +61,8 @@ fn inactive(offer: &Offer<'_>) -> Option<Skip> {
 
 fn where_it_came_from(offer: &Offer<'_>) -> Option<Skip> {
     (offer.source == Some(Source::Trunk(offer.trunk.id))).then_some(Skip::Loop)
+}
+
+fn rejecting_rule(offer: &Offer<'_>) -> Option<Skip> {
+    numbers::rejecting_rule(offer.directory, offer.trunk, offer.cld).map(Skip::RejectedByRule)
 }

@@ -1,4 +1,4 @@
-//! From who calls and what was dialled to where the call may go. Pure: asked by a call and by
+//! From who calls and who is called to where the call may go. Pure: asked by a call and by
 //! `tandem simulate` alike, so that both always say the same.
 
 use vocabulary::{AccountId, CallKind, Candidate, Number, SubscriberId, TrunkId};
@@ -7,6 +7,7 @@ use super::NumberPlan;
 use super::candidates::candidates;
 use crate::decision::{Decision, Refusal};
 use crate::directory::{Directory, SubscriberRow};
+use crate::numbers::Called;
 
 /// Who calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,25 +101,21 @@ pub fn plan(directory: &Directory, source: Option<Source>) -> &NumberPlan {
     own.unwrap_or(&directory.settings().plan)
 }
 
-/// Where the dialled text leads; `source` as in [`plan`].
+/// Where the call goes; `source` as in [`plan`].
 pub fn destination(
     directory: &Directory,
     source: Option<Source>,
     account: AccountId,
-    dialled: &str,
+    called: Called,
     decisions: &mut Vec<Decision>,
 ) -> Result<Routed, Refusal> {
-    if let Some(row) = directory.subscriber_by_username(dialled) {
-        return to_subscriber(directory, source, account, row, None);
-    }
-    let number = match plan(directory, source).ingress(dialled) {
-        Ok(number) => number,
-        Err(_) if dialled.bytes().any(|b| b.is_ascii_alphabetic()) => {
-            return Err(Refusal::UnknownName(dialled.into()));
+    let number = match called {
+        Called::Subscriber(id) => {
+            let row = directory.subscriber(id).ok_or(Refusal::CalleeInactive(id))?;
+            return to_subscriber(directory, source, account, row, None);
         }
-        Err(error) => return Err(Refusal::InvalidNumber(dialled.into(), error)),
+        Called::Number(number) => number,
     };
-    decisions.push(Decision::NumberTranslated(dialled.into(), number));
     if let Some(row) = directory.subscriber_by_number(&number) {
         return to_subscriber(directory, source, account, row, Some(number));
     }
@@ -127,7 +124,7 @@ pub fn destination(
         prefix_length: prefix_length as u8,
         trunks: u8::try_from(targets.len()).unwrap_or(u8::MAX),
     });
-    let candidates = candidates(directory, source, targets, decisions);
+    let candidates = candidates(directory, source, &number, targets, decisions);
     if candidates.is_empty() {
         return Err(Refusal::NoTrunkUsable(number));
     }

@@ -126,14 +126,19 @@ impl NumberPlan {
         }
     }
 
-    /// The caller's number as the peer wrote it, as E.164. The technical prefix belongs to called
-    /// numbers only.
+    /// The caller's number as the peer wrote it, as E.164. Technical prefix and rewrites belong to
+    /// called numbers only.
     pub fn ingress_cli(&self, cli: &str) -> Option<Number> {
+        self.try_ingress_cli(cli).ok()
+    }
+
+    /// The same, with what is wrong with it.
+    pub fn try_ingress_cli(&self, cli: &str) -> Result<Number, PlanError> {
         if self.tech_prefix.is_empty() && self.rewrites.is_empty() {
-            return self.ingress(cli).ok();
+            return self.ingress(cli);
         }
         let plan = NumberPlan { tech_prefix: String::new(), rewrites: Vec::new(), ..self.clone() };
-        plan.ingress(cli).ok()
+        plan.ingress(cli)
     }
 
     /// An E.164 number as the peer wants called numbers.

@@ -7,6 +7,7 @@ use crate::caller_id::{self, Ruling};
 use crate::decision::{Decision, IdentityRefusal, Refusal};
 use crate::directory::Directory;
 use crate::forwarding::goes_on;
+use crate::numbers::{called, screen};
 use crate::registrar::Bindings;
 
 /// Which call is thought of.
@@ -85,7 +86,11 @@ pub fn simulate(directory: &Directory, bindings: &Bindings, question: &Question<
             return Simulation { calling: Some(calling), decisions, outcome, authorize: None };
         }
     };
-    let found = destination(directory, source, account, to, &mut decisions)
+    let found = called(directory, source, account, to, &mut decisions)
+        .and_then(|called| {
+            screen(directory, source, account, called, Some(cli), &mut decisions)?;
+            destination(directory, source, account, called, &mut decisions)
+        })
         .and_then(|routed| reached(directory, bindings, routed, now, &mut decisions))
         .and_then(|routed| {
             let goes_out = matches!(routed.destination, Destination::Trunks(_));

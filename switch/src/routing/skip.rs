@@ -5,6 +5,7 @@ use std::fmt;
 use vocabulary::TrunkId;
 
 use crate::admission::NotAdmitted;
+use crate::numbers::RuleId;
 
 /// The reason, when the call is routed or when the trunk's turn comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,6 +14,8 @@ pub enum Skip {
     Inactive,
     /// The call came from it.
     Loop,
+    /// A number rule takes no calls to this number for it.
+    RejectedByRule(RuleId),
     /// It, or its account, has as many calls as it may.
     Full(NotAdmitted),
 }
@@ -22,6 +25,7 @@ impl Skip {
         match self {
             Skip::Inactive => "trunk_skipped_inactive",
             Skip::Loop => "trunk_skipped_loop",
+            Skip::RejectedByRule(_) => "trunk_skipped_by_rule",
             Skip::Full(_) => "trunk_skipped_full",
         }
     }
@@ -31,6 +35,9 @@ impl Skip {
         match self {
             Skip::Inactive => write!(f, "Trunk {trunk} was left out: it is switched off."),
             Skip::Loop => write!(f, "Trunk {trunk} was left out: the call came from it."),
+            Skip::RejectedByRule(rule) => {
+                write!(f, "Trunk {trunk} was left out: number rule {rule} rejects the number.")
+            }
             Skip::Full(why) => write!(f, "Trunk {trunk} was left out: {why}."),
         }
     }

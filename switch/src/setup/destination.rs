@@ -10,10 +10,10 @@ pub(super) fn find(
     call: &mut Call,
     ctx: &mut Context<'_>,
 ) -> Result<Step, Refusal> {
-    let Setup { source, account, ref caller, .. } = *setup;
+    let Setup { source, account, called, .. } = *setup;
+    let called = called.expect("the stage before has found out");
     let decisions = call.decisions();
-    let (directory, dialled) = (ctx.directory, &caller.dialled);
-    let routed = routing::destination(directory, Some(source), account, dialled, decisions)?;
+    let routed = routing::destination(ctx.directory, Some(source), account, called, decisions)?;
     call.leads_to(routed.cld);
     setup.routed = Some(routed);
     Ok(Step::Next)

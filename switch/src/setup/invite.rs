@@ -33,7 +33,7 @@ impl Setup {
         let forwards = message.max_forwards().unwrap_or(MAX_FORWARDS).min(255);
         let max_forwards = (forwards as u8).checked_sub(1).ok_or(Refusal::TooManyHops)?;
         let dialled = dialled(ctx, message)?;
-        let who = Identity::of(ctx.directory, source, account, message);
+        let who = Identity::of(ctx.directory, source, account, message, call.decisions());
         let caller = Caller {
             display: who.display,
             user: who.user,
@@ -65,7 +65,8 @@ impl Setup {
     fn new(call: &mut Call, source: Source, account: AccountId, caller: Caller) -> Setup {
         call.comes_from(account, caller.known_number(), caller.is_withheld);
         let rate_choice = RateChoice::default();
-        Setup { source, gateway: None, account, caller, routed: None, rate_choice, next: 0 }
+        let (gateway, called, routed) = (None, None, None);
+        Setup { source, gateway, account, caller, called, routed, rate_choice, next: 0 }
     }
 }
 

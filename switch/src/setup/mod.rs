@@ -8,11 +8,13 @@ mod caller_id;
 mod destination;
 mod forwarding;
 mod invite;
+mod numbers;
 
 use vocabulary::{AccountId, RateChoice, TrunkId};
 
 use crate::call::{Call, Caller, Context, Hunt};
 use crate::decision::Refusal;
+use crate::numbers::Called;
 use crate::routing::{Routed, Source};
 
 /// What a stage leaves to do.
@@ -26,7 +28,8 @@ pub(crate) enum Step {
 
 type Stage = fn(&mut Setup, &mut Call, &mut Context<'_>) -> Result<Step, Refusal>;
 
-const STAGES: [Stage; 6] = [
+const STAGES: [Stage; 7] = [
+    numbers::translate,
     admission::admit_caller,
     destination::find,
     forwarding::follow,
@@ -44,6 +47,8 @@ pub(crate) struct Setup {
     /// Who pays.
     account: AccountId,
     caller: Caller,
+    /// Whom it calls, once the stage that finds out has run.
+    called: Option<Called>,
     /// Where it goes, once the stage that finds out has run.
     routed: Option<Routed>,
     rate_choice: RateChoice,

@@ -19,6 +19,7 @@ use switch::directory::{
     SubscriberRow, TrunkRow,
 };
 use switch::guard::GuardRows;
+use switch::numbers::{NumberList, NumberPolicy};
 use switch::registrar::{Bindings, StoredBinding};
 use switch::{Effect, Input, Shard, ShardConfig, Shared};
 use vocabulary::{
@@ -61,6 +62,8 @@ pub(crate) struct Rows {
     pub(crate) routes: Vec<RouteRow>,
     pub(crate) numbers: Vec<(Number, SubscriberId)>,
     pub(crate) guard: GuardRows,
+    pub(crate) lists: Vec<NumberList>,
+    pub(crate) numbers_of_all: NumberPolicy,
 }
 
 fn account(id: AccountId) -> AccountRow {
@@ -99,6 +102,8 @@ impl Default for Rows {
             routes,
             numbers: vec![(number("4930555"), BOB)],
             guard: GuardRows::default(),
+            lists: Vec::new(),
+            numbers_of_all: NumberPolicy::default(),
         }
     }
 }
@@ -123,6 +128,11 @@ impl Rows {
     pub(crate) fn build(&self) -> Directory {
         let builder = DirectoryBuilder::new(self.settings.clone(), 7);
         let mut builder = builder.guard(self.guard.clone());
+        let mut builder = DirectoryBuilder::new(self.settings.clone(), 7);
+        builder = builder.numbers_of_all(self.numbers_of_all.clone());
+        for list in &self.lists {
+            builder = builder.number_list(list.clone());
+        }
         for row in &self.accounts {
             builder = builder.account(row.clone());
         }
