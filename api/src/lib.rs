@@ -25,6 +25,8 @@ mod exchange;
 mod forwarding;
 mod names;
 mod nodes;
+mod number_lists;
+mod numbers;
 mod payouts;
 mod plans;
 mod price;
@@ -151,6 +153,7 @@ impl Api {
             .route("/rate-groups/{name}/sheets", post(rate_sheets::import))
             .route("/rate-groups/{name}/dry-run", post(dry_run::start))
             .route("/accounts/import", post(account_import::import))
+            .route("/number-lists/{name}/lines", get(number_lists::lines).post(number_lists::fill))
             .route("/reports/carrier-statement", post(carrier_statement::compare))
             .layer(DefaultBodyLimit::max(import_bytes_max));
         let v1 = Router::new()
@@ -209,6 +212,8 @@ fn resources() -> Router<Arc<Api>> {
         .merge(caller_id::routes())
         .merge(cdrs::routes())
         .merge(forwarding::routes())
+        .merge(number_lists::routes())
+        .merge(numbers::routes())
         .merge(security::routes())
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use store::directory::RateGroup;
 use switch::directory::Directory;
+use switch::numbers::ListId;
 use vocabulary::{AccountId, SubscriberId, TrunkId};
 
 /// Who is called what.
@@ -52,6 +53,10 @@ impl Names<'_> {
         }
         if is("subscriber") {
             return self.directory.subscriber(SubscriberId(id)).map(|row| row.username.as_str());
+        }
+        if is("list") {
+            let list = self.directory.number_list(ListId(id));
+            return list.map(|list| list.name.as_str());
         }
         is("group").then(|| self.groups.get(&id).map(String::as_str)).flatten()
     }

@@ -2,6 +2,7 @@
 
 mod account;
 mod cdr;
+mod number;
 mod peer;
 mod pricing;
 mod security;
@@ -20,6 +21,7 @@ pub(crate) use account::{
     AccountChange, AccountCommand, CallerIdChange, Credit, EventArgs, Limits, SiteCommand, TopUp,
 };
 pub(crate) use cdr::CdrArgs;
+pub(crate) use number::{ListCommand, NumberCommand, Owner, RuleCommand, Side};
 pub(crate) use peer::{
     RouteCommand, SubscriberCommand, TrunkCallerIdChange, TrunkChange, TrunkCommand,
 };
@@ -168,6 +170,11 @@ pub(crate) enum Command {
         account: Option<String>,
         #[command(flatten)]
         which: EventArgs,
+    },
+    /// Number rules, block and allow lists
+    Number {
+        #[command(subcommand)]
+        command: Box<NumberCommand>,
     },
     /// Price one call by a tariff file, line by line; needs no running switch
     Price(PriceQuestion),

@@ -16,6 +16,7 @@ mod demo;
 mod discount;
 mod download;
 mod node;
+mod number;
 mod plan;
 mod price;
 mod rate_args;
@@ -176,6 +177,7 @@ fn dispatch(args: Args) -> Outcome {
         Command::Charges { command } => plan::charges(&context, command),
         Command::Subscriber { command } => subscriber::run(&context, command),
         Command::Trunk { command } => trunk::run(&context, *command),
+        Command::Number { command } => number::run(&context, *command),
         Command::Route { command } => trunk::route(&context, command),
         Command::Events { account, which } => account::events(&context, account, &which),
         Command::Price(asked) => price::run(&context, asked),
