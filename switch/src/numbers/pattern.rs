@@ -154,7 +154,23 @@ impl fmt::Debug for Pattern {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_pattern_or_a_fault(
+            text in "[0-9XZN+*#.!\\[\\]-]{0,12}|\\PC{0,12}",
+            number in "[0-9+*#]{0,12}",
+        ) {
+            if let Ok(pattern) = text.parse::<Pattern>() {
+                let is_long_enough = number.len() >= pattern.length_min();
+                prop_assert!(is_long_enough || !pattern.matches(number.as_bytes()));
+                prop_assert_eq!(pattern.as_str(), text);
+            }
+        }
+    }
 
     #[track_caller]
     fn check(pattern: &str, fit: &[&str], unfit: &[&str]) {
