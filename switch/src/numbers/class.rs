@@ -123,13 +123,13 @@ struct Region {
 
 impl Region {
     fn classify(&self, national: &[u8]) -> Option<Classified> {
-        if !self.any.as_ref().is_none_or(|shape| shape.is_whole(national)) {
-            return None;
-        }
         let has = |class| {
             self.shapes.iter().any(|(its, shape)| *its == class && shape.is_whole(national))
         };
         let (class, _) = self.shapes.iter().find(|(_, shape)| shape.is_whole(national))?;
+        if !self.any.as_ref().is_none_or(|shape| shape.is_whole(national)) {
+            return None;
+        }
         let class = match class {
             NumberClass::Fixed if has(NumberClass::Mobile) => NumberClass::FixedOrMobile,
             other => *other,

@@ -43,12 +43,26 @@ impl Shape {
     fn after(&self, digits: &[u8], from: Places) -> Places {
         match self {
             Shape::Digit(set) => {
-                let fits = |(_, digit): &(usize, &u8)| set & 1 << (*digit - b'0') != 0;
-                let places = (0..).zip(digits).filter(fits);
-                places.fold(0, |after, (place, _)| after | (from & 1 << place) << 1)
+                let (mut after, mut rest) = (0, from);
+                while rest != 0 {
+                    let place = rest.trailing_zeros();
+                    rest &= rest - 1;
+                    let digit = digits.get(place as usize);
+                    if digit.is_some_and(|digit| set & 1 << (digit - b'0') != 0) {
+                        after |= 2 << place;
+                    }
+                }
+                after
             }
             Shape::Sequence(shapes) => {
-                shapes.iter().fold(from, |places, shape| shape.after(digits, places))
+                let mut places = from;
+                for shape in shapes {
+                    places = shape.after(digits, places);
+                    if places == 0 {
+                        break;
+                    }
+                }
+                places
             }
             Shape::Choice(shapes) => {
                 shapes.iter().fold(0, |after, shape| after | shape.after(digits, from))
