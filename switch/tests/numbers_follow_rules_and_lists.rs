@@ -307,6 +307,32 @@ fn the_callers_number_has_rules_of_its_own() {
     assert_eq!(settled.facts.cli, Some(number("4930999")));
 }
 
+#[test]
+fn an_asserted_number_has_them_too() {
+    let mut rows = Rows::default();
+    rows.trunk(10).is_trusted = true;
+    let extensions = [rule(3, "1XX", 0, "+4930555", Then::Plan)];
+    rows.trunk(10).numbers = rules(Ingress, Cli, extensions);
+    let mut w = World::with(rows);
+    let asserted = "P-Asserted-Identity: <sip:101@10.0.0.1>\n";
+    w.receive(CUSTOMER, &invite(CUSTOMER, "c1", "4930123456", 1, asserted));
+    assert_eq!(w.asked().cli, Some(number("4930555101")));
+}
+
+/// The record of a call that is sent on is its forwarder's.
+#[test]
+fn a_withheld_number_is_in_no_reason_of_what_is_sent() {
+    let mut rows = Rows::default();
+    let of_carrier = rules(Egress, Cli, [rule(5, "4989.", 2, "43", Then::Plan)]);
+    rows.trunk(1).numbers = of_carrier;
+    let mut w = World::with(rows);
+    w.receive(CUSTOMER, &invite(CUSTOMER, "c1", "4930123456", 1, "Privacy: id\n"));
+    w.grant(60, false);
+    w.expect(CARRIERS[0], "INVITE");
+    let settled = settled(&mut w, "4930123456");
+    assert!(!codes(&settled).contains(&"caller_sent_by_rules"), "{:?}", settled.facts.decisions);
+}
+
 /// out, for a trunk and its account; the plan's form comes after a rule that does not end it.
 #[test]
 fn a_trunk_is_sent_what_its_rules_say() {

@@ -206,7 +206,7 @@ pub(super) fn apply<'a>(
 mod tests {
     use super::*;
 
-    pub(crate) fn rule(id: u64, matches: &str, strip: u8, prepend: &str, then: Then) -> NumberRule {
+    fn rule(id: u64, matches: &str, strip: u8, prepend: &str, then: Then) -> NumberRule {
         NumberRule::new(RuleId(id), matches.parse().unwrap(), strip, prepend, then)
     }
 
