@@ -85,7 +85,8 @@ impl Touched {
     pub(super) fn is_everything(&self) -> bool {
         let rows = self.accounts.len() + self.subscribers.len() + self.trunks.len();
         let numbers = self.numbers_of_all || !self.number_lists.is_empty();
-        let others = self.destinations || self.exchange_rates || self.all_tariffs || self.guard || numbers;
+        let others =
+            self.destinations || self.exchange_rates || self.all_tariffs || self.guard || numbers;
         rows > ROWS_MAX || (rows == 0 && self.groups.is_empty() && !others)
     }
 
