@@ -7,6 +7,7 @@ use snapshot_map::SnapshotMap;
 use vocabulary::{AccountId, Number, SubscriberId, TrunkId};
 
 use super::network::Network;
+use super::number_policies::{add_numbers, change_lists, check_numbers};
 use super::rows::{AccountRow, NumberRow, RouteRow, Settings, SubscriberRow, TrunkRow};
 use super::{DigestOwner, Directory};
 use crate::guard::GuardRows;
@@ -408,48 +409,6 @@ fn check_plan(owner: &str, plan: &NumberPlan, faults: &mut Vec<DirectoryError>) 
             complain(format!("the rewrite of {:?} strips more than it matches", rule.matches));
         }
     }
-}
-
-fn change_lists(
-    directory: &mut Directory,
-    gone: Vec<ListId>,
-    come: Vec<NumberList>,
-    faults: &mut Vec<DirectoryError>,
-) {
-    for id in gone {
-        directory.number_lists.remove(&id);
-    }
-    for list in come {
-        let id = list.id;
-        if directory.number_lists.insert(id, Arc::new(list)).is_some() {
-            faults.push(DirectoryError::NumberListTwice(id));
-        }
-    }
-}
-
-/// The policy of a row that is added.
-fn add_numbers(
-    directory: &mut Directory,
-    owner: NumberOwner,
-    policy: Option<&NumberPolicy>,
-    faults: &mut Vec<DirectoryError>,
-) {
-    directory.number_policies += usize::from(policy.is_some());
-    check_numbers(directory, owner, policy, faults);
-}
-
-fn check_numbers(
-    directory: &Directory,
-    owner: NumberOwner,
-    policy: Option<&NumberPolicy>,
-    faults: &mut Vec<DirectoryError>,
-) {
-    let Some(policy) = policy else { return };
-    let broken = policy.faults();
-    faults.extend(broken.map(|(rule, fault)| DirectoryError::NumberRule { owner, rule, fault }));
-    let lists = policy.uses().iter().map(|applied| applied.list);
-    let missing = lists.filter(|list| !directory.number_lists.contains_key(list));
-    faults.extend(missing.map(|list| DirectoryError::NumberList { owner, list }));
 }
 
 fn is_user_part(text: &str) -> bool {

@@ -6,6 +6,7 @@
 
 mod builder;
 mod network;
+mod number_policies;
 mod rows;
 
 use std::net::SocketAddr;
