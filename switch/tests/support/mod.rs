@@ -127,9 +127,8 @@ impl Rows {
 
     pub(crate) fn build(&self) -> Directory {
         let builder = DirectoryBuilder::new(self.settings.clone(), 7);
-        let mut builder = builder.guard(self.guard.clone());
-        let mut builder = DirectoryBuilder::new(self.settings.clone(), 7);
-        builder = builder.numbers_of_all(self.numbers_of_all.clone());
+        let builder = builder.guard(self.guard.clone());
+        let mut builder = builder.numbers_of_all(self.numbers_of_all.clone());
         for list in &self.lists {
             builder = builder.number_list(list.clone());
         }
