@@ -22,6 +22,7 @@ enum Step {
     Answer(u8, bool),
     Settle(u8, u16),
     TopUp(u8, u16),
+    TakeOut(u8, u16),
     Heartbeat,
     Pass(u16),
 }
@@ -34,6 +35,7 @@ fn any_step() -> impl Strategy<Value = Step> {
         (call(), any::<bool>()).prop_map(|(call, cheap)| Step::Answer(call, cheap)),
         (call(), 0..200_u16).prop_map(|(call, talked)| Step::Settle(call, talked)),
         (0..4_u8, 1..500_u16).prop_map(|(op, amount)| Step::TopUp(op, amount)),
+        (0..4_u8, 500..2_000_u16).prop_map(|(op, amount)| Step::TakeOut(op, amount)),
         Just(Step::Heartbeat),
         (0..30_u16).prop_map(Step::Pass),
     ]
@@ -106,6 +108,14 @@ impl Played {
                 let posting = Posting::top_up(op, CUSTOMER, amount, eur, now.utc, String::new());
                 let (ledger, journal) = (&self.world.ledger, &*self.world.journal);
                 let _ = ledger.post(posting, billing::Overdraft::Refuse, journal);
+            }
+            Step::TakeOut(op, amount) => {
+                let amount = Money(i64::from(amount) * -1_000);
+                let (op, eur) = (OpId::outside(200 + u128::from(op)), Currency::EUR);
+                let (kind, note) = (PostingKind::TopUp, String::new());
+                let posting = Posting::between(kind, op, CUSTOMER, amount, eur, now.utc, note);
+                let (ledger, journal) = (&self.world.ledger, &*self.world.journal);
+                let _ = ledger.post(posting, billing::Overdraft::Allow, journal);
             }
             Step::Heartbeat => {
                 self.world.journal.append(&Record::Heartbeat { at: now.utc });

@@ -217,8 +217,8 @@ pub(super) struct Account {
     pub(super) bundles: Bundles,
     /// A bit for each threshold that is not crossed.
     armed: u8,
-    /// Nothing more could be reserved: the least that was left since. `None` once there is more
-    /// again.
+    /// Nothing more could be reserved, and that there is more was not told since: what was left when
+    /// money last moved, so that the movement that brings more is known by it.
     exhausted_at: Option<Money>,
 }
 
@@ -276,13 +276,13 @@ impl Account {
 
     /// A call wanted more than there was: is there more now?
     pub(super) fn restored(&mut self, id: AccountId, tell: &mut dyn FnMut(LedgerEvent)) {
-        let Some(least) = self.exhausted_at else { return };
+        let Some(before) = self.exhausted_at else { return };
         let (left, currency) = (self.view.left(), self.view.terms.currency);
-        if left > least && self.view.available() > Money::ZERO {
+        if left > before && self.view.available() > Money::ZERO {
             self.exhausted_at = None;
             tell(LedgerEvent::BalanceRestored { account: id, left, currency });
         } else {
-            self.exhausted_at = Some(least.min(left));
+            self.exhausted_at = Some(left);
         }
     }
 
@@ -293,8 +293,7 @@ impl Account {
             return None;
         }
         let (left, currency) = (self.view.left(), self.view.terms.currency);
-        if let Some(least) = self.exhausted_at {
-            self.exhausted_at = Some(least.min(left));
+        if self.exhausted_at.is_some() {
             return None;
         }
         self.exhausted_at = Some(left);
