@@ -10,9 +10,10 @@ use billing::{
 };
 use switch::LiveCall;
 use switch::directory::Directory;
+use switch::health::{HealthChange, TrunkHealth};
 use switch::registrar::StoredBinding;
 use switch::routing::Calling;
-use vocabulary::{AccountId, CallId, DecisionLine, SubscriberId, Utc};
+use vocabulary::{AccountId, CallId, DecisionLine, SubscriberId, TrunkId, Utc};
 
 /// An answer that is not there yet.
 pub type Later<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -155,6 +156,12 @@ pub trait Control: Send + Sync + 'static {
 
     /// Where a subscriber is registered.
     fn bindings(&self, subscriber: SubscriberId) -> Vec<StoredBinding>;
+
+    /// What is known of a trunk's health; `None` if it is not asked.
+    fn trunk_health(&self, trunk: TrunkId) -> Option<TrunkHealth>;
+
+    /// The oldest change of a trunk's health that was not taken yet.
+    fn trunk_change(&self) -> Option<HealthChange>;
 
     /// Thinks a call through without placing it.
     fn simulate(&self, thought: &Thought<'_>) -> Simulated;

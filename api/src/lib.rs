@@ -30,6 +30,7 @@ mod numbers;
 mod payouts;
 mod plans;
 mod price;
+mod probes;
 mod problem;
 mod rate_sheets;
 mod rates;
@@ -214,6 +215,7 @@ fn resources() -> Router<Arc<Api>> {
         .merge(forwarding::routes())
         .merge(number_lists::routes())
         .merge(numbers::routes())
+        .merge(probes::routes())
         .merge(security::routes())
 }
 

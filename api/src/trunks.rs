@@ -13,7 +13,7 @@ use crate::accounts::{known_fields, parsed};
 use crate::command::{Command, Stop, Touched};
 use crate::security::Passwords;
 use crate::wire::{self, LimitsChange, List, Plan, nullable};
-use crate::{Problem, Shared};
+use crate::{Api, Problem, Shared};
 
 #[derive(Deserialize)]
 pub(crate) struct NewTrunk {
@@ -158,9 +158,14 @@ impl TrunkChange {
     }
 }
 
+fn on_wire(api: &Api, trunk: Trunk) -> wire::Trunk {
+    let health = api.control.trunk_health(trunk.id);
+    wire::Trunk::from(trunk).with_health(health)
+}
+
 pub(crate) async fn list(State(api): Shared) -> Result<Json<List<wire::Trunk>>, Problem> {
-    let trunks = api.store.trunks().await?;
-    Ok(Json(List { items: trunks.into_iter().map(wire::Trunk::from).collect() }))
+    let trunks = api.store.trunks().await?.into_iter();
+    Ok(Json(List { items: trunks.map(|trunk| on_wire(&api, trunk)).collect() }))
 }
 
 pub(crate) async fn show(
@@ -170,7 +175,7 @@ pub(crate) async fn show(
     let mut trunks = api.store.trunks().await?.into_iter();
     let trunk = trunks.find(|trunk| trunk.name == name || trunk.id.to_string() == name);
     let missing = || Problem::new(404, "not_found", format!("there is no trunk {name:?}"));
-    Ok(Json(trunk.ok_or_else(missing)?.into()))
+    Ok(Json(on_wire(&api, trunk.ok_or_else(missing)?)))
 }
 
 pub(crate) async fn add(State(api): Shared, command: Command) -> Result<Response, Stop> {
@@ -199,7 +204,7 @@ pub(crate) async fn set(
     change.apply(&mut trunk, &api.passwords(&mut turn).await?)?;
     limits.apply(&mut trunk.limits);
     turn.change.set_trunk(&trunk).await?;
-    api.finish(turn, Touched::Directory, 200, &wire::Trunk::from(trunk)).await
+    api.finish(turn, Touched::Directory, 200, &on_wire(&api, trunk)).await
 }
 
 pub(crate) async fn remove(

@@ -16,6 +16,7 @@ use store::directory as rows;
 use store::moment::format_utc;
 use store::query as stored;
 use switch::directory::Directory;
+use switch::health::TrunkHealth;
 use vocabulary::{AccountId, Utc};
 
 use crate::control::{LedgerReport, Status};
@@ -327,7 +328,15 @@ pub(crate) struct Trunk {
     trusted: bool,
     site: Option<String>,
     friendly_name: Option<String>,
+    /// untested, up, down; null: it is not asked.
+    health: Option<&'static str>,
     created_at: String,
+}
+
+impl Trunk {
+    pub(crate) fn with_health(self, health: Option<TrunkHealth>) -> Trunk {
+        Trunk { health: health.map(|health| health.state.word()), ..self }
+    }
 }
 
 impl From<rows::Trunk> for Trunk {
@@ -354,6 +363,7 @@ impl From<rows::Trunk> for Trunk {
             trusted: trunk.trusted,
             site: trunk.site,
             friendly_name: trunk.friendly_name,
+            health: None,
             created_at: format_utc(trunk.created_at),
         }
     }

@@ -53,6 +53,7 @@ pub fn shard(now: Now) -> (Shard, Shared) {
         admission: Arc::new(Admission::default()),
         nonces: Arc::new(NonceCounts::new(64)),
         guard: Arc::default(),
+        health: Arc::default(),
     };
     let binding = |remote: &&str| StoredBinding {
         uri: format!("sip:bob@{remote}"),

@@ -17,11 +17,12 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use store::journal::JournalState;
 use store::{LeaseError, Leases, Store, Taking};
 use switch::decision::{Decision, Refusal};
+use switch::health::{HealthChange, HealthState, TrunkHealth};
 use switch::registrar::StoredBinding;
 use switch::routing::Question;
 use switch::{LiveCall, Shared, Stats};
 use tokio::sync::oneshot;
-use vocabulary::{AccountId, AuthorizeRequest, CallId, DecisionLine, SubscriberId, Utc};
+use vocabulary::{AccountId, AuthorizeRequest, CallId, DecisionLine, SubscriberId, TrunkId, Utc};
 
 use crate::clock::Clock;
 use crate::dispatch::{Dispatch, Letter};
@@ -263,12 +264,21 @@ impl Control for Switchboard {
         contacts.iter().map(switch::registrar::Binding::stored).collect()
     }
 
+    fn trunk_health(&self, trunk: TrunkId) -> Option<TrunkHealth> {
+        self.shared.health.of(trunk)
+    }
+
+    fn trunk_change(&self) -> Option<HealthChange> {
+        self.shared.health.poll_change()
+    }
+
     fn simulate(&self, thought: &Thought<'_>) -> Simulated {
         let snapshot = self.snapshot.load();
         let Thought { from, account, to, at, talk } = *thought;
         let question = Question { from, account, to, at, now: self.clock.now().utc };
-        let bindings = &self.shared.bindings;
-        let simulation = switch::routing::simulate(&snapshot.directory, bindings, &question);
+        let Shared { bindings, health, .. } = &self.shared;
+        let directory = &snapshot.directory;
+        let simulation = switch::routing::simulate(directory, bindings, health, &question);
         let mut refusal = simulation.outcome.err();
         let ask = |request: &AuthorizeRequest| {
             quote(&self.ledger, &snapshot.rate_book, &self.credit, request, talk)
@@ -333,6 +343,14 @@ impl Control for Switchboard {
         counters.push(("admission_places_taken", admission.places_taken() as u64));
         let journal = self.store.journal();
         counters.push(("bans", self.shared.guard.banned() as u64));
+        counters.extend(self.shared.health.counts().map(|(state, count)| {
+            let name = match state {
+                HealthState::Untested => "trunks_untested",
+                HealthState::Up => "trunks_up",
+                HealthState::Down => "trunks_down",
+            };
+            (name, count as u64)
+        }));
         counters.push(("journal_lag_bytes", journal.end().saturating_sub(journal.durable())));
         counters.push(("journal_failures", journal.failures()));
         counters.push(("projection_lag_bytes", self.store.projection().lag()));

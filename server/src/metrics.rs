@@ -12,6 +12,7 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use switch::Stats;
 use switch::admission::Admission;
 use switch::guard::Guard;
+use switch::health::Health;
 use vocabulary::{CallFacts, Party};
 
 use crate::dispatch::Dispatch;
@@ -55,6 +56,7 @@ fn describe() {
     describe_gauge!("tandem_queue_length", "Inputs that wait for a worker");
     describe_gauge!("tandem_calls_admitted", "Calls that limits count, in any set");
     describe_gauge!("tandem_admission_places_taken", "Sizes of all sets that limits look at");
+    describe_gauge!("tandem_trunks", "Trunks that are asked with OPTIONS, by what that found");
     describe_gauge!("tandem_journal_lag_bytes", "Journal not yet on disk");
     describe_gauge!("tandem_projection_lag_bytes", "Journal not yet in the database");
     describe_gauge!("tandem_connections", "Open TCP and TLS connections");
@@ -185,6 +187,13 @@ pub fn publish_admission(admission: &Admission) {
 /// Who is kept out at this moment.
 pub fn publish_bans(guard: &Guard) {
     gauge!("tandem_bans").set(guard.banned() as f64);
+}
+
+/// How many trunks are up and down, of those that are asked.
+pub fn publish_health(health: &Health) {
+    for (state, count) in health.counts() {
+        gauge!("tandem_trunks", "health" => state.word()).set(count as f64);
+    }
 }
 
 /// What belongs to no worker: streams, dispatch, journal and projection.

@@ -67,6 +67,8 @@ const BANS_WAITING_MAX: usize = 4096;
 const CHARGE_EACH: Duration = Duration::from_secs(60);
 /// With several nodes: how often it is looked whether another one has changed the directory.
 const FOLLOW_EACH: Duration = Duration::from_millis(300);
+/// How often it is looked which trunks went down or came up, to log and store that.
+const WATCH_EACH: Duration = Duration::from_millis(500);
 /// How often the end looks whether it is there.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -340,14 +342,16 @@ fn share(
     vec![runtime.spawn(keep), runtime.spawn(follow)]
 }
 
-/// What the API does unasked: it stores the guard's bans and charges what is due.
+/// What the API does unasked: it stores the guard's bans, tells which trunks went down or came up, and charges
+/// what is due.
 fn keep_house(
     api: Arc<Api>,
     banned: mpsc::Receiver<Ban>,
     runtime: &Runtime,
-) -> [tokio::task::JoinHandle<()>; 2] {
+) -> [tokio::task::JoinHandle<()>; 3] {
     let bans = runtime.spawn(Arc::clone(&api).keep_bans(banned));
-    [bans, runtime.spawn(api.charge_always(CHARGE_EACH))]
+    let trunks = runtime.spawn(Arc::clone(&api).watch_trunks(WATCH_EACH));
+    [bans, trunks, runtime.spawn(api.charge_always(CHARGE_EACH))]
 }
 
 /// The data directory, recovered, and all that is made of it.
@@ -413,6 +417,7 @@ async fn open(config: &Config, clock: Clock) -> Result<Opened, RunError> {
         admission: Arc::new(Admission::default()),
         nonces: Arc::new(NonceCounts::new(NONCES)),
         guard: Arc::new(guard),
+        health: Arc::default(),
     };
     Ok(Opened { store, directory, snapshot, ledger, shared, secrets, last_change })
 }
@@ -547,6 +552,7 @@ async fn each_second(switchboard: Arc<Switchboard>, streams: Streams) {
         metrics::publish_shared(&streams, dispatch, lag, store.projection().lag());
         metrics::publish_admission(&shared.admission);
         metrics::publish_bans(&shared.guard);
+        metrics::publish_health(&shared.health);
         prometheus.run_upkeep();
         ledger.expire(clock.now().utc);
         metrics::publish_events(ledger);

@@ -11,7 +11,7 @@ use store::Database;
 use store::directory::{
     Account, AccountStatus, BillingKind, Change, ChangeError, DirectoryStore, DurationRounding,
     Filling, RateGroup, RateGroupRounding, Rounding, Route, StoredRule, Subscriber, Trunk,
-    TrunkTransport, digest_secret,
+    TrunkProbe, TrunkTransport, digest_secret,
 };
 use store::idempotency::{Answer, Seen};
 use store::rate_deck::NewSheet;
@@ -20,6 +20,7 @@ use switch::caller_id::{
 };
 use switch::directory::{Credentials, Settings};
 use switch::forwarding::Forwards;
+use switch::health::ProbePolicy;
 use switch::numbers::{ListEffect, ListKind, NumberOwner, NumberRule, RuleId, Subject, Then};
 use switch::routing::{BareNumber, EgressForm, Rewrite};
 use vocabulary::{Direction, SubscriberId, TrunkId, Utc};
@@ -29,6 +30,7 @@ on_both!(
     everything_comes_back,
     caller_ids_come_back,
     number_rules_and_lists_come_back,
+    how_trunks_are_asked_comes_back,
     rules_are_kept,
     a_removed_id_never_comes_back,
     a_command_that_is_not_committed_leaves_nothing,
@@ -274,6 +276,50 @@ async fn number_rules_and_lists_come_back(backend: Backend) {
     let list = directory.number_list(uses[0].list.id).unwrap();
     assert_eq!((list.name.as_str(), list.kind, list.numbers.len()), ("few", ListKind::Invalid, 3));
     assert_eq!(list.numbers.find(&"4930123".parse().unwrap()), Some(15));
+}
+
+async fn how_trunks_are_asked_comes_back(backend: Backend) {
+    // T4
+    let dir = tempfile::tempdir().unwrap();
+    let database = backend.fresh(dir.path()).await;
+    let store = open_at(&database).await;
+    let mut change = store.begin().await.unwrap();
+    let (_, carrier) = two_accounts(&mut change).await;
+    let trunk = change.add_trunk(full_trunk(&carrier)).await.unwrap().id;
+    assert_eq!(change.trunk_probe(trunk).await.unwrap(), TrunkProbe::default());
+    let every = Duration::from_secs(45);
+    let policy = ProbePolicy { every, failures_max: 4, successes_min: 1 };
+    for wanted in [TrunkProbe::default(), TrunkProbe { enabled: true, policy }] {
+        change.set_trunk_probe(trunk, wanted).await.unwrap();
+    }
+    let refused = |wrong: ProbePolicy| TrunkProbe { enabled: true, policy: wrong };
+    for (wrong, field) in [
+        (
+            ProbePolicy { every: Duration::from_secs(4), ..policy },
+            "every_s: write 5 to 3600 seconds",
+        ),
+        (ProbePolicy { failures_max: 0, ..policy }, "failures_max: write 1 to 100"),
+        (ProbePolicy { successes_min: 101, ..policy }, "successes_min: write 1 to 100"),
+    ] {
+        let error = change.set_trunk_probe(trunk, refused(wrong)).await.unwrap_err();
+        assert_eq!(error.to_string(), field);
+    }
+    change.commit().await.unwrap();
+    drop(store);
+
+    let store = open_at(&database).await;
+    let mut change = store.begin().await.unwrap();
+    let directory = change.load(Settings::default(), 1, None).await.unwrap().directory;
+    assert_eq!(directory.trunk(trunk).unwrap().probe, Some(policy));
+    assert_eq!(directory.probed_trunks(), [trunk]);
+    // Switched off it keeps its numbers.
+    let off = TrunkProbe { enabled: false, policy };
+    change.set_trunk_probe(trunk, off).await.unwrap();
+    assert_eq!(change.trunk_probe(trunk).await.unwrap(), off);
+    let directory = change.load(Settings::default(), 1, None).await.unwrap().directory;
+    assert_eq!(directory.trunk(trunk).unwrap().probe, None);
+    change.remove_trunk("carrier-1").await.unwrap();
+    assert_eq!(change.trunk_probe(trunk).await.unwrap(), TrunkProbe::default());
 }
 
 async fn rules_are_kept(backend: Backend) {

@@ -337,6 +337,10 @@ stats! {
     upstream_registered,
     /// Registrations towards trunks that failed.
     upstream_failures,
+    /// OPTIONS sent to trunks to hear whether they are there.
+    probes_sent,
+    /// Of these questions, those without an answer that counts.
+    probes_failed,
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ pub mod directory;
 pub mod effect;
 pub mod forwarding;
 pub mod guard;
+pub mod health;
 pub mod leg;
 pub mod numbers;
 pub mod registrar;

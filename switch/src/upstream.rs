@@ -112,7 +112,7 @@ impl Upstreams {
             self.next_number += 1;
             self.all.push(Upstream {
                 number: self.next_number,
-                call_id: own_call_id((shard, shards), random),
+                call_id: own_call_id('u', (shard, shards), random),
                 tag: format!("{:016x}", random.next()),
                 cseq: 0,
                 expires: registration.expires,
@@ -126,10 +126,14 @@ impl Upstreams {
     }
 }
 
-/// One whose hash leads to this shard, or the answers would go to another.
-fn own_call_id((shard, shards): (u8, u8), random: &mut Randomness) -> String {
+/// One whose hash leads to this shard, or the answers would go to another. `kind` says what it is for.
+pub(crate) fn own_call_id(
+    kind: char,
+    (shard, shards): (u8, u8),
+    random: &mut Randomness,
+) -> String {
     loop {
-        let call_id = format!("u.{:016x}{:016x}", random.next(), random.next());
+        let call_id = format!("{kind}.{:016x}{:016x}", random.next(), random.next());
         if shard_of(call_id.as_bytes(), shards) == shard {
             return call_id;
         }
@@ -367,7 +371,7 @@ impl Shard {
 }
 
 /// Our host as the trunk is to call it, with the transport unless that is the usual one.
-fn contact_host(listeners: &[Listener], path: Path) -> String {
+pub(crate) fn contact_host(listeners: &[Listener], path: Path) -> String {
     let listener = listeners.iter().find(|listener| listener.id == path.listener);
     let host = listener.map_or("invalid", |listener| listener.advertised.as_str());
     match path.transport {

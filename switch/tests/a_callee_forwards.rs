@@ -9,6 +9,7 @@ use std::time::Duration;
 use sip::message::HeaderName;
 use support::*;
 use switch::effect::Said;
+use switch::health::Health;
 use switch::leg::event::LegEvent;
 use switch::registrar::Bindings;
 use switch::routing::{Destination, Question, simulate};
@@ -306,7 +307,7 @@ fn simulate_says_that_it_goes_on() {
     let (directory, bindings) = (rows(MOBILE).build(), Bindings::default());
     let (at, now) = (Utc(7), Utc(7));
     let question = Question { from: "alice", account: None, to: BOBS, at, now };
-    let thought = simulate(&directory, &bindings, &question);
+    let thought = simulate(&directory, &bindings, &Health::default(), &question);
     let destination = thought.outcome.unwrap().destination;
     assert_eq!(destination, Destination::Forwarded { by: BOB, to: MOBILE.into() });
     assert_eq!(thought.decisions.last().unwrap().code(), "forwarded_always");

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use ::switch::LiveCall;
 use ::switch::decision::{Decision, Refusal};
+use ::switch::health::{Health, HealthChange, TrunkHealth};
 use ::switch::registrar::{Bindings, StoredBinding};
 use ::switch::routing::{Question, simulate};
 use api::{
@@ -20,7 +21,7 @@ use billing::{
 use store::journal::JournalFiles;
 use store::{Opening, Store};
 use tokio::sync::Notify;
-use vocabulary::{AccountId, CallId, Now, SubscriberId, Utc};
+use vocabulary::{AccountId, CallId, Now, SubscriberId, TrunkId, Utc};
 
 /// Passes records on to the files and keeps a copy of each.
 pub struct Recorder {
@@ -72,6 +73,8 @@ pub struct Switch {
     /// Payments and grants that are still made; whoever asks for more waits for ever.
     pub fuse: AtomicI64,
     blown: Notify,
+    /// What is known of trunks, as far as a test says so.
+    pub health: Health,
     pub(super) sequence: AtomicU64,
     begun: Utc,
     /// Since `begun`, in microseconds.
@@ -109,6 +112,7 @@ impl Switch {
             loses_answers: AtomicBool::new(false),
             fuse: AtomicI64::new(NO_FUSE),
             blown: Notify::new(),
+            health: Health::default(),
             sequence: AtomicU64::new(0),
             begun,
             elapsed: AtomicI64::new(0),
@@ -238,11 +242,20 @@ impl Control for Switch {
         Vec::new()
     }
 
+    fn trunk_health(&self, trunk: TrunkId) -> Option<TrunkHealth> {
+        self.health.of(trunk)
+    }
+
+    fn trunk_change(&self) -> Option<HealthChange> {
+        self.health.poll_change()
+    }
+
     fn simulate(&self, thought: &Thought<'_>) -> Simulated {
         let snapshot = self.snapshot();
         let Thought { from, account, to, at, talk } = *thought;
         let question = Question { from, account, to, at, now: self.now_utc() };
-        let simulation = simulate(&snapshot.directory, &Bindings::default(), &question);
+        let simulation =
+            simulate(&snapshot.directory, &Bindings::default(), &self.health, &question);
         let (settings, book) = (CreditSettings::default(), &snapshot.rate_book);
         let quote = simulation.authorize.map(|r| quote(&self.ledger, book, &settings, &r, talk));
         let refused = quote.as_ref().and_then(|quote| quote.grant.clone().err());

@@ -24,6 +24,7 @@ pub(crate) use cdr::CdrArgs;
 pub(crate) use number::{ListCommand, NumberCommand, Owner, RuleCommand, Side};
 pub(crate) use peer::{
     RouteCommand, SubscriberCommand, TrunkCallerIdChange, TrunkChange, TrunkCommand,
+    TrunkProbeChange,
 };
 pub(crate) use pricing::{
     CarrierStatement, Output, PriceQuestion, Recycle, ReportCommand, Rerate, Selected, Spanned,

@@ -62,7 +62,11 @@ pub(super) fn of_trunk(
     show_or_change(client, &format!("/trunks/{}/caller-id", escape(trunk)), body)
 }
 
-fn show_or_change(client: &Client, path: &str, body: Map<String, Value>) -> Result<Value, String> {
+pub(super) fn show_or_change(
+    client: &Client,
+    path: &str,
+    body: Map<String, Value>,
+) -> Result<Value, String> {
     if body.is_empty() {
         return Ok(client.get(path)?);
     }

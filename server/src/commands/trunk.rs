@@ -3,15 +3,16 @@
 use serde_json::{Map, Value, json};
 
 use super::account::{or_none, put, put_limits};
-use super::args::{RouteCommand, TrunkChange, TrunkCommand};
-use super::client::escape;
+use super::args::{RouteCommand, TrunkChange, TrunkCommand, TrunkProbeChange};
+use super::client::{Client, escape};
 use super::{Context, Outcome, caller_id, table};
 
-const COLUMNS: [(&str, &str); 8] = [
+const COLUMNS: [(&str, &str); 9] = [
     ("ID", "id"),
     ("NAME", "name"),
     ("ACCOUNT", "account"),
     ("ENABLED", "enabled"),
+    ("HEALTH", "health"),
     ("HOST", "host"),
     ("PORT", "port"),
     ("TRANSPORT", "transport"),
@@ -37,6 +38,7 @@ pub(super) fn run(context: &Context, command: TrunkCommand) -> Outcome {
             client.command("PATCH", &one(&name), &Value::Object(fields(change)?))?
         }
         TrunkCommand::CallerId { name, change } => caller_id::of_trunk(&client, &name, &change)?,
+        TrunkCommand::Probe { name, change } => probe(&client, &name, &change)?,
         TrunkCommand::Remove { name } => {
             let answer = client.command("DELETE", &one(&name), &Value::Null)?;
             context.show(&answer, |_| println!("removed {name} and its routes"));
@@ -45,6 +47,15 @@ pub(super) fn run(context: &Context, command: TrunkCommand) -> Outcome {
     };
     context.show(&answer, |answer| print!("{}", table::render_fields(answer)));
     Ok(())
+}
+
+fn probe(client: &Client, name: &str, change: &TrunkProbeChange) -> Result<Value, String> {
+    let mut body = Map::new();
+    put(&mut body, "enabled", change.enabled);
+    put(&mut body, "every_s", change.every);
+    put(&mut body, "failures_max", change.failures);
+    put(&mut body, "successes_min", change.successes);
+    caller_id::show_or_change(client, &format!("/trunks/{}/probe", escape(name)), body)
 }
 
 fn fields(change: TrunkChange) -> Result<Map<String, Value>, String> {

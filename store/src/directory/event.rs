@@ -35,6 +35,10 @@ words!(
         VoucherRedeemed = "voucher_redeemed",
         /// Too many wrong voucher codes.
         VoucherLocked = "voucher_locked",
+        /// A trunk of it does not answer and gets no calls.
+        TrunkDown = "trunk_down",
+        /// The trunk answers again.
+        TrunkUp = "trunk_up",
     }
 );
 

@@ -23,7 +23,7 @@ use super::route::{self, Route};
 use super::subscriber::{self, Subscriber};
 use super::trunk::{self, Trunk, TrunkTransport};
 use super::{CallLimits, Change, ChangeError, Result};
-use super::{caller_id, forwarding, number_list, number_rule};
+use super::{caller_id, forwarding, number_list, number_rule, probe};
 
 /// Snapshots, and what the ledger must be told.
 #[derive(Clone, Debug)]
@@ -128,10 +128,12 @@ impl Change {
             builder = with_subscriber(builder, subscriber, forwards, numbers);
         }
         let mut of_trunks = caller_id::of_trunks(&mut *self.tx).await?;
+        let mut probes = probe::all(&mut *self.tx).await?;
         for trunk in trunk::all(&mut *self.tx).await? {
             let caller_id = of_trunks.remove(&trunk.id).unwrap_or_default();
             let numbers = numbers_of(NumberOwner::Trunk(trunk.id));
-            builder = builder.trunk(TrunkRow { caller_id, numbers, ..trunk_row(trunk)? });
+            let probe = probes.remove(&trunk.id).unwrap_or_default().in_force();
+            builder = builder.trunk(TrunkRow { caller_id, numbers, probe, ..trunk_row(trunk)? });
         }
         for route in route::all(&mut *self.tx).await? {
             builder = builder.route(route_row(&route));
@@ -179,7 +181,9 @@ impl Change {
             if let Some(trunk) = trunk::of_id(&mut *self.tx, id).await? {
                 let caller_id = self.trunk_caller_id(id).await?;
                 let numbers = self.numbers_of(NumberOwner::Trunk(id)).await?;
-                builder = builder.trunk(TrunkRow { caller_id, numbers, ..trunk_row(trunk)? });
+                let probe = self.trunk_probe(id).await?.in_force();
+                builder =
+                    builder.trunk(TrunkRow { caller_id, numbers, probe, ..trunk_row(trunk)? });
             }
             for route in route::of_trunk(&mut *self.tx, id).await? {
                 builder = builder.route(route_row(&route));
@@ -285,6 +289,7 @@ fn trunk_row(trunk: Trunk) -> Result<TrunkRow> {
         is_trusted: trunk.trusted,
         caller_id: TrunkCallerId::default(),
         numbers: None,
+        probe: None,
     })
 }
 

@@ -37,6 +37,7 @@ use crate::admission::Admission;
 use crate::decision::{Decision, End, Reasons, Refusal};
 use crate::directory::Directory;
 use crate::effect::{Effect, LiveCall, LiveState, Stats};
+use crate::health::Health;
 use crate::leg::event::Body;
 use crate::leg::{Leg, LegConfig};
 use crate::registrar::Bindings;
@@ -64,6 +65,7 @@ pub(crate) struct Context<'a> {
     pub(crate) directory: &'a Arc<Directory>,
     pub(crate) bindings: &'a Bindings,
     pub(crate) admission: &'a Admission,
+    pub(crate) health: &'a Health,
     pub(crate) leg_config: &'a Arc<LegConfig>,
     pub(crate) effects: &'a mut VecDeque<Effect>,
     pub(crate) random: &'a mut Randomness,

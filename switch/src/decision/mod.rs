@@ -48,6 +48,8 @@ pub enum Decision {
     },
     /// A trunk was left out.
     TrunkSkipped(TrunkId, Skip),
+    /// All trunks that could take the call are down; this one is tried all the same.
+    AllTrunksDown(TrunkId),
     /// The trunks that nothing in routing speaks against.
     TrunksAccepted(Box<[TrunkId]>),
     /// What forwarding did with it.
@@ -94,6 +96,7 @@ impl Decision {
             Decision::ToSubscriber(..) => "to_subscriber",
             Decision::RoutesFound { .. } => "routes_found",
             Decision::TrunkSkipped(_, why) => why.code(),
+            Decision::AllTrunksDown(_) => "all_trunks_down",
             Decision::TrunksAccepted(_) => "trunks_accepted",
             Decision::CallerId(decision) => decision.code(),
             Decision::Forwarding(decision) => decision.code(),

@@ -118,6 +118,10 @@ impl fmt::Display for Decision {
                 write!(f, "The first {prefix_length} digits lead to {trunks} trunk(s).")
             }
             Decision::TrunkSkipped(id, why) => why.write_about(*id, f),
+            Decision::AllTrunksDown(id) => write!(
+                f,
+                "Every trunk that could carry the call is down; trunk {id}, the least bad, is tried."
+            ),
             Decision::TrunksAccepted(trunks) => fmt_accepted(f, trunks),
             Decision::CallerId(decision) => decision.fmt(f),
             Decision::Forwarding(decision) => decision.fmt(f),

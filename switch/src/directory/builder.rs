@@ -213,6 +213,7 @@ impl DirectoryBuilder {
             numbers_of_all: Arc::default(),
             number_lists: SnapshotMap::with_seed(seed),
             number_policies: 0,
+            probed: Vec::new(),
         })
     }
 
@@ -358,6 +359,7 @@ impl DirectoryBuilder {
             add_route(&mut directory, row, &mut faults);
         }
         directory.registering.sort_unstable();
+        directory.probed.sort_unstable();
         if faults.is_empty() { Ok(directory) } else { Err(faults) }
     }
 }
@@ -482,6 +484,7 @@ fn take_trunk(directory: &mut Directory, id: TrunkId) {
         row.ingress.networks.iter().for_each(|network| networks.remove(network, id));
     }
     directory.registering.retain(|registering| *registering != id);
+    directory.probed.retain(|probed| *probed != id);
     Arc::make_mut(&mut directory.routes).remove_trunk(id);
 }
 
@@ -530,6 +533,9 @@ fn add_trunk(directory: &mut Directory, row: TrunkRow, faults: &mut Vec<Director
         directory.registering.push(trunk);
     }
     add_numbers(directory, NumberOwner::Trunk(trunk), row.numbers.as_deref(), faults);
+    if row.probe.is_some() && row.is_active && !row.host.is_empty() {
+        directory.probed.push(trunk);
+    }
     check_plan(&format!("trunk {name}, ingress"), &row.ingress_plan, faults);
     check_plan(&format!("trunk {name}, egress"), &row.egress_plan, faults);
     for network in &row.ingress.networks {

@@ -52,6 +52,8 @@ pub struct Directory {
     routes: Arc<RouteTable>,
     /// In the order of their ids.
     registering: Vec<TrunkId>,
+    /// The same.
+    probed: Vec<TrunkId>,
     guard: Arc<GuardRows>,
     numbers_of_all: Arc<NumberPolicy>,
     number_lists: SnapshotMap<ListId, Arc<NumberList>>,
@@ -183,6 +185,11 @@ impl Directory {
     /// Trunks that want us to register with them.
     pub fn registering_trunks(&self) -> &[TrunkId] {
         &self.registering
+    }
+
+    /// Trunks that calls leave by and that are to be asked whether they are there.
+    pub fn probed_trunks(&self) -> &[TrunkId] {
+        &self.probed
     }
 
     /// Whether the host of a Request-URI is served here. No configured domain means any host is.

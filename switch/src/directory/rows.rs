@@ -12,6 +12,7 @@ use vocabulary::{AccountId, Number, SubscriberId, TrunkId};
 use super::network::Network;
 use crate::caller_id::{CallerIdPolicy, TrunkCallerId};
 use crate::forwarding::Forwards;
+use crate::health::ProbePolicy;
 use crate::numbers::NumberPolicy;
 use crate::routing::{HuntCodes, NumberPlan};
 
@@ -217,6 +218,8 @@ pub struct TrunkRow {
     pub caller_id: TrunkCallerId,
     /// Its number rules and lists, if it has any.
     pub numbers: Option<Arc<NumberPolicy>>,
+    /// How it is asked whether it is there (T4); `None`: it is not.
+    pub probe: Option<ProbePolicy>,
 }
 
 impl TrunkRow {
@@ -243,6 +246,7 @@ impl TrunkRow {
             is_trusted: false,
             caller_id: TrunkCallerId::default(),
             numbers: None,
+            probe: None,
         }
     }
 }

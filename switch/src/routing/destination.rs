@@ -7,6 +7,7 @@ use super::NumberPlan;
 use super::candidates::candidates;
 use crate::decision::{Decision, Refusal};
 use crate::directory::{Directory, SubscriberRow};
+use crate::health::Health;
 use crate::numbers::Called;
 
 /// Who calls.
@@ -107,6 +108,7 @@ pub fn destination(
     source: Option<Source>,
     account: AccountId,
     called: Called,
+    health: &Health,
     decisions: &mut Vec<Decision>,
 ) -> Result<Routed, Refusal> {
     let number = match called {
@@ -124,7 +126,7 @@ pub fn destination(
         prefix_length: prefix_length as u8,
         trunks: u8::try_from(targets.len()).unwrap_or(u8::MAX),
     });
-    let candidates = candidates(directory, source, &number, targets, decisions);
+    let candidates = candidates(directory, source, &number, health, targets, decisions);
     if candidates.is_empty() {
         return Err(Refusal::NoTrunkUsable(number));
     }

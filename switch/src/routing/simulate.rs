@@ -7,6 +7,7 @@ use crate::caller_id::{self, Ruling};
 use crate::decision::{Decision, IdentityRefusal, Refusal};
 use crate::directory::Directory;
 use crate::forwarding::goes_on;
+use crate::health::Health;
 use crate::numbers::{called, screen};
 use crate::registrar::Bindings;
 
@@ -66,8 +67,13 @@ pub struct Simulation {
     pub authorize: Option<AuthorizeRequest>,
 }
 
-/// Decides as if the call came in.
-pub fn simulate(directory: &Directory, bindings: &Bindings, question: &Question<'_>) -> Simulation {
+/// Decides as if the call came in, with trunks as well as they are now.
+pub fn simulate(
+    directory: &Directory,
+    bindings: &Bindings,
+    health: &Health,
+    question: &Question<'_>,
+) -> Simulation {
     let Question { to, at, now, .. } = *question;
     let mut decisions = Vec::new();
     let Some((calling, cli)) = find_calling(directory, question) else {
@@ -89,7 +95,7 @@ pub fn simulate(directory: &Directory, bindings: &Bindings, question: &Question<
     let found = called(directory, source, account, to, &mut decisions)
         .and_then(|called| {
             screen(directory, source, account, called, Some(cli), &mut decisions)?;
-            destination(directory, source, account, called, &mut decisions)
+            destination(directory, source, account, called, health, &mut decisions)
         })
         .and_then(|routed| reached(directory, bindings, routed, now, &mut decisions))
         .and_then(|routed| {

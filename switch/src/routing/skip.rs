@@ -16,6 +16,8 @@ pub enum Skip {
     Loop,
     /// A number rule takes no calls to this number for it.
     RejectedByRule(RuleId),
+    /// It does not answer, and another trunk could take the call (T4).
+    Down,
     /// It, or its account, has as many calls as it may.
     Full(NotAdmitted),
 }
@@ -26,6 +28,7 @@ impl Skip {
             Skip::Inactive => "trunk_skipped_inactive",
             Skip::Loop => "trunk_skipped_loop",
             Skip::RejectedByRule(_) => "trunk_skipped_by_rule",
+            Skip::Down => "trunk_skipped_down",
             Skip::Full(_) => "trunk_skipped_full",
         }
     }
@@ -38,6 +41,7 @@ impl Skip {
             Skip::RejectedByRule(rule) => {
                 write!(f, "Trunk {trunk} was left out: number rule {rule} rejects the number.")
             }
+            Skip::Down => write!(f, "Trunk {trunk} was left out: it is down."),
             Skip::Full(why) => write!(f, "Trunk {trunk} was left out: {why}."),
         }
     }

@@ -12,8 +12,9 @@ pub(super) fn find(
 ) -> Result<Step, Refusal> {
     let Setup { source, account, called, .. } = *setup;
     let called = called.expect("the stage before has found out");
+    let (directory, health, source) = (ctx.directory, ctx.health, Some(source));
     let decisions = call.decisions();
-    let routed = routing::destination(ctx.directory, Some(source), account, called, decisions)?;
+    let routed = routing::destination(directory, source, account, called, health, decisions)?;
     call.leads_to(routed.cld);
     setup.routed = Some(routed);
     Ok(Step::Next)

@@ -7,9 +7,9 @@ use vocabulary::Now;
 
 use super::Shard;
 use crate::effect::{QueryId, Target};
-use crate::leg;
 use crate::token::{LegKey, Tag};
 use crate::upstream;
+use crate::{health, leg};
 
 /// The user word of transactions whose outcome interests nobody. Calls leave the top byte zero.
 const NOBODY: u64 = 2 << 56;
@@ -34,6 +34,10 @@ impl Shard {
                 Event::Failed { tx, user, why } => {
                     if upstream::is_upstream(user) {
                         self.upstream_failed(now, user);
+                        continue;
+                    }
+                    if health::is_probe(user) {
+                        self.probe_failed(now, user);
                         continue;
                     }
                     self.with_key(now, LegKey::from_user(user), |call, leg, ctx| {
@@ -95,6 +99,9 @@ impl Shard {
         if upstream::is_upstream(user) {
             return self.upstream_response(now, user, message, path);
         }
+        if health::is_probe(user) {
+            return self.probe_response(now, user, message);
+        }
         let is_found = self.with_key(now, LegKey::from_user(user), |call, leg, ctx| {
             call.heard(leg);
             let Some(leg) = call.leg_mut(leg) else { return false };
@@ -113,6 +120,9 @@ impl Shard {
     pub(super) fn resolved(&mut self, now: Now, query: QueryId, targets: &[Target]) {
         if upstream::is_upstream(query.0) {
             return self.upstream_resolved(now, query.0, targets);
+        }
+        if health::is_probe(query.0) {
+            return self.probe_resolved(now, query.0, targets);
         }
         let key = LegKey::from_user(query.0);
         self.with_key(now, key, |call, _, ctx| call.resolved(ctx, query, targets));

@@ -25,6 +25,7 @@ use crate::decision::End;
 use crate::directory::{Directory, Settings};
 use crate::effect::{AnswerId, Effect, Input, LiveCall, Stats};
 use crate::guard::Guard;
+use crate::health::{Health, Probes};
 use crate::leg::LegConfig;
 use crate::registrar::{Binding, Bindings};
 use crate::release::Cause;
@@ -67,13 +68,19 @@ pub struct Shared {
     pub nonces: Arc<NonceCounts>,
     /// Who gets in.
     pub guard: Arc<Guard>,
+    /// Which trunks are there.
+    pub health: Arc<Health>,
 }
 
 /// What armed a timer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Alarm {
+pub(crate) enum Alarm {
     Call(u32),
     Upstream,
+    /// The question to a trunk with this number.
+    Probe(u32),
+    /// A look at the trunks that calls found silent.
+    Suspects,
     Sweep,
 }
 
@@ -91,13 +98,14 @@ pub struct Shard {
     pub(crate) is_draining: bool,
     pub(crate) is_overloaded: bool,
     pub(crate) upstreams: Upstreams,
+    pub(crate) probes: Probes,
     slots: Vec<Slot>,
     free: Vec<u32>,
     by_id: HashMap<CallId, u32, FixedState>,
     /// INVITEs without To tag that became a call: hash of Call-ID, From tag and CSeq → slot
     /// (RFC 3261 section 8.2.2.2).
     merged: HashMap<u64, u32, FixedState>,
-    wheel: TimerWheel<Alarm>,
+    pub(crate) wheel: TimerWheel<Alarm>,
     upstream_timer: (TimerKey, Option<Duration>),
     sweep_part: usize,
     sequence: u64,
@@ -129,6 +137,7 @@ impl Shard {
             is_draining: false,
             is_overloaded: false,
             upstreams: Upstreams::default(),
+            probes: Probes::default(),
             slots: Vec::new(),
             free: Vec::new(),
             by_id: HashMap::with_hasher(FixedState::with_seed(random.next())),
@@ -147,6 +156,7 @@ impl Shard {
         };
         shard.reconcile_upstreams();
         shard.arm_upstreams();
+        shard.reconcile_probes(Duration::ZERO);
         shard
     }
 
@@ -271,6 +281,8 @@ impl Shard {
                     self.upstream_timer = (TimerKey::NONE, None);
                     self.upstream_timeout(now);
                 }
+                Alarm::Probe(number) => self.probe_timeout(now, number),
+                Alarm::Suspects => self.probe_suspects(now),
                 Alarm::Sweep => self.sweep(now),
             }
         }
@@ -316,6 +328,7 @@ impl Shard {
         }
         self.reconcile_upstreams();
         self.upstream_timeout(now);
+        self.reconcile_probes(now.monotonic);
     }
 
     fn release_all(&mut self, now: Now) {

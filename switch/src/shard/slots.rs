@@ -125,6 +125,7 @@ impl Shard {
             directory: &self.directory,
             bindings: &self.shared.bindings,
             admission: &self.shared.admission,
+            health: &self.shared.health,
             leg_config: &self.leg_config,
             effects: &mut self.effects,
             random: &mut self.random,

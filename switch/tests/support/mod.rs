@@ -208,13 +208,19 @@ impl World {
     }
 
     pub(crate) fn of(rows: Rows, config: ShardConfig) -> World {
-        let is_alone = config.shards == 1;
         let shared = Shared {
             bindings: Arc::new(Bindings::default()),
             admission: Arc::new(Admission::default()),
             nonces: Arc::new(NonceCounts::new(1024)),
             guard: Arc::default(),
+            health: Arc::default(),
         };
+        World::sharing(rows, config, shared)
+    }
+
+    /// The same, with what it shares with other shards.
+    pub(crate) fn sharing(rows: Rows, config: ShardConfig, shared: Shared) -> World {
+        let is_alone = config.shards == 1;
         let shard = Shard::new(config, shared.clone(), Arc::new(rows.build()));
         let now = Now { monotonic: Duration::from_secs(1), utc: Utc(1_700_000_000_000_000) };
         World {

@@ -84,6 +84,13 @@ pub(crate) enum TrunkCommand {
         #[command(flatten)]
         change: TrunkCallerIdChange,
     },
+    /// Show its health, or set how it is asked with OPTIONS whether it is there
+    Probe {
+        /// Its name or id
+        name: String,
+        #[command(flatten)]
+        change: TrunkProbeChange,
+    },
     /// Remove a trunk and its routes
     Remove {
         /// Its name or id
@@ -105,6 +112,22 @@ pub(crate) struct TrunkCallerIdChange {
     /// Whether it is a gateway whose calls are those of the subscribers that it names
     #[arg(long, value_name = "YES|NO", value_parser = yes_or_no())]
     pub(crate) names_subscribers: Option<bool>,
+}
+
+#[derive(ClapArgs)]
+pub(crate) struct TrunkProbeChange {
+    /// Whether it is asked
+    #[arg(long, value_name = "YES|NO", value_parser = yes_or_no())]
+    pub(crate) enabled: Option<bool>,
+    /// Seconds from one question to the next
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) every: Option<u64>,
+    /// After so many in a row without an answer it is down and gets no calls
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) failures: Option<u8>,
+    /// After so many answers in a row it is up again
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) successes: Option<u8>,
 }
 
 #[derive(ClapArgs)]

@@ -1,7 +1,7 @@
 //! What the callees say while somebody is sought, and what comes of it.
 
 use bytes::Bytes;
-use vocabulary::{Direction, Party};
+use vocabulary::{Direction, Party, TrunkId};
 
 use super::super::failure::{Failure, FailureKind};
 use super::super::legs::turn_away;
@@ -19,6 +19,19 @@ const ELSEWHERE: &[u8] = b"SIP;cause=200;text=\"Call completed elsewhere\"";
 /// Whether the next address of the same host may do better (RFC 3263 section 4.3).
 fn may_fail_over(status: u16, has_heard: bool) -> bool {
     status == 503 || (status == 408 && !has_heard)
+}
+
+/// What an attempt that failed says of whether the trunk is there. One that has begun to work on the call and
+/// gets nowhere says neither.
+fn note_health(ctx: &Context<'_>, trunk: TrunkId, failure: Failure) {
+    let now = ctx.now.utc;
+    match (failure.kind, failure.status) {
+        (FailureKind::NoProgress(_), _) => {}
+        (FailureKind::Unreachable, _) | (_, 503) => ctx.health.call_failed(now, trunk),
+        (FailureKind::Refused | FailureKind::Redirected | FailureKind::RangOut(_), _) => {
+            ctx.health.call_answered(now, trunk);
+        }
+    }
 }
 
 impl Call {
@@ -73,6 +86,9 @@ impl Call {
         let attempt = &mut self.attempts[usize::from(n)];
         attempt.answered_at = Some(ctx.now.utc);
         let trunk = attempt.way.trunk();
+        if let Some(trunk) = trunk {
+            ctx.health.call_answered(ctx.now.utc, trunk);
+        }
         self.decide(Decision::Answered(n + 1));
         ctx.effects.push_back(Effect::Answered { call: self.id, trunk, at: ctx.now.utc });
         self.state =
@@ -139,6 +155,10 @@ impl Call {
         {
             self.decide(Decision::Hunted(n + 1, status, cause));
             return self.look_up(ctx, way, Some(uri), host, Some(listener));
+        }
+        // Not before the last address of its host: it is the trunk that is there or not.
+        if let Some(trunk) = way.trunk() {
+            note_health(ctx, trunk, failure);
         }
         let next = match way {
             Way::Trunk(id) => ctx
