@@ -32,7 +32,7 @@ usage: cargo xtask scenarios [NAME ...] [--binary PATH] [--jobs N] [--keep] [--p
        sipp-scenarios/world [NAME] --target HOST:PORT [STAGE]
        cargo xtask scenarios --readme
 
-  NAME        number, name or part of either; all scenarios if none is given
+  NAME        number, beginning or part of the name; all scenarios if none is given
   --binary    the tandem to test (default: target/release/tandem)
   --jobs      scenarios at a time (default 4: they mostly wait)
   --keep      keep the temporary folders (logs, data) of failed scenarios
@@ -150,7 +150,7 @@ fn options(args: &[&str]) -> Result<Options, String> {
 fn chosen(options: &Options) -> Result<Vec<Scenario>, String> {
     let all = scenario::read_all(&scenarios_dir())?;
     let wanted = |s: &Scenario| {
-        options.names.is_empty() || options.names.iter().any(|n| s.name.contains(n.as_str()))
+        options.names.is_empty() || options.names.iter().any(|name| is_called(&s.name, name))
     };
     let mut chosen: Vec<Scenario> = all.into_iter().filter(wanted).collect();
     if chosen.is_empty() {
@@ -159,6 +159,15 @@ fn chosen(options: &Options) -> Result<Vec<Scenario>, String> {
     // The slow ones first, so that nobody waits for them at the end.
     chosen.sort_by_key(|s| !s.setup.slow);
     Ok(chosen)
+}
+
+/// A number is a whole number, and what begins with one a beginning: 10 is not 110.
+fn is_called(scenario: &str, name: &str) -> bool {
+    if name.bytes().all(|b| b.is_ascii_digit()) {
+        return scenario.split('.').next() == Some(name);
+    }
+    let is_beginning = name.starts_with(|c: char| c.is_ascii_digit());
+    if is_beginning { scenario.starts_with(name) } else { scenario.contains(name) }
 }
 
 pub(crate) fn scenarios_dir() -> PathBuf {
@@ -215,4 +224,23 @@ fn play_fresh(
     tandem.stop()?;
     let checked = checked.and_then(|()| check::stopped(&tandem));
     checked.map_err(|why| format!("{why}\n{}", tandem.log_tail()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(scenario: &str, name: &str, expected: bool) {
+        assert_eq!(is_called(scenario, name), expected, "{name} for {scenario}");
+    }
+
+    #[test]
+    fn a_number_names_one_scenario() {
+        check("10.caller-hangs-up", "10", true);
+        check("110.non-cli-rates", "10", false);
+        check("110.non-cli-rates", "10.", false);
+        check("10.caller-hangs-up", "10.caller", true);
+        check("10.caller-hangs-up", "hangs", true);
+    }
 }
