@@ -89,6 +89,8 @@ pub(crate) fn sipp(dir: &Path, base: u16, script: &str, port: &str) -> Result<Co
         .args(["-i", "127.0.0.1", "-nostdin", "-s", scenario::CLD, "-inf", "users.csv", "-sf"])
         .arg(load)
         .args(["-p", &scenario::port(base, port).to_string()])
+        // On a busy machine its own 64 KiB overflow, and it calls that a lost message.
+        .args(["-buff_size", "4194304"])
         .current_dir(dir)
         .stdin(Stdio::null())
         .stdout(Stdio::null())

@@ -74,9 +74,6 @@ fn outage(options: &Options, dir: &Path, rate: u32) -> Result<(), String> {
     let back = Instant::now();
     let answered = all_there(&cluster, succeeded, back + half * 2 + CATCH_UP)?;
     let caught_up = back.elapsed();
-    tandem.command("ledger check")?;
-    tandem.stop()?;
-    tandem.command("ledger check")?;
     println!(
         "outage: {calls} calls at {rate}/s, {succeeded} succeeded, {answered} have their CDRs; SQL refused \
          in {} ms stopped and {} ms hanging; journal {} KiB ahead; caught up {} ms after the last call",
@@ -85,6 +82,9 @@ fn outage(options: &Options, dir: &Path, rate: u32) -> Result<(), String> {
         lag / 1024,
         caught_up.as_millis()
     );
+    tandem.command("ledger check")?;
+    tandem.stop()?;
+    tandem.command("ledger check")?;
     if succeeded != calls {
         return Err(format!("{} calls were lost\n{}", calls - succeeded, tandem.log_tail()));
     }
