@@ -157,7 +157,7 @@ impl Leased {
 
     /// Money of the account moved on this node.
     pub(super) fn moved(&mut self, kind: PostingKind, is_debit: bool, amount: Money) {
-        if is_carriers(kind) {
+        if kind.changes_owed() {
             return;
         }
         if is_debit {
@@ -233,17 +233,6 @@ impl Leased {
             self.needed = Money::ZERO;
         }
     }
-}
-
-/// Money that a carrier is owed is no money for calls: it is never leased.
-pub(super) fn is_carriers(kind: PostingKind) -> bool {
-    matches!(
-        kind,
-        PostingKind::Cost
-            | PostingKind::CostRaised
-            | PostingKind::CostLowered
-            | PostingKind::Payout
-    )
 }
 
 /// Why a question is put.

@@ -40,6 +40,20 @@ pub enum PostingKind {
     Payout,
 }
 
+impl PostingKind {
+    /// Whether a posting of this kind changes what we owe a carrier. That is no money for calls, so it
+    /// is never leased to a node.
+    pub fn changes_owed(self) -> bool {
+        matches!(
+            self,
+            PostingKind::Cost
+                | PostingKind::CostRaised
+                | PostingKind::CostLowered
+                | PostingKind::Payout
+        )
+    }
+}
+
 /// An amount moved from one account to another, for ever. A mistake is mended by another posting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Posting {

@@ -215,10 +215,7 @@ impl Shard {
         let taken = if is_debit { amount } else { -amount };
         match posting.kind {
             PostingKind::Charge => account.view.spending.add(posting.at, taken),
-            PostingKind::Cost
-            | PostingKind::CostRaised
-            | PostingKind::CostLowered
-            | PostingKind::Payout => {
+            kind if kind.changes_owed() => {
                 account.view.owed.0 = account.view.owed.0.saturating_sub(taken);
             }
             // Limits of spending are about calls as they happen; a later price is none of today's.

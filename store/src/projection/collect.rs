@@ -5,8 +5,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
 use billing::{
-    BundleGrant, BundleUse, Cdr, Ended, LedgerEvent, Money, Posting, PostingKind, Record, Rerated,
-    SystemAccount,
+    BundleGrant, BundleUse, Cdr, Ended, LedgerEvent, Money, Posting, Record, Rerated, SystemAccount,
 };
 use vocabulary::{AccountId, CallId, SubscriberId, Utc};
 
@@ -182,15 +181,15 @@ impl Collector {
     fn post(&mut self, posting: Posting) {
         let debit = self.batch.moved.entry(posting.debit).or_default();
         debit.debits_posted.0 += posting.amount.0;
-        let is_carriers = is_carriers(posting.kind);
-        if is_carriers {
+        let changes_owed = posting.kind.changes_owed();
+        if changes_owed {
             debit.owed.0 -= posting.amount.0;
         } else if !SystemAccount::is_system(posting.debit) {
             debit.spent.0 += posting.amount.0;
         }
         let credit = self.batch.moved.entry(posting.credit).or_default();
         credit.credits_posted.0 += posting.amount.0;
-        if is_carriers {
+        if changes_owed {
             credit.owed.0 += posting.amount.0;
         }
         self.batch.postings.push(posting);
@@ -229,15 +228,4 @@ impl Collector {
 fn pend(moved: &mut BTreeMap<AccountId, Sums>, held: &HeldLevel, more: Money) {
     moved.entry(held.debit).or_default().debits_pending.0 += more.0;
     moved.entry(held.credit).or_default().credits_pending.0 += more.0;
-}
-
-/// Does a posting of this kind change what we owe a carrier, as the ledger counts it?
-fn is_carriers(kind: PostingKind) -> bool {
-    matches!(
-        kind,
-        PostingKind::Cost
-            | PostingKind::CostRaised
-            | PostingKind::CostLowered
-            | PostingKind::Payout
-    )
 }
