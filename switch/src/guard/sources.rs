@@ -53,15 +53,15 @@ impl<K: Hash + Eq + Copy, V: Copy + Default> Sources<K, V> {
     pub(super) fn change<R>(&self, key: K, change: impl FnOnce(&mut V) -> R) -> R {
         let mut part = self.part(&key).lock().unwrap_or_else(PoisonError::into_inner);
         let part = &mut *part;
-        if !part.young.contains_key(&key) {
-            if part.young.len() >= self.part_max {
-                let empty = HashMap::with_hasher(self.hasher.clone());
-                part.old = std::mem::replace(&mut part.young, empty);
-            }
-            let known = part.old.remove(&key).unwrap_or_default();
-            part.young.insert(key, known);
+        if let Some(known) = part.young.get_mut(&key) {
+            return change(known);
         }
-        change(part.young.get_mut(&key).expect("it was put there"))
+        if part.young.len() >= self.part_max {
+            let empty = HashMap::with_hasher(self.hasher.clone());
+            part.old = std::mem::replace(&mut part.young, empty);
+        }
+        let known = part.old.remove(&key).unwrap_or_default();
+        change(part.young.entry(key).or_insert(known))
     }
 
     /// Forgets a source.
