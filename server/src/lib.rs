@@ -7,6 +7,7 @@ mod desk;
 pub mod dispatch;
 pub mod exchange;
 pub mod leases;
+pub mod log;
 pub mod mailbox;
 pub mod metrics;
 pub mod net;

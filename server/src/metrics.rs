@@ -178,6 +178,11 @@ pub fn publish_events(ledger: &Ledger) {
     counter!("tandem_account_events_dropped_total").absolute(ledger.events_dropped());
 }
 
+/// Lines of the log that its reader was too slow for.
+pub fn publish_log(left_out: u64) {
+    counter!("tandem_log_lines_left_out_total").absolute(left_out);
+}
+
 /// The sets that limits look at; with no call live they must be empty.
 pub fn publish_admission(admission: &Admission) {
     gauge!("tandem_calls_admitted").set(admission.live_calls() as f64);

@@ -31,6 +31,7 @@ use crate::desk::Desk;
 use crate::dispatch::{Dispatch, Letter};
 use crate::exchange::Exchange;
 use crate::leases::LeaseDesk;
+use crate::log;
 use crate::mailbox::mailbox;
 use crate::metrics::WorkerMetrics;
 use crate::net::listeners::{self, Bound};
@@ -553,6 +554,7 @@ async fn each_second(switchboard: Arc<Switchboard>, streams: Streams) {
         metrics::publish_admission(&shared.admission);
         metrics::publish_bans(&shared.guard);
         metrics::publish_health(&shared.health);
+        metrics::publish_log(log::lines_left_out());
         prometheus.run_upkeep();
         ledger.expire(clock.now().utc);
         metrics::publish_events(ledger);

@@ -1,14 +1,12 @@
 //! `run`, and what must be in order before it.
 
 use std::future::Future;
-use std::io::IsTerminal as _;
 use std::path::Path;
 
-use config::{Config, LogFormat};
+use config::Config;
 use server::settings;
 use store::DataDir;
 use store::directory::{ChangeError, DirectoryStore, digest_secret};
-use tracing_subscriber::EnvFilter;
 
 use super::{Context, Outcome, demo};
 
@@ -20,7 +18,7 @@ const REALM: &str = "realm";
 /// Runs the switch until it is told to stop.
 pub(super) fn run(context: &Context, no_demo: bool) -> Outcome {
     let config = &context.config;
-    start_log(config)?;
+    let _written_at_the_end = server::log::start(config)?;
     let database = settings::database(config).map_err(|error| error.to_string())?;
     make_private(&config.data_directory, database.file())?;
     look_before_start(config)?;
@@ -34,21 +32,6 @@ pub(super) fn run(context: &Context, no_demo: bool) -> Outcome {
         eprintln!("tandem: the demo is not complete: {failed}");
     }
     ran.map_err(|error| error.to_string())
-}
-
-fn start_log(config: &Config) -> Outcome {
-    let level = std::env::var("RUST_LOG").unwrap_or_else(|_| config.log.level.clone());
-    let filter = EnvFilter::try_new(&level)
-        .map_err(|error| format!("log.level = {level:?}: {error}; write info, or a filter"))?;
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr);
-    match config.log.format {
-        LogFormat::Text => log.init(),
-        LogFormat::Json => log.json().init(),
-    }
-    Ok(())
 }
 
 /// The data directory is for its owner: it holds credentials at carriers, and everybody's calls.
