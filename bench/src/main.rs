@@ -4,6 +4,7 @@
 //! machines it runs on are shared and noisy.
 
 mod delay;
+mod everything;
 mod process;
 mod registrations;
 mod servers;
@@ -15,12 +16,14 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::process::Server;
+use crate::servers::Features;
 use crate::sipp::{Outcome, Run, Uas};
 
 const USAGE: &str = "\
-usage: bench/load [--registrations] [--with-kamailio] [--json] [--quick]
+usage: bench/load [--registrations | --everything] [--with-kamailio] [--json] [--quick]
 
   --registrations  measure REGISTER with digest instead of calls
+  --everything     calls that pass every rule: five carriers, a reseller, free minutes, number rules, ...
   --with-kamailio  measure Kamailio from Debian (digest + dialog + accounting) in the same run
   --json           print only the JSON line
   --quick          shorter phases and a coarser search; for checking that the bench works";
@@ -31,6 +34,7 @@ struct Options {
     with_kamailio: bool,
     json_only: bool,
     registrations: bool,
+    features: Features,
     quick: bool,
 }
 
@@ -55,12 +59,18 @@ struct Figures {
 }
 
 fn main() {
-    let mut options =
-        Options { with_kamailio: false, json_only: false, registrations: false, quick: false };
+    let mut options = Options {
+        with_kamailio: false,
+        json_only: false,
+        registrations: false,
+        features: Features::Few,
+        quick: false,
+    };
     for arg in std::env::args().skip(1) {
         match arg.as_str() {
             "--with-kamailio" => options.with_kamailio = true,
             "--registrations" => options.registrations = true,
+            "--everything" => options.features = Features::All,
             "--json" => options.json_only = true,
             "--quick" => options.quick = true,
             _ => {
@@ -95,7 +105,8 @@ fn measured(options: &Options, dir: &Path) -> Result<Value, String> {
     let ceiling = generator_ceiling(options, dir)?;
     report(options, &format!("SIPp against itself: {ceiling} calls/s without a retransmission"));
 
-    let mut servers = vec![("Tandem", servers::tandem(dir)?, servers::TANDEM_PORT)];
+    let mut servers =
+        vec![("Tandem", servers::tandem(dir, options.features)?, servers::TANDEM_PORT)];
     if options.with_kamailio {
         servers.push(("Kamailio", servers::kamailio()?, servers::KAMAILIO_PORT));
     }

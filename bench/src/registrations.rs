@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::process::Server;
+use crate::servers::Features;
 use crate::sipp::{self, Outcome, Run, Uas};
 use crate::{Options, is_clean, report, round, saturate, servers};
 
@@ -25,7 +26,7 @@ pub(crate) fn measured(options: &Options, dir: &Path) -> Result<Value, String> {
     let ceiling = generator_ceiling(options, dir)?;
     let line = format!("SIPp against itself: {ceiling} registrations/s without a retransmission");
     report(options, &line);
-    let tandem = servers::tandem(dir)?;
+    let tandem = servers::tandem(dir, Features::Few)?;
     servers::add_subscribers(dir, &sipp::registrants())?;
     let ours = figures(options, dir, &tandem, servers::TANDEM_PORT, ceiling)?;
     tell(options, "Tandem", &ours);

@@ -5,6 +5,7 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use crate::everything;
 use crate::process::Server;
 use crate::sipp::{CLD, PASSWORD, UAS_PORT, USER};
 
@@ -20,8 +21,17 @@ prefix,destination,price,first_increment,next_increment
 49,Germany,0.60,60,60
 ";
 
-/// Tandem with one worker, one prepaid account that will not run dry, one rate and one carrier.
-pub(crate) fn tandem(dir: &Path) -> Result<Server, String> {
+/// What the calls of a bench's Tandem have to pass.
+#[derive(Clone, Copy)]
+pub(crate) enum Features {
+    /// One prepaid account that will not run dry, one rate, one carrier.
+    Few,
+    /// See `everything`.
+    All,
+}
+
+/// Tandem with one worker.
+pub(crate) fn tandem(dir: &Path, features: Features) -> Result<Server, String> {
     let config = dir.join("tandem.toml");
     fs::write(&config, tandem_config(dir)).map_err(|e| format!("{}: {e}", config.display()))?;
     let log = fs::File::create(dir.join("tandem.log")).map_err(|e| e.to_string())?;
@@ -36,7 +46,7 @@ pub(crate) fn tandem(dir: &Path) -> Result<Server, String> {
         .stderr(log);
     let mut server = Server::start("tandem", &mut command)?;
     server.wait_until(|| TcpStream::connect(("127.0.0.1", API_PORT)).is_ok())?;
-    provision(dir, &config)?;
+    provision(dir, &config, features)?;
     Ok(server)
 }
 
@@ -62,24 +72,27 @@ level = "warn"
 }
 
 /// Filled through its command line, as an operator would.
-fn provision(dir: &Path, config: &Path) -> Result<(), String> {
+fn provision(dir: &Path, config: &Path, features: Features) -> Result<(), String> {
     let rates = dir.join("rates.csv");
     fs::write(&rates, RATES).map_err(|e| format!("{}: {e}", rates.display()))?;
-    let prefix = &CLD[..2];
-    for line in [
+    let mut lines = vec![
         format!("rates import {} --group standard", rates.display()),
         "account add load --prepaid --rate-group standard".to_owned(),
-        "account add carrier --postpaid --carrier-rate-group standard".to_owned(),
         "topup load 100000000".to_owned(),
         format!("subscriber add {USER} --account load --password {PASSWORD}"),
-        format!(
-            "trunk add carrier --account carrier --host 127.0.0.1 --port {UAS_PORT} --transport udp"
-        ),
-        format!("route add {prefix} --trunk carrier"),
-    ] {
-        command(config, &line)?;
+    ];
+    match features {
+        Features::Few => lines.extend([
+            "account add carrier --postpaid --carrier-rate-group standard".to_owned(),
+            format!(
+                "trunk add carrier --account carrier --host 127.0.0.1 --port {UAS_PORT} \
+                 --transport udp"
+            ),
+            format!("route add {} --trunk carrier", &CLD[..2]),
+        ]),
+        Features::All => lines.extend(everything::commands(dir)?),
     }
-    Ok(())
+    lines.iter().try_for_each(|line| command(config, line))
 }
 
 /// Further subscribers of the load account, with the password that all have.
