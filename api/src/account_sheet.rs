@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use billing::{Money, Price};
 use sheets::{Table, guarded, unguarded};
-use store::directory::Account;
+use store::directory::{Account, BillingKind};
 
 use crate::account_number::{self, NumberWanted};
 
@@ -21,7 +21,7 @@ const OPENING: &str = "opening_balance";
 /// Before the name of a field of the operator's own.
 const CUSTOM: &str = "custom.";
 
-const FIELDS: [Field; 29] = [
+const FIELDS: [Field; 30] = [
     Field { title: "name", show: |a| a.name.clone(), set: |_, _| Ok(()) },
     Field {
         title: "number",
@@ -35,7 +35,7 @@ const FIELDS: [Field; 29] = [
     Field {
         title: "billing",
         show: |a| a.billing.to_string(),
-        set: |a, text| put(&mut a.billing, parsed(text)?),
+        set: |a, text| put_billing(a, parsed(text)?),
     },
     Field {
         title: "currency",
@@ -109,6 +109,11 @@ const FIELDS: [Field; 29] = [
         title: "call_seconds_max",
         show: |a| shown(a.call_seconds_max),
         set: |a, text| put(&mut a.call_seconds_max, limit(text)?),
+    },
+    Field {
+        title: "receipts",
+        show: |a| yes_or_no(a.receipts),
+        set: |a, text| put(&mut a.receipts, is_yes(text)?),
     },
     Field {
         title: "allow_local",
@@ -195,6 +200,14 @@ const CAN_BE_ABSENT: [&str; 12] = [
 fn put<T>(slot: &mut T, value: T) -> Result<(), String> {
     *slot = value;
     Ok(())
+}
+
+/// A new account begins as prepaid; what another kind cannot have goes with it.
+fn put_billing(account: &mut Account, billing: BillingKind) -> Result<(), String> {
+    if billing != account.billing {
+        account.receipts = billing == BillingKind::Prepaid;
+    }
+    put(&mut account.billing, billing)
 }
 
 fn parsed<T: FromStr>(text: &str) -> Result<T, String>

@@ -44,6 +44,7 @@ pub(crate) struct AccountChange {
     carrier_rate_group: Option<Option<String>>,
     #[serde(default, deserialize_with = "nullable")]
     call_seconds_max: Option<Option<u32>>,
+    receipts: Option<bool>,
     allow_local: Option<bool>,
     local_price: Option<String>,
     local_first_increment: Option<u32>,
@@ -106,7 +107,7 @@ impl CreditChange {
 }
 
 /// The fields of a change, of all its parts.
-pub(crate) const FIELDS: [&str; 28] = [
+pub(crate) const FIELDS: [&str; 29] = [
     "owed_limit",
     "netted",
     "spend_day_max",
@@ -128,6 +129,7 @@ pub(crate) const FIELDS: [&str; 28] = [
     "cps_in_max",
     "cps_out_max",
     "call_seconds_max",
+    "receipts",
     "allow_local",
     "local_price",
     "local_first_increment",
@@ -180,6 +182,7 @@ impl AccountChange {
             account.carrier_rate_group = group;
         }
         account.call_seconds_max = self.call_seconds_max.unwrap_or(account.call_seconds_max);
+        account.receipts = self.receipts.unwrap_or(account.receipts);
         account.allow_local = self.allow_local.unwrap_or(account.allow_local);
         if let Some(text) = self.local_price {
             account.local_price = parsed::<billing::Price>("local_price", &text)?.decimal();
@@ -287,6 +290,10 @@ pub(crate) async fn set(
     let (change, limits): (AccountChange, LimitsChange) = (command.json()?, command.json()?);
     let (service, scope): (ServiceChange, Scope) = (command.json()?, command.json()?);
     let credit: CreditChange = command.json()?;
+    if change.receipts.is_some() {
+        // What was charged before is as it was before.
+        api.control.catch_up().await;
+    }
     let mut turn = api.begin(&command).await?;
     let mut account = turn.change.account(&name).await?;
     if let Some(reseller) = &scope.as_reseller {

@@ -1,38 +1,28 @@
 //! Call records: as a list, page by page, and as a file of any length (V-21). Both take the same
 //! filter.
 
-use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
-use axum::body::Body;
 use axum::extract::{Query, State};
-use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::get;
 use axum::{Json, Router};
 use billing::Zone;
-use futures_core::Stream;
 use serde::Deserialize;
-use sheets::TableStream;
+use sheets::{StreamError, TableStream};
 use store::query::{CdrFilter, CdrNames, LIST_MAX, StoredCdr};
 use switch::directory::Directory;
-use tokio::sync::mpsc::{Receiver, Sender, channel};
 use vocabulary::{CallId, SiteId, Utc};
 
 use crate::accounts::moment_in;
-use crate::rate_sheets::{form, kind_of};
+use crate::rate_sheets::form;
 use crate::reports::zone;
+use crate::table_file::{Asked, Clerk, Pages, table_file};
 use crate::wire::{self, CDR_COLUMNS, Page};
 use crate::{Api, Problem, Shared};
 
 /// Records of a page of the list, if nothing is said.
 const PAGE: u32 = 100;
-/// Records that an export reads and writes at once.
-const PIECE: u32 = 2_000;
-/// Pieces that wait for whoever reads slowly.
-const PIECES_WAITING: usize = 2;
 
 pub(crate) fn routes() -> Router<Arc<Api>> {
     Router::new().route("/cdrs", get(list)).route("/cdrs/export", get(export))
@@ -126,125 +116,55 @@ async fn list(
     Ok(Json(Page { items: cdrs.collect(), next }))
 }
 
-/// What the list would have, all pages of it, newest first, as a file that is written while it is
-/// read.
+/// What the list would have, all pages of it, newest first, as a file.
 async fn export(State(api): Shared, Query(which): Query<Which>) -> Result<Response, Problem> {
     let form = form(which.format.as_deref().unwrap_or("csv"))?;
     let (filter, zone) = which.filter(&api).await?;
     api.control.catch_up().await;
-    let mut export = Export {
-        filter,
-        left: which.limit.map_or(u64::MAX, u64::from),
-        page: Vec::new(),
-        clerk: Clerk {
-            table: TableStream::new(form, "Calls"),
-            directory: api.snapshot().await.directory,
-            names: api.store.cdr_names().await?,
-            zone,
-        },
-        api,
+    let clerk = CdrClerk {
+        directory: api.snapshot().await.directory,
+        names: api.store.cdr_names().await?,
+        zone,
     };
-    // What is wrong from the start is told as a problem; later the file can only break off.
-    export.read().await?;
-    let titles = CDR_COLUMNS.iter().map(|(title, _)| *title);
-    export.clerk.table.row(titles).map_err(|error| broken(&error))?;
-    let (pieces, body) = channel(PIECES_WAITING);
-    tokio::spawn(export.run(pieces));
-    let (kind, end) = kind_of(form);
-    let place = format!("attachment; filename=\"calls.{end}\"");
-    let head = [(CONTENT_TYPE, kind.to_owned()), (CONTENT_DISPOSITION, place)];
-    Ok((head, Body::from_stream(Pieces(body))).into_response())
+    let asked = Asked { form, name: "calls", worksheet: "Calls", limit: which.limit };
+    table_file(asked, CdrPages { api, filter }, clerk).await
 }
 
-fn broken(error: &dyn std::fmt::Display) -> Problem {
-    Problem::new(500, "unwritable", error.to_string())
-}
-
-/// An export under way.
-struct Export {
+/// Reads on behind the last page.
+struct CdrPages {
     api: Arc<Api>,
-    /// Behind what was read.
     filter: CdrFilter,
-    /// Records that it may still have.
-    left: u64,
-    /// Read and not written.
-    page: Vec<StoredCdr>,
-    clerk: Clerk,
+}
+
+impl Pages for CdrPages {
+    type Item = StoredCdr;
+    type Clerk = CdrClerk;
+
+    async fn next(&mut self, most: u32) -> Result<Vec<StoredCdr>, Problem> {
+        self.filter.limit = most;
+        let page = self.api.store.cdrs(&self.filter).await?;
+        if let Some(last) = page.last() {
+            self.filter.after = Some((last.started_at, last.call, last.leg));
+        }
+        Ok(page)
+    }
 }
 
 /// Writes records as rows.
-struct Clerk {
-    table: TableStream,
+struct CdrClerk {
     directory: Arc<Directory>,
     names: CdrNames,
     zone: Option<Arc<Zone>>,
 }
 
-type Piece = Result<Vec<u8>, io::Error>;
-
-impl Export {
-    /// Reads the next page.
-    async fn read(&mut self) -> Result<(), Problem> {
-        let limit = u64::from(PIECE).min(self.left) as u32;
-        if limit == 0 {
-            return Ok(()); // the filter's 0 would be no limit
-        }
-        let filter = CdrFilter { limit, ..self.filter.clone() };
-        self.page = self.api.store.cdrs(&filter).await?;
-        self.left -= self.page.len() as u64;
-        if let Some(last) = self.page.last() {
-            self.filter.after = Some((last.started_at, last.call, last.leg));
-        }
-        Ok(())
+impl Clerk<StoredCdr> for CdrClerk {
+    fn titles(&self) -> Vec<&'static str> {
+        CDR_COLUMNS.iter().map(|(title, _)| *title).collect()
     }
 
-    async fn run(mut self, pieces: Sender<Piece>) {
-        loop {
-            let is_last = self.page.len() < PIECE as usize;
-            let (page, mut clerk) = (std::mem::take(&mut self.page), self.clerk);
-            let written = tokio::task::spawn_blocking(move || {
-                let piece = clerk.write(page);
-                (clerk, piece)
-            });
-            let (clerk, piece) = written.await.expect("writing records does not panic");
-            self.clerk = clerk;
-            let is_broken = piece.is_err();
-            // Whoever asked may have gone.
-            if pieces.send(piece).await.is_err() || is_broken {
-                return;
-            }
-            if is_last {
-                break;
-            }
-            if let Err(problem) = self.read().await {
-                tracing::warn!(?problem, "an export of call records breaks off");
-                let _ = pieces.send(Err(io::Error::other("the records cannot be read"))).await;
-                return;
-            }
-        }
-        let last = self.clerk.table.finish().map_err(io::Error::other);
-        let _ = pieces.send(last).await;
-    }
-}
-
-impl Clerk {
-    fn write(&mut self, page: Vec<StoredCdr>) -> Piece {
-        for cdr in page {
-            let cdr = wire::Cdr::told(cdr, &self.directory, &self.names, self.zone.as_deref());
-            let cells = CDR_COLUMNS.map(|(_, cell)| cell(&cdr));
-            self.table.row(cells.iter().map(|cell| &**cell)).map_err(io::Error::other)?;
-        }
-        Ok(self.table.take())
-    }
-}
-
-/// The pieces as the body of an answer.
-struct Pieces(Receiver<Piece>);
-
-impl Stream for Pieces {
-    type Item = Piece;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Piece>> {
-        self.0.poll_recv(context)
+    fn write(&self, table: &mut TableStream, cdr: StoredCdr) -> Result<(), StreamError> {
+        let cdr = wire::Cdr::told(cdr, &self.directory, &self.names, self.zone.as_deref());
+        let cells = CDR_COLUMNS.map(|(_, cell)| cell(&cdr));
+        table.row(cells.iter().map(|cell| &**cell))
     }
 }

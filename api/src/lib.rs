@@ -34,6 +34,7 @@ mod probes;
 mod problem;
 mod rate_sheets;
 mod rates;
+mod receipts;
 mod reports;
 mod rerate;
 mod routes;
@@ -43,6 +44,7 @@ mod simulate;
 mod sites;
 mod subscribers;
 mod system;
+mod table_file;
 pub mod tariff;
 mod token;
 mod trunks;
@@ -216,6 +218,7 @@ fn resources() -> Router<Arc<Api>> {
         .merge(number_lists::routes())
         .merge(numbers::routes())
         .merge(probes::routes())
+        .merge(receipts::routes())
         .merge(security::routes())
 }
 

@@ -105,6 +105,7 @@ pub(crate) struct Account {
     #[serde(flatten)]
     limits: Limits,
     call_seconds_max: Option<u32>,
+    receipts: bool,
     allow_local: bool,
     local_price: String,
     local_first_increment: u32,
@@ -151,6 +152,7 @@ impl Account {
             carrier_rate_group: account.carrier_rate_group,
             limits: account.limits.into(),
             call_seconds_max: account.call_seconds_max,
+            receipts: account.receipts,
             allow_local: account.allow_local,
             local_price: account.local_price.to_string(),
             local_first_increment: account.local_first_increment,

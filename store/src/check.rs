@@ -118,6 +118,7 @@ async fn check_once(paths: &DataPaths, pool: &Pool) -> Result<CheckReport, Repla
         tables::charges_equal_postings(connection).await?,
         tables::calls_have_their_legs(connection).await?,
         tables::prepaid_are_covered(connection, is_shared).await?,
+        tables::receipts_are_counted(connection).await?,
         facts.pending_is_of_open_calls(&own),
         facts.answered_have_an_end(),
         facts.nothing_twice(),

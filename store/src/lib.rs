@@ -8,6 +8,7 @@ pub mod journal;
 pub mod moment;
 pub mod query;
 pub mod rate_deck;
+pub mod receipt;
 pub mod report;
 pub mod rerate;
 pub mod sql;

@@ -3,6 +3,7 @@
 
 DROP VIEW IF EXISTS cdr_readable;
 DROP VIEW IF EXISTS posting_readable;
+DROP VIEW IF EXISTS receipt_readable;
 DROP VIEW IF EXISTS account_balance_readable;
 DROP VIEW IF EXISTS account_readable;
 DROP VIEW IF EXISTS cdr_payer_readable;
@@ -56,6 +57,19 @@ SELECT encode(op_id, 'hex') AS op_id, kind, debit_account_id, credit_account_id,
 FROM posting
 LEFT JOIN account AS debit ON debit.id = debit_account_id
 LEFT JOIN account AS credit ON credit.id = credit_account_id;
+
+-- `amount` is what the account got, negative what it was charged; no `seller` is the operator.
+CREATE VIEW receipt_readable AS
+SELECT seller.name AS seller, receipt.number, receipt.account_id, account.name AS account, posting.kind,
+       round(CASE WHEN posting.debit_account_id = receipt.account_id THEN -posting.amount ELSE posting.amount END / 1e6, 6)::text AS amount,
+       posting.currency, round(receipt.balance_after / 1e6, 6)::text AS balance_after,
+       to_char(to_timestamp(receipt.at / 1e6) AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.MS') AS at,
+       lpad(to_hex(posting.call_id), 16, '0') AS call,
+       encode(receipt.op_id, 'hex') AS op_id, posting.note
+FROM receipt
+JOIN posting ON posting.op_id = receipt.op_id
+LEFT JOIN account ON account.id = receipt.account_id
+LEFT JOIN account AS seller ON seller.id = receipt.seller_id;
 
 -- `balance` is what was received less what was taken; `pending` is reserved by live calls.
 CREATE VIEW account_balance_readable AS

@@ -3,6 +3,7 @@
 
 DROP VIEW IF EXISTS cdr_readable;
 DROP VIEW IF EXISTS posting_readable;
+DROP VIEW IF EXISTS receipt_readable;
 DROP VIEW IF EXISTS account_balance_readable;
 DROP VIEW IF EXISTS account_readable;
 DROP VIEW IF EXISTS cdr_payer_readable;
@@ -58,6 +59,20 @@ SELECT lower(hex(op_id)) AS op_id, kind, debit_account_id, credit_account_id,
 FROM posting
 LEFT JOIN account AS debit ON debit.id = debit_account_id
 LEFT JOIN account AS credit ON credit.id = credit_account_id;
+
+-- `amount` is what the account got, negative what it was charged; no `seller` is the operator.
+CREATE VIEW receipt_readable AS
+SELECT seller.name AS seller, receipt.number, receipt.account_id, account.name AS account, posting.kind,
+       CASE WHEN posting.debit_account_id = receipt.account_id AND posting.amount > 0 THEN '-' ELSE '' END
+           || printf('%d.%06d', posting.amount / 1000000, posting.amount % 1000000) AS amount,
+       posting.currency, CASE WHEN receipt.balance_after < 0 THEN '-' ELSE '' END || printf('%d.%06d', abs(receipt.balance_after) / 1000000, abs(receipt.balance_after) % 1000000) AS balance_after,
+       strftime('%Y-%m-%d %H:%M:%f', receipt.at / 1e6, 'unixepoch') AS at,
+       CASE WHEN posting.call_id IS NULL THEN NULL ELSE printf('%016x', posting.call_id) END AS call,
+       lower(hex(receipt.op_id)) AS op_id, posting.note
+FROM receipt
+JOIN posting ON posting.op_id = receipt.op_id
+LEFT JOIN account ON account.id = receipt.account_id
+LEFT JOIN account AS seller ON seller.id = receipt.seller_id;
 
 -- `balance` is what was received less what was taken; `pending` is reserved by live calls.
 

@@ -152,6 +152,17 @@ impl World {
         value
     }
 
+    /// A file: where it is to be put, and what is in it.
+    pub async fn file(&self, path: &str) -> (String, String) {
+        let request = Request::builder()
+            .uri(format!("/api/v1{path}"))
+            .header("authorization", format!("Bearer {}", self.token));
+        let (head, text) = self.send(request.body(Body::empty()).unwrap()).await;
+        assert_eq!(head.status(), 200, "{path}: {text}");
+        let place = head.headers()["content-disposition"].to_str().unwrap().to_owned();
+        (place, text)
+    }
+
     pub async fn post(&self, path: &str, body: Value) -> (u16, Value) {
         self.ask("POST", path, None, body.to_string()).await
     }

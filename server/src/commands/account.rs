@@ -174,6 +174,7 @@ fn fields(change: &AccountChange) -> Result<Map<String, Value>, String> {
     put_limits(&mut body, &change.limits)?;
     let length = change.call_seconds_max.as_deref();
     put_limit(&mut body, "call_seconds_max", "--call-seconds-max", length)?;
+    put(&mut body, "receipts", change.receipts);
     put(&mut body, "allow_local", change.allow_local);
     put(&mut body, "local_price", change.local.local_price.clone());
     put(&mut body, "local_first_increment", change.local.local_first_increment);

@@ -5,6 +5,7 @@ mod cdr;
 mod number;
 mod peer;
 mod pricing;
+mod receipts;
 mod security;
 
 use std::path::PathBuf;
@@ -30,6 +31,7 @@ pub(crate) use pricing::{
     CarrierStatement, Output, PriceQuestion, Recycle, ReportCommand, Rerate, Selected, Spanned,
 };
 
+pub(crate) use receipts::ReceiptArgs;
 pub(crate) use security::{AllowCommand, BanCommand, SecurityCommand};
 
 /// Takes what `show` prints, `yes` and `no`, and what JSON has.
@@ -88,6 +90,16 @@ pub(crate) enum Command {
     Payout(PayOut),
     /// Show an account's movements of money
     Statement(StatementArgs),
+    /// Show the receipts of prepaid accounts, series by series
+    Receipts(ReceiptArgs),
+    /// Show one receipt
+    Receipt {
+        /// Its number
+        number: u64,
+        /// Of this reseller's series; default our own
+        #[arg(long, value_name = "RESELLER")]
+        seller: Option<String>,
+    },
     /// Correct an account by hand, with a reason
     Adjust(ByHand),
     /// Give money back as a credit note

@@ -22,6 +22,7 @@ mod price;
 mod rate_args;
 mod rate_group;
 mod rates;
+mod receipts;
 mod report;
 mod rerate;
 mod run;
@@ -164,6 +165,8 @@ fn dispatch(args: Args) -> Outcome {
         Command::Topup(top_up) => account::top_up(&context, &top_up),
         Command::Payout(asked) => account::pay_out(&context, &asked),
         Command::Statement(asked) => adjust::statement(&context, &asked),
+        Command::Receipts(which) => receipts::list(&context, &which),
+        Command::Receipt { number, seller } => receipts::show(&context, number, seller),
         Command::Adjust(asked) => adjust::by_hand(&context, "adjustments", &asked),
         Command::CreditNote(asked) => adjust::by_hand(&context, "credit-notes", &asked),
         Command::Charge(asked) => adjust::by_hand(&context, "charges", &asked),

@@ -143,6 +143,43 @@ pub(super) async fn prepaid_are_covered(
     Ok(finding.done())
 }
 
+const RECEIPTS: &str = "
+    SELECT r.seller_id, count(*), min(r.number), max(r.number), coalesce(max(s.last_number), 0),
+           count(DISTINCT r.op_id), count(p.op_id)
+    FROM receipt r
+    LEFT JOIN receipt_series s ON s.seller_id = r.seller_id
+    LEFT JOIN posting p ON p.op_id = r.op_id
+        AND r.account_id IN (p.debit_account_id, p.credit_account_id)
+    GROUP BY r.seller_id
+    HAVING min(r.number) <> 1 OR max(r.number) <> count(*)
+        OR coalesce(max(s.last_number), 0) <> count(*)
+        OR count(DISTINCT r.op_id) <> count(*) OR count(p.op_id) <> count(*)
+    ORDER BY r.seller_id";
+
+pub(super) async fn receipts_are_counted(
+    connection: &mut Connection,
+) -> Result<Check, sqlx::Error> {
+    let mut finding = Finding::new(
+        "receipts_are_counted",
+        "Each seller's receipts are numbered from 1 without a gap, each for a posting of its own.",
+    );
+    finding.counted(count(connection, "SELECT count(*) FROM receipt").await?);
+    for row in sql::query(RECEIPTS).fetch_all(connection).await? {
+        let seller: i64 = row.try_get(0)?;
+        let (receipts, first, last): (i64, i64, i64) =
+            (row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);
+        let (given, told, postings): (i64, i64, i64) =
+            (row.try_get(4)?, row.try_get(5)?, row.try_get(6)?);
+        finding.offender(|| {
+            format!(
+                "seller {seller}: {receipts} receipts from {first} to {last} of {given} given out, \
+                 for {told} postings, {postings} of them there"
+            )
+        });
+    }
+    Ok(finding.done())
+}
+
 async fn count(connection: &mut Connection, sql: &str) -> Result<u64, sqlx::Error> {
     let count: i64 = sql::query_scalar(sql).fetch_one(connection).await?;
     Ok(u64::try_from(count).unwrap_or(0))

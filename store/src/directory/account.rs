@@ -73,6 +73,8 @@ pub struct Account {
     pub status: AccountStatus,
     /// What it pays for its calls, by name (A-27).
     pub rate_group: Option<String>,
+    /// Whether its charges and payments get receipts; prepaid only (A-11).
+    pub receipts: bool,
     /// What it is paid for calls we send it, by name.
     pub carrier_rate_group: Option<String>,
     /// Concurrent calls and calls per second (A-17, A-18).
@@ -126,6 +128,7 @@ impl Account {
             credit_limit: 0,
             status: AccountStatus::Active,
             rate_group: None,
+            receipts: billing == BillingKind::Prepaid,
             carrier_rate_group: None,
             limits: CallLimits::default(),
             call_seconds_max: None,
@@ -159,6 +162,10 @@ impl Account {
         if self.billing == BillingKind::Prepaid && self.credit_limit != 0 {
             let what = "a prepaid account has none; make it postpaid, or leave the limit out";
             return Err(ChangeError::invalid("credit_limit", what));
+        }
+        if self.billing == BillingKind::Postpaid && self.receipts {
+            let what = "are for prepaid accounts: a postpaid one gets invoices; leave it no";
+            return Err(ChangeError::invalid("receipts", what));
         }
         if self.credit_limit < 0 {
             return Err(ChangeError::invalid("credit_limit", "write 0 or more"));
@@ -255,6 +262,7 @@ fn account(row: &Row) -> Result<Account> {
         credit_limit: row.try_get("credit_limit")?,
         status: word(row, "status")?,
         rate_group: row.try_get("rate_group")?,
+        receipts: row.try_get("receipts")?,
         carrier_rate_group: row.try_get("carrier_rate_group")?,
         limits: limits(row)?,
         call_seconds_max: row.try_get("call_seconds_max")?,
@@ -407,7 +415,7 @@ impl Change {
         sql::query(
             "UPDATE account SET number = ?, parent_id = ?, time_zone = ?, billing_day = ?,
                 loss_percent_max = ?, non_cli_rate_group_id = ?, custom = ?, suspended_at = ?,
-                call_seconds_max = ?
+                call_seconds_max = ?, receipts = ?
              WHERE id = ?",
         )
         .bind(&account.number)
@@ -419,6 +427,7 @@ impl Change {
         .bind(custom)
         .bind(account.suspended_at.map(|at| at.0))
         .bind(account.call_seconds_max)
+        .bind(account.receipts)
         .bind(signed(account.id.0))
         .execute(&mut *self.tx)
         .await

@@ -26,6 +26,7 @@ pub(crate) struct Applier {
     binding_gone: Bulk,
     binding: Bulk,
     history: Bulk,
+    receipt: Bulk,
     writer: Writer,
     /// With several nodes, what each has pending is kept apart.
     pending: Bulk,
@@ -68,6 +69,7 @@ impl Applier {
             binding_gone: Bulk::new("DELETE FROM binding WHERE (node, subscriber_id) IN (", 2, ")"),
             binding: insert("binding", &BINDING_COLUMNS, ""),
             history: super::rerated::history(),
+            receipt: super::receipts::statement(),
             writer,
             pending: insert("node_pending", &PENDING_COLUMNS, PENDING),
             lease: insert("lease", &LEASE_COLUMNS, LEASE),
@@ -110,6 +112,8 @@ impl Applier {
         let ended: Vec<CallRow> = batch.ended.iter().copied().map(CallRow).collect();
         self.ended.run(connection, &ended).await?;
         self.apply_bindings(connection, batch).await?;
+        // Last, as other nodes wait for the numbers from here on.
+        super::receipts::write(&self.receipt, connection, &batch.postings).await?;
         let sql = "UPDATE applied SET position = ?, replay_from = ?, journal_at = ? \
                    WHERE node = ? AND position = ? AND epoch = ?";
         let done = sql::query(sql)

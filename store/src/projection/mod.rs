@@ -4,6 +4,7 @@
 mod apply;
 mod collect;
 mod payers;
+mod receipts;
 mod rerated;
 mod rows;
 mod runner;

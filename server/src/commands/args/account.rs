@@ -170,6 +170,9 @@ pub(crate) struct AccountChange {
     /// How many seconds a call that it places may last, or "none"
     #[arg(long, value_name = "SECONDS")]
     pub(crate) call_seconds_max: Option<String>,
+    /// Whether each charge and payment gets a receipt; for prepaid accounts, which do unless told not to
+    #[arg(long, value_name = "YES|NO", value_parser = yes_or_no())]
+    pub(crate) receipts: Option<bool>,
     /// Whether it may call other subscribers
     #[arg(long, value_name = "YES|NO", value_parser = yes_or_no())]
     pub(crate) allow_local: Option<bool>,
