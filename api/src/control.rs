@@ -13,6 +13,7 @@ use switch::directory::Directory;
 use switch::health::{HealthChange, TrunkHealth};
 use switch::registrar::StoredBinding;
 use switch::routing::Calling;
+use switch::upstream::UpstreamStatus;
 use vocabulary::{AccountId, CallId, DecisionLine, SubscriberId, TrunkId, Utc};
 
 /// An answer that is not there yet.
@@ -159,6 +160,9 @@ pub trait Control: Send + Sync + 'static {
 
     /// What is known of a trunk's health; `None` if it is not asked.
     fn trunk_health(&self, trunk: TrunkId) -> Option<TrunkHealth>;
+
+    /// How our registrations at trunks stand; only those of trunks that are in use.
+    fn upstreams(&self) -> Later<'_, Vec<UpstreamStatus>>;
 
     /// The oldest change of a trunk's health that was not taken yet.
     fn trunk_change(&self) -> Option<HealthChange>;

@@ -48,6 +48,7 @@ mod table_file;
 pub mod tariff;
 mod token;
 mod trunks;
+mod upstreams;
 mod vouchers;
 mod wire;
 
@@ -220,6 +221,7 @@ fn resources() -> Router<Arc<Api>> {
         .merge(probes::routes())
         .merge(receipts::routes())
         .merge(security::routes())
+        .merge(upstreams::routes())
 }
 
 /// What calls cost.

@@ -8,11 +8,16 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use switch::health::{Outcome, ProbePolicy};
+use switch::upstream::{UpstreamState, UpstreamStatus};
 use vocabulary::{TrunkId, Utc};
 use world::backend::{Backend, on_both};
 use world::{World, world};
 
-on_both!(a_policy_is_set_shown_and_used, health_is_shown_and_its_changes_are_events);
+on_both!(
+    a_policy_is_set_shown_and_used,
+    health_is_shown_and_its_changes_are_events,
+    registrations_at_trunks_are_shown_with_their_health
+);
 
 async fn get(world: &World, path: &str) -> Value {
     let (status, answer) = world.ask("GET", path, None, String::new()).await;
@@ -104,4 +109,46 @@ async fn health_is_shown_and_its_changes_are_events(backend: Backend) {
     assert_eq!((&told[1]["kind"], &told[0]["kind"]), (&json!("trunk_down"), &json!("trunk_up")));
     let why = "out: 2 OPTIONS in a row failed, the last with: 503";
     assert_eq!(told[1]["detail"], why);
+}
+
+async fn registrations_at_trunks_are_shown_with_their_health(backend: Backend) {
+    // V-37
+    let world = world(backend).await;
+    let probed = trunk(&world).await;
+    let new = json!({
+        "name": "in", "account": "alice", "host": "192.0.2.8", "registers": true,
+        "egress_username": "us", "egress_password": "xYz-4711-kq",
+    });
+    let id = TrunkId(world.made("/trunks", new).await["id"].as_u64().unwrap());
+    world.made("/trunks", json!({"name": "idle", "account": "alice", "host": "192.0.2.7"})).await;
+    world.ask("PATCH", "/trunks/out/probe", None, json!({"enabled": true}).to_string()).await;
+    world.control.health.watch(probed, ProbePolicy::default());
+
+    // Its first attempt is not over: nothing is known yet.
+    let shown = get(&world, "/upstreams").await;
+    let [out, into] = &shown["items"].as_array().unwrap()[..] else { panic!("{shown}") };
+    assert_eq!((&out["trunk"], &out["registration"]), (&json!("out"), &Value::Null));
+    assert_eq!((&out["health"], &out["username"]), (&json!("untested"), &Value::Null));
+    assert_eq!((&into["trunk"], &into["username"]), (&json!("in"), &json!("us")));
+
+    let at = Utc(1_790_000_000_000_000);
+    world.control.upstreams.lock().unwrap().push(UpstreamStatus {
+        trunk: id,
+        state: UpstreamState::Failed,
+        since: Some(at),
+        expires_at: None,
+        last: Some((at, Outcome::Status(403))),
+        next_at: Some(at.plus(Duration::from_secs(60))),
+        failures: 2,
+    });
+    let into = &get(&world, "/upstreams").await["items"][1];
+    let expected = json!({
+        "trunk": "in", "host": "192.0.2.8", "username": "us", "registration": "failed",
+        "registration_since": into["last_answer_at"], "expires_at": null,
+        "last_answer": "403", "last_answer_at": into["registration_since"],
+        "next_try_at": into["next_try_at"], "failures": 2, "health": null,
+        "health_since": null, "last_probe_answer": null, "last_probe_at": null,
+    });
+    assert_eq!(*into, expected);
+    assert!(into["next_try_at"].as_str().unwrap().starts_with("2026-09-21T14:14:20"), "{into}");
 }

@@ -20,6 +20,7 @@ use switch::decision::{Decision, Refusal};
 use switch::health::{HealthChange, HealthState, TrunkHealth};
 use switch::registrar::StoredBinding;
 use switch::routing::Question;
+use switch::upstream::UpstreamStatus;
 use switch::{LiveCall, Shared, Stats};
 use tokio::sync::oneshot;
 use vocabulary::{AccountId, AuthorizeRequest, CallId, DecisionLine, SubscriberId, TrunkId, Utc};
@@ -53,19 +54,24 @@ pub struct Switchboard {
 
 impl Switchboard {
     /// Asks all workers, each of which answers between two rounds.
-    pub(crate) async fn ask_live(&self) -> Vec<LiveCall> {
+    async fn ask<T>(&self, letter: impl Fn(oneshot::Sender<Vec<T>>) -> Letter) -> Vec<T> {
         let mut answers = Vec::with_capacity(self.workers);
         for worker in 0..self.workers {
             let (ask, answer) = oneshot::channel();
             let worker = u8::try_from(worker).expect("a shard's number is a byte");
-            self.dispatch.send(worker, Letter::Live(ask));
+            self.dispatch.send(worker, letter(ask));
             answers.push(answer);
         }
-        let mut calls = Vec::new();
+        let mut all = Vec::new();
         for answer in answers {
-            // A worker that has ended has no calls.
-            calls.extend(answer.await.unwrap_or_default());
+            // A worker that has ended has nothing.
+            all.extend(answer.await.unwrap_or_default());
         }
+        all
+    }
+
+    pub(crate) async fn ask_live(&self) -> Vec<LiveCall> {
+        let mut calls = self.ask(Letter::Live).await;
         calls.sort_by_key(|call| call.call);
         calls
     }
@@ -266,6 +272,10 @@ impl Control for Switchboard {
 
     fn trunk_health(&self, trunk: TrunkId) -> Option<TrunkHealth> {
         self.shared.health.of(trunk)
+    }
+
+    fn upstreams(&self) -> Later<'_, Vec<UpstreamStatus>> {
+        Box::pin(self.ask(Letter::Upstreams))
     }
 
     fn trunk_change(&self) -> Option<HealthChange> {

@@ -10,6 +10,7 @@ use sip::message::peek_call_id;
 use sip::transport::Path;
 use switch::directory::Directory;
 use switch::token::{LegAddress, LegKey, shard_of};
+use switch::upstream::UpstreamStatus;
 use switch::{LiveCall, QueryId, Said, Target};
 use tokio::sync::oneshot;
 use vocabulary::CallId;
@@ -57,6 +58,8 @@ pub enum Letter {
     HangUp(CallId),
     /// Somebody wants to see the live calls.
     Live(oneshot::Sender<Vec<LiveCall>>),
+    /// Somebody wants to see how our registrations at trunks stand.
+    Upstreams(oneshot::Sender<Vec<UpstreamStatus>>),
     /// Take no new calls.
     Drain,
     /// End all calls now.

@@ -15,6 +15,7 @@ use switch::leg::event::LegEvent;
 use switch::registrar::StoredBinding;
 use switch::release::Cause;
 use switch::token::LegAddress;
+use switch::upstream::UpstreamStatus;
 use switch::{AnswerId, Effect, HostToResolve, Input, LiveCall, QueryId, Said, Shard, Stats};
 use vocabulary::{AuthorizeRequest, CallId, ExtendRequest, Grant, Now, SubscriberId};
 
@@ -283,5 +284,10 @@ impl<O: Outside> Exchange<O> {
     /// All live calls.
     pub fn live_calls(&self) -> Vec<LiveCall> {
         self.shard.live_calls()
+    }
+
+    /// How our registrations at trunks stand.
+    pub fn upstreams(&self, now: Now) -> Vec<UpstreamStatus> {
+        self.shard.upstreams(now)
     }
 }

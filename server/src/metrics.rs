@@ -113,7 +113,13 @@ pub struct WorkerMetrics {
 }
 
 /// Those of a shard's figures that go up and down.
-const GAUGES: [&str; 3] = ["calls_live", "calls_talking", "upstream_registered"];
+const GAUGES: [&str; 5] = [
+    "calls_live",
+    "calls_talking",
+    "upstream_registered",
+    "upstream_registering",
+    "upstream_failed",
+];
 
 impl WorkerMetrics {
     /// For the worker with this number.

@@ -291,6 +291,10 @@ impl<O: Outside> Worker<O> {
                     let _ = answer.send(self.exchange.live_calls());
                     continue;
                 }
+                Letter::Upstreams(answer) => {
+                    let _ = answer.send(self.exchange.upstreams(self.clock.now()));
+                    continue;
+                }
                 Letter::Stop => {
                     self.is_stopping = true;
                     continue;

@@ -335,6 +335,10 @@ stats! {
     messages_malformed,
     /// Gauge: trunks where we are registered.
     upstream_registered,
+    /// Gauge: trunks where we want to be, and the first attempt is not over.
+    upstream_registering,
+    /// Gauge: trunks where we want to be, and the last attempt failed.
+    upstream_failed,
     /// Registrations towards trunks that failed.
     upstream_failures,
     /// OPTIONS sent to trunks to hear whether they are there.

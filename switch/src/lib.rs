@@ -24,6 +24,7 @@ pub mod release;
 pub mod routing;
 pub mod shard;
 pub mod token;
+pub mod upstream;
 
 mod authentication;
 mod call;
@@ -32,7 +33,6 @@ mod ingress;
 mod out_of_dialog;
 mod register;
 mod setup;
-mod upstream;
 
 pub use call::OnwardCall;
 pub use effect::{

@@ -9,6 +9,8 @@ use support::*;
 use switch::Input;
 use switch::directory::{Credentials, TrunkRegistration};
 use switch::token::shard_of;
+use switch::upstream::{UpstreamState, UpstreamStatus};
+use vocabulary::Utc;
 
 fn rows() -> Rows {
     let mut rows = Rows::default();
@@ -107,4 +109,60 @@ fn its_answers_come_to_the_shard_that_registers() {
         }
         assert_eq!(registering, 1, "of {shards}");
     }
+}
+
+/// What V-37 shows: state, since, last answer, failures, seconds until expiry and the next REGISTER.
+type Shown = (UpstreamState, Option<i64>, Option<String>, u32, Option<i64>, Option<i64>);
+
+fn shown(w: &World) -> Shown {
+    let all = w.shard.upstreams(w.now);
+    let [status] = all[..] else { panic!("one trunk registers: {all:?}") };
+    let secs = |at: Utc| (at.0 - w.now.utc.0) / 1_000_000;
+    let last = status.last.map(|(_, outcome)| outcome.to_string());
+    let UpstreamStatus { state, since, failures, expires_at, next_at, .. } = status;
+    (state, since.map(secs), last, failures, expires_at.map(secs), next_at.map(secs))
+}
+
+#[test]
+fn its_status_says_how_it_stands_and_what_comes_next() {
+    // V-37
+    use UpstreamState::{Failed, Registered, Registering};
+    let mut w = World::with(rows());
+    assert_eq!(shown(&w), (Registering, None, None, 0, None, Some(0)));
+    w.input(Input::Timeout);
+    // Under way: nothing is due.
+    assert_eq!(shown(&w), (Registering, None, None, 0, None, None));
+    let register = w.expect(CARRIERS[0], "REGISTER");
+    w.reply(CARRIERS[0], &register, "403 Forbidden", "");
+    let (state, since, last, failures, expires, next) = shown(&w);
+    let last = (state, since, last.as_deref(), failures, expires);
+    assert_eq!(last, (Failed, Some(0), Some("403"), 1, None));
+    assert!((30..38).contains(&next.unwrap()), "{next:?}");
+    assert_eq!((w.shard.stats().upstream_failed, w.shard.stats().upstream_registered), (1, 0));
+
+    w.pass_secs(40);
+    let register = w.expect(CARRIERS[0], "REGISTER");
+    // A repeat does not begin the failure anew, nor does an attempt end it.
+    assert_eq!(shown(&w).0, Failed);
+    w.reply(CARRIERS[0], &register, "200 OK", "Expires: 300\n");
+    assert_eq!(shown(&w), (Registered, Some(0), Some("200".into()), 0, Some(300), Some(240)));
+    assert_eq!((w.shard.stats().upstream_failed, w.shard.stats().upstream_registered), (0, 1));
+    w.pass_secs(100);
+    assert_eq!(shown(&w), (Registered, Some(-100), Some("200".into()), 0, Some(200), Some(140)));
+}
+
+#[test]
+fn a_registrar_that_says_nothing_or_has_no_address_is_told_apart() {
+    // V-37
+    let mut w = World::with(rows());
+    w.input(Input::Timeout);
+    w.expect(CARRIERS[0], "REGISTER");
+    w.pass_secs(33);
+    assert_eq!(shown(&w).2.as_deref(), Some("no answer"));
+    let mut named = rows();
+    named.trunk(1).host = "carrier.example".into();
+    let mut w = World::with(named);
+    w.input(Input::Timeout);
+    w.pass_secs(31);
+    assert_eq!(shown(&w).2.as_deref(), Some("its host has no address"));
 }

@@ -11,6 +11,7 @@ use ::switch::decision::{Decision, Refusal};
 use ::switch::health::{Health, HealthChange, TrunkHealth};
 use ::switch::registrar::{Bindings, StoredBinding};
 use ::switch::routing::{Question, simulate};
+use ::switch::upstream::UpstreamStatus;
 use api::{
     Control, Later, LedgerReport, Payment, PaymentRefused, Simulated, Snapshot, Status, Thought,
 };
@@ -75,6 +76,8 @@ pub struct Switch {
     blown: Notify,
     /// What is known of trunks, as far as a test says so.
     pub health: Health,
+    /// How our registrations at trunks stand, as far as a test says so.
+    pub upstreams: Mutex<Vec<UpstreamStatus>>,
     pub(super) sequence: AtomicU64,
     begun: Utc,
     /// Since `begun`, in microseconds.
@@ -113,6 +116,7 @@ impl Switch {
             fuse: AtomicI64::new(NO_FUSE),
             blown: Notify::new(),
             health: Health::default(),
+            upstreams: Mutex::default(),
             sequence: AtomicU64::new(0),
             begun,
             elapsed: AtomicI64::new(0),
@@ -244,6 +248,10 @@ impl Control for Switch {
 
     fn trunk_health(&self, trunk: TrunkId) -> Option<TrunkHealth> {
         self.health.of(trunk)
+    }
+
+    fn upstreams(&self) -> Later<'_, Vec<UpstreamStatus>> {
+        Box::pin(std::future::ready(self.upstreams.lock().unwrap().clone()))
     }
 
     fn trunk_change(&self) -> Option<HealthChange> {

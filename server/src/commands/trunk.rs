@@ -19,12 +19,28 @@ const COLUMNS: [(&str, &str); 9] = [
     ("FROM", "addresses"),
 ];
 
+const STATUS: [(&str, &str); 9] = [
+    ("TRUNK", "trunk"),
+    ("REGISTRATION", "registration"),
+    ("SINCE", "registration_since"),
+    ("EXPIRES", "expires_at"),
+    ("LAST ANSWER", "last_answer"),
+    ("NEXT TRY", "next_try_at"),
+    ("FAILURES", "failures"),
+    ("HEALTH", "health"),
+    ("PROBE", "last_probe_answer"),
+];
+
 pub(super) fn run(context: &Context, command: TrunkCommand) -> Outcome {
     let client = context.client()?;
     let one = |name: &str| format!("/trunks/{}", escape(name));
     let answer = match command {
         TrunkCommand::List => {
             context.show_list(&client.get("/trunks")?, &COLUMNS);
+            return Ok(());
+        }
+        TrunkCommand::Status => {
+            context.show_list(&client.get("/upstreams")?, &STATUS);
             return Ok(());
         }
         TrunkCommand::Add { name, account, change } => {

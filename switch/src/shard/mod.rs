@@ -30,7 +30,7 @@ use crate::leg::LegConfig;
 use crate::registrar::{Binding, Bindings};
 use crate::release::Cause;
 use crate::token::Randomness;
-use crate::upstream::Upstreams;
+use crate::upstream::{UpstreamState, Upstreams};
 use slots::Slot;
 
 /// How often one of the 64 parts of the bindings is swept; all of them in about a minute.
@@ -225,7 +225,9 @@ impl Shard {
         let endpoint = self.endpoint.stats();
         Stats {
             calls_live: self.by_id.len() as u64,
-            upstream_registered: self.upstreams.registered(),
+            upstream_registered: self.upstreams.count(UpstreamState::Registered),
+            upstream_registering: self.upstreams.count(UpstreamState::Registering),
+            upstream_failed: self.upstreams.count(UpstreamState::Failed),
             retransmissions_sent: endpoint.repeats_sent,
             retransmissions_received: endpoint.repeats_received,
             messages_malformed: endpoint.malformed,

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::money;
-use super::scenario::{Expect, ExpectedCdr, Scenario};
+use super::scenario::{Expect, ExpectedCdr, Printed, Scenario};
 use super::tandem::Tandem;
 
 /// All checks on a running Tandem.
@@ -42,11 +42,34 @@ pub(crate) fn all(tandem: &Tandem, scenario: &Scenario) -> Result<(), String> {
     if let Some(expected) = expect.bans {
         bans(tandem, expected, &mut complaints)?;
     }
+    for printed in &expect.printed {
+        compare_printed(tandem, printed, &mut complaints)?;
+    }
     ledger(tandem, &mut complaints);
     if complaints.is_empty() {
         return Ok(());
     }
     Err(complaints.iter().map(|c| format!("     {c}")).collect::<Vec<_>>().join("\n"))
+}
+
+fn compare_printed(
+    tandem: &Tandem,
+    printed: &Printed,
+    complaints: &mut Vec<String>,
+) -> Result<(), String> {
+    let Printed { command, has, lacks } = printed;
+    let text = tandem.command(command)?;
+    let missing = has.iter().filter(|part| !text.contains(part.as_str()));
+    let wrong: Vec<String> = missing
+        .map(|part| format!("lacks {part:?}"))
+        .chain(
+            lacks.iter().filter(|part| text.contains(part.as_str())).map(|p| format!("has {p:?}")),
+        )
+        .collect();
+    if !wrong.is_empty() {
+        complaints.push(format!("`tandem {command}` {}:\n{text}", wrong.join(", ")));
+    }
+    Ok(())
 }
 
 /// Bans are stored a moment after they begin; gives that two seconds.

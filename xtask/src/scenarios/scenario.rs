@@ -194,6 +194,21 @@ pub(crate) struct Expect {
     pub(crate) explained: Vec<String>,
     /// What these accounts have in the end.
     pub(crate) balances: BTreeMap<String, String>,
+    /// What commands must print in the end, in their order.
+    pub(crate) printed: Vec<Printed>,
+}
+
+/// A `tandem` command line and what it must print.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Printed {
+    pub(crate) command: String,
+    /// Texts that must all occur.
+    #[serde(default)]
+    pub(crate) has: Vec<String>,
+    /// Texts that must not.
+    #[serde(default)]
+    pub(crate) lacks: Vec<String>,
 }
 
 impl Sipp {

@@ -91,6 +91,8 @@ pub(crate) enum TrunkCommand {
         #[command(flatten)]
         change: TrunkProbeChange,
     },
+    /// Show our registrations at trunks, and which trunks are there
+    Status,
     /// Remove a trunk and its routes
     Remove {
         /// Its name or id

@@ -7,6 +7,8 @@
 //!   └──back off─────┴────failure──────────┘
 //! ```
 
+mod status;
+
 use std::time::Duration;
 
 use sip::auth;
@@ -17,9 +19,12 @@ use vocabulary::{Now, TrunkId};
 
 use crate::directory::{Directory, TrunkRow};
 use crate::effect::{Effect, HostToResolve, QueryId, Target};
+use crate::health::Outcome;
 use crate::leg::path_to;
 use crate::shard::Shard;
 use crate::token::{Randomness, shard_of};
+use status::Standing;
+pub use status::{UpstreamState, UpstreamStatus};
 
 /// Marks the user word of a transaction or query as one of ours; calls leave this byte zero.
 const MARK: u64 = 1 << 56;
@@ -52,10 +57,9 @@ struct Upstream {
     cseq: u32,
     expires: Duration,
     state: State,
-    is_registered: bool,
+    standing: Standing,
     /// The connection by which we are registered: the trunk sends its calls by it.
     flow: Option<Path>,
-    failures: u32,
 }
 
 #[derive(Debug)]
@@ -74,10 +78,6 @@ impl Upstreams {
             State::Waiting { .. } => None,
         };
         self.all.iter().filter_map(due).min()
-    }
-
-    pub(crate) fn registered(&self) -> u64 {
-        self.all.iter().filter(|upstream| upstream.is_registered).count() as u64
     }
 
     /// Whether we are registered by this connection.
@@ -117,9 +117,8 @@ impl Upstreams {
                 cseq: 0,
                 expires: registration.expires,
                 state: State::Idle { due: Duration::ZERO },
-                is_registered: false,
+                standing: Standing::default(),
                 flow: None,
-                failures: 0,
                 row: row.clone(),
             });
         }
@@ -152,13 +151,15 @@ impl Upstream {
         }
     }
 
-    fn back_off(&mut self, now: Duration, least: Duration, random: u64) {
-        let doubled = BACKOFF_MIN.saturating_mul(1 << self.failures.min(8)).min(BACKOFF_MAX);
-        self.failures = self.failures.saturating_add(1);
+    /// An attempt failed; the next one comes after a while, `least` or longer.
+    fn back_off(&mut self, now: Now, outcome: Outcome, least: Duration, random: u64) {
+        let failures = self.standing.failures();
+        let doubled = BACKOFF_MIN.saturating_mul(1 << failures.min(8)).min(BACKOFF_MAX);
+        self.standing.failed(now.utc, outcome);
         let wait = doubled.max(least);
         // Many trunks that failed together must not come back together.
         let jitter = wait / 4 * (random % 1000) as u32 / 1000;
-        self.state = State::Idle { due: now + wait + jitter };
+        self.state = State::Idle { due: now.monotonic + wait + jitter };
     }
 
     fn draft(
@@ -204,12 +205,11 @@ impl Shard {
     }
 
     pub(crate) fn upstream_timeout(&mut self, now: Now) {
-        let now = now.monotonic;
         let mut due = Vec::new();
         for upstream in &mut self.upstreams.all {
             match upstream.state {
-                State::Idle { due: at } if at <= now => {
-                    upstream.state = State::Resolving { until: now + RESOLVE_MAX };
+                State::Idle { due: at } if at <= now.monotonic => {
+                    upstream.state = State::Resolving { until: now.monotonic + RESOLVE_MAX };
                     let host = HostToResolve {
                         host: upstream.row.host.clone(),
                         port: upstream.row.port,
@@ -218,17 +218,17 @@ impl Shard {
                     };
                     due.push((upstream.user(), host));
                 }
-                State::Resolving { until } if until <= now => {
-                    upstream.is_registered = false;
+                State::Resolving { until } if until <= now.monotonic => {
                     let jitter = self.random.next();
-                    upstream.back_off(now, Duration::ZERO, jitter);
+                    self.stats.upstream_failures += 1;
+                    upstream.back_off(now, Outcome::Unresolved, Duration::ZERO, jitter);
                 }
                 _ => {}
             }
         }
         for (user, host) in due {
             match host.literal() {
-                Some(target) => self.upstream_targets(now, user, &[target]),
+                Some(target) => self.upstream_resolved(now, user, &[target]),
                 None => {
                     self.effects.push_back(Effect::Resolve { query: QueryId(user), host });
                 }
@@ -237,10 +237,6 @@ impl Shard {
     }
 
     pub(crate) fn upstream_resolved(&mut self, now: Now, user: u64, targets: &[Target]) {
-        self.upstream_targets(now.monotonic, user, targets);
-    }
-
-    fn upstream_targets(&mut self, now: Duration, user: u64, targets: &[Target]) {
         let listeners = &self.config.listeners;
         let Some(upstream) = self.upstreams.find(user) else { return };
         // An answer that comes after its time.
@@ -252,22 +248,23 @@ impl Shard {
             targets.iter().filter_map(|target| path_to(listeners, *target, wanted)).collect();
         paths.reverse();
         upstream.state = State::Waiting { paths, tries: 0 };
-        self.upstream_send(now, user, None);
+        self.upstream_send(now, user, None, Outcome::Unresolved);
     }
 
+    /// Tries the next address; if there is none, the attempt failed with `otherwise`.
     fn upstream_send(
         &mut self,
-        now: Duration,
+        now: Now,
         user: u64,
         credentials: Option<auth::CredentialsHeader>,
+        otherwise: Outcome,
     ) {
         let jitter = self.random.next();
         let Some(upstream) = self.upstreams.find(user) else { return };
         let State::Waiting { paths, .. } = &upstream.state else { return };
         let Some(path) = paths.last().copied() else {
-            upstream.is_registered = false;
             self.stats.upstream_failures += 1;
-            return upstream.back_off(now, Duration::ZERO, jitter);
+            return upstream.back_off(now, otherwise, Duration::ZERO, jitter);
         };
         upstream.cseq += 1;
         let host = contact_host(&self.config.listeners, path);
@@ -276,7 +273,7 @@ impl Shard {
         if !self.config.server_name.is_empty() {
             draft = draft.header(HeaderName::UserAgent, &self.config.server_name);
         }
-        self.endpoint.send_request(now, path, draft, user);
+        self.endpoint.send_request(now.monotonic, path, draft, user);
     }
 
     pub(crate) fn upstream_failed(&mut self, now: Now, user: u64) {
@@ -285,7 +282,7 @@ impl Shard {
             paths.pop();
             *tries = 0;
         }
-        self.upstream_send(now.monotonic, user, None);
+        self.upstream_send(now, user, None, Outcome::Silent);
     }
 
     /// A connection is gone: the trunks that know us by it have to be told of another at once (RFC
@@ -306,7 +303,8 @@ impl Shard {
         response: &Message,
         heard_on: Path,
     ) {
-        let (now, jitter, cnonce) = (now.monotonic, self.random.next(), self.random.next());
+        let (jitter, cnonce) = (self.random.next(), self.random.next());
+        let outcome = Outcome::Status(response.status());
         let listeners = &self.config.listeners;
         let Some(upstream) = self.upstreams.find(user) else { return };
         let State::Waiting { paths, tries } = &mut upstream.state else { return };
@@ -316,11 +314,11 @@ impl Shard {
             200..=299 => {
                 let granted = upstream.granted(response, &contact_host(listeners, path));
                 upstream.flow = Some(heard_on).filter(|path| path.connection != 0);
-                upstream.failures = 0;
-                upstream.is_registered = true;
+                let expires_at = now.utc.plus(granted);
+                upstream.standing.succeeded(now.utc, response.status(), expires_at);
                 // Early enough that one lost refresh can be repeated.
-                upstream.state =
-                    State::Idle { due: now + (granted / 5 * 4).max(Duration::from_secs(10)) };
+                let refresh = (granted / 5 * 4).max(Duration::from_secs(10));
+                upstream.state = State::Idle { due: now.monotonic + refresh };
             }
             401 | 407 if *tries < TRIES_MAX => {
                 *tries += 1;
@@ -339,33 +337,41 @@ impl Shard {
                     )
                 });
                 match credentials {
-                    Some(credentials) => self.upstream_send(now, user, Some(credentials)),
-                    None => self.upstream_refused(now, user, Duration::ZERO, jitter),
+                    Some(credentials) => {
+                        self.upstream_send(now, user, Some(credentials), outcome);
+                    }
+                    None => self.upstream_refused(now, user, outcome, Duration::ZERO, jitter),
                 }
             }
             423 if *tries < TRIES_MAX => {
                 *tries += 1;
                 let least = response.min_expires().unwrap_or(3600);
                 upstream.expires = upstream.expires.max(Duration::from_secs(u64::from(least)));
-                self.upstream_send(now, user, None);
+                self.upstream_send(now, user, None, outcome);
             }
             503 => {
                 let after = response.retry_after().map_or(0, |after| u64::from(after.seconds));
                 if paths.len() > 1 {
                     paths.pop();
-                    return self.upstream_send(now, user, None);
+                    return self.upstream_send(now, user, None, outcome);
                 }
-                self.upstream_refused(now, user, Duration::from_secs(after), jitter);
+                self.upstream_refused(now, user, outcome, Duration::from_secs(after), jitter);
             }
-            _ => self.upstream_refused(now, user, Duration::ZERO, jitter),
+            _ => self.upstream_refused(now, user, outcome, Duration::ZERO, jitter),
         }
     }
 
-    fn upstream_refused(&mut self, now: Duration, user: u64, least: Duration, jitter: u64) {
+    fn upstream_refused(
+        &mut self,
+        now: Now,
+        user: u64,
+        outcome: Outcome,
+        least: Duration,
+        jitter: u64,
+    ) {
         self.stats.upstream_failures += 1;
         if let Some(upstream) = self.upstreams.find(user) {
-            upstream.is_registered = false;
-            upstream.back_off(now, least, jitter);
+            upstream.back_off(now, outcome, least, jitter);
         }
     }
 }
