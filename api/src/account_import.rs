@@ -8,7 +8,7 @@ use axum::extract::{Query, State};
 use axum::response::{IntoResponse, Response};
 use billing::plans::Shortage;
 use billing::{Money, OpId};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use sheets::Table;
 use store::charges::{ChargeKind, ChargeRow};
 use store::directory::{Account, AccountEventKind, AccountStatus, BillingKind, ChangeError};
@@ -16,6 +16,7 @@ use vocabulary::Utc;
 
 use crate::account_filter::Filter;
 use crate::account_sheet::{self, Fault, Header};
+use crate::account_verdicts::{Note, Report, Told, Verdict, Word, import_of, kept};
 use crate::accounts::rates_changed;
 use crate::command::{Command, Stop, Touched, Turn};
 use crate::problem::RowProblem;
@@ -23,8 +24,6 @@ use crate::{Api, Problem, Shared, account_close, account_number, rate_sheets};
 
 /// Faults that are told one by one when nothing is imported.
 const FAULTS_MAX: usize = 50;
-/// Verdicts in one answer.
-const VERDICTS_MAX: usize = 10_000;
 /// Of a worksheet, the header not counted.
 const XLSX_ROWS_MAX: usize = 1_048_575;
 /// Columns that a file may have and still be read again.
@@ -69,75 +68,26 @@ pub(crate) struct Import {
     /// Take the good rows although others are rejected.
     #[serde(default)]
     skip_rejected: bool,
+    /// Which verdicts are told: all, or some of them with commas between.
+    rows: Option<String>,
+    /// Of a preview: from there on.
+    rows_after: Option<u64>,
+    /// So many at once.
+    limit: Option<u32>,
+}
+
+impl Import {
+    fn told(&self) -> Result<Told, Problem> {
+        if self.rows_after.is_some() && !self.preview {
+            let what = "is for a preview; after an import see /account-imports/{id}/verdicts";
+            return Err(Problem::invalid("rows_after", what));
+        }
+        Told::new(self.rows.as_deref(), self.rows_after, self.limit)
+    }
 }
 
 fn unnamed() -> String {
     "accounts.csv".to_owned()
-}
-
-/// What becomes of a row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-enum Word {
-    /// An account is opened.
-    Accepted,
-    /// The account is so already.
-    Unchanged,
-    /// The account becomes so.
-    Changed,
-    /// See the notes.
-    Rejected,
-}
-
-#[derive(Clone, Debug, Serialize)]
-struct Note {
-    column: String,
-    detail: String,
-}
-
-#[derive(Clone, Debug, Serialize)]
-struct Verdict {
-    row: u32,
-    account: String,
-    verdict: Word,
-    notes: Vec<Note>,
-}
-
-impl Verdict {
-    fn reject(&mut self, faults: Vec<Fault>) {
-        self.verdict = Word::Rejected;
-        self.notes = faults.into_iter().map(|(column, detail)| Note { column, detail }).collect();
-    }
-}
-
-#[derive(Serialize)]
-struct Report {
-    file: String,
-    imported: bool,
-    rows_in: usize,
-    accepted: usize,
-    unchanged: usize,
-    changed: usize,
-    rejected: usize,
-    verdicts: Vec<Verdict>,
-    verdicts_untold: usize,
-}
-
-impl Report {
-    fn new(file: &str, imported: bool, verdicts: &[Verdict]) -> Report {
-        let count = |word: Word| verdicts.iter().filter(|one| one.verdict == word).count();
-        Report {
-            file: file.to_owned(),
-            imported,
-            rows_in: verdicts.len(),
-            accepted: count(Word::Accepted),
-            unchanged: count(Word::Unchanged),
-            changed: count(Word::Changed),
-            rejected: count(Word::Rejected),
-            verdicts: verdicts.iter().take(VERDICTS_MAX).cloned().collect(),
-            verdicts_untold: verdicts.len().saturating_sub(VERDICTS_MAX),
-        }
-    }
 }
 
 /// An account as a row wants it.
@@ -156,6 +106,7 @@ pub(crate) async fn import(
     Query(asked): Query<Import>,
     command: Command,
 ) -> Result<Response, Stop> {
+    let told = asked.told()?;
     let body = command.body.clone();
     let read = tokio::task::spawn_blocking(move || table_of(&body));
     let (table, header) = read
@@ -177,13 +128,15 @@ pub(crate) async fn import(
     }
     if asked.preview {
         turn.change.abandon().await?;
-        return Ok(axum::Json(Report::new(&asked.file, false, &verdicts)).into_response());
+        return Ok(axum::Json(Report::new(&asked.file, None, &verdicts, &told)).into_response());
     }
     if rejected(&verdicts) > 0 && !asked.skip_rejected {
         turn.change.abandon().await?;
         return Err(faulty(&asked.file, &verdicts).into());
     }
-    let report = Report::new(&asked.file, true, &verdicts);
+    let import = import_of(&asked.file, api.control.now(), &verdicts);
+    let import = turn.change.keep_import(import, kept(&verdicts)).await?;
+    let report = Report::new(&asked.file, Some(import.id), &verdicts, &told);
     let answer = api.finish(turn, Touched::Directory, 201, &report).await?;
     api.book_now().await;
     Ok(answer)
@@ -466,8 +419,8 @@ fn faulty(file: &str, verdicts: &[Verdict]) -> Problem {
         })
     });
     let detail = format!(
-        "{file}: {} of {} rows are rejected, so nothing was imported; mend them, or take the others \
-         alone (--skip-rejected)",
+        "{file}: {} of {} rows are rejected, so nothing was imported; a preview tells every one; mend \
+         them, or take the others alone (--skip-rejected)",
         bad.len(),
         verdicts.len()
     );

@@ -8,6 +8,7 @@ mod account_filter;
 mod account_import;
 mod account_number;
 mod account_sheet;
+mod account_verdicts;
 mod accounts;
 mod adjustments;
 mod bans;
@@ -212,6 +213,7 @@ impl Api {
 fn resources() -> Router<Arc<Api>> {
     Router::new()
         .merge(account_events::routes())
+        .merge(account_verdicts::routes())
         .merge(bans::routes())
         .merge(caller_id::routes())
         .merge(cdrs::routes())

@@ -16,6 +16,7 @@ on_both!(
     no_cell_of_an_export_is_a_formula,
     an_export_has_what_the_list_has_with_the_same_filter,
     every_row_has_a_verdict_and_one_bad_row_stops_all,
+    every_verdict_is_told_page_by_page,
     accounts_that_differ_are_changed_only_when_asked,
     faults_are_told_by_row_and_column,
     closing_takes_away_what_lets_an_account_call,
@@ -182,6 +183,66 @@ async fn every_row_has_a_verdict_and_one_bad_row_stops_all(backend: Backend) {
     assert_eq!(world.get("/accounts/kid").await["parent"], "dad");
     assert_eq!(world.get("/accounts/kid").await["custom"], json!({"a": "1"}));
     assert_eq!(world.get("/accounts").await["items"].as_array().unwrap().len(), 6);
+}
+
+async fn every_verdict_is_told_page_by_page(backend: Backend) {
+    let world = world(backend).await;
+    // More than are kept together, every third of them wrong.
+    const ROWS: usize = 1_100;
+    let rows = (0..ROWS).map(|row| {
+        let billing = if row % 3 == 0 { "sometimes" } else { "prepaid" };
+        format!("a{row},{billing},EUR,{row}\n")
+    });
+    let file = format!("name,billing,currency,custom.n\n{}", rows.collect::<String>());
+    let file = axum::body::Bytes::from(file);
+    let preview = send(&world, "?preview=true", file.clone()).await;
+    assert_eq!((preview.0, counts(&preview)), (200, [733, 0, 0, 367]));
+    let all = preview.1["verdicts"].as_array().unwrap().clone();
+    assert_eq!((all.len(), &preview.1["verdicts_next"]), (ROWS, &Value::Null));
+    let (mut paged, mut after) = (Vec::new(), String::new());
+    loop {
+        let page = send(&world, &format!("?preview=true&limit=500{after}"), file.clone()).await;
+        paged.extend(page.1["verdicts"].as_array().unwrap().clone());
+        assert_eq!(page.1["verdicts_untold"], ROWS - paged.len());
+        let Some(next) = page.1["verdicts_next"].as_str() else { break };
+        after = format!("&rows_after={next}");
+    }
+    assert_eq!(paged, all);
+
+    let imported = send(&world, "?skip_rejected=true&limit=5&rows=rejected", file.clone()).await;
+    let sums = ["accepted", "rejected", "verdicts_untold"].map(|field| &imported.1[field]);
+    assert_eq!((imported.0, sums), (201, [&json!(733), &json!(367), &json!(362)]));
+    let first: Vec<&Value> = all.iter().filter(|one| one["verdict"] == "rejected").collect();
+    let told = imported.1["verdicts"].as_array().unwrap();
+    assert_eq!(told.iter().collect::<Vec<_>>(), first[..5]);
+    // What was told then can be asked for later.
+    let import = imported.1["import"].as_u64().unwrap();
+    let (mut kept, mut after) = (Vec::new(), String::new());
+    loop {
+        let path = format!("/account-imports/{import}/verdicts?limit=400{after}");
+        let page = world.get(&path).await;
+        kept.extend(page["items"].as_array().unwrap().clone());
+        let Some(next) = page["next"].as_str() else { break };
+        after = format!("&after={next}");
+    }
+    assert_eq!(kept, all);
+    let next = imported.1["verdicts_next"].as_str().unwrap();
+    let path = format!("/account-imports/{import}/verdicts?rows=rejected&after={next}");
+    let rest = world.get(&path).await["items"].as_array().unwrap().clone();
+    assert_eq!(rest.iter().collect::<Vec<_>>(), first[5..]);
+    let imports = world.get("/account-imports").await;
+    assert_eq!(
+        (&imports["items"][0]["id"], &imports["items"][0]["rejected"]),
+        (&json!(import), &json!(367))
+    );
+    // A preview is not kept, and only a preview can be asked for its next page.
+    assert_eq!(imports["items"].as_array().unwrap().len(), 1);
+    let refused = send(&world, "?rows_after=5", file.clone()).await;
+    assert_eq!((refused.0, &refused.1["field"]), (422, &json!("rows_after")));
+    let refused = send(&world, "?preview=true&rows=good", file.clone()).await;
+    assert_eq!((refused.0, &refused.1["field"]), (422, &json!("rows")));
+    let missing = world.ask("GET", "/account-imports/99/verdicts", None, String::new()).await;
+    assert_eq!(missing.0, 404);
 }
 
 async fn accounts_that_differ_are_changed_only_when_asked(backend: Backend) {

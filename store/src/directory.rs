@@ -2,6 +2,7 @@
 //! each, and a start or a change loads them whole. Never read while a call is set up.
 
 mod account;
+mod account_import;
 mod caller_id;
 mod change_log;
 mod closing;
@@ -36,6 +37,7 @@ use crate::sql::{self, ConnectError, Database, Pool, Row, Transaction};
 
 pub(crate) use account::with_parents;
 pub use account::{Account, AccountStatus, BillingKind, DurationRounding, NUMBER_DIGITS};
+pub use account_import::{AccountImport, VerdictPage, VerdictRows};
 pub use closing::Removed;
 pub use credit::Credit;
 pub use destination_set::DestinationSet;

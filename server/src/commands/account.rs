@@ -32,6 +32,14 @@ pub(super) fn run(context: &Context, command: AccountCommand) -> Outcome {
             return account_file::export(context, &client, asked.file.as_deref(), asked.filter);
         }
         AccountCommand::Import(asked) => return account_file::import(context, &client, &asked),
+        AccountCommand::Imports => {
+            let imports = client.get("/account-imports")?;
+            context.show_list(&imports, &account_file::IMPORT_COLUMNS);
+            return Ok(());
+        }
+        AccountCommand::Verdicts { import, rows } => {
+            return account_file::verdicts(context, &client, import, rows.as_deref());
+        }
         AccountCommand::Add { name, postpaid, prepaid: _, currency, change } => {
             let billing = if postpaid { "postpaid" } else { "prepaid" };
             let mut body = fields(&change)?;

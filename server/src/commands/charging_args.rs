@@ -377,4 +377,7 @@ pub(crate) struct AccountImport {
     /// Take the good rows although others are rejected
     #[arg(long)]
     pub(crate) skip_rejected: bool,
+    /// Which rows are told: all, or some of accepted, unchanged, changed, rejected
+    #[arg(long, value_name = "VERDICTS")]
+    pub(crate) rows: Option<String>,
 }

@@ -31,6 +31,16 @@ pub(crate) enum AccountCommand {
     Export(AccountExport),
     /// Open accounts from a file (CSV, TXT, XLS, XLSX); all of them or, if a row is wrong, none
     Import(AccountImport),
+    /// List the imports that are remembered, the newest first
+    Imports,
+    /// Show what became of every row of an import
+    Verdicts {
+        /// The import, from `imports`
+        import: u64,
+        /// Which rows: all, or some of accepted, unchanged, changed, rejected
+        #[arg(long, value_name = "VERDICTS")]
+        rows: Option<String>,
+    },
     /// Show one account
     Show {
         /// Its name or id
