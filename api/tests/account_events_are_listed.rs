@@ -12,6 +12,7 @@ on_both!(
     events_of_money_and_of_commands_are_one_list,
     a_raised_limit_lets_an_account_call_again,
     another_rate_group_is_told_of,
+    a_limit_of_spending_is_told_of_and_is_over_the_next_day,
 );
 
 async fn events(world: &World, query: &str) -> Vec<Value> {
@@ -79,6 +80,37 @@ async fn a_raised_limit_lets_an_account_call_again(backend: Backend) {
     assert!(world.control.talk(late, 60).is_ok());
     let world = world.crashed().await;
     assert_eq!(kinds(&world, "?account=late").await, told);
+}
+
+async fn a_limit_of_spending_is_told_of_and_is_over_the_next_day(backend: Backend) {
+    let world = poor(backend).await;
+    for (group, row) in [("retail", "49,0.60"), ("cost", "49,0.10")] {
+        world.made("/rate-groups", json!({"name": group, "currency": "EUR"})).await;
+        world.sheet(group, row).await;
+    }
+    world.set("poor", json!({"rate_group": "retail", "spend_day_max": "0.60"})).await;
+    let carrier = json!({"name": "carrier", "billing": "postpaid", "currency": "EUR",
+        "carrier_rate_group": "cost", "credit_limit": "10"});
+    world.made("/accounts", carrier).await;
+    world.made("/trunks", json!({"name": "c1", "account": "carrier", "host": "192.0.2.1"})).await;
+    world.made("/routes", json!({"prefix": "49", "trunk": "c1"})).await;
+    let poor = Calling::new(world.id("poor").await, "4930111");
+    world.control.talk(poor, 60).unwrap();
+    for _ in 0..2 {
+        assert_eq!(world.control.talk(poor, 60).unwrap_err().1, "spend_limit_reached");
+    }
+    let world = world.crashed().await;
+    let told = events(&world, "?kind=spend_limit_reached").await;
+    assert_eq!((told.len(), &told[0]["threshold"]), (1, &json!("0.600000")));
+    let thought = "/simulate?from=poor&to=4930111";
+    let call = world.get(thought).await;
+    assert_eq!(
+        (&call["would_be_placed"], &call["refusal"]["code"]),
+        (&json!(false), &json!("spend_limit_reached"))
+    );
+    // Nobody has called yet on the next day.
+    world.control.advance(86_400_000_000);
+    assert_eq!(world.get(thought).await["would_be_placed"], true);
 }
 
 async fn another_rate_group_is_told_of(backend: Backend) {

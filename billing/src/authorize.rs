@@ -421,7 +421,9 @@ fn carrier_rate(
 
 /// Is it a limit of spending, not the balance, that leaves less to this account?
 pub(crate) fn limiting_period(view: &AccountView) -> Option<(Money, SpendPeriod)> {
-    view.spend_limit_left().filter(|(left, _)| *left < view.available())
+    // What a node has leased is what the limit leaves.
+    let is_leased = view.lease.is_some();
+    view.spend_limit_left().filter(|(left, _)| is_leased || *left < view.available())
 }
 
 /// The refusal of a call whose first slice does not fit.

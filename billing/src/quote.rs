@@ -10,6 +10,7 @@ use vocabulary::{
 use crate::authorize::{CallTerms, find_terms, insufficient, rate_left_out, reserved_line};
 use crate::call_state::CarrierRate;
 use crate::chain::Chain;
+use crate::credit_control::turn;
 use crate::funding::{Payer, accounts, find_bundles, fund};
 use crate::ledger::{BundleShare, Ledger, Locked};
 use crate::rating::{AppliedRate, Charge, RateBook, Talk, explain, max_talk};
@@ -67,11 +68,13 @@ pub struct QuotedCarrier {
 /// The longest talk that is told: a year.
 const LONGEST_TALK_SECONDS: u32 = 366 * 86_400;
 
-/// Would this call be authorised now, and what would `talk` of it cost everybody?
+/// Would this call be authorised now, and what would `talk` of it cost everybody? `now` is the moment
+/// of the question, whose day and month bound spending; the call may be of another.
 pub fn quote(
     ledger: &Ledger,
     book: &RateBook,
     settings: &CreditSettings,
+    now: Utc,
     request: &AuthorizeRequest,
     talk: Duration,
 ) -> Quote {
@@ -84,7 +87,8 @@ pub fn quote(
             return Quote { grant: Err(refused), longest_talk: None, payers, carriers, decisions };
         }
     };
-    let locked = ledger.lock(&accounts(&payers));
+    let mut locked = ledger.lock(&accounts(&payers));
+    turn(&mut locked, book, &payers, now);
     find_bundles(&locked, book, &mut payers, &request.cld, request.at);
     let longest = payers.iter().map(|payer| longest_talk(&locked, payer, request)).min();
     let quoted = quoted_payers(&locked, &payers, request.at, talk);

@@ -126,6 +126,10 @@ impl<'a> Recovery<'a> {
                 self.exhausted.insert(*account, *credit_limit);
             }
             LedgerEvent::BalanceRestored { account, .. } => drop(self.exhausted.remove(account)),
+            LedgerEvent::SpendLimitReached { account, period, from, limit, .. } => {
+                let mut locked = self.ledger.lock(&[*account]);
+                locked.resume_spend_limit(*account, *period, *from, *limit);
+            }
             LedgerEvent::LowBalance { .. } | LedgerEvent::BundleExhausted { .. } => {}
         }
     }

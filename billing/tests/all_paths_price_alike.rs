@@ -178,7 +178,10 @@ fn recover(any: &AnyCall, played: &Played) -> Ended {
 
 /// As `tandem simulate` says it: of a call that is answered at once.
 fn simulate(any: &AnyCall, world: &World, book: &RateBook, played: &Played) -> Amounts {
-    let quoted = quote(&world.ledger, book, &world.settings, &request(any), played.counted);
+    let quoted = {
+        let request = request(any);
+        quote(&world.ledger, book, &world.settings, request.at, &request, played.counted)
+    };
     let charges = quoted.payers.iter().map(|payer| payer.charge.as_ref().unwrap());
     let mut amounts: Amounts = charges.map(|charge| charge.amount).collect();
     let (cost, _) = quoted.carriers[0].cost.as_ref().unwrap();

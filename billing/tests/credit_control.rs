@@ -311,7 +311,7 @@ fn a_quote_tells_the_same_and_touches_nothing() {
     let mut world = World::prepaid(rate("0.60", 60, 60), "10");
     let request = request(call(1), "49301234");
     let settings = CreditSettings::default();
-    let quoted = quote(&world.ledger, &world.book, &settings, &request, seconds(61));
+    let quoted = quote(&world.ledger, &world.book, &settings, START, &request, seconds(61));
     assert_eq!(world.available(), "10.000000");
     assert_eq!(quoted.longest_talk, Some(seconds(960)));
     let payer = &quoted.payers[0];

@@ -10,7 +10,8 @@ use billing::{
     AppliedRate, BundleGrant, BundleId, BundleShare, BundleUse, CallContext, CarrierRate, Cdr,
     CdrCharge, CdrLine, Chain, Currency, DecodeError, DestinationSetId, DurationRounding, Ended,
     ExchangeRate, LedgerEvent, Money, MoneyMode, MoneyRounding, OpId, OpenCall, Payer, Posting,
-    Price, Raise, Rate, RateGroupId, Record, ReportRate, Rerated, ReratedSide, Role, UpperCharge,
+    Price, Raise, Rate, RateGroupId, Record, ReportRate, Rerated, ReratedSide, Role, SpendPeriod,
+    UpperCharge,
 };
 use common::{CARRIER, CUSTOMER, START, TRUNK, call};
 use proptest::prelude::*;
@@ -255,6 +256,10 @@ fn any_event() -> impl Strategy<Value = LedgerEvent> {
         money().prop_map(move |left| LedgerEvent::BalanceRestored { account, left, currency }),
         any::<u64>()
             .prop_map(move |id| LedgerEvent::BundleExhausted { account, bundle: BundleId(id) }),
+        (any_time(), money(), any::<bool>()).prop_map(move |(from, limit, is_day)| {
+            let period = if is_day { SpendPeriod::Day } else { SpendPeriod::Month };
+            LedgerEvent::SpendLimitReached { account, period, from, limit, currency }
+        }),
     ]
 }
 

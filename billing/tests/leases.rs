@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use billing::{Ask, Use};
 use billing::{
-    Currency, Fund, Journal, Lease, LeaseAnswer, LeaseAsk, Ledger, MemoryJournal, Money, OpId,
-    Posting, PostingKind, ReservationId, SpendLimits, SystemAccount, SystemKind, Terms,
+    Currency, Fund, Journal, Lease, LeaseAnswer, LeaseAsk, Ledger, MemoryJournal, Money,
+    OpId, Posting, PostingKind, ReservationId, SpendLimits, SpendPeriod, SystemAccount, SystemKind,
+    Terms,
 };
 use proptest::prelude::*;
 use vocabulary::{AccountId, CallId, Utc};
@@ -36,7 +37,7 @@ impl Tables {
 
     fn answer(&self, node: usize) -> LeaseAnswer {
         let (account, lease) = (ACCOUNT, self.leases[node]);
-        LeaseAnswer { account, lease, left: Money(self.balance + self.limit) }
+        LeaseAnswer { account, lease, left: Money(self.balance + self.limit), limited_by: None }
     }
 
     /// The CHECK, and that no node used what it had not claimed.
@@ -360,4 +361,29 @@ fn leases_hold_until_their_time_is_over() {
     ledger.hold_leases_until(Duration::from_secs(10));
     assert!(ledger.are_leases_held(Duration::from_micros(9_999_999)));
     assert!(!ledger.are_leases_held(Duration::from_secs(10)));
+}
+
+#[test]
+fn a_node_tells_of_a_limit_of_spending_when_it_hears_that_nothing_else_is_left() {
+    // V-11, P-013.
+    let (journal, day) = (MemoryJournal::new(), SpendPeriod::Day);
+    let lease = Lease { granted: Money(90), claimed: Money(80), spent: Money(50) };
+    let node = Node::new(lease, 0);
+    let spend = SpendLimits { day: Some(Money(90)), month: None };
+    node.ledger.set_terms(ACCOUNT, Terms { spend, ..Terms::prepaid(Currency::EUR) }).unwrap();
+    let hear = |limited_by| {
+        let answer = LeaseAnswer { account: ACCOUNT, lease, left: Money(1_000), limited_by };
+        node.ledger.hear_leases(&[answer]);
+        node.ledger.account(ACCOUNT).unwrap().spend_limit_left()
+    };
+    assert_eq!(hear(None), None);
+    assert_eq!(hear(Some(day)), Some((Money(30), day)));
+    for at in [Utc(5), Utc(6)] {
+        node.ledger.lock(&[ACCOUNT]).spend_limit_reached(ACCOUNT, day, at, &journal);
+    }
+    let records = journal.records();
+    let told: Vec<_> = records.iter().flat_map(|(_, record)| record.told().1).collect();
+    assert_eq!(told.len(), 1);
+    assert_eq!((told[0].code(), told[0].account()), ("spend_limit_reached", ACCOUNT));
+    assert_eq!(hear(None), None);
 }

@@ -62,7 +62,8 @@ fn charge(cdrs: &[Cdr]) -> (String, RateGroupId) {
 fn check(rate_choice: RateChoice, amount: &str, group: RateGroupId) {
     let mut world = world();
     let request = asked(rate_choice);
-    let quoted = quote(&world.ledger, &world.book, &CreditSettings::default(), &request, MINUTE);
+    let quoted =
+        quote(&world.ledger, &world.book, &CreditSettings::default(), START, &request, MINUTE);
     assert_eq!(quoted.payers[0].charge.as_ref().unwrap().amount.to_string(), amount);
 
     world.credit.authorize(at(0), &request).unwrap();

@@ -15,7 +15,7 @@ use billing::{
 };
 use common::*;
 use proptest::prelude::*;
-use vocabulary::{AccountId, CallKind, ExtendRequest, Grant, Refused, TrunkId};
+use vocabulary::{AccountId, CallKind, ExtendRequest, Grant, Now, Refused, TrunkId};
 
 const RESELLER: AccountId = AccountId(7);
 const TOP: AccountId = AccountId(8);
@@ -155,7 +155,7 @@ fn costs(quoted: &Quote) -> Vec<(TrunkId, String, String, Option<&'static str>)>
 
 fn quoted(world: &World, cld: &str, talk: u64) -> Quote {
     let settings = CreditSettings::default();
-    quote(&world.ledger, &world.book, &settings, &request(call(1), cld), seconds(talk))
+    quote(&world.ledger, &world.book, &settings, START, &request(call(1), cld), seconds(talk))
 }
 
 #[test]
@@ -484,14 +484,63 @@ fn a_day_s_limit_holds_whatever_the_balance() {
     let sentence = "Account 1 may spend 0.000000 EUR more this day; connect fee and first \
                     increment cost 0.600000.";
     assert_eq!((line.code, line.sentence.as_str()), ("spend_limit_reached", sentence));
-    assert_eq!(events(&world), Vec::<&str>::new());
-    // The next day is another.
+    assert_eq!(events(&world), ["spend_limit_reached"]);
     world.credit.settle(at(62_000), ended(call(2), Some(TRUNK), None));
+    // The next day is another, also for a call that is only thought through.
     let tomorrow = at(86_400_000);
+    let ask = |now: Now| {
+        let (settings, asked) = (CreditSettings::default(), request(call(9), "49301234"));
+        quote(&world.ledger, &world.book, &settings, now.utc, &asked, seconds(60))
+    };
+    assert_eq!(ask(at(62_000)).longest_talk, Some(seconds(60)));
+    assert_eq!(ask(tomorrow).longest_talk, Some(seconds(120)));
     world.credit.authorize(tomorrow, &request(call(4), "49301234")).unwrap();
     assert_eq!(world.ledger.account(CUSTOMER).unwrap().spending.day.spent, Money::ZERO);
     let month = world.ledger.account(CUSTOMER).unwrap().spending.month;
     assert_eq!(month.spent.to_string(), "0.600000");
+}
+
+#[test]
+fn a_limit_of_spending_is_told_once_in_its_day_or_month() {
+    // V-11, P-013.
+    let mut world = World::prepaid(rate("0.60", 60, 60), "100");
+    let limit = |day: &str| {
+        let spend = SpendLimits { day: day.parse().ok(), month: "2.40".parse().ok() };
+        world.ledger.set_terms(CUSTOMER, Terms { spend, ..Terms::prepaid(EUR) }).unwrap();
+    };
+    limit("1.20");
+    let ask = |number| request(call(number), "49301234");
+    world.credit.authorize(at(0), &ask(1)).unwrap();
+    assert_eq!(events(&world), Vec::<&str>::new());
+    // The second is the last that it pays for; those that are refused after it tell nothing new.
+    world.credit.authorize(at(0), &ask(2)).unwrap();
+    world.credit.extend(at(0), ExtendRequest { call: call(2) });
+    for refused in [3, 4] {
+        world.credit.authorize(at(1_000), &ask(refused)).unwrap_err();
+    }
+    assert_eq!(events(&world), ["spend_limit_reached"]);
+    // Another limit is reached anew.
+    limit("1.80");
+    world.credit.authorize(at(1_000), &ask(5)).unwrap();
+    world.credit.authorize(at(1_000), &ask(6)).unwrap_err();
+    assert_eq!(events(&world), ["spend_limit_reached"]);
+    for paid in [1, 2, 5] {
+        world.credit.settle(at(60_000), ended(call(paid), Some(TRUNK), Some(seconds(60))));
+    }
+    // The next day the month is what is short.
+    let tomorrow = at(86_400_000);
+    world.credit.authorize(tomorrow, &ask(7)).unwrap();
+    world.credit.authorize(tomorrow, &ask(8)).unwrap_err();
+    assert_eq!(events(&world), ["spend_limit_reached"]);
+    let records = world.journal.records();
+    let told = records.iter().flat_map(|(_, record)| record.told().1.to_vec());
+    let told: Vec<String> = told.map(|event| event.detail()).collect();
+    let expected = [
+        "the limit of the day, 1.200000 EUR, is reached",
+        "the limit of the day, 1.800000 EUR, is reached",
+        "the limit of the month, 2.400000 EUR, is reached",
+    ];
+    assert_eq!(told, expected);
 }
 
 #[test]

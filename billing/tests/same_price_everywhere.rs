@@ -92,7 +92,7 @@ proptest! {
         prop_assert_eq!(in_slices, play(rate, prepaid, "1000000", whole, talked));
         let world = World::prepaid(rate, "1000000");
         let request = request(call(1), "49301234");
-        let quoted = quote(&world.ledger, &world.book, &whole, &request, talked);
+        let quoted = quote(&world.ledger, &world.book, &whole, START, &request, talked);
         let charge = quoted.payers[0].charge.as_ref().unwrap();
         prop_assert_eq!(in_slices, Some((charge.amount, talked)));
     }
@@ -114,7 +114,7 @@ proptest! {
             let world = World::prepaid(rate, "1000000");
             let longer = counted + Duration::from_secs(rate.next_increment.into());
             let request = request(call(1), "49301234");
-            let quoted = quote(&world.ledger, &world.book, &settings, &request, longer);
+            let quoted = quote(&world.ledger, &world.book, &settings, START, &request, longer);
             let charge = quoted.payers[0].charge.as_ref().unwrap();
             prop_assert!(charge.amount.0 > balance, "one increment more fitted");
         }

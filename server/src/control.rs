@@ -285,13 +285,14 @@ impl Control for Switchboard {
     fn simulate(&self, thought: &Thought<'_>) -> Simulated {
         let snapshot = self.snapshot.load();
         let Thought { from, account, to, at, talk } = *thought;
-        let question = Question { from, account, to, at, now: self.clock.now().utc };
+        let now = self.clock.now().utc;
+        let question = Question { from, account, to, at, now };
         let Shared { bindings, health, .. } = &self.shared;
         let directory = &snapshot.directory;
         let simulation = switch::routing::simulate(directory, bindings, health, &question);
         let mut refusal = simulation.outcome.err();
         let ask = |request: &AuthorizeRequest| {
-            quote(&self.ledger, &snapshot.rate_book, &self.credit, request, talk)
+            quote(&self.ledger, &snapshot.rate_book, &self.credit, now, request, talk)
         };
         let mut quote = simulation.authorize.as_ref().map(ask);
         let mut decisions: Vec<DecisionLine> =

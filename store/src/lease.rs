@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Duration;
 
-use billing::{Fund, Lease, LeaseAnswer, LeaseAsk, Money, OpId};
+use billing::{Fund, Lease, LeaseAnswer, LeaseAsk, Money, OpId, SpendPeriod};
 use vocabulary::{AccountId, Utc};
 
 use crate::node::{DATABASE_NOW, Node};
@@ -156,7 +156,8 @@ impl Leases {
                 let over = Money(more.saturating_sub(row.fund(None).free().0.max(0)).max(0));
                 answers.push(LeaseAnswer { lease, ..row.answer(ask.account) });
                 let account = ask.account;
-                changes.push(Change { account, row, lease, over, is_short: false });
+                let (is_short, limited_by) = (false, None);
+                changes.push(Change { account, row, lease, over, is_short, limited_by });
             }
             self.write(&mut transaction, &changes).await?;
         }
@@ -213,7 +214,8 @@ impl Leases {
             let claimed = Money(held.claimed.0.saturating_add(amount.0));
             let lease = Lease { granted, claimed, ..held };
             let over = amount.0.saturating_sub(row.fund(None).free().0.max(0)).max(0);
-            let change = Change { account, row, lease, over: Money(over), is_short: false };
+            let (over, is_short, limited_by) = (Money(over), false, None);
+            let change = Change { account, row, lease, over, is_short, limited_by };
             self.write(&mut transaction, &[change]).await?;
             answer = Some(LeaseAnswer { lease, ..row.answer(account) });
         }
@@ -287,15 +289,18 @@ impl Leases {
         for LeaseQuestion { ask, windows } in questions {
             let row = found.get(&ask.account).copied().unwrap_or_default();
             let spend_left = spend_left(connection, ask, windows.as_ref()).await?;
-            let fund = row.fund(spend_left);
+            let fund = row.fund(spend_left.map(|(left, _)| left));
             let lease = fund.decide(row.lease, ask);
             let is_short = lease.claimed < ask.least;
-            let account = ask.account;
-            changes.push(Change { account, row, lease, over: Money::ZERO, is_short });
+            let is_ours = |left: Money| left < row.left() && left <= lease.unspent();
+            let limited_by = spend_left.filter(|(left, _)| is_ours(*left)).map(|(_, by)| by);
+            let (account, over) = (ask.account, Money::ZERO);
+            changes.push(Change { account, row, lease, over, is_short, limited_by });
         }
         self.write(connection, &changes).await?;
         let answer = |change: &Change| LeaseAnswer {
             lease: change.lease,
+            limited_by: change.limited_by,
             ..change.row.answer(change.account)
         };
         Ok(changes.iter().map(answer).collect())
@@ -360,7 +365,7 @@ impl Row {
     }
 
     fn answer(&self, account: AccountId) -> LeaseAnswer {
-        LeaseAnswer { account, lease: self.lease, left: self.left() }
+        LeaseAnswer { account, lease: self.lease, left: self.left(), limited_by: None }
     }
 }
 
@@ -372,13 +377,14 @@ struct Change {
     /// What was taken without being there.
     over: Money,
     is_short: bool,
+    limited_by: Option<SpendPeriod>,
 }
 
 struct BalanceRow<'a>(&'a Change, i64);
 
 impl BulkRow for BalanceRow<'_> {
     fn bind(&self, values: &mut Values<'_>) {
-        let Change { account, row, lease, over, is_short } = self.0;
+        let Change { account, row, lease, over, is_short, .. } = self.0;
         let leased = row.leased.0.saturating_sub(row.balance.0);
         values.put(account.0.cast_signed());
         values.put(lease.granted.0 - row.lease.granted.0);
@@ -438,24 +444,26 @@ async fn rows(
     Ok(rows)
 }
 
-/// What the limits of the day and the month leave. The account is locked: what is charged and not
+/// What the limits of the day and the month leave, and which of them leaves less. The account is locked: what is charged and not
 /// among the postings yet is still leased.
 async fn spend_left(
     connection: &mut Connection,
     ask: &LeaseAsk,
     windows: Option<&[Range<Utc>; 2]>,
-) -> Result<Option<Money>, sqlx::Error> {
+) -> Result<Option<(Money, SpendPeriod)>, sqlx::Error> {
     let Some(windows) = windows else { return Ok(None) };
     let sql = "SELECT coalesce(sum(amount), 0) FROM posting \
                WHERE debit_account_id = ? AND at >= ? AND at < ? AND kind = 'charge'";
-    let mut left: Option<Money> = None;
-    for (limit, window) in [ask.spend.day, ask.spend.month].into_iter().zip(windows) {
-        let Some(limit) = limit else { continue };
+    let mut left: Option<(Money, SpendPeriod)> = None;
+    for (period, window) in [SpendPeriod::Day, SpendPeriod::Month].into_iter().zip(windows) {
+        let Some(limit) = ask.spend.of(period) else { continue };
         let query = sql::query_scalar::<i64>(sql).bind(ask.account.0.cast_signed());
         let spent =
             query.bind(window.start.0).bind(window.end.0).fetch_one(&mut *connection).await?;
         let rest = Money(limit.0.saturating_sub(spent));
-        left = Some(left.map_or(rest, |least| least.min(rest)));
+        if left.is_none_or(|(least, _)| rest < least) {
+            left = Some((rest, period));
+        }
     }
     Ok(left)
 }

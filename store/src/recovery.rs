@@ -7,8 +7,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use billing::{
-    AccountState, Currency, Ledger, Money, Position, RateBook, Record, Recovery, Spending, Status,
-    SystemAccount, Terms,
+    AccountState, Currency, Ledger, Money, Position, RateBook, Record, Recovery, SpendPeriod,
+    Spending, Status, SystemAccount, Terms,
 };
 use vocabulary::{AccountId, CallId, SubscriberId, Utc};
 
@@ -18,7 +18,7 @@ use crate::entry::{CallStep, Entry};
 use crate::journal::{JournalError, JournalFiles, JournalOptions, TornTail};
 use crate::lease::{LeaseError, Leases};
 use crate::node::{self, Node, NodeError, NodeSettings, Writer};
-use crate::projection::{Collector, Projection};
+use crate::projection::{Collector, Projection, spend_limit_told};
 use crate::snapshot::{OpenCalls, ReplayError, Snapshot, Sums, each_entry};
 use crate::sql::{self, ConnectError, Database, Pool};
 
@@ -402,10 +402,12 @@ async fn spent(
     }
     let sql = "SELECT coalesce(sum(amount), 0) FROM posting \
                WHERE debit_account_id = ? AND at >= ? AND at < ? AND kind = 'charge'";
-    for window in [&mut spending.day, &mut spending.month] {
+    let Spending { day, month } = &mut spending;
+    for (period, window) in [(SpendPeriod::Day, day), (SpendPeriod::Month, month)] {
         let query = sql::query_scalar::<i64>(sql).bind(account.0.cast_signed());
         let spent = query.bind(window.from.0).bind(window.until.0).fetch_one(pool).await?;
         window.spent = Money(spent);
+        window.told = spend_limit_told(pool, account, period, window.from).await?;
     }
     Ok(spending)
 }

@@ -6,7 +6,7 @@ mod world;
 
 use std::path::Path;
 
-use billing::{Currency, Ledger, Money, Terms};
+use billing::{Currency, Ledger, Money, SpendLimits, Terms};
 use store::directory::{DirectoryStore, EventFilter};
 use store::journal::JournalOptions;
 use store::{Database, sql};
@@ -18,6 +18,7 @@ on_both!(
     each_fall_is_told_once_and_so_is_the_end_of_it,
     what_the_tables_do_not_have_yet_is_told_after_a_crash,
     lists_are_cut_by_account_kind_and_place,
+    a_limit_of_spending_is_told_once_a_day,
 );
 
 const POOR: AccountId = AccountId(1);
@@ -60,6 +61,10 @@ fn all() -> EventFilter {
 
 /// The process dies, with the journal on disk and the tables wherever they are.
 async fn killed(world: World) -> World {
+    killed_with(world, prepare).await
+}
+
+async fn killed_with(world: World, prepare: impl FnOnce(&Ledger)) -> World {
     let (dir, database, now) = (world.dir.clone(), world.database.clone(), world.now);
     let (temp, sequence) = (world._temp, world.sequence);
     world.store.journal().close();
@@ -158,6 +163,33 @@ async fn lists_are_cut_by_account_kind_and_place(backend: Backend) {
     let last = directory.account_events(&some).await.unwrap()[1].id;
     let rest = EventFilter { kinds, after: last, ..all() };
     assert_eq!(ids(rest).await, [(1, low), (3, limit)]);
+}
+
+/// V-11: also by a process that has not told it itself.
+async fn a_limit_of_spending_is_told_once_a_day(backend: Backend) {
+    let spend = SpendLimits { day: Some(Money(30_000)), month: None };
+    let prepare = |ledger: &Ledger| {
+        ledger.set_terms(POOR, Terms { spend, ..Terms::prepaid(Currency::EUR) }).unwrap();
+    };
+    let mut world = World::new(backend, JournalOptions::default()).await;
+    known(&world.database, 1, "poor").await;
+    prepare(&world.ledger);
+    pay(&mut world, 10);
+    for dies in [false, true, false] {
+        // Connect fee and first slice are more.
+        assert!(!world.open(1));
+        assert_eq!(kinds(&world).await, ["spend_limit_reached"]);
+        if dies {
+            world = killed_with(world, prepare).await;
+        }
+    }
+    let directory = DirectoryStore::open(&world.database).await.unwrap();
+    let event = &directory.account_events(&all()).await.unwrap()[0];
+    assert_eq!((event.threshold, event.left), (Some(Money(30_000)), None));
+    assert_eq!(event.detail, "the limit of the day, 0.030000 EUR, is reached");
+    world.advance(86_400);
+    assert!(!world.open(1));
+    assert_eq!(kinds(&world).await, ["spend_limit_reached", "spend_limit_reached"]);
 }
 
 /// Each of several nodes sees the account fall below a threshold: one tells it.

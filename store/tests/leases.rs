@@ -6,7 +6,7 @@ mod world;
 
 use std::time::Duration;
 
-use billing::{LeaseAsk, Money, OpId, SpendLimits};
+use billing::{LeaseAsk, Money, OpId, SpendLimits, SpendPeriod};
 use store::directory::{Account, BillingKind, DirectoryStore};
 use store::journal::JournalOptions;
 use store::{
@@ -89,6 +89,33 @@ async fn many_takers_never_lease_more_than_there_is() {
     let of_nodes = "SELECT CAST(sum(granted - spent) AS BIGINT) FROM lease";
     assert_eq!(leased, number(&database, of_nodes).await);
     assert!((0..=10_000).contains(&leased), "{leased}");
+}
+
+/// V-11: a limit of spending is the reason only for the node that has all that it leaves; of what
+/// another one has, it may yet give back.
+#[tokio::test]
+async fn who_has_all_that_a_limit_leaves_hears_that_it_is_the_reason() {
+    if !Backend::has_postgres() {
+        return;
+    }
+    let (_dirs, database, account, nodes) = nodes(2).await;
+    pay_in(&database, account, 10_000).await;
+    let [mut one, mut two] = [0, 1].map(|at| Leases::new(database.clone(), nodes[at].clone()));
+    let asked = |granted: i64, claimed: i64| {
+        let mut question = question(account, granted, claimed, claimed);
+        question.ask.spend = SpendLimits { day: Some(Money(2_000)), month: Some(Money(1_000)) };
+        question.windows = Some([Utc(0)..Utc(10), Utc(0)..Utc(100)]);
+        [question]
+    };
+    let hears = async |leases: &mut Leases, granted, claimed| {
+        let answers = leases.ask(&asked(granted, claimed)).await.unwrap();
+        let answer = *answers.last().unwrap();
+        (answer.lease.granted.0, answer.limited_by)
+    };
+    assert_eq!(hears(&mut one, 400, 200).await, (400, None));
+    assert_eq!(hears(&mut one, 1_200, 1_200).await, (1_000, Some(SpendPeriod::Month)));
+    assert_eq!(hears(&mut two, 100, 100).await, (0, None));
+    assert_eq!(hears(&mut one, 900, 900).await, (900, None));
 }
 
 #[tokio::test]

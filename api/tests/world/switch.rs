@@ -261,11 +261,13 @@ impl Control for Switch {
     fn simulate(&self, thought: &Thought<'_>) -> Simulated {
         let snapshot = self.snapshot();
         let Thought { from, account, to, at, talk } = *thought;
-        let question = Question { from, account, to, at, now: self.now_utc() };
+        let now = self.now_utc();
+        let question = Question { from, account, to, at, now };
         let simulation =
             simulate(&snapshot.directory, &Bindings::default(), &self.health, &question);
         let (settings, book) = (CreditSettings::default(), &snapshot.rate_book);
-        let quote = simulation.authorize.map(|r| quote(&self.ledger, book, &settings, &r, talk));
+        let quote =
+            simulation.authorize.map(|r| quote(&self.ledger, book, &settings, now, &r, talk));
         let refused = quote.as_ref().and_then(|quote| quote.grant.clone().err());
         let refusal = simulation.outcome.err().or(refused.map(Refusal::Billing));
         let line =

@@ -129,7 +129,7 @@ pub(super) fn nothing(payers: &Chain<Payer>) -> Chain<Raise> {
 }
 
 /// Accounts with limits of spending: which day and month is it for them?
-pub(super) fn turn(locked: &mut Locked<'_>, book: &RateBook, payers: &Chain<Payer>, now: Utc) {
+pub(crate) fn turn(locked: &mut Locked<'_>, book: &RateBook, payers: &Chain<Payer>, now: Utc) {
     for payer in payers.iter() {
         let view = locked.account(payer.account);
         if let Some(view) = view
@@ -158,8 +158,8 @@ pub(super) fn refuse(
     insufficient(level, payer, at, &view)
 }
 
-/// Nothing more can be held at this level: its account hears of it, unless a limit of the day or
-/// the month is the reason.
+/// Nothing more can be held at this level: its account hears of it, and whether its money or a limit
+/// of the day or the month is the reason.
 pub(super) fn exhausted(
     locked: &mut Locked<'_>,
     payers: &Chain<Payer>,
@@ -168,7 +168,9 @@ pub(super) fn exhausted(
     journal: &dyn Journal,
 ) {
     let Some(payer) = payers.get(level) else { return };
-    if locked.account(payer.account).is_some_and(|view| limiting_period(&view).is_none()) {
-        locked.exhausted(payer.account, at, journal);
+    let Some(view) = locked.account(payer.account) else { return };
+    match limiting_period(&view) {
+        None => locked.exhausted(payer.account, at, journal),
+        Some((_, period)) => locked.spend_limit_reached(payer.account, period, at, journal),
     }
 }

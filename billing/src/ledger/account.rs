@@ -196,9 +196,10 @@ impl AccountView {
 
     /// What the limits of the day and the month leave, and which of them leaves less.
     pub fn spend_limit_left(&self) -> Option<(Money, SpendPeriod)> {
-        if self.lease.is_some() {
+        if let Some(leased) = &self.lease {
             // Nothing is leased beyond the limits.
-            return None;
+            let available = leased.available(self.counters.debits_pending);
+            return leased.limited_by.map(|period| (available, period));
         }
         self.spending.left(&self.terms.spend, self.counters.debits_pending)
     }
@@ -299,6 +300,23 @@ impl Account {
         self.exhausted_at = Some(left);
         let credit_limit = effective_limit(&self.view.terms);
         Some(LedgerEvent::CreditLimitReached { account: id, left, credit_limit, currency })
+    }
+
+    /// A limit of spending kept a call from money that is there: told once for each limit in its day
+    /// or month.
+    pub(super) fn spend_limit_reached(
+        &mut self,
+        id: AccountId,
+        period: SpendPeriod,
+    ) -> Option<LedgerEvent> {
+        let Terms { spend, currency, .. } = self.view.terms;
+        let limit = spend.of(period)?;
+        let window = self.view.spending.window_mut(period);
+        if window.told.replace(limit) == Some(limit) {
+            return None;
+        }
+        let from = window.from;
+        Some(LedgerEvent::SpendLimitReached { account: id, period, from, limit, currency })
     }
 
     /// It was told before a restart that nothing more could be reserved, with this credit limit, and

@@ -11,9 +11,9 @@ use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use vocabulary::AccountId;
+use vocabulary::{AccountId, Utc};
 
-use super::BundleId;
+use super::{BundleId, SpendPeriod};
 use crate::codec::{Code, DecodeError, Reader};
 use crate::{Currency, Money};
 
@@ -59,12 +59,30 @@ pub enum LedgerEvent {
         /// The last bundle.
         bundle: BundleId,
     },
+    /// The limit of a day or a month refused or cut a call (V-11).
+    SpendLimitReached {
+        /// Whose.
+        account: AccountId,
+        /// Which limit.
+        period: SpendPeriod,
+        /// When that day or month began.
+        from: Utc,
+        /// How high it is.
+        limit: Money,
+        /// Of what.
+        currency: Currency,
+    },
 }
 
 impl LedgerEvent {
     /// The words of all.
-    pub const CODES: [&str; 4] =
-        ["low_balance", "credit_limit_reached", "balance_restored", "bundle_exhausted"];
+    pub const CODES: [&str; 5] = [
+        "low_balance",
+        "credit_limit_reached",
+        "balance_restored",
+        "bundle_exhausted",
+        "spend_limit_reached",
+    ];
 
     /// A stable word.
     pub fn code(&self) -> &'static str {
@@ -73,6 +91,7 @@ impl LedgerEvent {
             LedgerEvent::CreditLimitReached { .. } => "credit_limit_reached",
             LedgerEvent::BalanceRestored { .. } => "balance_restored",
             LedgerEvent::BundleExhausted { .. } => "bundle_exhausted",
+            LedgerEvent::SpendLimitReached { .. } => "spend_limit_reached",
         }
     }
 
@@ -82,7 +101,8 @@ impl LedgerEvent {
             LedgerEvent::LowBalance { account, .. }
             | LedgerEvent::CreditLimitReached { account, .. }
             | LedgerEvent::BalanceRestored { account, .. }
-            | LedgerEvent::BundleExhausted { account, .. } => *account,
+            | LedgerEvent::BundleExhausted { account, .. }
+            | LedgerEvent::SpendLimitReached { account, .. } => *account,
         }
     }
 
@@ -92,7 +112,7 @@ impl LedgerEvent {
             LedgerEvent::LowBalance { left, .. }
             | LedgerEvent::CreditLimitReached { left, .. }
             | LedgerEvent::BalanceRestored { left, .. } => Some(*left),
-            LedgerEvent::BundleExhausted { .. } => None,
+            LedgerEvent::BundleExhausted { .. } | LedgerEvent::SpendLimitReached { .. } => None,
         }
     }
 
@@ -110,6 +130,9 @@ impl LedgerEvent {
             }
             LedgerEvent::BundleExhausted { bundle, .. } => {
                 format!("bundle {bundle} was the last one, and is used up")
+            }
+            LedgerEvent::SpendLimitReached { period, limit, currency, .. } => {
+                format!("the limit of the {}, {limit} {currency}, is reached", period.as_str())
             }
         }
     }
@@ -146,12 +169,22 @@ impl Code for LedgerEvent {
                 out.push(3);
                 bundle.put(out);
             }
+            LedgerEvent::SpendLimitReached { period, from, limit, currency, .. } => {
+                out.push(match period {
+                    SpendPeriod::Day => 4,
+                    SpendPeriod::Month => 5,
+                });
+                from.put(out);
+                limit.put(out);
+                currency.put(out);
+            }
         }
     }
 
     fn take(from: &mut Reader<'_>) -> Result<LedgerEvent, DecodeError> {
         let account = AccountId::take(from)?;
-        Ok(match from.byte()? {
+        let tag = from.byte()?;
+        Ok(match tag {
             0 => LedgerEvent::LowBalance {
                 account,
                 threshold: Code::take(from)?,
@@ -170,6 +203,13 @@ impl Code for LedgerEvent {
                 currency: Code::take(from)?,
             },
             3 => LedgerEvent::BundleExhausted { account, bundle: Code::take(from)? },
+            4 | 5 => LedgerEvent::SpendLimitReached {
+                account,
+                period: if tag == 4 { SpendPeriod::Day } else { SpendPeriod::Month },
+                from: Code::take(from)?,
+                limit: Code::take(from)?,
+                currency: Code::take(from)?,
+            },
             _ => return Err(DecodeError::Value("event of an account")),
         })
     }

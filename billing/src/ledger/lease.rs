@@ -24,7 +24,7 @@ use std::time::Duration;
 use vocabulary::AccountId;
 
 use super::account::clamp;
-use super::{Ledger, PostingKind, SpendLimits};
+use super::{Ledger, PostingKind, SpendLimits, SpendPeriod};
 use crate::Money;
 
 /// A node's part of an account.
@@ -36,6 +36,13 @@ pub struct Lease {
     pub claimed: Money,
     /// Charged to the account by this node.
     pub spent: Money,
+}
+
+impl Lease {
+    /// What the node has and has not charged yet.
+    pub fn unspent(&self) -> Money {
+        Money(self.granted.0.saturating_sub(self.spent.0))
+    }
 }
 
 /// What a node asks for, as the sums that it wants to have; less than now gives back.
@@ -96,6 +103,8 @@ pub struct LeaseAnswer {
     pub lease: Lease,
     /// Balance and credit limit, as the tables know them.
     pub left: Money,
+    /// A limit of spending leaves less than that, and this node has all that it leaves.
+    pub limited_by: Option<SpendPeriod>,
 }
 
 /// A lease inside the ledger.
@@ -107,6 +116,8 @@ pub struct Leased {
     pub left: Money,
     /// The account had no more when it was last asked.
     pub is_short: bool,
+    /// It was last heard that a limit of spending is the reason.
+    pub limited_by: Option<SpendPeriod>,
     /// How much is wanted beyond what is used.
     ahead: Money,
     /// What was used when `ahead` was last set by the use.
@@ -147,7 +158,7 @@ impl Leased {
 
     /// Is all that the account has with this node?
     pub(super) fn is_last(&self) -> bool {
-        self.left.0 <= self.lease.granted.0.saturating_sub(self.lease.spent.0)
+        self.left <= self.lease.unspent()
     }
 
     /// Nothing is held, and nothing is to be given back.
@@ -228,6 +239,7 @@ impl Leased {
         let spent = self.lease.spent;
         self.lease = Lease { spent, ..answer.lease };
         self.left = Money(answer.left.0.saturating_sub(untold));
+        self.limited_by = answer.limited_by;
         if let Some(asked) = self.asked.take() {
             self.is_short = self.lease.claimed < asked;
             self.needed = Money::ZERO;

@@ -12,7 +12,7 @@ use super::reservation::Closing;
 use super::shard::Shard;
 use super::{
     AccountView, Ask, Bundle, BundleId, BundleShare, Ledger, LedgerError, LedgerEvent, Outcome,
-    Posting, ReservationId, ReservationState, SystemAccount, Use,
+    Posting, ReservationId, ReservationState, SpendPeriod, SystemAccount, Use,
 };
 use crate::{Journal, Money, Record};
 
@@ -94,6 +94,35 @@ impl<'a> Locked<'a> {
         if let Some(event) = known.and_then(|known| known.exhausted(account)) {
             journal.append(&Record::Told { at, event });
             self.ledger.events.push(event);
+        }
+    }
+
+    /// The same because a limit of spending leaves too little, whatever the balance.
+    pub fn spend_limit_reached(
+        &mut self,
+        account: AccountId,
+        period: SpendPeriod,
+        at: Utc,
+        journal: &dyn Journal,
+    ) {
+        let known = self.shard_mut(account).accounts.get_mut(&account);
+        if let Some(event) = known.and_then(|known| known.spend_limit_reached(account, period)) {
+            journal.append(&Record::Told { at, event });
+            self.ledger.events.push(event);
+        }
+    }
+
+    /// That was told before a restart, if it is still the same day or month.
+    pub(crate) fn resume_spend_limit(
+        &mut self,
+        account: AccountId,
+        period: SpendPeriod,
+        from: Utc,
+        limit: Money,
+    ) {
+        if let Some(known) = self.account_mut(account) {
+            let window = known.view.spending.window_mut(period);
+            window.told = Some(limit).filter(|_| window.from == from).or(window.told);
         }
     }
 

@@ -19,6 +19,14 @@ pub struct SpendLimits {
 }
 
 impl SpendLimits {
+    /// That of a day or of a month.
+    pub fn of(&self, period: SpendPeriod) -> Option<Money> {
+        match period {
+            SpendPeriod::Day => self.day,
+            SpendPeriod::Month => self.month,
+        }
+    }
+
     /// Is there any?
     pub fn are_set(&self) -> bool {
         self.day.is_some() || self.month.is_some()
@@ -34,12 +42,15 @@ pub struct SpendWindow {
     pub until: Utc,
     /// Charged in between.
     pub spent: Money,
+    /// It was told that this limit is reached.
+    pub told: Option<Money>,
 }
 
 impl Default for SpendWindow {
     /// All of time: until somebody says when a day begins, everything counts.
     fn default() -> SpendWindow {
-        SpendWindow { from: Utc(i64::MIN), until: Utc(i64::MAX), spent: Money::ZERO }
+        let (from, until) = (Utc(i64::MIN), Utc(i64::MAX));
+        SpendWindow { from, until, spent: Money::ZERO, told: None }
     }
 }
 
@@ -52,7 +63,8 @@ impl SpendWindow {
 
     fn turn(&mut self, to: &Range<Utc>) {
         if (self.from, self.until) != (to.start, to.end) {
-            *self = SpendWindow { from: to.start, until: to.end, spent: Money::ZERO };
+            let (from, until) = (to.start, to.end);
+            *self = SpendWindow { from, until, spent: Money::ZERO, told: None };
         }
     }
 }
@@ -72,6 +84,13 @@ impl Spending {
         let is_in = |window: &SpendWindow| window.from <= at && at < window.until;
         let is_known = self.day.until != Utc(i64::MAX);
         is_known && is_in(&self.day) && is_in(&self.month)
+    }
+
+    pub(super) fn window_mut(&mut self, period: SpendPeriod) -> &mut SpendWindow {
+        match period {
+            SpendPeriod::Day => &mut self.day,
+            SpendPeriod::Month => &mut self.month,
+        }
     }
 
     pub(super) fn add(&mut self, at: Utc, amount: i64) {

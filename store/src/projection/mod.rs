@@ -13,3 +13,4 @@ mod told;
 pub(crate) use collect::Collector;
 pub(crate) use rows::{cdr_key, posting_key};
 pub use runner::Projection;
+pub(crate) use told::spend_limit_told;

@@ -1,10 +1,10 @@
 //! What the ledger tells of accounts, as rows of `account_event`: once each, since they are in the
 //! commit of the position. Of an account that the directory does not have nobody is told.
 
-use billing::LedgerEvent;
-use vocabulary::Utc;
+use billing::{LedgerEvent, Money, SpendPeriod};
+use vocabulary::{AccountId, Utc};
 
-use crate::sql::{self, Connection};
+use crate::sql::{self, Connection, Pool};
 
 /// Writes them, in the order of the journal. The sums of their accounts are written before: each has a
 /// row that is locked, whatever other nodes do.
@@ -19,10 +19,12 @@ pub(super) async fn write(
                 exhausted(connection, event, *credit_limit).await?
             }
             LedgerEvent::BalanceRestored { .. } => restored(connection, event).await?,
-            LedgerEvent::LowBalance { .. } | LedgerEvent::BundleExhausted { .. } => true,
+            LedgerEvent::LowBalance { .. }
+            | LedgerEvent::BundleExhausted { .. }
+            | LedgerEvent::SpendLimitReached { .. } => true,
         };
         if is_news {
-            let key = if is_shared { key(connection, event).await? } else { None };
+            let key = key(connection, event, is_shared).await?;
             insert(connection, *at, event, key).await?;
         }
     }
@@ -33,7 +35,7 @@ pub(super) async fn write(
 async fn exhausted(
     connection: &mut Connection,
     event: &LedgerEvent,
-    credit_limit: billing::Money,
+    credit_limit: Money,
 ) -> Result<bool, sqlx::Error> {
     let sql = "UPDATE account_balance SET exhausted_limit = ?
                WHERE account_id = ? AND exhausted_limit IS NULL";
@@ -48,19 +50,50 @@ async fn restored(connection: &mut Connection, event: &LedgerEvent) -> Result<bo
     Ok(query.execute(connection).await?.rows_affected() > 0)
 }
 
-/// Each node sees an account fall below a threshold, by what it knows of the others: it is the same
-/// fall unless money came in or the credit limit changed in between.
+/// By what it is known that it was told before. Each node sees an account fall below a threshold, by
+/// what it knows of the others: it is the same fall unless money came in or the credit limit changed in
+/// between. A limit of spending is reached once in its day or month.
 async fn key(
     connection: &mut Connection,
     event: &LedgerEvent,
+    is_shared: bool,
 ) -> Result<Option<String>, sqlx::Error> {
-    let LedgerEvent::LowBalance { threshold, .. } = event else { return Ok(None) };
+    let threshold = match event {
+        LedgerEvent::LowBalance { threshold, .. } if is_shared => threshold,
+        LedgerEvent::SpendLimitReached { period, from, limit, .. } => {
+            return Ok(Some(spend_limit_key(*period, *from, *limit)));
+        }
+        _ => return Ok(None),
+    };
     let sql =
         "SELECT b.credits_posted - b.owed + coalesce(a.credit_limit, 0) FROM account_balance b
                LEFT JOIN account a ON a.id = b.account_id WHERE b.account_id = ?";
     let query = sql::query_scalar::<i64>(sql).bind(account(event));
     let received = query.fetch_one(connection).await?;
     Ok(Some(format!("below {} of {received}", threshold.0)))
+}
+
+fn spend_limit_key(period: SpendPeriod, from: Utc, limit: Money) -> String {
+    format!("{}{}", spend_limit_keys(period, from), limit.0)
+}
+
+/// How the keys of a day or month begin.
+fn spend_limit_keys(period: SpendPeriod, from: Utc) -> String {
+    format!("{} from {} up to ", period.as_str(), from.0)
+}
+
+/// The limit of which it was last told that it was reached in the day or month that began then.
+pub(crate) async fn spend_limit_told(
+    pool: &Pool,
+    account: AccountId,
+    period: SpendPeriod,
+    from: Utc,
+) -> Result<Option<Money>, sqlx::Error> {
+    let sql = "SELECT threshold FROM account_event WHERE account_id = ? AND event_key LIKE ?
+               ORDER BY id DESC LIMIT 1";
+    let keys = format!("{}%", spend_limit_keys(period, from));
+    let query = sql::query_scalar::<i64>(sql).bind(account.0.cast_signed()).bind(keys);
+    Ok(query.fetch_optional(pool).await?.map(Money))
 }
 
 async fn insert(
@@ -73,6 +106,7 @@ async fn insert(
     let id: i64 = sql::query_scalar(next).fetch_one(&mut *connection).await?;
     let (threshold, bundle) = match event {
         LedgerEvent::LowBalance { threshold, .. } => (Some(threshold.0), None),
+        LedgerEvent::SpendLimitReached { limit, .. } => (Some(limit.0), None),
         LedgerEvent::BundleExhausted { bundle, .. } => (None, Some(bundle.0.cast_signed())),
         LedgerEvent::CreditLimitReached { .. } | LedgerEvent::BalanceRestored { .. } => {
             (None, None)
