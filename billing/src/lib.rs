@@ -35,10 +35,10 @@ pub use funding::{Payer, Raise};
 pub use journal::{BundleUse, Ended, Journal, MemoryJournal, Position, Record};
 pub use ledger::{
     AccountState, AccountView, Ask, Bundle, BundleGrant, BundleId, BundleShare, Counters,
-    DestinationSetId, Fund, Lease, LeaseAnswer, LeaseAsk, Leased, Ledger, LedgerCheck, LedgerError,
-    LedgerEvent, Locked, Outcome, Overdraft, PaymentMode, Posting, PostingKind, ReservationId,
-    ReservationState, SpendLimits, SpendPeriod, SpendWindow, Spending, Status, SystemAccount,
-    SystemKind, Terms, Thresholds, Use,
+    DestinationSetId, Fund, Lease, LeaseAnswer, LeaseAsk, LeaseSum, Leased, Ledger, LedgerCheck,
+    LedgerError, LedgerEvent, Locked, Outcome, Overdraft, PaymentMode, Posting, PostingKind,
+    ReservationId, ReservationState, SpendLimits, SpendPeriod, SpendWindow, Spending, Status,
+    SystemAccount, SystemKind, Terms, Thresholds, Use,
 };
 pub use money::{Currency, Money, MoneyError};
 pub use op_id::OpId;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use billing::{Ask, Use};
 use billing::{
-    Currency, Fund, Journal, Lease, LeaseAnswer, LeaseAsk, Ledger, MemoryJournal, Money,
+    Currency, Fund, Journal, Lease, LeaseAnswer, LeaseAsk, LeaseSum, Ledger, MemoryJournal, Money,
     OpId, Posting, PostingKind, ReservationId, SpendLimits, SpendPeriod, SystemAccount, SystemKind,
     Terms,
 };
@@ -386,4 +386,24 @@ fn a_node_tells_of_a_limit_of_spending_when_it_hears_that_nothing_else_is_left()
     assert_eq!(told.len(), 1);
     assert_eq!((told[0].code(), told[0].account()), ("spend_limit_reached", ACCOUNT));
     assert_eq!(hear(None), None);
+}
+
+#[test]
+fn what_leases_come_to_is_told_by_currency() {
+    let lease = Lease { granted: Money(90), claimed: Money(80), spent: Money(50) };
+    let mut node = Node::new(lease, 0);
+    node.ledger.set_terms(AccountId(7), Terms::prepaid(Currency::USD)).unwrap();
+    node.reserve(20);
+    let sums = node.ledger.lease_sums();
+    let expected = LeaseSum {
+        accounts: 1,
+        short: 0,
+        leased: Money(40),
+        claimed: Money(30),
+        reserved: Money(20),
+    };
+    assert_eq!(sums.into_iter().collect::<Vec<_>>(), [(Currency::EUR, expected)]);
+    let other = Lease { granted: Money(5), claimed: Money(5), spent: Money(0) };
+    node.ledger.load_lease(AccountId(7), other, Currency::USD);
+    assert_eq!(node.ledger.lease_sums()[&Currency::USD].leased, Money(5));
 }

@@ -148,6 +148,11 @@ impl<O: Outside> Exchange<O> {
         }
     }
 
+    /// With several nodes: how many calls wait for a lease.
+    pub fn waiting_for_lease(&self) -> Option<usize> {
+        self.credit.ledger().is_shared().then_some(self.for_lease.len())
+    }
+
     fn authorize(&mut self, now: Now, request: AuthorizeRequest, until: Duration, is_over: bool) {
         let attempt = match is_over {
             true => Attempt::Done(self.credit.authorize(now, &request)),

@@ -7,13 +7,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use ::metrics::Histogram;
 use api::Snapshot;
-use billing::{Journal, LeaseAnswer, LeaseAsk, Ledger};
+use billing::{Currency, Journal, LeaseAnswer, LeaseAsk, LeaseSum, Ledger};
 use store::{LeaseError, LeaseQuestion, Leases, Node};
 use tokio::sync::{Mutex, MutexGuard, Notify};
 
 use crate::clock::Clock;
 use crate::dispatch::{Dispatch, Letter};
+use crate::metrics;
 
 /// The node is heard of this often, whether it wants something or not.
 const EVERY: Duration = Duration::from_millis(500);
@@ -40,6 +42,7 @@ pub struct LeaseDesk {
     is_failing: AtomicBool,
     questions: AtomicU64,
     failures: AtomicU64,
+    answer_delay: Histogram,
 }
 
 impl LeaseDesk {
@@ -63,6 +66,7 @@ impl LeaseDesk {
             is_failing: AtomicBool::new(false),
             questions: AtomicU64::new(0),
             failures: AtomicU64::new(0),
+            answer_delay: metrics::lease_answer_delay(),
         }
     }
 
@@ -76,7 +80,12 @@ impl LeaseDesk {
         self.is_first.load(Ordering::Relaxed)
     }
 
-    /// Figures for the metrics.
+    /// How long leases may still be spent if the database is not heard of.
+    pub fn holds_for(&self) -> Duration {
+        self.ledger.leases_hold_for(self.clock.monotonic())
+    }
+
+    /// Figures for the status and the metrics.
     pub fn counters(&self) -> [(&'static str, u64); 3] {
         let is_held = self.ledger.are_leases_held(self.clock.monotonic());
         [
@@ -97,6 +106,7 @@ impl LeaseDesk {
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let period = (self.node.lease_ttl / PERIODS).clamp(PERIOD_MIN, PERIOD_MAX);
         let mut fitted_at = Duration::ZERO;
+        let mut sums: BTreeMap<Currency, LeaseSum> = BTreeMap::new();
         loop {
             let is_tick = tokio::select! {
                 _ = tick.tick() => true,
@@ -115,6 +125,12 @@ impl LeaseDesk {
                 }
             }
             self.round(asks, &snapshot(), is_tick).await;
+            if fitted_at == now {
+                // A currency that nothing is leased of any more has zeros.
+                sums.values_mut().for_each(|sum| *sum = LeaseSum::default());
+                sums.extend(self.ledger.lease_sums());
+                metrics::publish_lease_sums(&sums);
+            }
             // Also after a failure: who has waited too long is told so.
             dispatch.send_all(|| Letter::Leases);
             if self.is_failing.load(Ordering::Relaxed) {
@@ -143,6 +159,7 @@ impl LeaseDesk {
         let questions = self.questions(&asks, snapshot);
         self.questions.fetch_add(questions.len() as u64, Ordering::Relaxed);
         let answer = tokio::time::timeout(ANSWER_MAX, leases.ask(&questions)).await;
+        self.answer_delay.record(self.clock.monotonic().saturating_sub(sent_at));
         match answer.unwrap_or(Err(LeaseError::Silent)) {
             Ok(answers) => self.heard(&answers, sent_at),
             Err(error) => {

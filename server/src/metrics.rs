@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use billing::Ledger;
+use billing::{Currency, LeaseSum, Ledger};
 use metrics::{Histogram, counter, gauge, histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use switch::Stats;
@@ -16,6 +16,7 @@ use switch::health::Health;
 use vocabulary::{CallFacts, Party};
 
 use crate::dispatch::Dispatch;
+use crate::leases::LeaseDesk;
 use crate::net::streams::Streams;
 use crate::net::udp::UdpCounts;
 use crate::totals::Totals;
@@ -60,6 +61,21 @@ fn describe() {
     describe_gauge!("tandem_journal_lag_bytes", "Journal not yet on disk");
     describe_gauge!("tandem_projection_lag_bytes", "Journal not yet in the database");
     describe_gauge!("tandem_connections", "Open TCP and TLS connections");
+    describe_leases();
+}
+
+/// Only several nodes on one database have these.
+fn describe_leases() {
+    use metrics::{describe_counter, describe_gauge, describe_histogram};
+    describe_counter!("tandem_lease_questions_total", "Accounts that the database was asked about");
+    describe_counter!("tandem_lease_failures_total", "Questions that were not answered");
+    describe_histogram!("tandem_lease_answer_delay_seconds", "How long answers took");
+    describe_gauge!("tandem_leases_held", "1: what is leased may be spent");
+    describe_gauge!("tandem_leases_hold_seconds", "So long it may be, without another answer");
+    describe_gauge!("tandem_lease_accounts", "Accounts of which something is leased");
+    describe_gauge!("tandem_lease_accounts_short", "Those that had no more when they were asked");
+    describe_gauge!("tandem_lease_amount", "What is leased, claimed of it, reserved by calls");
+    describe_gauge!("tandem_calls_waiting_for_lease", "Calls that cannot go on before an answer");
 }
 
 /// What one shard's ended calls were like, since the last flush.
@@ -100,6 +116,14 @@ impl Tally {
             self.talk.record(ingress.talked);
         }
     }
+}
+
+/// What waits at one worker.
+pub struct Queues {
+    /// Inputs that it has not looked at.
+    pub inputs: usize,
+    /// With several nodes: calls whose account has too little leased.
+    pub for_lease: Option<usize>,
 }
 
 /// Hands one worker's counters over.
@@ -144,7 +168,7 @@ impl WorkerMetrics {
     }
 
     /// Publishes what has grown since the last time.
-    pub fn flush(&mut self, udp: UdpCounts, stats: &Stats, queue: usize, tally: &mut Tally) {
+    pub fn flush(&mut self, udp: UdpCounts, stats: &Stats, queues: Queues, tally: &mut Tally) {
         let worker = || self.worker.clone();
         self.totals.set(self.number, *stats);
         let last = std::mem::replace(&mut self.udp, udp);
@@ -168,7 +192,10 @@ impl WorkerMetrics {
                 counter!(format!("tandem_{name}_total"), "worker" => worker()).increment(grown);
             }
         }
-        gauge!("tandem_queue_length", "worker" => worker()).set(queue as f64);
+        gauge!("tandem_queue_length", "worker" => worker()).set(queues.inputs as f64);
+        if let Some(calls) = queues.for_lease {
+            gauge!("tandem_calls_waiting_for_lease", "worker" => worker()).set(calls as f64);
+        }
         for ((cause, by), count) in std::mem::take(&mut tally.ended) {
             counter!("tandem_attempts_total", "cause" => cause, "by" => by).increment(count);
         }
@@ -207,6 +234,36 @@ pub fn publish_health(health: &Health) {
     }
 }
 
+/// How this node stands with the database that several share.
+pub fn publish_leases(desk: &LeaseDesk) {
+    for (name, count) in desk.counters() {
+        match name {
+            "leases_held" => gauge!("tandem_leases_held").set(count as f64),
+            _ => counter!(format!("tandem_{name}_total")).absolute(count),
+        }
+    }
+    gauge!("tandem_leases_hold_seconds").set(desk.holds_for().as_secs_f64());
+}
+
+/// What it has leased, by currency.
+pub fn publish_lease_sums(sums: &BTreeMap<Currency, LeaseSum>) {
+    for (currency, sum) in sums {
+        let code = || currency.code().to_owned();
+        gauge!("tandem_lease_accounts", "currency" => code()).set(sum.accounts as f64);
+        gauge!("tandem_lease_accounts_short", "currency" => code()).set(sum.short as f64);
+        let parts = [("leased", sum.leased), ("claimed", sum.claimed), ("reserved", sum.reserved)];
+        for (part, amount) in parts {
+            let units = amount.0 as f64 / 1e6;
+            gauge!("tandem_lease_amount", "currency" => code(), "part" => part).set(units);
+        }
+    }
+}
+
+/// Looked up once.
+pub fn lease_answer_delay() -> Histogram {
+    histogram!("tandem_lease_answer_delay_seconds")
+}
+
 /// What belongs to no worker: streams, dispatch, journal and projection.
 pub fn publish_shared(
     streams: &Streams,
@@ -228,4 +285,37 @@ pub fn publish_shared(
     counter!("tandem_dispatch_lost_total").absolute(read(&dispatch.counts().lost));
     gauge!("tandem_journal_lag_bytes").set(journal_lag as f64);
     gauge!("tandem_projection_lag_bytes").set(projection_lag as f64);
+}
+
+#[cfg(test)]
+mod tests {
+    use billing::Money;
+
+    use super::*;
+
+    #[test]
+    fn what_is_leased_is_told_by_currency_and_part() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let handle = recorder.handle();
+        let sum = LeaseSum {
+            accounts: 3,
+            short: 1,
+            leased: Money(2_500_000),
+            claimed: Money(1_250_000),
+            reserved: Money(10_000),
+        };
+        let sums = BTreeMap::from([(Currency::EUR, sum), (Currency::USD, LeaseSum::default())]);
+        ::metrics::with_local_recorder(&recorder, || publish_lease_sums(&sums));
+        let text = handle.render();
+        for line in [
+            "tandem_lease_accounts{currency=\"EUR\"} 3",
+            "tandem_lease_accounts_short{currency=\"EUR\"} 1",
+            "tandem_lease_amount{currency=\"EUR\",part=\"leased\"} 2.5",
+            "tandem_lease_amount{currency=\"EUR\",part=\"claimed\"} 1.25",
+            "tandem_lease_amount{currency=\"EUR\",part=\"reserved\"} 0.01",
+            "tandem_lease_amount{currency=\"USD\",part=\"leased\"} 0",
+        ] {
+            assert!(text.lines().any(|told| told == line), "{line} is not in\n{text}");
+        }
+    }
 }

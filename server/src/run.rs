@@ -547,7 +547,8 @@ async fn each_second(switchboard: Arc<Switchboard>, streams: Streams) {
     let mut second = tokio::time::interval(Duration::from_secs(1));
     loop {
         second.tick().await;
-        let Switchboard { store, dispatch, ledger, clock, prometheus, shared, .. } = &*switchboard;
+        let Switchboard { store, dispatch, ledger, clock, prometheus, shared, leases, .. } =
+            &*switchboard;
         let journal = store.journal();
         let lag = journal.end().saturating_sub(journal.durable());
         metrics::publish_shared(&streams, dispatch, lag, store.projection().lag());
@@ -555,6 +556,7 @@ async fn each_second(switchboard: Arc<Switchboard>, streams: Streams) {
         metrics::publish_bans(&shared.guard);
         metrics::publish_health(&shared.health);
         metrics::publish_log(log::lines_left_out());
+        leases.iter().for_each(|desk| metrics::publish_leases(desk));
         prometheus.run_upkeep();
         ledger.expire(clock.now().utc);
         metrics::publish_events(ledger);

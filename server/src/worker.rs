@@ -17,7 +17,7 @@ use crate::clock::Clock;
 use crate::dispatch::{Dispatch, Letter};
 use crate::exchange::{Exchange, Outside};
 use crate::mailbox::Mailbox;
-use crate::metrics::WorkerMetrics;
+use crate::metrics::{Queues, WorkerMetrics};
 use crate::net::shield::Shield;
 use crate::net::streams::{Delivery, Streams};
 use crate::net::udp::{BATCH, UdpCounts, UdpPort};
@@ -214,9 +214,10 @@ impl<O: Outside> Worker<O> {
             udp.add(port.udp.counts());
         }
         udp.banned = self.shield.dropped();
-        let queue = self.inbox.len() + self.mailbox.length();
+        let inputs = self.inbox.len() + self.mailbox.length();
+        let queues = Queues { inputs, for_lease: self.exchange.waiting_for_lease() };
         let stats = self.exchange.stats();
-        self.metrics.flush(udp, &stats, queue, &mut self.exchange.tally);
+        self.metrics.flush(udp, &stats, queues, &mut self.exchange.tally);
     }
 
     /// Empties the sockets into the inbox and the mailboxes of others.

@@ -15,6 +15,8 @@
 //! the same: `granted` and `claimed` are changed by the node's own questions (and `granted` is cut to
 //! `claimed` if the node dies), `spent` by its journal.
 
+mod sums;
+
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicU64};
@@ -26,6 +28,8 @@ use vocabulary::AccountId;
 use super::account::clamp;
 use super::{Ledger, PostingKind, SpendLimits, SpendPeriod};
 use crate::Money;
+
+pub use sums::LeaseSum;
 
 /// A node's part of an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -417,6 +421,11 @@ impl Ledger {
             Some(view.lease.as_mut()?.ask(account, pending, AskBy::Others, spend))
         });
         asks.collect()
+    }
+
+    /// How long leases may still be spent if the database is not heard of.
+    pub fn leases_hold_for(&self, now: Duration) -> Duration {
+        Duration::from_micros(self.leases.held_until_us.load(Acquire)).saturating_sub(now)
     }
 
     /// Leases hold until then, by the monotonic clock.

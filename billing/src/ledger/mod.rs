@@ -21,7 +21,7 @@ pub use books::Ledger;
 pub use bundle::{Bundle, BundleGrant, BundleId, BundleShare, DestinationSetId};
 pub use check::LedgerCheck;
 pub use event::LedgerEvent;
-pub use lease::{Fund, Lease, LeaseAnswer, LeaseAsk, Leased};
+pub use lease::{Fund, Lease, LeaseAnswer, LeaseAsk, LeaseSum, Leased};
 pub use locked::Locked;
 pub use posting::{Overdraft, Posting, PostingKind};
 pub use reservation::{Ask, ReservationId, ReservationState, Use};
