@@ -19,7 +19,7 @@ use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use store::directory::DirectoryStore;
 use store::journal::JournalOptions;
-use store::{Database, Opening};
+use store::{Database, NodeSettings, Opening};
 use tempfile::TempDir;
 use tower::ServiceExt;
 use vocabulary::{AccountId, Utc};
@@ -75,9 +75,31 @@ impl World {
         now: Utc,
         import_bytes_max: usize,
     ) -> World {
+        World::open_as(None, temp, database, now, import_bytes_max).await
+    }
+
+    /// One of several nodes on a PostgreSQL database, each with a data directory of its own.
+    pub async fn node(name: &str, database: &Database) -> World {
+        let node = NodeSettings { name: name.to_owned(), lease_ttl: Duration::from_secs(60) };
+        let temp = Arc::new(tempfile::tempdir().unwrap());
+        World::open_as(Some(&node), temp, database.clone(), NOW, IMPORT_BYTES_MAX).await
+    }
+
+    async fn open_as(
+        node: Option<&NodeSettings>,
+        temp: Arc<TempDir>,
+        database: Database,
+        now: Utc,
+        import_bytes_max: usize,
+    ) -> World {
         let dir = temp.path().join("data");
-        let opening = Opening::begin(&dir, &database, journal_options()).await.unwrap();
+        let options = journal_options();
+        let opening = Opening::begin_as(node, &dir, &database, options).await.unwrap();
         let directory = DirectoryStore::open(&database).await.unwrap();
+        let last_change = match node {
+            Some(_) => Some(directory.last_change().await.unwrap()),
+            None => None,
+        };
         let settings = Settings { realm: "tandem".into(), ..Settings::default() };
         let (snapshot, terms) = api::load(&directory, settings.clone(), 1).await.unwrap();
         let control = Arc::new(Switch::open(opening, (&snapshot, &terms), now).await);
@@ -92,7 +114,7 @@ impl World {
             body_bytes_max: 10_000,
             import_bytes_max,
             request_timeout: Duration::from_secs(30),
-            last_change: None,
+            last_change,
         };
         let api = Arc::new(Api::new(config));
         let router = api.router();

@@ -94,6 +94,9 @@ impl Switch {
         begun: Utc,
     ) -> Switch {
         let ledger = Arc::new(Ledger::new());
+        if opening.node().is_some() {
+            ledger.share();
+        }
         for (account, terms) in terms {
             ledger.set_terms(*account, *terms).unwrap();
             let (day, month) = snapshot.rate_book.day_and_month(*account, begun);
