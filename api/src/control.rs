@@ -16,6 +16,8 @@ use switch::routing::Calling;
 use switch::upstream::UpstreamStatus;
 use vocabulary::{AccountId, CallId, DecisionLine, SubscriberId, TrunkId, Utc};
 
+use crate::traces::{NewTrace, TraceFormat, TraceView};
+
 /// An answer that is not there yet.
 pub type Later<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -166,6 +168,21 @@ pub trait Control: Send + Sync + 'static {
 
     /// The oldest change of a trunk's health that was not taken yet.
     fn trunk_change(&self) -> Option<HealthChange>;
+
+    /// Begins a SIP trace; why not, if it does not begin.
+    fn begin_trace(&self, wanted: NewTrace) -> Result<TraceView, String>;
+
+    /// All SIP traces, running or over, the oldest first.
+    fn traces(&self) -> Vec<TraceView>;
+
+    /// Ends a trace, which is kept; `None` if there is none.
+    fn end_trace(&self, id: u64) -> Option<TraceView>;
+
+    /// Forgets a trace; false if there is none.
+    fn remove_trace(&self, id: u64) -> bool;
+
+    /// The messages of a trace, without secrets; `None` if there is none.
+    fn trace_messages(&self, id: u64, format: TraceFormat) -> Option<Vec<u8>>;
 
     /// Thinks a call through without placing it.
     fn simulate(&self, thought: &Thought<'_>) -> Simulated;

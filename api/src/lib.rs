@@ -48,6 +48,7 @@ mod system;
 mod table_file;
 pub mod tariff;
 mod token;
+mod traces;
 mod trunks;
 mod upstreams;
 mod vouchers;
@@ -74,6 +75,7 @@ pub use control::{
 };
 pub use problem::Problem;
 pub use token::{Token, TokenError};
+pub use traces::{NewTrace, TraceFormat, TraceView};
 
 /// Also what a payment gets whose record the disk does not take.
 const TOOK_TOO_LONG: &str = "the request took too long; look at the log and the disk, then send it \
@@ -223,6 +225,7 @@ fn resources() -> Router<Arc<Api>> {
         .merge(probes::routes())
         .merge(receipts::routes())
         .merge(security::routes())
+        .merge(traces::routes())
         .merge(upstreams::routes())
 }
 

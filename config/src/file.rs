@@ -10,8 +10,8 @@ use toml::de::DeTable;
 use crate::problem::Problems;
 use crate::section::{Section, Source};
 use crate::{
-    Api, BareNumber, Calls, Config, DatabaseUrl, Digest, Limits, Listener, Log, LogFormat, Node,
-    Numbers, RedirectPolicy, Registrations, Sip, Slices, TlsFiles, Transport,
+    Api, BareNumber, Calls, Config, DatabaseUrl, Digest, Hep, Limits, Listener, Log, LogFormat,
+    Node, Numbers, RedirectPolicy, Registrations, Secret, Sip, Slices, TlsFiles, Transport,
 };
 
 const DAY_S: u64 = 86_400;
@@ -59,6 +59,7 @@ fn config(root: Section<'_>) -> Config {
         sip: sip(root.section("sip"), &base),
         limits: limits(root.section("limits")),
         numbers: numbers(root.section("numbers")),
+        hep: hep(root.section("hep")),
         log: log(root.section("log")),
     };
     if config.node.is_some() && config.database.is_none() {
@@ -352,6 +353,22 @@ fn numbers(section: Section<'_>) -> Numbers {
     }
     section.finish();
     numbers
+}
+
+fn hep(section: Section<'_>) -> Option<Hep> {
+    let remedy = "write an IP address and a port, such as \"192.0.2.40:9060\"";
+    let target: Option<SocketAddr> = section.parsed("target", remedy);
+    if section.is_written() && target.is_none() && section.value("target").is_none() {
+        section.report("target", "is missing".to_owned(), format!("{remedy}, or remove [hep]"));
+    }
+    let capture_id = section.number("capture_id", 0..=u64::from(u32::MAX)).unwrap_or(2001);
+    let key = section.text("key").unwrap_or_default();
+    section.finish();
+    Some(Hep {
+        target: target?,
+        capture_id: u32::try_from(capture_id).expect("limited above"),
+        key: Secret(key.to_owned()),
+    })
 }
 
 fn log(section: Section<'_>) -> Log {

@@ -48,8 +48,38 @@ pub struct Config {
     pub limits: Limits,
     /// How phones dial.
     pub numbers: Numbers,
+    /// Where every SIP message is sent as HEP, if anywhere.
+    pub hep: Option<Hep>,
     /// What is logged, and how.
     pub log: Log,
+}
+
+/// A Homer, or another collector of HEP version 3.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hep {
+    /// Where it listens, by UDP.
+    pub target: SocketAddr,
+    /// Which capture agent this is.
+    pub capture_id: u32,
+    /// What it wants to see before it believes us; may be empty.
+    pub key: Secret,
+}
+
+/// A text that is never shown.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The text itself.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(…)")
+    }
 }
 
 /// One of several nodes that share a PostgreSQL database.

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use api::{
-    Control, Later, LedgerReport, Payment, PaymentRefused, Simulated, Snapshot, Status, Thought,
+    Control, Later, LedgerReport, NewTrace, Payment, PaymentRefused, Simulated, Snapshot, Status,
+    Thought, TraceFormat, TraceView,
 };
 use arc_swap::ArcSwap;
 use billing::{
@@ -29,6 +30,7 @@ use crate::clock::Clock;
 use crate::dispatch::{Dispatch, Letter};
 use crate::leases::{ANSWER_MAX, LeaseDesk};
 use crate::totals::Totals;
+use crate::trace::Tap;
 
 /// How long a reader waits for the projection before it shows what there is.
 const CATCH_UP_MAX: Duration = Duration::from_secs(2);
@@ -47,6 +49,7 @@ pub struct Switchboard {
     pub(crate) snapshot: ArcSwap<Snapshot>,
     pub(crate) totals: Arc<Totals>,
     pub(crate) prometheus: PrometheusHandle,
+    pub(crate) tap: Tap,
     pub(crate) is_draining: AtomicBool,
     /// With several nodes.
     pub(crate) leases: Option<Arc<LeaseDesk>>,
@@ -280,6 +283,26 @@ impl Control for Switchboard {
 
     fn trunk_change(&self) -> Option<HealthChange> {
         self.shared.health.poll_change()
+    }
+
+    fn begin_trace(&self, wanted: NewTrace) -> Result<TraceView, String> {
+        self.tap.begin(&self.dispatch, wanted)
+    }
+
+    fn traces(&self) -> Vec<TraceView> {
+        self.tap.traces()
+    }
+
+    fn end_trace(&self, id: u64) -> Option<TraceView> {
+        self.tap.end(id)
+    }
+
+    fn remove_trace(&self, id: u64) -> bool {
+        self.tap.remove(id)
+    }
+
+    fn trace_messages(&self, id: u64, format: TraceFormat) -> Option<Vec<u8>> {
+        self.tap.messages(id, format)
     }
 
     fn simulate(&self, thought: &Thought<'_>) -> Simulated {

@@ -3,16 +3,19 @@
 use std::sync::Arc;
 
 use store::Store;
+use switch::attribution::Attribution;
 use switch::guard::Ban;
 use switch::token::LegAddress;
 use switch::{HostToResolve, QueryId, Said};
 use tokio::sync::mpsc;
+use vocabulary::CallId;
 
 use crate::dispatch::Dispatch;
 use crate::exchange::Outside;
 use crate::leases::LeaseDesk;
 use crate::net::lookup::Lookup;
 use crate::net::streams::Streams;
+use crate::trace::Tap;
 
 /// What a worker's shard asks of the rest of the process.
 pub(crate) struct Desk {
@@ -22,6 +25,7 @@ pub(crate) struct Desk {
     pub(crate) streams: Streams,
     pub(crate) store: Arc<Store>,
     pub(crate) leases: Option<Arc<LeaseDesk>>,
+    pub(crate) tap: Tap,
     /// To whoever stores them.
     pub(crate) bans: mpsc::Sender<Ban>,
 }
@@ -29,6 +33,14 @@ pub(crate) struct Desk {
 impl Outside for Desk {
     fn relay(&self, to: LegAddress, from: LegAddress, said: Said) -> bool {
         self.dispatch.relay(to, from, said)
+    }
+
+    fn attributed(&self, attribution: Box<Attribution>) {
+        self.tap.attributed(attribution);
+    }
+
+    fn over(&self, call: CallId) {
+        self.tap.over(call);
     }
 
     fn ask_leases(&self) {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use sip::message::peek_call_id;
 use sip::transport::Path;
+use switch::attribution::Following;
 use switch::directory::Directory;
 use switch::token::{LegAddress, LegKey, shard_of};
 use switch::upstream::UpstreamStatus;
@@ -60,6 +61,8 @@ pub enum Letter {
     Live(oneshot::Sender<Vec<LiveCall>>),
     /// Somebody wants to see how our registrations at trunks stand.
     Upstreams(oneshot::Sender<Vec<UpstreamStatus>>),
+    /// Somebody follows messages, or no longer does.
+    Follow(Following),
     /// Take no new calls.
     Drain,
     /// End all calls now.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use billing::{Attempt, CreditControl};
 use sip::transport::{Path, Transmit};
 use store::journal::{JournalFiles, JournalState};
+use switch::attribution::Attribution;
 use switch::guard::Ban;
 use switch::leg::event::LegEvent;
 use switch::registrar::StoredBinding;
@@ -35,6 +36,10 @@ pub trait Outside {
     fn keep_bindings(&self, subscriber: SubscriberId, bindings: Vec<StoredBinding>) -> u64;
     /// A source is kept out from now on: store that.
     fn banned(&self, ban: Ban);
+    /// Whose messages are, while somebody follows them.
+    fn attributed(&self, attribution: Box<Attribution>);
+    /// A call is over.
+    fn over(&self, call: CallId);
     /// An account runs low on what this node has leased of it.
     fn ask_leases(&self);
 }
@@ -199,11 +204,13 @@ impl<O: Outside> Exchange<O> {
                 self.call_log.over(now, &request);
                 let call = request.facts.call;
                 self.for_lease.retain(|(_, kept)| kept.call() != call);
+                self.outside.over(call);
                 self.credit.settle(now, *request);
             }
             Effect::Onward(onward) => self.follow_up.push_back(Input::Onward(onward)),
             Effect::Relay { to, from, said } => self.relay(to, from, said),
             Effect::Banned(ban) => self.outside.banned(ban),
+            Effect::Attributed(attribution) => self.outside.attributed(attribution),
             Effect::KeepPath(path) => self.outside.keep_path(path),
             Effect::Resolve { query, host } => self.outside.resolve(query, host),
             Effect::BindingChanged { subscriber, bindings, answer } => {

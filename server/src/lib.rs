@@ -16,6 +16,8 @@ pub mod secrets;
 pub mod settings;
 pub mod shutdown;
 pub mod totals;
+pub mod trace;
 pub mod worker;
+mod workers;
 
 pub use run::{RunError, run, run_and_tell};

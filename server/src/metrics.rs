@@ -20,6 +20,7 @@ use crate::leases::LeaseDesk;
 use crate::net::streams::Streams;
 use crate::net::udp::UdpCounts;
 use crate::totals::Totals;
+use crate::trace::Tap;
 
 /// Bounds of the delay histograms, in seconds: from a good local answer to a ring timeout.
 const DELAYS: [f64; 14] =
@@ -60,6 +61,10 @@ fn describe() {
     describe_gauge!("tandem_trunks", "Trunks that are asked with OPTIONS, by what that found");
     describe_gauge!("tandem_journal_lag_bytes", "Journal not yet on disk");
     describe_gauge!("tandem_projection_lag_bytes", "Journal not yet in the database");
+    describe_gauge!("tandem_traces_running", "SIP traces that run");
+    describe_counter!("tandem_traced_dropped_total", "Messages not looked at by traces and HEP");
+    describe_counter!("tandem_hep_sent_total", "Messages sent to Homer");
+    describe_counter!("tandem_hep_failed_total", "Messages that could not be sent to Homer");
     describe_gauge!("tandem_connections", "Open TCP and TLS connections");
     describe_leases();
 }
@@ -262,6 +267,16 @@ pub fn publish_lease_sums(sums: &BTreeMap<Currency, LeaseSum>) {
 /// Looked up once.
 pub fn lease_answer_delay() -> Histogram {
     histogram!("tandem_lease_answer_delay_seconds")
+}
+
+/// What is followed, and what could not be.
+pub fn publish_traces(tap: &Tap) {
+    let counts = tap.counts();
+    gauge!("tandem_traces_running").set(tap.running() as f64);
+    let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    counter!("tandem_traced_dropped_total").absolute(read(&counts.dropped));
+    counter!("tandem_hep_sent_total").absolute(read(&counts.exported));
+    counter!("tandem_hep_failed_total").absolute(read(&counts.not_exported));
 }
 
 /// What belongs to no worker: streams, dispatch, journal and projection.

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use api::{Api, ApiConfig, Control, Snapshot, Token};
 use arc_swap::ArcSwap;
-use billing::{CreditControl, Ledger};
+use billing::Ledger;
 use config::Config;
 use sip::auth::NonceCounts;
 use store::directory::DirectoryStore;
@@ -24,39 +24,23 @@ use switch::registrar::Bindings;
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::call_log::CallLog;
 use crate::clock::Clock;
 use crate::control::Switchboard;
-use crate::desk::Desk;
 use crate::dispatch::{Dispatch, Letter};
-use crate::exchange::Exchange;
 use crate::leases::LeaseDesk;
 use crate::log;
-use crate::mailbox::mailbox;
-use crate::metrics::WorkerMetrics;
 use crate::net::listeners::{self, Bound};
 use crate::net::lookup::Lookup;
-use crate::net::shield::Shield;
 use crate::net::streams::Streams;
 use crate::net::tls::TlsClient;
 use crate::secrets::{self, Secrets};
 use crate::totals::Totals;
-use crate::worker::{Parts, Port, Worker, WorkerSettings};
-use crate::{metrics, settings, shutdown};
+use crate::trace::{Exporter, Tapped};
+use crate::workers::{Make, mailboxes};
+use crate::{metrics, settings, shutdown, trace};
 
-/// A mailbox holds this many times the mark beyond which new work is refused: room for what must
-/// be served.
-const MAILBOX_ROOM: usize = 8;
-/// How long datagrams gather at most in dense traffic. Measured on loopback (CPU for one datagram in
-/// and one out): at 2,800 a second 7.9 µs when each wakes the worker, 3.6 µs with this; at 20,000 a
-/// second 3.4 and 2.1. The longest wait is only used between 1,000 and 2,000 datagrams a second;
-/// from there on it is what eight datagrams take.
-const GATHER: Duration = Duration::from_millis(4);
 /// How much less of a processor the database's threads get than others, if both want it: a tenth.
 const DATABASE_NICE: i32 = 10;
-/// Workers come before whatever else wants their processor, three to one: a packet that waits for a
-/// turn is post-dial delay. It takes the privilege to raise a priority; without it all is as before.
-const WORKER_NICE: i32 = -5;
 /// How long released calls may take to say goodbye at the end.
 const GOODBYE: Duration = Duration::from_secs(5);
 /// Digest nonces remembered at the same time, 4 bytes each; an older one costs its phone one more
@@ -155,12 +139,6 @@ fn yield_to_calls() {
     }
 }
 
-fn come_before_others(worker: u8) {
-    if let Err(error) = rustix::process::nice(WORKER_NICE) {
-        tracing::debug!(worker, %error, "a worker keeps the usual priority");
-    }
-}
-
 /// Every call takes sockets of no kind, but connections, files and the database do.
 fn raise_file_limit() {
     use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -197,9 +175,10 @@ impl Running {
         let dispatch = Dispatch::new(posts, config.limits.queue_max, config.limits.retry_after);
         let trust: Vec<&Path> = config.sip.tls_trust.iter().map(PathBuf::as_path).collect();
         let tls = TlsClient::new(&trust)?;
+        let (tap, reader) = trace::tap(clock, exporter(&config)?);
         let streams = Streams::new(
             settings::streams(&config),
-            Arc::new(dispatch.clone()),
+            Arc::new(Tapped { dispatch: dispatch.clone(), tap: tap.clone() }),
             Arc::clone(&opened.shared.guard),
             tls.clone(),
             bound.addresses.clone(),
@@ -221,12 +200,13 @@ impl Running {
             snapshot: ArcSwap::from_pointee(opened.snapshot),
             totals,
             prometheus,
+            tap,
             is_draining: AtomicBool::new(false),
             leases,
         });
         let worker_died = Arc::new(AtomicBool::new(false));
         let (bans, banned) = mpsc::channel(BANS_WAITING_MAX);
-        let Bound { udp, streams: accepting, advertised, .. } = bound;
+        let Bound { udp, streams: accepting, advertised, addresses, .. } = bound;
         let make = Make {
             config: &config,
             switchboard: &switchboard,
@@ -237,7 +217,8 @@ impl Running {
             listeners: advertised,
             worker_died: &worker_died,
         };
-        let threads = make.workers(mailboxes, udp)?;
+        let mut threads = make.workers(mailboxes, udp)?;
+        threads.push(reader.start(addresses, switchboard.dispatch.clone())?);
         // Not before recovery has closed what was open: a heartbeat proves that calls live.
         switchboard.store.journal().start_heartbeat(move || clock.now().utc);
         let accept = |(number, listener, tls)| {
@@ -280,6 +261,7 @@ impl Running {
             runtime.block_on(self.calls_gone(GOODBYE));
         }
         dispatch.send_all(|| Letter::Stop);
+        self.switchboard.tap.finish();
         let mut is_whole = true;
         for thread in self.threads {
             is_whole &= thread.join().is_ok();
@@ -355,6 +337,14 @@ fn keep_house(
     [bans, trunks, runtime.spawn(api.charge_always(CHARGE_EACH))]
 }
 
+/// Where messages are sent as HEP, if anywhere.
+fn exporter(config: &Config) -> Result<Option<Exporter>, RunError> {
+    let Some(hep) = &config.hep else { return Ok(None) };
+    let exporter = Exporter::to(hep.target, hep.capture_id, hep.key.expose());
+    let what = format!("[hep] target {}", hep.target);
+    exporter.map(Some).map_err(|source| RunError::Socket { what, source })
+}
+
 /// The data directory, recovered, and all that is made of it.
 struct Opened {
     store: Store,
@@ -423,125 +413,6 @@ async fn open(config: &Config, clock: Clock) -> Result<Opened, RunError> {
     Ok(Opened { store, directory, snapshot, ledger, shared, secrets, last_change })
 }
 
-type Mailboxes = (Vec<crate::mailbox::Post<Letter>>, Vec<crate::mailbox::Mailbox<Letter>>);
-
-fn mailboxes(workers: u8, mark: usize) -> io::Result<Mailboxes> {
-    let made = (0..workers).map(|_| mailbox(mark.saturating_mul(MAILBOX_ROOM)));
-    Ok(made.collect::<io::Result<Vec<_>>>()?.into_iter().unzip())
-}
-
-/// What every worker is made of.
-struct Make<'a> {
-    config: &'a Config,
-    switchboard: &'a Arc<Switchboard>,
-    streams: &'a Streams,
-    lookup: &'a Lookup,
-    bans: mpsc::Sender<Ban>,
-    secrets: Secrets,
-    listeners: Vec<sip::endpoint::Listener>,
-    worker_died: &'a Arc<AtomicBool>,
-}
-
-impl Make<'_> {
-    fn workers(
-        &self,
-        mailboxes: Vec<crate::mailbox::Mailbox<Letter>>,
-        sockets: Vec<Vec<(u16, socket2::Socket)>>,
-    ) -> io::Result<Vec<JoinHandle<()>>> {
-        let parts = mailboxes.into_iter().zip(sockets);
-        (0..).zip(parts).map(|(number, (mailbox, own))| self.worker(number, mailbox, own)).collect()
-    }
-
-    fn worker(
-        &self,
-        number: u8,
-        mailbox: crate::mailbox::Mailbox<Letter>,
-        sockets: Vec<(u16, socket2::Socket)>,
-    ) -> io::Result<JoinHandle<()>> {
-        let Switchboard { clock, ledger, store, dispatch, totals, .. } = &**self.switchboard;
-        let snapshot = self.switchboard.snapshot.load_full();
-        let shard = switch::Shard::new(
-            self.shard_config(number),
-            self.switchboard.shared.clone(),
-            Arc::clone(&snapshot.directory),
-        );
-        let journal = Arc::clone(store.journal());
-        let mut credit = CreditControl::new(Arc::clone(ledger), journal.clone());
-        credit.set_settings(self.switchboard.credit);
-        credit.set_rate_book(Arc::clone(&snapshot.rate_book));
-        let lookup = self.lookup.clone();
-        let (streams, leases) = (self.streams.clone(), self.switchboard.leases.clone());
-        let desk = Desk {
-            worker: number,
-            dispatch: dispatch.clone(),
-            lookup,
-            streams: streams.clone(),
-            store: Arc::clone(store),
-            leases,
-            bans: self.bans.clone(),
-        };
-        let workers = u32::try_from(self.switchboard.workers).expect("a byte");
-        let call_log = CallLog::new(self.config.log.call_lines_per_second.div_ceil(workers));
-        let exchange = Exchange::new(shard, credit, journal, desk, call_log);
-        let (post, waits) = (dispatch.posts()[usize::from(number)].clone(), exchange.is_waiting());
-        store.journal().on_durable(Arc::new(move |_| {
-            if waits.load(Ordering::SeqCst) {
-                post.wake();
-            }
-        }));
-        let settings = WorkerSettings { number, gather: GATHER, pin: None };
-        let (clock, dispatch) = (*clock, dispatch.clone());
-        let metrics = WorkerMetrics::new(number, Arc::clone(totals));
-        let alarm = Alarm(Arc::clone(self.worker_died));
-        let shield = Shield::new(Arc::clone(&self.switchboard.shared.guard));
-        std::thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
-            let _alarm = alarm;
-            come_before_others(number);
-            let port =
-                |(listener, socket)| Port { listener, udp: crate::net::udp::UdpPort::new(socket) };
-            let ports = sockets.into_iter().map(port).collect();
-            let parts = Parts {
-                settings,
-                clock,
-                ports,
-                shield,
-                mailbox,
-                dispatch,
-                streams,
-                exchange,
-                metrics,
-            };
-            Worker::new(parts).run();
-        })
-    }
-
-    fn shard_config(&self, number: u8) -> switch::ShardConfig {
-        let workers = self.switchboard.workers;
-        let calls_max = self.config.limits.calls_max.div_ceil(workers).min(1 << 23);
-        switch::ShardConfig {
-            shard: number,
-            shards: u8::try_from(workers).expect("a shard's number is a byte"),
-            start: self.switchboard.store.start_number(),
-            listeners: self.listeners.clone(),
-            calls_max: u32::try_from(calls_max).expect("limited above"),
-            server_name: concat!("Tandem/", env!("CARGO_PKG_VERSION")).to_owned(),
-            seed: self.secrets.seed ^ u64::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15),
-            nonce_secret: self.secrets.nonce,
-        }
-    }
-}
-
-/// Says so if its worker ends by a panic.
-struct Alarm(Arc<AtomicBool>);
-
-impl Drop for Alarm {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.0.store(true, Ordering::Relaxed);
-        }
-    }
-}
-
 /// The figures that belong to no worker, and the books' own housekeeping.
 async fn each_second(switchboard: Arc<Switchboard>, streams: Streams) {
     let mut second = tokio::time::interval(Duration::from_secs(1));
@@ -555,6 +426,7 @@ async fn each_second(switchboard: Arc<Switchboard>, streams: Streams) {
         metrics::publish_admission(&shared.admission);
         metrics::publish_bans(&shared.guard);
         metrics::publish_health(&shared.health);
+        metrics::publish_traces(&switchboard.tap);
         metrics::publish_log(log::lines_left_out());
         leases.iter().for_each(|desk| metrics::publish_leases(desk));
         prometheus.run_upkeep();

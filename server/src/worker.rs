@@ -21,6 +21,7 @@ use crate::metrics::{Queues, WorkerMetrics};
 use crate::net::shield::Shield;
 use crate::net::streams::{Delivery, Streams};
 use crate::net::udp::{BATCH, UdpCounts, UdpPort};
+use crate::trace::Tap;
 
 /// Inputs handled between two looks at the sockets, the timers and the outbox.
 const WORK_BATCH: usize = 32;
@@ -66,6 +67,7 @@ pub struct Worker<O> {
     clock: Clock,
     ports: Vec<Port>,
     shield: Shield,
+    tap: Tap,
     mailbox: Mailbox<Letter>,
     dispatch: Dispatch,
     streams: Streams,
@@ -140,6 +142,8 @@ pub struct Parts<O> {
     pub ports: Vec<Port>,
     /// Who is kept away from them.
     pub shield: Shield,
+    /// Who follows messages.
+    pub tap: Tap,
     /// Its letters.
     pub mailbox: Mailbox<Letter>,
     /// The way to the other workers.
@@ -155,13 +159,15 @@ pub struct Parts<O> {
 impl<O: Outside> Worker<O> {
     /// Puts the parts together; call it in the worker's own thread.
     pub fn new(parts: Parts<O>) -> Worker<O> {
-        let Parts { settings, clock, ports, shield, mailbox, dispatch, streams, exchange, metrics } =
-            parts;
+        let Parts { settings, clock, ports, shield, tap, .. } = parts;
+        let (mailbox, dispatch, streams) = (parts.mailbox, parts.dispatch, parts.streams);
+        let (exchange, metrics) = (parts.exchange, parts.metrics);
         Worker {
             settings,
             clock,
             ports,
             shield,
+            tap,
             mailbox,
             dispatch,
             streams,
@@ -236,7 +242,7 @@ impl<O: Outside> Worker<O> {
     }
 
     fn receive_batch(&mut self, index: usize, now: Duration) -> usize {
-        let Worker { ports, dispatch, inbox, settings, shield, .. } = self;
+        let Worker { ports, dispatch, inbox, settings, shield, tap, .. } = self;
         shield.look();
         let Port { listener, udp } = &mut ports[index];
         let listener = *listener;
@@ -248,13 +254,17 @@ impl<O: Outside> Worker<O> {
             let path = Path { transport: Transport::Udp, listener, connection: 0, remote };
             let owner = dispatch.owner(datagram);
             let bytes = Bytes::copy_from_slice(datagram);
+            tap.received(path, &bytes);
             if owner == settings.number {
                 inbox.push_back((now, Input::Message { path, bytes }));
                 return;
             }
             match dispatch.deliver(owner, path, bytes) {
                 Delivery::Taken => {}
-                Delivery::Answered(answer) => answers.push((remote, answer)),
+                Delivery::Answered(answer) => {
+                    tap.sent(path, &answer);
+                    answers.push((remote, answer));
+                }
                 // UDP peers repeat; there is nobody to slow down.
                 Delivery::Later(_) => dispatch.count_lost(),
             }
@@ -277,6 +287,7 @@ impl<O: Outside> Worker<O> {
                 Letter::Relayed { to, from, said } => Input::Relayed { to, from, said },
                 Letter::Directory(directory) => Input::Directory(directory),
                 Letter::HangUp(call) => Input::HangUp { call },
+                Letter::Follow(following) => Input::Follow(following),
                 Letter::Drain => Input::Drain,
                 Letter::ReleaseAll => Input::ReleaseAll,
                 Letter::RateBook(book) => {
@@ -341,6 +352,7 @@ impl<O: Outside> Worker<O> {
     /// Sends everything that this round produced.
     fn send(&mut self) {
         for transmit in self.exchange.outbox.drain(..) {
+            self.tap.sent(transmit.path, &transmit.bytes);
             if transmit.path.transport != Transport::Udp {
                 self.streams.send(transmit);
                 continue;

@@ -332,7 +332,7 @@ impl World {
                     self.shard.handle(self.now, Input::Relayed { to: to.key, from, said });
                 }
                 // No connection here is ever idle.
-                Effect::KeepPath(_) | Effect::Banned(_) => {}
+                Effect::KeepPath(_) | Effect::Banned(_) | Effect::Attributed(_) => {}
                 Effect::Resolve { query, .. } => {
                     self.shard.handle(self.now, Input::Resolved { query, targets: Vec::new() });
                 }

@@ -12,6 +12,7 @@ use vocabulary::{
     Refused, SettleRequest, SubscriberId, TrunkId, Utc,
 };
 
+use crate::attribution::{Attribution, Following};
 use crate::call::OnwardCall;
 use crate::directory::Directory;
 use crate::guard::Ban;
@@ -111,6 +112,8 @@ pub enum Input {
     },
     /// Whether the worker is behind: then new INVITEs and REGISTERs get 503, nothing else does.
     Overloaded(bool),
+    /// Somebody follows messages, or no longer does.
+    Follow(Following),
     /// Take no new calls; [`Input::ReleaseAll`] ends those that remain at the limit.
     Drain,
     /// End every call now (the drain limit is reached).
@@ -149,6 +152,9 @@ pub enum Effect {
     },
     /// Somebody is kept out from now on: store that.
     Banned(Ban),
+    /// Messages with this Call-ID, those sent from now on among them, are of this call, account and
+    /// trunk. Only while somebody follows ([`Input::Follow`]).
+    Attributed(Box<Attribution>),
     /// A call is to go on: hand it to a shard, this one or another, as [`Input::Onward`].
     Onward(Box<OnwardCall>),
     /// Hand this to the shard that it is for, as [`Input::Relayed`], in the order of effects. If that

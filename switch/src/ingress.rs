@@ -71,6 +71,7 @@ impl Shard {
             ringing_at: None,
         };
         let call = Call::new(id, key, ingress);
+        self.attribute_call(&call, gateway);
         let loops = self.is_own_via(message);
         let is_draining = self.is_draining;
         self.begin(now, key, Some(merge_key), call, |call, ctx| {

@@ -10,6 +10,7 @@ extern crate self as switch;
 mod support;
 
 pub mod admission;
+pub mod attribution;
 pub mod caller_id;
 pub mod decision;
 pub mod directory;

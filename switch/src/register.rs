@@ -54,6 +54,9 @@ impl Shard {
             }
             Authenticated::Right(owner, _) => owner,
         };
+        if let DigestOwner::Subscriber(phone) = owner {
+            self.attribute_phone(phone, message, path);
+        }
         if !self.may_owner_register(now, owner) {
             return self.register_later(now, tx, message);
         }

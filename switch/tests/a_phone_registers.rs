@@ -7,6 +7,7 @@ use std::time::Duration;
 use sip::auth;
 use sip::message::{HeaderName, Message, Method};
 use support::*;
+use switch::attribution::{Attribution, Following};
 use switch::{Effect, Input};
 use vocabulary::SubscriberId;
 
@@ -225,4 +226,24 @@ fn q_values_are_kept() {
     let order: Vec<u16> =
         w.shared.bindings.contacts(ALICE_ID, w.now.utc).iter().map(|b| b.q).collect();
     assert_eq!(order, [1000, 500]);
+}
+
+#[test]
+fn whose_a_registration_is_is_said_while_somebody_follows() {
+    // V-39
+    let mut w = World::new();
+    w.input(Input::Follow(Following::Everything));
+    Phone::new(ALICE).register(&mut w, "alice", "secret", "Contact: <sip:alice@10.3.0.1>\n");
+    let said = w.effects.iter().find_map(|effect| match effect {
+        Effect::Attributed(one) => Some((**one).clone()),
+        _ => None,
+    });
+    let expected = Attribution {
+        sip_call_id: b"r1"[..].into(),
+        call: None,
+        account: Some(LOCAL_ACCOUNT),
+        trunk: None,
+        remote: Some(address(ALICE).ip()),
+    };
+    assert_eq!(said, Some(expected));
 }

@@ -4,6 +4,7 @@
 //! scripts against a Tandem that is already running and checks only what SIPp itself can see.
 
 pub(crate) mod check;
+mod homer;
 mod money;
 mod phone;
 mod play;
@@ -21,6 +22,7 @@ use std::sync::Mutex;
 use std::time::Instant;
 
 use crate::postgres::Cluster;
+use homer::Homer;
 use scenario::Scenario;
 use stage::{Stage, Wanted};
 use tandem::Tandem;
@@ -219,8 +221,12 @@ fn play_fresh(
         let mut lines = setup.commands_when_listening.iter();
         lines.try_for_each(|line| tandem.command(&stage.filled_in(line)).map(drop))
     };
+    let homer = setup.homer.then(|| Homer::listen(stage.port("spare2"))).transpose()?;
     let played = play::scripts(scenario, dir, &stage, &listening);
     let checked = played.and_then(|()| check::all(&tandem, scenario));
+    let exported = homer.zip(scenario.expect.hep.as_ref());
+    let exported = exported.map_or(Ok(()), |(homer, expected)| homer.check(expected));
+    let checked = checked.and(exported);
     tandem.stop()?;
     let checked = checked.and_then(|()| check::stopped(&tandem));
     checked.map_err(|why| format!("{why}\n{}", tandem.log_tail()))

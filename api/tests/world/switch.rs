@@ -13,7 +13,8 @@ use ::switch::registrar::{Bindings, StoredBinding};
 use ::switch::routing::{Question, simulate};
 use ::switch::upstream::UpstreamStatus;
 use api::{
-    Control, Later, LedgerReport, Payment, PaymentRefused, Simulated, Snapshot, Status, Thought,
+    Control, Later, LedgerReport, NewTrace, Payment, PaymentRefused, Simulated, Snapshot, Status,
+    Thought, TraceFormat, TraceView,
 };
 use billing::{
     AccountView, BundleGrant, CreditControl, CreditSettings, Journal, Ledger, LedgerError,
@@ -78,6 +79,12 @@ pub struct Switch {
     pub health: Health,
     /// How our registrations at trunks stand, as far as a test says so.
     pub upstreams: Mutex<Vec<UpstreamStatus>>,
+    /// Traces, which no message ever reaches.
+    pub traces: Mutex<Vec<TraceView>>,
+    /// What was asked to be traced.
+    pub traced: Mutex<Vec<NewTrace>>,
+    /// Calls that are live, as far as a test says so.
+    pub live: Mutex<Vec<LiveCall>>,
     pub(super) sequence: AtomicU64,
     begun: Utc,
     /// Since `begun`, in microseconds.
@@ -120,6 +127,9 @@ impl Switch {
             blown: Notify::new(),
             health: Health::default(),
             upstreams: Mutex::default(),
+            traces: Mutex::default(),
+            traced: Mutex::default(),
+            live: Mutex::default(),
             sequence: AtomicU64::new(0),
             begun,
             elapsed: AtomicI64::new(0),
@@ -238,7 +248,7 @@ impl Control for Switch {
     }
 
     fn live_calls(&self) -> Later<'_, Vec<LiveCall>> {
-        Box::pin(std::future::ready(Vec::new()))
+        Box::pin(std::future::ready(self.live.lock().unwrap().clone()))
     }
 
     fn hang_up(&self, _: CallId) -> Later<'_, bool> {
@@ -259,6 +269,45 @@ impl Control for Switch {
 
     fn trunk_change(&self) -> Option<HealthChange> {
         self.health.poll_change()
+    }
+
+    fn begin_trace(&self, wanted: NewTrace) -> Result<TraceView, String> {
+        let mut traces = self.traces.lock().unwrap();
+        let id = traces.len() as u64 + 1;
+        if id > 3 {
+            return Err("3 traces are running; end one of them first".into());
+        }
+        let (label, since) = (wanted.label.clone(), self.now_utc());
+        let (until, is_running) = (since.plus(wanted.length), true);
+        let (messages, bytes, dialogs, missed) = (0, 0, 0, 0);
+        let view =
+            TraceView { id, label, since, until, is_running, messages, bytes, dialogs, missed };
+        traces.push(view.clone());
+        self.traced.lock().unwrap().push(wanted);
+        Ok(view)
+    }
+
+    fn traces(&self) -> Vec<TraceView> {
+        self.traces.lock().unwrap().clone()
+    }
+
+    fn end_trace(&self, id: u64) -> Option<TraceView> {
+        let mut traces = self.traces.lock().unwrap();
+        let trace = traces.iter_mut().find(|trace| trace.id == id)?;
+        trace.is_running = false;
+        Some(trace.clone())
+    }
+
+    fn remove_trace(&self, id: u64) -> bool {
+        let mut traces = self.traces.lock().unwrap();
+        let before = traces.len();
+        traces.retain(|trace| trace.id != id);
+        traces.len() < before
+    }
+
+    fn trace_messages(&self, id: u64, format: TraceFormat) -> Option<Vec<u8>> {
+        let traces = self.traces.lock().unwrap();
+        traces.iter().any(|trace| trace.id == id).then(|| format!("{format:?}").into_bytes())
     }
 
     fn simulate(&self, thought: &Thought<'_>) -> Simulated {

@@ -7,6 +7,7 @@ mod peer;
 mod pricing;
 mod receipts;
 mod security;
+mod trace;
 
 use std::path::PathBuf;
 
@@ -33,6 +34,7 @@ pub(crate) use pricing::{
 
 pub(crate) use receipts::ReceiptArgs;
 pub(crate) use security::{AllowCommand, BanCommand, SecurityCommand};
+pub(crate) use trace::TraceCommand;
 
 /// Takes what `show` prints, `yes` and `no`, and what JSON has.
 pub(crate) fn yes_or_no() -> BoolishValueParser {
@@ -209,6 +211,11 @@ pub(crate) enum Command {
     },
     /// Show live calls
     Live,
+    /// SIP traces: the messages of a call, an account, a trunk or an address
+    Trace {
+        #[command(subcommand)]
+        command: TraceCommand,
+    },
     /// End a call
     Hangup {
         /// Its id, from `live`

@@ -32,6 +32,7 @@ mod site;
 mod subscriber;
 mod system;
 mod table;
+mod trace;
 mod trunk;
 mod voucher;
 
@@ -190,6 +191,7 @@ fn dispatch(args: Args) -> Outcome {
         Command::Reruns => rerate::list(&context),
         Command::Report { command } => report::run(&context, command),
         Command::Live => calls::live(&context),
+        Command::Trace { command } => trace::run(&context, command),
         Command::Hangup { call } => calls::hang_up(&context, &call),
         Command::Cdr(which) => calls::cdr(&context, &which),
         Command::Why { call } => calls::why(&context, &call),

@@ -9,6 +9,7 @@ use vocabulary::{AccountId, Number, SubscriberId};
 
 use super::hunting::{Place, Way};
 use super::{Attempt, Call, Context, Side, State};
+use crate::attribution::attributed;
 use crate::caller_id::{Diversions, Shown};
 use crate::decision::Decision;
 use crate::directory::{Directory, TrunkRow};
@@ -71,6 +72,17 @@ struct Texts {
 impl Call {
     /// Sends an INVITE there.
     pub(super) fn place(&mut self, ctx: &mut Context<'_>, place: Place) {
+        let before = self.attempts.len();
+        self.attempt(ctx, place);
+        // Said before what the endpoint has to send is sent.
+        if ctx.is_followed {
+            let newest = self.attempts[before..].iter();
+            let legs = newest.filter_map(|attempt| attempt.attribution(self.id));
+            ctx.effects.extend(legs.map(attributed));
+        }
+    }
+
+    fn attempt(&mut self, ctx: &mut Context<'_>, place: Place) {
         let State::Hunting(hunt) = &mut self.state else { return };
         let leg = u8::try_from(self.attempts.len() + 1).expect("attempts have a ceiling");
         let key = LegKey { leg, ..self.place };

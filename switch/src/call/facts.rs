@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use vocabulary::{CallFacts, Direction, LegFacts, Now, Origin, SettleRequest};
+use vocabulary::{CallFacts, CallId, Direction, LegFacts, Now, Origin, SettleRequest};
 
 use super::ending::Ending;
 use super::{Attempt, Call, Talking};
+use crate::attribution::Attribution;
 
 impl Call {
     /// What billing journals of the ingress leg, in case we do not live to write its CDR.
@@ -20,6 +21,24 @@ impl Call {
             cld: ingress.cld.to_string(),
             is_withheld: self.is_withheld,
         }
+    }
+
+    /// Whose the messages of the caller's side are.
+    pub(crate) fn ingress_attribution(&self) -> Attribution {
+        let ingress = &self.ingress;
+        Attribution {
+            sip_call_id: ingress.sip_call_id.as_bytes().into(),
+            call: Some(self.id),
+            account: ingress.account,
+            trunk: ingress.trunk(),
+            remote: Some(ingress.remote.ip()),
+        }
+    }
+
+    /// Whose the messages of all its legs are.
+    pub(crate) fn attributions(&self) -> Vec<Attribution> {
+        let egress = self.attempts.iter().filter_map(|attempt| attempt.attribution(self.id));
+        [self.ingress_attribution()].into_iter().chain(egress).collect()
     }
 
     /// Everything that billing needs to settle, as of now.
@@ -87,6 +106,17 @@ impl Call {
 }
 
 impl Attempt {
+    /// Whose its messages are; `None` if the other side is another call, which has its own.
+    pub(super) fn attribution(&self, call: CallId) -> Option<Attribution> {
+        Some(Attribution {
+            sip_call_id: self.tag?.call_id().into(),
+            call: Some(call),
+            account: Some(self.account),
+            trunk: self.way.trunk(),
+            remote: self.remote.map(|remote| remote.ip()),
+        })
+    }
+
     fn facts(&self, n: usize, now: Now, ending: &Ending, talked: Duration) -> LegFacts {
         let (ended_at, release) = match &self.released {
             Some(released) => (released.at, released.cause.facts(released.status, released.by)),

@@ -60,6 +60,8 @@ const RECORD_LIMIT: Duration = Duration::from_secs(5);
 pub(crate) struct Context<'a> {
     pub(crate) now: Now,
     pub(crate) shard: u8,
+    /// Whether somebody follows messages.
+    pub(crate) is_followed: bool,
     pub(crate) endpoint: &'a mut Endpoint,
     pub(crate) listeners: &'a [Listener],
     pub(crate) directory: &'a Arc<Directory>,

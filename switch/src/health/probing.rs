@@ -241,6 +241,8 @@ impl Shard {
         if !self.config.server_name.is_empty() {
             draft = draft.header(HeaderName::UserAgent, &self.config.server_name);
         }
+        let (trunk, call_id) = (probe.trunk, probe.call_id.clone());
+        self.attribute_trunk(trunk, &call_id, path);
         self.stats.probes_sent += 1;
         // A call gives up an address after as long.
         let limit = self.directory.settings().silence_timeout;

@@ -21,6 +21,7 @@ impl Shard {
         let own = LegAddress { shard: self.config.shard, key };
         let account = routing::owner(&self.directory, Source::Subscriber(onward.by));
         let call = Call::new(id, key, onward.ingress(now, own, account));
+        self.attribute_call(&call, None);
         let is_draining = self.is_draining;
         self.begin(now, key, None, call, |call, ctx| {
             call.answers_to(ctx, own, &onward);

@@ -97,6 +97,7 @@ pub struct Shard {
     pub(crate) stats: Stats,
     pub(crate) is_draining: bool,
     pub(crate) is_overloaded: bool,
+    pub(crate) is_followed: bool,
     pub(crate) upstreams: Upstreams,
     pub(crate) probes: Probes,
     slots: Vec<Slot>,
@@ -136,6 +137,7 @@ impl Shard {
             stats: Stats::default(),
             is_draining: false,
             is_overloaded: false,
+            is_followed: false,
             upstreams: Upstreams::default(),
             probes: Probes::default(),
             slots: Vec::new(),
@@ -190,6 +192,7 @@ impl Shard {
             }),
             Input::Onward(onward) => self.onward(now, *onward),
             Input::Relayed { to, from, said } => self.relayed(now, to, from, said),
+            Input::Follow(following) => self.follow(following),
             Input::Overloaded(is_overloaded) => self.is_overloaded = is_overloaded,
             Input::Drain => self.is_draining = true,
             Input::ReleaseAll => self.release_all(now),
@@ -211,7 +214,11 @@ impl Shard {
 
     /// Every call that is not gone.
     pub fn live_calls(&self) -> Vec<LiveCall> {
-        self.slots.iter().filter_map(|slot| Some(slot.call.as_ref()?.live())).collect()
+        self.calls().map(Call::live).collect()
+    }
+
+    pub(crate) fn calls(&self) -> impl Iterator<Item = &Call> {
+        self.slots.iter().filter_map(|slot| slot.call.as_deref())
     }
 
     /// One call.

@@ -120,6 +120,7 @@ impl Shard {
         let mut ctx = Context {
             now,
             shard: self.config.shard,
+            is_followed: self.is_followed,
             endpoint: &mut self.endpoint,
             listeners: &self.config.listeners,
             directory: &self.directory,

@@ -273,6 +273,8 @@ impl Shard {
         if !self.config.server_name.is_empty() {
             draft = draft.header(HeaderName::UserAgent, &self.config.server_name);
         }
+        let (trunk, call_id) = (upstream.row.id, upstream.call_id.clone());
+        self.attribute_trunk(trunk, &call_id, path);
         self.endpoint.send_request(now.monotonic, path, draft, user);
     }
 

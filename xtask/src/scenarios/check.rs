@@ -1,6 +1,8 @@
 //! What must be true after the last message of a scenario. Looked at from outside, through the
 //! command line, as an operator would.
 
+use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -57,8 +59,12 @@ fn compare_printed(
     printed: &Printed,
     complaints: &mut Vec<String>,
 ) -> Result<(), String> {
-    let Printed { command, has, lacks } = printed;
-    let text = tandem.command(command)?;
+    let Printed { command, capture, has, lacks } = printed;
+    let mut text = tandem.command(command)?;
+    if let Some(file) = capture {
+        let Some(read) = tshark(&tandem.file(file))? else { return Ok(()) };
+        text = read;
+    }
     let missing = has.iter().filter(|part| !text.contains(part.as_str()));
     let wrong: Vec<String> = missing
         .map(|part| format!("lacks {part:?}"))
@@ -70,6 +76,24 @@ fn compare_printed(
         complaints.push(format!("`tandem {command}` {}:\n{text}", wrong.join(", ")));
     }
     Ok(())
+}
+
+/// The messages of a capture file, a line each, and what tshark has against them. `None` if it is not
+/// installed.
+fn tshark(file: &Path) -> Result<Option<String>, String> {
+    let fields =
+        ["_ws.malformed", "sip.Call-ID", "sip.CSeq", "sip.Request-Line", "sip.Status-Line"];
+    let mut command = Command::new("tshark");
+    command.arg("-r").arg(file).args(["-T", "fields", "-E", "separator=|"]);
+    for field in fields {
+        command.args(["-e", field]);
+    }
+    let Ok(output) = command.output() else { return Ok(None) };
+    if !output.status.success() {
+        let why = String::from_utf8_lossy(&output.stderr);
+        return Err(format!("     tshark cannot read {}: {why}", file.display()));
+    }
+    Ok(Some(String::from_utf8_lossy(&output.stdout).into_owned()))
 }
 
 /// Bans are stored a moment after they begin; gives that two seconds.

@@ -36,7 +36,7 @@ fn describe(text: &mut String, scenario: &Scenario) {
     let Scenario { name, verifies, rows, setup, .. } = scenario;
     let _ = write!(text, "\n### {name}\n\n{verifies} ({})\n\n```sh\n", rows.join(", "));
     for key in setup.configuration() {
-        let _ = writeln!(text, "# needs in tandem.toml: {key}");
+        let _ = writeln!(text, "# needs in tandem.toml: {}", with_ports(&key));
     }
     for (file, contents) in &setup.files {
         let _ = writeln!(text, "cat > {file} <<'END'\n{}\nEND", contents.trim());

@@ -112,6 +112,10 @@ pub(crate) struct Setup {
     redirect: Option<String>,
     /// `digest` in the configuration.
     digest: Option<String>,
+    /// More lines of the configuration, with dotted keys; names of ports as in commands.
+    configuration: Vec<String>,
+    /// Listen as a Homer on the port `spare2` (`[expect.hep]`).
+    pub(crate) homer: bool,
 }
 
 impl Setup {
@@ -141,7 +145,7 @@ impl Setup {
     pub(crate) fn configuration(&self) -> Vec<String> {
         let redirect = self.redirect.iter().map(|word| format!("calls.redirect = \"{word}\""));
         let digest = self.digest.iter().map(|word| format!("digest = \"{word}\""));
-        redirect.chain(digest).collect()
+        redirect.chain(digest).chain(self.configuration.iter().cloned()).collect()
     }
 }
 
@@ -196,6 +200,20 @@ pub(crate) struct Expect {
     pub(crate) balances: BTreeMap<String, String>,
     /// What commands must print in the end, in their order.
     pub(crate) printed: Vec<Printed>,
+    /// What Homer must have got.
+    pub(crate) hep: Option<ExpectedHep>,
+}
+
+/// What was exported as HEP.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ExpectedHep {
+    /// Texts that must each occur in some message.
+    pub(crate) has: Vec<String>,
+    /// Texts that must occur in none.
+    pub(crate) lacks: Vec<String>,
+    /// So many Call-IDs have one correlation id.
+    pub(crate) together: usize,
 }
 
 /// A `tandem` command line and what it must print.
@@ -203,6 +221,9 @@ pub(crate) struct Expect {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Printed {
     pub(crate) command: String,
+    /// The command writes this capture file; looked at is what tshark reads in it, where that is
+    /// installed.
+    pub(crate) capture: Option<String>,
     /// Texts that must all occur.
     #[serde(default)]
     pub(crate) has: Vec<String>,

@@ -155,6 +155,11 @@ impl Tandem {
         serde_json::from_str(&text).map_err(|e| format!("     `tandem {line} --json`: {e}: {text}"))
     }
 
+    /// A file that a command has written.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
+
     /// Ends it as systemd would.
     pub(crate) fn stop(&mut self) -> Result<(), String> {
         let Some(mut child) = self.child.take() else { return Ok(()) };
@@ -213,7 +218,7 @@ impl Drop for Tandem {
 }
 
 fn config(base: u16, database: Option<&str>, setup: &Setup) -> String {
-    let wanted = setup.configuration().join("\n");
+    let wanted = Stage::loopback(base).filled_in(&setup.configuration().join("\n"));
     let database = database.map(|url| format!("[database]\nurl = \"{url}\"\n")).unwrap_or_default();
     let sip = port(base, "sip");
     let tls = port(base, "tls");

@@ -60,7 +60,7 @@ impl World {
             let _ = write!(script, "cat > \"$sheets/{name}\" <<'END'\n{text}\nEND\n");
         }
         for key in setup.into_iter().flat_map(Setup::configuration) {
-            let _ = writeln!(script, "# Its configuration must say: {key}");
+            let _ = writeln!(script, "# Its configuration must say: {}", stage.filled_in(&key));
         }
         let none = Setup::default();
         for line in self.commands(stage, setup.unwrap_or(&none)) {
