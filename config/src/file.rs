@@ -11,10 +11,13 @@ use crate::problem::Problems;
 use crate::section::{Section, Source};
 use crate::{
     Api, BareNumber, Calls, Config, DatabaseUrl, Digest, Hep, Limits, Listener, Log, LogFormat,
-    Node, Numbers, RedirectPolicy, Registrations, Secret, Sip, Slices, TlsFiles, Transport,
+    Node, Numbers, RedirectPolicy, Registrar, Registrations, Secret, Sip, Slices, TlsFiles,
+    Transport,
 };
 
 const DAY_S: u64 = 86_400;
+/// Registrars of others that may be told of registrations.
+const REGISTRARS_MAX: usize = 8;
 const MEBIBYTE: usize = 1024 * 1024;
 
 pub(crate) fn parse(text: &str, path: &Path) -> Result<Config, Problems> {
@@ -269,6 +272,7 @@ fn registrations(section: Section<'_>) -> Registrations {
         expires_default: expires("expires_s_default", 3600),
         expires_min: expires("expires_s_min", 60),
         expires_max: expires("expires_s_max", 7200),
+        third_party: third_party(&section),
     };
     let in_order = registrations.expires_min <= registrations.expires_default
         && registrations.expires_default <= registrations.expires_max;
@@ -278,6 +282,38 @@ fn registrations(section: Section<'_>) -> Registrations {
     }
     section.finish();
     registrations
+}
+
+/// `sip:host`, `sip:host:port`, with `;transport=udp` and the like.
+fn third_party(section: &Section<'_>) -> Vec<Registrar> {
+    let key = "third_party";
+    let texts = section.texts(key).unwrap_or_default();
+    if texts.len() > REGISTRARS_MAX {
+        let remedy = format!("write at most {REGISTRARS_MAX}: each gets every registration");
+        section.report(key, "are too many".to_owned(), remedy);
+    }
+    let read = |text: &String| {
+        let (address, transport) = match text.strip_prefix("sip:")?.split_once(";transport=") {
+            Some((address, "udp")) => (address, Some(Transport::Udp)),
+            Some((address, "tcp")) => (address, Some(Transport::Tcp)),
+            Some((address, "tls")) => (address, Some(Transport::Tls)),
+            Some(_) => return None,
+            None => (&text["sip:".len()..], None),
+        };
+        let bracket = address.find(']').unwrap_or(0);
+        let (host, port) = match address[bracket..].find(':').map(|at| at + bracket) {
+            Some(colon) => (&address[..colon], address[colon + 1..].parse().ok()),
+            None => (address, None),
+        };
+        is_host_port(address).then(|| Registrar { host: host.to_owned(), port, transport })
+    };
+    let registrars: Vec<Registrar> = texts.iter().filter_map(read).collect();
+    if registrars.len() < texts.len() {
+        let remedy =
+            "write \"sip:HOST\", \"sip:HOST:PORT\", with \";transport=tcp\" or \"tls\" if need be";
+        section.report(key, "has what is no registrar's address".to_owned(), remedy);
+    }
+    registrars
 }
 
 fn slices(section: Section<'_>) -> Slices {

@@ -208,6 +208,19 @@ pub struct Registrations {
     pub expires_min: Duration,
     /// More than this is shortened.
     pub expires_max: Duration,
+    /// Registrars of others that are told of every registration.
+    pub third_party: Vec<Registrar>,
+}
+
+/// Where another registrar listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Registrar {
+    /// A name or an address; IPv6 in brackets.
+    pub host: String,
+    /// If one is written; else DNS says, or it is the transport's own.
+    pub port: Option<u16>,
+    /// If one is written; else DNS says, or it is UDP.
+    pub transport: Option<Transport>,
 }
 
 /// How much talk is reserved at a time.

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use config::{Config, EXAMPLE, Listener, Transport};
+use config::{Config, EXAMPLE, Listener, Registrar, Transport};
 
 #[track_caller]
 fn check(text: &str, expected: &[&str]) {
@@ -235,4 +235,39 @@ fn a_file_is_read() {
     );
     assert!(config.is_loopback_only());
     assert!(!Config::default().is_loopback_only());
+}
+
+#[test]
+fn registrars_of_others_are_read() {
+    // P-603
+    let text = "[registrations]\nthird_party = [\"sip:presence.example\", \"sip:[::1]:5070;transport=tcp\"]\n";
+    let config = Config::parse(text, Path::new("t.toml")).unwrap();
+    let named = |host: &str, port, transport| Registrar { host: host.into(), port, transport };
+    let expected =
+        [named("presence.example", None, None), named("[::1]", Some(5070), Some(Transport::Tcp))];
+    assert_eq!(config.registrations.third_party, expected);
+    for wrong in ["presence.example", "sip:", "sip:a b", "sip:a:0", "sip:a;transport=sctp"] {
+        let text = format!("[registrations]\nthird_party = [\"{wrong}\"]\n");
+        let problems = Config::parse(&text, Path::new("t.toml")).unwrap_err();
+        assert_eq!(problems.0[0].key, "registrations.third_party", "{wrong}");
+    }
+}
+
+#[test]
+fn homer_is_an_address_and_its_key_is_never_shown() {
+    // V-39
+    let text = "[hep]\ntarget = \"192.0.2.40:9060\"\nkey = \"secret\"\n";
+    let config = Config::parse(text, Path::new("t.toml")).unwrap();
+    let hep = config.hep.as_ref().unwrap();
+    assert_eq!((hep.target.port(), hep.capture_id, hep.key.expose()), (9060, 2001, "secret"));
+    assert!(!format!("{config:?}").contains("secret"));
+    check(
+        "[hep]\ntarget = \"homer.example:9060\"",
+        &[
+            "t.toml:2:10: hep.target = \"homer.example:9060\": cannot be read; write an IP address and a \
+           port, such as \"192.0.2.40:9060\"",
+        ],
+    );
+    let problems = Config::parse("[hep]\ncapture_id = 7", Path::new("t.toml")).unwrap_err();
+    assert_eq!(problems.0[0].key, "hep.target");
 }

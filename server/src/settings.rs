@@ -7,6 +7,7 @@ use billing::CreditSettings;
 use config::{Config, Digest, Listener, RedirectPolicy, Transport};
 use sip::auth::Algorithm;
 use sip::endpoint::Timing;
+use switch::HostToResolve;
 use switch::directory::{RedirectPolicy as Redirects, Settings};
 use switch::routing::{BareNumber, NumberPlan};
 
@@ -43,6 +44,7 @@ pub fn switch(config: &Config) -> Settings {
         registration_min: config.registrations.expires_min,
         registration_default: config.registrations.expires_default,
         registration_max: config.registrations.expires_max,
+        third_party_registrars: config.registrations.third_party.iter().map(registrar).collect(),
         plan: plan(config),
         ring_timeout: calls.ring_timeout,
         silence_timeout: calls.silence_timeout,
@@ -62,6 +64,15 @@ pub fn switch(config: &Config) -> Settings {
             t4: config.sip.t4,
             ..Timing::default()
         },
+    }
+}
+
+fn registrar(registrar: &config::Registrar) -> HostToResolve {
+    HostToResolve {
+        host: registrar.host.clone(),
+        port: registrar.port,
+        transport: registrar.transport.map(transport),
+        is_secure: false,
     }
 }
 

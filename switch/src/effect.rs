@@ -329,6 +329,10 @@ stats! {
     registrations,
     /// REGISTERs refused.
     registrations_refused,
+    /// Copies of registrations sent to registrars of others.
+    register_copies,
+    /// Copies that were refused, not answered, or not sent for want of an address or of room.
+    register_copies_failed,
     /// New INVITEs and REGISTERs turned away because the worker was behind.
     overload_refusals,
     /// Messages of a dialog that we do not know.

@@ -33,6 +33,7 @@ mod door;
 mod ingress;
 mod out_of_dialog;
 mod register;
+mod register_copy;
 mod setup;
 
 pub use call::OnwardCall;

@@ -67,6 +67,7 @@ impl Shard {
                 self.stats.registrations += 1;
                 let response = accepted(now, message, &bindings);
                 if has_changed {
+                    self.copy_registration(now, subscriber, message, &bindings);
                     self.binding_changed(subscriber, &bindings, tx, response.finish());
                 } else {
                     self.endpoint.respond(now.monotonic, tx, response);

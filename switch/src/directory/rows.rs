@@ -11,6 +11,7 @@ use vocabulary::{AccountId, Number, SubscriberId, TrunkId};
 
 use super::network::Network;
 use crate::caller_id::{CallerIdPolicy, TrunkCallerId};
+use crate::effect::HostToResolve;
 use crate::forwarding::Forwards;
 use crate::health::ProbePolicy;
 use crate::numbers::NumberPolicy;
@@ -300,6 +301,8 @@ pub struct Settings {
     pub registration_default: Duration,
     /// Longest registration given.
     pub registration_max: Duration,
+    /// Registrars of others that are told of every registration.
+    pub third_party_registrars: Vec<HostToResolve>,
     /// How long a callee may ring.
     pub ring_timeout: Duration,
     /// How long a target may stay silent (not even 100) before the next is tried.
@@ -332,6 +335,7 @@ impl Default for Settings {
             registration_min: Duration::from_secs(60),
             registration_default: Duration::from_secs(3600),
             registration_max: Duration::from_secs(7200),
+            third_party_registrars: Vec::new(),
             ring_timeout: Duration::from_secs(120),
             silence_timeout: Duration::from_secs(5),
             progress_timeout: Duration::from_secs(30),

@@ -9,7 +9,7 @@ use super::Shard;
 use crate::effect::{QueryId, Target};
 use crate::token::{LegKey, Tag};
 use crate::upstream;
-use crate::{health, leg};
+use crate::{health, leg, register_copy};
 
 /// The user word of transactions whose outcome interests nobody. Calls leave the top byte zero.
 const NOBODY: u64 = 2 << 56;
@@ -38,6 +38,10 @@ impl Shard {
                     }
                     if health::is_probe(user) {
                         self.probe_failed(now, user);
+                        continue;
+                    }
+                    if register_copy::is_copy(user) {
+                        self.copy_failed(user);
                         continue;
                     }
                     self.with_key(now, LegKey::from_user(user), |call, leg, ctx| {
@@ -102,6 +106,9 @@ impl Shard {
         if health::is_probe(user) {
             return self.probe_response(now, user, message);
         }
+        if register_copy::is_copy(user) {
+            return self.copy_answered(user, message);
+        }
         let is_found = self.with_key(now, LegKey::from_user(user), |call, leg, ctx| {
             call.heard(leg);
             let Some(leg) = call.leg_mut(leg) else { return false };
@@ -123,6 +130,9 @@ impl Shard {
         }
         if health::is_probe(query.0) {
             return self.probe_resolved(now, query.0, targets);
+        }
+        if register_copy::is_copy(query.0) {
+            return self.copy_resolved(now, query.0, targets);
         }
         let key = LegKey::from_user(query.0);
         self.with_key(now, key, |call, _, ctx| call.resolved(ctx, query, targets));

@@ -27,6 +27,7 @@ use crate::effect::{AnswerId, Effect, Input, LiveCall, Stats};
 use crate::guard::Guard;
 use crate::health::{Health, Probes};
 use crate::leg::LegConfig;
+use crate::register_copy::Copies;
 use crate::registrar::{Binding, Bindings};
 use crate::release::Cause;
 use crate::token::Randomness;
@@ -100,6 +101,7 @@ pub struct Shard {
     pub(crate) is_followed: bool,
     pub(crate) upstreams: Upstreams,
     pub(crate) probes: Probes,
+    pub(crate) copies: Copies,
     slots: Vec<Slot>,
     free: Vec<u32>,
     by_id: HashMap<CallId, u32, FixedState>,
@@ -140,6 +142,7 @@ impl Shard {
             is_followed: false,
             upstreams: Upstreams::default(),
             probes: Probes::default(),
+            copies: Copies::default(),
             slots: Vec::new(),
             free: Vec::new(),
             by_id: HashMap::with_hasher(FixedState::with_seed(random.next())),
