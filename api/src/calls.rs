@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::{Path, State};
+use store::query::CallStory;
 use vocabulary::CallId;
 
 use crate::names::Names;
@@ -65,6 +66,13 @@ pub(crate) async fn why(
         history: history.iter().map(|past| wire::past(past, &snapshot.directory)).collect(),
         others: others.iter().map(CallId::to_string).collect(),
     }))
+}
+
+/// All that is stored of a call that is over.
+pub(crate) async fn story_of(api: &Api, id: &str) -> Result<CallStory, Problem> {
+    api.control.catch_up().await;
+    let (call, _) = find_call(api, id).await?;
+    api.store.call_story(call).await?.ok_or_else(|| no_call(id))
 }
 
 async fn find_call(api: &Api, id: &str) -> Result<(CallId, Vec<CallId>), Problem> {

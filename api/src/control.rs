@@ -12,7 +12,7 @@ use switch::LiveCall;
 use switch::directory::Directory;
 use switch::health::{HealthChange, TrunkHealth};
 use switch::registrar::StoredBinding;
-use switch::routing::Calling;
+use switch::routing::{Calling, Recorded};
 use switch::upstream::UpstreamStatus;
 use vocabulary::{AccountId, CallId, DecisionLine, SubscriberId, TrunkId, Utc};
 
@@ -77,6 +77,8 @@ pub struct Thought<'a> {
     pub at: Utc,
     /// The talk that is priced.
     pub talk: Duration,
+    /// The conditions of a past call, instead of those of now.
+    pub like: Option<&'a Recorded>,
 }
 
 /// A call that was only thought through.

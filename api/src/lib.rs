@@ -47,8 +47,10 @@ mod subscribers;
 mod system;
 mod table_file;
 pub mod tariff;
+mod time_windows;
 mod token;
 mod traces;
+mod trunk_causes;
 mod trunks;
 mod upstreams;
 mod vouchers;
@@ -181,8 +183,6 @@ impl Api {
             .route("/subscribers/{username}", delete(subscribers::remove).patch(subscribers::set))
             .route("/trunks", get(trunks::list).post(trunks::add))
             .route("/trunks/{name}", get(trunks::show).patch(trunks::set).delete(trunks::remove))
-            .route("/routes", get(routes::list).post(routes::add))
-            .route("/routes/{id}", delete(routes::remove))
             .route("/rerates", get(rerate::list).post(rerate::start))
             .route("/rerates/{id}", get(rerate::show))
             .route("/reports/profit", get(reports::profit))
@@ -224,8 +224,11 @@ fn resources() -> Router<Arc<Api>> {
         .merge(numbers::routes())
         .merge(probes::routes())
         .merge(receipts::routes())
+        .merge(routes::routes())
         .merge(security::routes())
         .merge(traces::routes())
+        .merge(time_windows::routes())
+        .merge(trunk_causes::routes())
         .merge(upstreams::routes())
 }
 

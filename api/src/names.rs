@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use store::directory::RateGroup;
 use switch::directory::Directory;
 use switch::numbers::ListId;
+use switch::routing::{PrefixId, WindowId};
 use vocabulary::{AccountId, SubscriberId, TrunkId};
 
 /// Who is called what.
@@ -57,6 +58,14 @@ impl Names<'_> {
         if is("list") {
             let list = self.directory.number_list(ListId(id));
             return list.map(|list| list.name.as_str());
+        }
+        if is("window") {
+            let window = self.directory.time_window(WindowId(id));
+            return window.map(|window| &*window.name);
+        }
+        if is("prefix") {
+            let mut prefixes = self.directory.route_prefixes();
+            return prefixes.find(|row| row.id == PrefixId(id)).map(|row| &*row.prefix);
         }
         is("group").then(|| self.groups.get(&id).map(String::as_str)).flatten()
     }

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use store::directory::ChangeError;
 use store::rerate::{Cursor, SelectedCall, Selection};
 use switch::directory::Directory;
-use switch::routing::RouteTarget;
+use switch::routing::{RoutePolicy, RouteTarget};
 use vocabulary::{AccountId, CallKind, Utc};
 
 use crate::accounts::moment_in;
@@ -273,10 +273,12 @@ fn candidates(directory: &Directory, call: &RatedCall) -> Vec<(u16, AccountId)> 
         return Vec::new();
     }
     let targets = directory.routes(&call.by.cld).map_or(&[][..], |(_, targets)| targets);
+    let policy = directory.route_prefix(&call.by.cld).map(|row| row.policy);
+    let is_by_cost = policy == Some(RoutePolicy::LeastCost);
     let candidate = |target: &RouteTarget| {
         let trunk = directory.trunk(target.trunk).filter(|row| row.is_active);
         let trunk = trunk.filter(|row| call.trunk != Some(row.id))?;
-        Some((target.priority, trunk.account))
+        Some((if is_by_cost { 0 } else { target.priority }, trunk.account))
     };
     targets.iter().filter_map(candidate).collect()
 }

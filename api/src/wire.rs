@@ -372,21 +372,6 @@ impl From<rows::Trunk> for Trunk {
 }
 
 #[derive(Serialize)]
-pub(crate) struct Route {
-    id: u64,
-    prefix: String,
-    trunk: String,
-    priority: u16,
-}
-
-impl From<rows::Route> for Route {
-    fn from(route: rows::Route) -> Route {
-        let (trunk, priority) = (route.trunk_name, route.priority);
-        Route { id: route.id, prefix: route.prefix, trunk, priority }
-    }
-}
-
-#[derive(Serialize)]
 pub(crate) struct Check {
     ok: bool,
     counted: serde_json::Map<String, serde_json::Value>,

@@ -11,6 +11,7 @@ use world::{World, world};
 
 on_both!(
     a_simulated_call_has_the_price_of_all_payers_and_of_all_carriers,
+    a_past_call_is_thought_through_again,
     a_refused_call_is_told_with_its_prices,
     a_site_has_its_discount_also_in_a_simulation,
 );
@@ -83,6 +84,33 @@ async fn a_simulated_call_has_the_price_of_all_payers_and_of_all_carriers(backen
     assert_eq!(world.set("alice", json!({"call_seconds_max": 300})).await.0, 200);
     assert_eq!(world.get("/simulate?from=alice&to=49301234").await["call_s_max"], 300);
     world.check_books().await;
+}
+
+/// B5: as a past call, at its moment.
+async fn a_past_call_is_thought_through_again(backend: Backend) {
+    let world = market(backend).await;
+    let alice = world.id("alice").await;
+    world.control.talk(Calling::new(alice, "49301234"), 90).unwrap();
+    world.control.store.flush().await;
+    let call = world.get("/cdrs?leg=0").await["items"][0]["call"].as_str().unwrap().to_owned();
+    let before = world.get("/simulate?from=alice&to=49301234").await;
+    // Dearer from now on: not then.
+    world.control.advance(1_000_000);
+    world.sheet("retail", "49,0.90").await;
+    world.control.advance(1_000_000);
+    let like = format!("/simulate?like={call}&from=alice");
+    let again = world.get(&like).await;
+    assert_eq!(again["payers"], before["payers"]);
+    assert_ne!(world.get("/simulate?from=alice&to=49301234").await["payers"], before["payers"]);
+    for (path, status) in [
+        (format!("{like}&at=2026-01-01T00:00:00Z"), 422),
+        // An account called, not a phone or trunk.
+        (format!("/simulate?like={call}"), 422),
+        ("/simulate?like=nothing".to_owned(), 404),
+        ("/simulate?from=alice".to_owned(), 422),
+    ] {
+        assert_eq!(world.ask("GET", &path, None, String::new()).await.0, status, "{path}");
+    }
 }
 
 async fn a_refused_call_is_told_with_its_prices(backend: Backend) {

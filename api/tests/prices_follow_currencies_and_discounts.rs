@@ -71,7 +71,7 @@ fn minute(world: &World, alice: AccountId, carrier: AccountId, from: Option<u64>
     let now = |passed: Duration| Now { monotonic: passed, utc: NOW.plus(passed) };
     let cld = "49301234".parse().unwrap();
     let request = AuthorizeRequest {
-        candidates: vec![Candidate { trunk: TRUNK, carrier, priority: 1 }],
+        candidates: vec![Candidate::new(TRUNK, carrier, 1)],
         origin: Origin { subscriber, ..Origin::default() },
         ..AuthorizeRequest::new(call, alice, CallKind::Egress, cld, NOW)
     };

@@ -45,7 +45,7 @@ fn alice_pays(world: &World, call: &Call) -> Ended {
     let cld = call.cld.parse().unwrap();
     let request = AuthorizeRequest {
         cli: call.cli.map(|cli| cli.parse().unwrap()),
-        candidates: vec![Candidate { trunk: TrunkId(1), carrier: call.carrier, priority: 1 }],
+        candidates: vec![Candidate::new(TrunkId(1), call.carrier, 1)],
         ..AuthorizeRequest::new(id, call.account, call.kind, cld, call.at)
     };
     let mut grant = credit.authorize(now(Duration::ZERO), &request).unwrap().grant;

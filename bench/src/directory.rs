@@ -131,8 +131,7 @@ async fn fill(data: &Path, accounts: u64) -> Result<(), store::directory::Change
     trunk.port = Some(9);
     trunk.addresses.push("127.0.0.1".into());
     let trunk = change.add_trunk(trunk).await?;
-    let route =
-        Route { id: 0, prefix: "49".into(), trunk: trunk.id, trunk_name: trunk.name, priority: 1 };
+    let route = Route::new("49", trunk.id, 1);
     change.add_route(route).await?;
     for n in 1..=accounts {
         let mut account =

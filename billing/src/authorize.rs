@@ -341,7 +341,7 @@ fn losing_reseller(
     })
 }
 
-/// Carriers that may be used, by priority, then by cost at the typical length in real increments,
+/// Carriers that may be used, by priority and rank, then by cost at the typical length in real increments,
 /// in the currency of the payer. Equal ones stay in the order of routing.
 fn order_carriers(
     ledger: &Ledger,
@@ -353,7 +353,7 @@ fn order_carriers(
 ) -> (Vec<CarrierRate>, Vec<Skipped>) {
     let currency = payers.last().rate.currency;
     let profit = Profit::needed(book, settings, payers.last(), request.at);
-    let mut found: Vec<((u16, bool, Money), CarrierRate)> =
+    let mut found: Vec<((u16, u16, bool, Money), CarrierRate)> =
         Vec::with_capacity(request.candidates.len());
     let mut skipped = Vec::new();
     for candidate in &request.candidates {
@@ -366,7 +366,8 @@ fn order_carriers(
         match carrier {
             Ok((carrier, cost)) => {
                 let exchanged = book.converted(cost, carrier.rate.currency, currency);
-                let key = (candidate.priority, exchanged.is_none(), exchanged.unwrap_or(cost));
+                let Candidate { priority, rank, .. } = *candidate;
+                let key = (priority, rank, exchanged.is_none(), exchanged.unwrap_or(cost));
                 found.push((key, carrier));
             }
             Err((code, why)) => {

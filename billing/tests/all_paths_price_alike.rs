@@ -83,7 +83,7 @@ fn request(any: &AnyCall) -> AuthorizeRequest {
     AuthorizeRequest {
         rate_choice,
         cli: any.cli.map(|cli| cli.parse().unwrap()),
-        candidates: vec![Candidate { trunk: TRUNK, carrier: CARRIER, priority: 1 }],
+        candidates: vec![Candidate::new(TRUNK, CARRIER, 1)],
         ..AuthorizeRequest::new(common::call(1), any.payers()[0], CallKind::Egress, cld, any.at)
     }
 }

@@ -247,6 +247,11 @@ fn calls(section: Section<'_>) -> Calls {
         attempts_max: section
             .number("attempts_max", 1..=50)
             .map_or(8, |attempts| u8::try_from(attempts).expect("at most 50")),
+        same_calls_max: match section.number("same_calls_max", 0..=10_000) {
+            None => Some(10),
+            Some(0) => None,
+            Some(calls) => u32::try_from(calls).ok(),
+        },
         length_max: section.seconds("length_s_max", 1..=30 * DAY_S).unwrap_or(seconds(DAY_S)),
         session_expires: section.seconds("session_expires_s", 90..=DAY_S).unwrap_or(seconds(1800)),
         session_expires_min: section

@@ -187,6 +187,9 @@ pub struct Calls {
     pub progress_timeout: Duration,
     /// How many targets one call tries.
     pub attempts_max: u8,
+    /// How many calls of one trunk between the same two numbers may wait for an answer; more are taken
+    /// for a loop. `None`: any number.
+    pub same_calls_max: Option<u32>,
     /// The longest call; every call ends there.
     pub length_max: Duration,
     /// RFC 4028: what we ask for.

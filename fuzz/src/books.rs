@@ -246,11 +246,8 @@ impl Books {
 
     fn authorize(&mut self, call: CallId, choices: &mut Choices<'_>) {
         let kind = choices.pick(&[CallKind::Egress, CallKind::Egress, CallKind::Local]);
-        let candidate = |(n, carrier): (u64, AccountId)| Candidate {
-            trunk: TrunkId(3 + n),
-            carrier,
-            priority: 1,
-        };
+        let candidate =
+            |(n, carrier): (u64, AccountId)| Candidate::new(TrunkId(3 + n), carrier, 1);
         let account = choices.pick(&CUSTOMERS);
         let cld = choices.pick(&["49301234", "4989", "1"]).parse().expect("a number");
         let request = AuthorizeRequest {

@@ -20,7 +20,7 @@ use store::{LeaseError, Leases, Store, Taking};
 use switch::decision::{Decision, Refusal};
 use switch::health::{HealthChange, HealthState, TrunkHealth};
 use switch::registrar::StoredBinding;
-use switch::routing::Question;
+use switch::routing::{Question, simulate, simulate_like};
 use switch::upstream::UpstreamStatus;
 use switch::{LiveCall, Shared, Stats};
 use tokio::sync::oneshot;
@@ -307,12 +307,15 @@ impl Control for Switchboard {
 
     fn simulate(&self, thought: &Thought<'_>) -> Simulated {
         let snapshot = self.snapshot.load();
-        let Thought { from, account, to, at, talk } = *thought;
+        let Thought { from, account, to, at, talk, like } = *thought;
         let now = self.clock.now().utc;
         let question = Question { from, account, to, at, now };
         let Shared { bindings, health, .. } = &self.shared;
         let directory = &snapshot.directory;
-        let simulation = switch::routing::simulate(directory, bindings, health, &question);
+        let simulation = match like {
+            Some(recorded) => simulate_like(directory, bindings, recorded, &question),
+            None => simulate(directory, bindings, health, &question),
+        };
         let mut refusal = simulation.outcome.err();
         let ask = |request: &AuthorizeRequest| {
             quote(&self.ledger, &snapshot.rate_book, &self.credit, now, request, talk)

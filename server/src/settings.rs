@@ -50,6 +50,7 @@ pub fn switch(config: &Config) -> Settings {
         silence_timeout: calls.silence_timeout,
         progress_timeout: calls.progress_timeout,
         attempts_max: calls.attempts_max,
+        same_calls_max: calls.same_calls_max,
         duration_max: calls.length_max,
         redirects: match calls.redirect {
             RedirectPolicy::Refuse => Redirects::Reject,

@@ -22,13 +22,16 @@ mod probe;
 mod rate_group;
 mod reason;
 mod route;
+mod route_prefix;
 mod security;
 mod site;
 mod source;
 mod subscriber;
 mod subscription;
+mod time_window;
 mod touched;
 mod trunk;
+mod trunk_cause;
 
 use vocabulary::{AccountId, CallId, Utc};
 
@@ -62,6 +65,7 @@ pub(crate) use site::{members as site_members, site_of};
 pub use source::{MadeBy, Source, Standing};
 pub use subscriber::{Subscriber, digest_secret};
 pub use subscription::{AccountPlan, NewSubscription, Scheduled, calendar_of};
+pub use time_window::StoredWindow;
 use touched::Touched;
 pub use trunk::{Trunk, TrunkTransport};
 

@@ -10,19 +10,22 @@ use sheets::{Layout, Movements, Taking, compare, interpret};
 use store::Database;
 use store::directory::{
     Account, AccountStatus, BillingKind, Change, ChangeError, DirectoryStore, DurationRounding,
-    Filling, RateGroup, RateGroupRounding, Rounding, Route, StoredRule, Subscriber, Trunk,
-    TrunkProbe, TrunkTransport, digest_secret,
+    Filling, RateGroup, RateGroupRounding, Rounding, Route, StoredRule, StoredWindow, Subscriber,
+    Trunk, TrunkProbe, TrunkTransport, digest_secret,
 };
 use store::idempotency::{Answer, Seen};
 use store::rate_deck::NewSheet;
 use switch::caller_id::{
     CallerIdPolicy, CliPool, DefaultCaller, DiversionHeaders, IdentityHeader, TrunkCallerId,
 };
-use switch::directory::{Credentials, Settings};
+use switch::directory::{Credentials, Limits, Settings};
 use switch::forwarding::Forwards;
 use switch::health::ProbePolicy;
 use switch::numbers::{ListEffect, ListKind, NumberOwner, NumberRule, RuleId, Subject, Then};
-use switch::routing::{BareNumber, EgressForm, Rewrite};
+use switch::routing::{
+    BareNumber, CauseMap, Code, EgressForm, PrefixId, Rewrite, RouteId, RoutePolicy, RoutePrefix,
+    WindowId,
+};
 use vocabulary::{Direction, SubscriberId, TrunkId, Utc};
 use world::backend::{Backend, on_both};
 
@@ -30,6 +33,8 @@ on_both!(
     everything_comes_back,
     caller_ids_come_back,
     number_rules_and_lists_come_back,
+    routing_policies_come_back,
+    what_routes_hold_in_stays,
     how_trunks_are_asked_comes_back,
     rules_are_kept,
     a_removed_id_never_comes_back,
@@ -126,14 +131,7 @@ async fn everything_comes_back(backend: Backend) {
     let (alice, carrier) = two_accounts(&mut change).await;
     let phone = change.add_subscriber(subscriber(&alice, "alice")).await.unwrap();
     let trunk = change.add_trunk(full_trunk(&carrier)).await.unwrap();
-    let route = Route {
-        id: 0,
-        prefix: "49".into(),
-        trunk: trunk.id,
-        trunk_name: String::new(),
-        priority: 5,
-    };
-    let route = change.add_route(route).await.unwrap();
+    let route = change.add_route(Route::new("49", trunk.id, 5)).await.unwrap();
     let forwards = Forwards { always: Some("0170123".into()) };
     change.set_forwards("alice", &forwards).await.unwrap();
     change.commit().await.unwrap();
@@ -208,6 +206,97 @@ async fn caller_ids_come_back(backend: Backend) {
     assert_eq!(directory.trunk(trunk.id).unwrap().caller_id, shown);
     let other = directory.account(carrier.id).unwrap().caller_id.clone();
     assert_eq!(other, CallerIdPolicy::default());
+}
+
+/// Open in office hours in Berlin, but for Christmas.
+fn office() -> StoredWindow {
+    StoredWindow {
+        id: WindowId(0),
+        name: "office".into(),
+        zone: "Europe/Berlin".into(),
+        spans: vec!["mon-fri 08:00-18:00".parse().unwrap(), "sat 09:00-12:00".parse().unwrap()],
+        holidays: vec!["2026-12-26".into(), "2026-12-25".into()],
+    }
+}
+
+async fn routing_policies_come_back(backend: Backend) {
+    let dir = tempfile::tempdir().unwrap();
+    let database = backend.fresh(dir.path()).await;
+    let store = open_at(&database).await;
+    let mut change = store.begin().await.unwrap();
+    let (_, carrier) = two_accounts(&mut change).await;
+    let trunk = change.add_trunk(full_trunk(&carrier)).await.unwrap();
+    let window = change.set_time_window(office()).await.unwrap();
+    let mut route = change.add_route(Route::new("49", trunk.id, 5)).await.unwrap();
+    route.weight = 70;
+    (route.window, route.window_name) = (Some(window.id), Some(window.name.clone()));
+    (route.calls_max, route.cps_max) = (Some(30), Some(0));
+    change.set_route(&route).await.unwrap();
+    let prefix = RoutePrefix {
+        id: PrefixId(0),
+        prefix: "49".into(),
+        policy: RoutePolicy::Weight,
+        limits: Limits { concurrent: Some(100), per_second: None },
+    };
+    let prefix = change.set_route_prefix(prefix).await.unwrap();
+    let code = |text: &str| text.parse::<Code>().unwrap();
+    let causes = CauseMap {
+        heard: vec![(code("503"), code("404")), (code("Q34"), code("Q17"))],
+        told: vec![(code("404"), code("503"))],
+    };
+    change.set_trunk_causes(trunk.id, &causes).await.unwrap();
+    change.commit().await.unwrap();
+    drop(store);
+
+    let store = open_at(&database).await;
+    assert_eq!(store.routes().await.unwrap(), std::slice::from_ref(&route));
+    assert_eq!(store.time_windows().await.unwrap(), std::slice::from_ref(&window));
+    assert_eq!(store.route_prefixes().await.unwrap(), std::slice::from_ref(&prefix));
+    let mut change = store.begin().await.unwrap();
+    let directory = change.load(Settings::default(), 1, None).await.unwrap().directory;
+    let number = "4930123".parse().unwrap();
+    let found = directory.route(&number, trunk.id).unwrap();
+    assert_eq!((found.route, found.weight, found.window), (RouteId(route.id), 70, route.window));
+    assert_eq!(found.limits, Limits { concurrent: Some(30), per_second: Some(0) });
+    assert_eq!(directory.route_prefix(&number), Some(&prefix));
+    assert_eq!(directory.trunk(trunk.id).unwrap().causes, causes);
+    // Friday 2026-12-18, 09:30 in Berlin, and the same on a Friday that is a holiday.
+    let open = directory.time_window(window.id).unwrap();
+    let at = |day: i64| Utc((1_797_582_600 + day * 86_400) * 1_000_000);
+    assert!(open.is_open(at(0)) && !open.is_open(at(7)));
+    change.remove_route_prefix(prefix.id).await.unwrap();
+    let gone = change.remove_route_prefix(prefix.id).await.unwrap_err();
+    assert!(gone.to_string().contains("no route prefix"));
+}
+
+async fn what_routes_hold_in_stays(backend: Backend) {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(backend, dir.path()).await;
+    let mut change = store.begin().await.unwrap();
+    let says = |error: ChangeError| error.to_string();
+    let (_, carrier) = two_accounts(&mut change).await;
+    let trunk = change.add_trunk(full_trunk(&carrier)).await.unwrap();
+    let window = change.set_time_window(office()).await.unwrap();
+    let route = Route { window: Some(window.id), ..Route::new("49", trunk.id, 5) };
+    let route = change.add_route(route).await.unwrap();
+    let refused = change.remove_time_window("office").await.unwrap_err();
+    assert_eq!(
+        says(refused),
+        "1 route(s) hold in time window \"office\"; give them another or none first"
+    );
+    let later = StoredWindow { zone: "UTC".into(), holidays: Vec::new(), ..window.clone() };
+    assert_eq!(change.set_time_window(later).await.unwrap().id, window.id);
+    let wrong = StoredWindow { zone: "Berlin".into(), ..window.clone() };
+    assert!(
+        says(change.set_time_window(wrong).await.unwrap_err())
+            .starts_with("zone: \"Berlin\" is no")
+    );
+    let wrong = StoredWindow { holidays: vec!["25.12.".into()], ..window };
+    assert!(
+        says(change.set_time_window(wrong).await.unwrap_err()).starts_with("holidays: \"25.12")
+    );
+    change.remove_route(route.id).await.unwrap();
+    change.remove_time_window("office").await.unwrap();
 }
 
 async fn number_rules_and_lists_come_back(backend: Backend) {
@@ -365,13 +454,7 @@ async fn rules_are_kept(backend: Backend) {
     assert!(says(change.add_trunk(useless.clone()).await.unwrap_err()).starts_with("host: give a"));
     useless.host = Some("sip:x".into());
     assert!(says(change.add_trunk(useless).await.unwrap_err()).starts_with("host: write a host"));
-    let route = Route {
-        id: 0,
-        prefix: "4x".into(),
-        trunk: TrunkId(1000),
-        trunk_name: String::new(),
-        priority: 0,
-    };
+    let route = Route::new("4x", TrunkId(1000), 0);
     assert!(says(change.add_route(route).await.unwrap_err()).starts_with("prefix: write at most"));
 }
 

@@ -14,6 +14,7 @@ use hashbrown::{HashMap, HashSet};
 use vocabulary::{AccountId, CallId, Direction, SubscriberId, TrunkId};
 
 use crate::directory::Limits;
+use crate::routing::{PrefixId, RouteId};
 
 const SHARDS: usize = 64;
 const WINDOW: Duration = Duration::from_secs(1);
@@ -27,6 +28,12 @@ pub enum Owner {
     Trunk(TrunkId),
     /// A subscriber's.
     Subscriber(SubscriberId),
+    /// A route's: a prefix over a trunk.
+    Route(RouteId),
+    /// Of all that is routed by a prefix.
+    Prefix(PrefixId),
+    /// A trunk and two numbers, by their hash: calls on their way, to know a loop by.
+    Pair(u64),
 }
 
 /// A limited thing: an owner in one direction.
@@ -59,6 +66,9 @@ pub enum Limit {
     /// Calls in one second.
     PerSecond(u32),
 }
+
+/// Gates that most calls stand at, for as long as they talk.
+const PLACES: usize = 4;
 
 type Key = (Owner, bool);
 
@@ -102,8 +112,11 @@ fn shard_of_key((owner, is_ingress): Key) -> usize {
         Owner::Account(id) => (0, id.0),
         Owner::Trunk(id) => (1, id.0),
         Owner::Subscriber(id) => (2, id.0),
+        Owner::Route(id) => (3, id.0),
+        Owner::Prefix(id) => (4, id.0),
+        Owner::Pair(hash) => (5, hash),
     };
-    let mixed = (id << 3 | kind << 1 | u64::from(is_ingress)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mixed = (id << 4 | kind << 1 | u64::from(is_ingress)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     (mixed >> 58) as usize
 }
 
@@ -155,6 +168,7 @@ impl Admission {
         let key = (owner, direction == Direction::Ingress);
         if let Some(passed) = lock(&self.calls[shard_of_call(call)]).get_mut(&call) {
             passed.retain(|other| *other != key);
+            passed.shrink_to(PLACES);
         }
         self.remove(call, key);
     }
@@ -292,53 +306,72 @@ mod tests {
         assert!(admission.is_empty());
     }
 
+    /// Whose limits the random orders are about: one of each kind.
+    fn owner(of: u64) -> Owner {
+        match of % 5 {
+            0 => Owner::Account(AccountId(of)),
+            1 => Owner::Trunk(TrunkId(of)),
+            2 => Owner::Route(RouteId(of)),
+            3 => Owner::Prefix(PrefixId(of)),
+            _ => Owner::Pair(of),
+        }
+    }
+
     #[derive(Clone, Debug)]
     enum Step {
         Admit { call: u64, gates: Vec<u64>, after_ms: u64 },
-        Leave { call: u64, account: u64 },
+        Leave { call: u64, of: u64 },
         Release { call: u64 },
     }
 
     fn step() -> impl Strategy<Value = Step> {
         prop_oneof![
-            3 => (0u64..12, proptest::collection::vec(0u64..4, 1..4), 0u64..400)
+            3 => (0u64..12, proptest::collection::vec(0u64..6, 1..4), 0u64..400)
                 .prop_map(|(call, gates, after_ms)| Step::Admit { call, gates, after_ms }),
-            1 => (0u64..12, 0u64..4).prop_map(|(call, account)| Step::Leave { call, account }),
+            1 => (0u64..12, 0u64..6).prop_map(|(call, of)| Step::Leave { call, of }),
             2 => (0u64..12).prop_map(|call| Step::Release { call }),
         ]
     }
 
+    /// How many random orders of events are played: `TANDEM_ADMISSION_ORDERS=1000000` for B8's figure.
+    fn orders() -> u32 {
+        let orders = std::env::var("TANDEM_ADMISSION_ORDERS").ok();
+        orders.map_or(512, |text| text.parse().expect("a number of orders"))
+    }
+
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(512))]
+        #![proptest_config(ProptestConfig::with_cases(orders()))]
         #[test]
         fn the_sets_agree_with_a_model_and_are_empty_at_the_end(
             steps in proptest::collection::vec(step(), 1..120),
         ) {
+            // B8: whatever comes in whatever order, and twice.
             let admission = Admission::default();
             let mut model: BTreeMap<u64, BTreeSet<u64>> = BTreeMap::new();
             let mut now = Duration::ZERO;
+            let direction = Direction::Ingress;
             for step in &steps {
                 match step {
                     Step::Admit { call, gates, after_ms } => {
                         now += Duration::from_millis(*after_ms);
                         let wanted: BTreeSet<u64> = gates.iter().copied().collect();
-                        let gates: Vec<Gate> =
-                            wanted.iter().map(|a| gate(*a, Direction::Ingress, 3, 0)).collect();
-                        let fits = wanted.iter().all(|a| {
-                            let live = model.entry(*a).or_default();
+                        let limits = Limits { concurrent: Some(3), per_second: None };
+                        let gate = |of: &u64| Gate { owner: owner(*of), direction, limits };
+                        let gates: Vec<Gate> = wanted.iter().map(gate).collect();
+                        let fits = wanted.iter().all(|of| {
+                            let live = model.entry(*of).or_default();
                             live.contains(call) || live.len() < 3
                         });
                         prop_assert_eq!(admission.admit(now, CallId(*call), &gates).is_ok(), fits);
                         if fits {
-                            for account in wanted {
-                                model.entry(account).or_default().insert(*call);
+                            for of in wanted {
+                                model.entry(of).or_default().insert(*call);
                             }
                         }
                     }
-                    Step::Leave { call, account } => {
-                        let owner = Owner::Account(AccountId(*account));
-                        admission.leave(CallId(*call), owner, Direction::Ingress);
-                        model.entry(*account).or_default().remove(call);
+                    Step::Leave { call, of } => {
+                        admission.leave(CallId(*call), owner(*of), direction);
+                        model.entry(*of).or_default().remove(call);
                     }
                     Step::Release { call } => {
                         admission.release(CallId(*call));
@@ -347,9 +380,8 @@ mod tests {
                 }
                 let places: usize = model.values().map(BTreeSet::len).sum();
                 prop_assert_eq!(admission.places_taken(), places);
-                for (account, live) in &model {
-                    let owner = Owner::Account(AccountId(*account));
-                    prop_assert_eq!(admission.live(owner, Direction::Ingress), live.len());
+                for (of, live) in &model {
+                    prop_assert_eq!(admission.live(owner(*of), direction), live.len());
                     prop_assert!(live.len() <= 3);
                 }
             }

@@ -52,6 +52,15 @@ pub struct Candidate {
     pub carrier: AccountId,
     /// Lower goes first; `billing` orders by cost only within one priority.
     pub priority: u16,
+    /// Lower goes first within one priority, whatever it costs: by cost go those of one rank.
+    pub rank: u16,
+}
+
+impl Candidate {
+    /// One that goes by cost among those of its priority.
+    pub fn new(trunk: TrunkId, carrier: AccountId, priority: u16) -> Candidate {
+        Candidate { trunk, carrier, priority, rank: 0 }
+    }
 }
 
 /// May this account place this call, for how long, and by which carriers?

@@ -51,11 +51,9 @@ impl Switch {
         let directory = self.snapshot().directory;
         let carrier = |trunk: TrunkId| directory.trunk(trunk).unwrap().account;
         let targets = directory.routes(&cld).map_or(&[][..], |(_, targets)| targets);
-        let candidates = targets.iter().map(|target| Candidate {
-            trunk: target.trunk,
-            carrier: carrier(target.trunk),
-            priority: target.priority,
-        });
+        let candidates = targets
+            .iter()
+            .map(|target| Candidate::new(target.trunk, carrier(target.trunk), target.priority));
         let request = AuthorizeRequest {
             call,
             account: calling.account,

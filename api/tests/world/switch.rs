@@ -10,7 +10,7 @@ use ::switch::LiveCall;
 use ::switch::decision::{Decision, Refusal};
 use ::switch::health::{Health, HealthChange, TrunkHealth};
 use ::switch::registrar::{Bindings, StoredBinding};
-use ::switch::routing::{Question, simulate};
+use ::switch::routing::{Question, simulate, simulate_like};
 use ::switch::upstream::UpstreamStatus;
 use api::{
     Control, Later, LedgerReport, NewTrace, Payment, PaymentRefused, Simulated, Snapshot, Status,
@@ -312,11 +312,14 @@ impl Control for Switch {
 
     fn simulate(&self, thought: &Thought<'_>) -> Simulated {
         let snapshot = self.snapshot();
-        let Thought { from, account, to, at, talk } = *thought;
+        let Thought { from, account, to, at, talk, like } = *thought;
         let now = self.now_utc();
         let question = Question { from, account, to, at, now };
-        let simulation =
-            simulate(&snapshot.directory, &Bindings::default(), &self.health, &question);
+        let (directory, bindings) = (&snapshot.directory, Bindings::default());
+        let simulation = match like {
+            Some(recorded) => simulate_like(directory, &bindings, recorded, &question),
+            None => simulate(directory, &bindings, &self.health, &question),
+        };
         let (settings, book) = (CreditSettings::default(), &snapshot.rate_book);
         let quote =
             simulation.authorize.map(|r| quote(&self.ledger, book, &settings, now, &r, talk));

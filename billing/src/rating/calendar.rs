@@ -89,6 +89,12 @@ impl Zone {
         changes.filter(move |(second, _)| from < *second && *second < till)
     }
 
+    /// Seconds east of UTC before the first change of offset since 1970, and every change until 2100: the
+    /// second from which another offset holds.
+    pub fn offsets(&self) -> (i32, &[(i64, i32)]) {
+        (self.first_offset, &self.changes)
+    }
+
     /// Seconds that clocks there are ahead of UTC at this second since 1970.
     pub fn offset_at(&self, second: i64) -> i64 {
         self.offset(second).0

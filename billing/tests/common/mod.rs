@@ -138,10 +138,7 @@ pub fn call(sequence: u64) -> CallId {
 pub fn request(call: CallId, cld: &str) -> AuthorizeRequest {
     AuthorizeRequest {
         cli: Some("4989123".parse().unwrap()),
-        candidates: vec![
-            Candidate { trunk: TRUNK, carrier: CARRIER, priority: 1 },
-            Candidate { trunk: CHEAP_TRUNK, carrier: CHEAP, priority: 1 },
-        ],
+        candidates: vec![Candidate::new(TRUNK, CARRIER, 1), Candidate::new(CHEAP_TRUNK, CHEAP, 1)],
         ..AuthorizeRequest::new(call, CUSTOMER, CallKind::Egress, cld.parse().unwrap(), START)
     }
 }

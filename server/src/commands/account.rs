@@ -143,7 +143,7 @@ pub(super) fn put_limits(body: &mut Map<String, Value>, limits: &Limits) -> Resu
 }
 
 /// A number or "none".
-fn put_limit(
+pub(super) fn put_limit(
     body: &mut Map<String, Value>,
     field: &str,
     option: &str,

@@ -6,6 +6,7 @@ mod number;
 mod peer;
 mod pricing;
 mod receipts;
+mod route;
 mod security;
 mod trace;
 
@@ -25,7 +26,7 @@ pub(crate) use account::{
 pub(crate) use cdr::CdrArgs;
 pub(crate) use number::{ListCommand, NumberCommand, Owner, RuleCommand, Side};
 pub(crate) use peer::{
-    RouteCommand, SubscriberCommand, TrunkCallerIdChange, TrunkChange, TrunkCommand,
+    SubscriberCommand, TrunkCallerIdChange, TrunkCausesChange, TrunkChange, TrunkCommand,
     TrunkProbeChange,
 };
 pub(crate) use pricing::{
@@ -33,6 +34,7 @@ pub(crate) use pricing::{
 };
 
 pub(crate) use receipts::ReceiptArgs;
+pub(crate) use route::{PrefixCommand, RouteChange, RouteCommand, WindowCommand};
 pub(crate) use security::{AllowCommand, BanCommand, SecurityCommand};
 pub(crate) use trace::TraceCommand;
 
@@ -173,7 +175,7 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: SecurityCommand,
     },
-    /// Which trunks a prefix goes to
+    /// Which trunks a prefix goes to, when, and how much of it
     Route {
         #[command(subcommand)]
         command: RouteCommand,
@@ -231,14 +233,17 @@ pub(crate) enum Command {
     /// Think a call through without placing it
     Simulate {
         /// A subscriber's username or number, a trunk's or an account's name
-        #[arg(long)]
-        from: String,
+        #[arg(long, required_unless_present = "like")]
+        from: Option<String>,
         /// The number as it would be dialled
-        #[arg(long)]
-        to: String,
+        #[arg(long, required_unless_present = "like")]
+        to: Option<String>,
         /// When, such as 2026-12-01T08:00:00Z; default now
         #[arg(long)]
         at: Option<String>,
+        /// As this past call, at its moment and with trunks as they were then
+        #[arg(long, value_name = "CALL", conflicts_with = "at")]
+        like: Option<String>,
         /// Seconds of talk to be priced
         #[arg(long, default_value_t = 60)]
         duration: u32,

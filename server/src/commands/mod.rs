@@ -25,6 +25,7 @@ mod rates;
 mod receipts;
 mod report;
 mod rerate;
+mod route;
 mod run;
 mod security;
 mod simulate;
@@ -182,7 +183,7 @@ fn dispatch(args: Args) -> Outcome {
         Command::Subscriber { command } => subscriber::run(&context, command),
         Command::Trunk { command } => trunk::run(&context, *command),
         Command::Number { command } => number::run(&context, *command),
-        Command::Route { command } => trunk::route(&context, command),
+        Command::Route { command } => route::run(&context, command),
         Command::Events { account, which } => account::events(&context, account, &which),
         Command::Price(asked) => price::run(&context, asked),
         Command::Rates { command } => rates::run(&context, command),
@@ -195,8 +196,8 @@ fn dispatch(args: Args) -> Outcome {
         Command::Hangup { call } => calls::hang_up(&context, &call),
         Command::Cdr(which) => calls::cdr(&context, &which),
         Command::Why { call } => calls::why(&context, &call),
-        Command::Simulate { from, to, at, duration } => {
-            simulate::simulate(&context, &from, &to, at.as_deref(), duration)
+        Command::Simulate { from, to, at, like, duration } => {
+            simulate::simulate(&context, [from, to, at, like], duration)
         }
         Command::Registrations => system::registrations(&context),
         Command::Backup { to } => backup::backup(&context, &to),

@@ -8,15 +8,14 @@ use super::{Context, Outcome, table};
 
 pub(super) fn simulate(
     context: &Context,
-    from: &str,
-    to: &str,
-    at: Option<&str>,
+    [from, to, at, like]: [Option<String>; 4],
     duration: u32,
 ) -> Outcome {
     let parts = [
-        ("from", Some(from.to_owned())),
-        ("to", Some(to.to_owned())),
-        ("at", at.map(str::to_owned)),
+        ("from", from),
+        ("to", to),
+        ("at", at),
+        ("like", like),
         ("duration", Some(duration.to_string())),
     ];
     let answer = context.client()?.get(&format!("/simulate{}", query(&parts)))?;

@@ -1,9 +1,9 @@
-//! `trunk …` and `route …`.
+//! `trunk …`.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::account::{or_none, put, put_limits};
-use super::args::{RouteCommand, TrunkChange, TrunkCommand, TrunkProbeChange};
+use super::args::{TrunkCausesChange, TrunkChange, TrunkCommand, TrunkProbeChange};
 use super::client::{Client, escape};
 use super::{Context, Outcome, caller_id, table};
 
@@ -55,6 +55,7 @@ pub(super) fn run(context: &Context, command: TrunkCommand) -> Outcome {
         }
         TrunkCommand::CallerId { name, change } => caller_id::of_trunk(&client, &name, &change)?,
         TrunkCommand::Probe { name, change } => probe(&client, &name, &change)?,
+        TrunkCommand::Causes { name, change } => causes(&client, &name, &change)?,
         TrunkCommand::Remove { name } => {
             let answer = client.command("DELETE", &one(&name), &Value::Null)?;
             context.show(&answer, |_| println!("removed {name} and its routes"));
@@ -72,6 +73,28 @@ fn probe(client: &Client, name: &str, change: &TrunkProbeChange) -> Result<Value
     put(&mut body, "failures_max", change.failures);
     put(&mut body, "successes_min", change.successes);
     caller_id::show_or_change(client, &format!("/trunks/{}/probe", escape(name)), body)
+}
+
+fn causes(client: &Client, name: &str, change: &TrunkCausesChange) -> Result<Value, String> {
+    let mut body = Map::new();
+    for (field, pairs) in [("heard", &change.heard), ("told", &change.told)] {
+        if !pairs.is_empty() {
+            body.insert(field.into(), Value::Object(table_of(field, pairs)?));
+        }
+    }
+    caller_id::show_or_change(client, &format!("/trunks/{}/causes", escape(name)), body)
+}
+
+/// `503=404`, each; or only "none".
+fn table_of(field: &str, pairs: &[String]) -> Result<Map<String, Value>, String> {
+    if matches!(pairs, [none] if none == "none") {
+        return Ok(Map::new());
+    }
+    let pair = |text: &String| match text.split_once('=') {
+        Some((code, becomes)) => Ok((code.trim().to_owned(), becomes.trim().into())),
+        None => Err(format!("--{field} {text}: write a code and what it becomes, such as 503=404")),
+    };
+    pairs.iter().map(pair).collect()
 }
 
 fn fields(change: TrunkChange) -> Result<Map<String, Value>, String> {
@@ -119,27 +142,6 @@ fn plan(option: &str, text: Option<String>) -> Result<Option<Value>, String> {
         serde_json::from_str(&text).map_err(|error| format!("{option}: it is not JSON: {error}"))
     };
     text.map(parse).transpose()
-}
-
-pub(super) fn route(context: &Context, command: RouteCommand) -> Outcome {
-    let client = context.client()?;
-    match command {
-        RouteCommand::List => {
-            let columns =
-                [("ID", "id"), ("PREFIX", "prefix"), ("PRIORITY", "priority"), ("TRUNK", "trunk")];
-            context.show_list(&client.get("/routes")?, &columns);
-        }
-        RouteCommand::Add { prefix, trunk, priority } => {
-            let body = json!({ "prefix": prefix, "trunk": trunk, "priority": priority });
-            let answer = client.command("POST", "/routes", &body)?;
-            context.show(&answer, |answer| print!("{}", table::render_fields(answer)));
-        }
-        RouteCommand::Remove { id } => {
-            let answer = client.command("DELETE", &format!("/routes/{id}"), &Value::Null)?;
-            context.show(&answer, |_| println!("removed route {id}"));
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use switch::directory::{
 };
 use switch::forwarding::Forwards;
 use switch::numbers::{ListId, NumberOwner, NumberPolicy};
-use switch::routing::HuntCodes;
+use switch::routing::{CauseMap, HuntCodes, RouteId};
 use vocabulary::AccountId;
 
 use super::account::{self, Account, AccountStatus, BillingKind};
@@ -23,7 +23,9 @@ use super::route::{self, Route};
 use super::subscriber::{self, Subscriber};
 use super::trunk::{self, Trunk, TrunkTransport};
 use super::{CallLimits, Change, ChangeError, Result};
-use super::{caller_id, forwarding, number_list, number_rule, probe};
+use super::{
+    caller_id, forwarding, number_list, number_rule, probe, route_prefix, time_window, trunk_cause,
+};
 
 /// Snapshots, and what the ledger must be told.
 #[derive(Clone, Debug)]
@@ -129,12 +131,16 @@ impl Change {
         }
         let mut of_trunks = caller_id::of_trunks(&mut *self.tx).await?;
         let mut probes = probe::all(&mut *self.tx).await?;
+        let mut causes = trunk_cause::all(&mut *self.tx).await?;
         for trunk in trunk::all(&mut *self.tx).await? {
             let caller_id = of_trunks.remove(&trunk.id).unwrap_or_default();
             let numbers = numbers_of(NumberOwner::Trunk(trunk.id));
             let probe = probes.remove(&trunk.id).unwrap_or_default().in_force();
-            builder = builder.trunk(TrunkRow { caller_id, numbers, probe, ..trunk_row(trunk)? });
+            let causes = causes.remove(&trunk.id).unwrap_or_default();
+            let row = trunk_row(trunk)?;
+            builder = builder.trunk(TrunkRow { caller_id, numbers, probe, causes, ..row });
         }
+        builder = self.with_routing(builder).await?;
         for route in route::all(&mut *self.tx).await? {
             builder = builder.route(route_row(&route));
         }
@@ -162,6 +168,9 @@ impl Change {
             let policy = number_rule::policy_of(&mut self.tx, NumberOwner::Switch).await?;
             builder = builder.numbers_of_all(policy.unwrap_or_default());
         }
+        if self.touched.routing {
+            builder = self.with_routing(builder).await?;
+        }
         for (account, _) in accounts {
             let caller_id = self.caller_id_policy(account.id).await?;
             let numbers = self.numbers_of(NumberOwner::Account(account.id)).await?;
@@ -182,14 +191,24 @@ impl Change {
                 let caller_id = self.trunk_caller_id(id).await?;
                 let numbers = self.numbers_of(NumberOwner::Trunk(id)).await?;
                 let probe = self.trunk_probe(id).await?.in_force();
-                builder =
-                    builder.trunk(TrunkRow { caller_id, numbers, probe, ..trunk_row(trunk)? });
+                let causes = self.trunk_causes(id).await?;
+                let row = trunk_row(trunk)?;
+                builder = builder.trunk(TrunkRow { caller_id, numbers, probe, causes, ..row });
             }
             for route in route::of_trunk(&mut *self.tx, id).await? {
                 builder = builder.route(route_row(&route));
             }
         }
         built(builder)
+    }
+
+    /// Time windows, and what is said of prefixes.
+    async fn with_routing(&mut self, builder: DirectoryBuilder) -> Result<DirectoryBuilder> {
+        let windows = time_window::all(&mut *self.tx).await?;
+        let windows = windows.iter().map(time_window::StoredWindow::in_force);
+        let windows = windows.collect::<Result<Vec<_>>>()?;
+        let prefixes = route_prefix::all(&mut *self.tx).await?;
+        Ok(builder.time_windows(windows).route_prefixes(prefixes))
     }
 
     async fn numbers_of(&mut self, owner: NumberOwner) -> Result<Option<Arc<NumberPolicy>>> {
@@ -217,7 +236,13 @@ fn with_subscriber(
 }
 
 fn route_row(route: &Route) -> RouteRow {
-    RouteRow::new(&route.prefix, route.trunk, route.priority)
+    RouteRow {
+        id: RouteId(route.id),
+        weight: route.weight,
+        window: route.window,
+        limits: Limits { concurrent: route.calls_max, per_second: route.cps_max },
+        ..RouteRow::new(&route.prefix, route.trunk, route.priority)
+    }
 }
 
 /// (what it sends us, what we send it)
@@ -284,6 +309,7 @@ fn trunk_row(trunk: Trunk) -> Result<TrunkRow> {
         egress_plan: trunk.egress_plan,
         ingress_limits,
         egress_limits,
+        causes: CauseMap::default(),
         codes: HuntCodes { stop: trunk.stop_codes, hunt: trunk.hunt_codes },
         ring_timeout: trunk.ring_timeout,
         is_trusted: trunk.trusted,

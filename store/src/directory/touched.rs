@@ -27,6 +27,8 @@ pub(crate) struct Touched {
     pub(super) guard: bool,
     /// Number rules and lists of everybody.
     pub(super) numbers_of_all: bool,
+    /// Time windows, and what is said of prefixes of routes.
+    pub(super) routing: bool,
     /// Lists of numbers, with their lines.
     pub(super) number_lists: BTreeSet<u64>,
 }
@@ -50,6 +52,10 @@ impl Touched {
 
     pub(super) fn numbers_of_all(&mut self) {
         self.numbers_of_all = true;
+    }
+
+    pub(super) fn routing(&mut self) {
+        self.routing = true;
     }
 
     pub(super) fn number_list(&mut self, id: u64) {
@@ -85,8 +91,8 @@ impl Touched {
     pub(super) fn is_everything(&self) -> bool {
         let rows = self.accounts.len() + self.subscribers.len() + self.trunks.len();
         let numbers = self.numbers_of_all || !self.number_lists.is_empty();
-        let others =
-            self.destinations || self.exchange_rates || self.all_tariffs || self.guard || numbers;
+        let flags = [self.destinations, self.exchange_rates, self.all_tariffs, self.guard];
+        let others = flags.contains(&true) || self.routing || numbers;
         rows > ROWS_MAX || (rows == 0 && self.groups.is_empty() && !others)
     }
 
@@ -105,6 +111,7 @@ impl Touched {
             all_tariffs: self.all_tariffs,
             guard: self.guard,
             numbers_of_all: self.numbers_of_all,
+            routing: self.routing,
             number_lists: self.number_lists.clone(),
         };
         Some(serde_json::to_string(&written).expect("plain values are always JSON"))
@@ -122,6 +129,7 @@ impl Touched {
         self.all_tariffs |= written.all_tariffs;
         self.guard |= written.guard;
         self.numbers_of_all |= written.numbers_of_all;
+        self.routing |= written.routing;
         self.number_lists.extend(written.number_lists);
         Some(())
     }
@@ -142,6 +150,8 @@ struct Written {
     guard: bool,
     #[serde(default)]
     numbers_of_all: bool,
+    #[serde(default)]
+    routing: bool,
     #[serde(default)]
     number_lists: BTreeSet<u64>,
 }

@@ -236,7 +236,7 @@ impl World {
         let (account_id, cld) = (AccountId(account), "4930123456".parse().unwrap());
         let request = AuthorizeRequest {
             cli: Some("4989765432".parse().unwrap()),
-            candidates: vec![Candidate { trunk: TRUNK, carrier: CARRIER, priority: 1 }],
+            candidates: vec![Candidate::new(TRUNK, CARRIER, 1)],
             ..AuthorizeRequest::new(call, account_id, CallKind::Egress, cld, self.now.utc)
         };
         match self.credit.authorize(self.now, &request) {

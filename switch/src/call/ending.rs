@@ -11,6 +11,7 @@ use crate::decision::{Decision, End, Refusal};
 use crate::effect::Effect;
 use crate::leg::event::LegEvent;
 use crate::release::Cause;
+use crate::routing::Told;
 
 /// How a call ends.
 pub(super) struct Ending {
@@ -49,8 +50,11 @@ impl Call {
     }
 
     /// Tells every leg to end, settles, and waits in `Releasing` for the legs.
-    pub(super) fn release(&mut self, ctx: &mut Context<'_>, ending: Ending) {
+    pub(super) fn release(&mut self, ctx: &mut Context<'_>, mut ending: Ending) {
         let state = std::mem::replace(&mut self.state, State::Releasing);
+        if !ending.is_caller_gone && !matches!(state, State::Talking(_)) {
+            self.tell_as_mapped(ctx, &mut ending);
+        }
         let event = |status| LegEvent::Release {
             cause: ending.cause,
             reason_header: ending.reason.clone(),
@@ -74,6 +78,18 @@ impl Call {
         ctx.admission.release(self.id);
         let request = self.settlement(ctx.now, &ending, talking.as_ref());
         ctx.effects.push_back(Effect::Settle(Box::new(request)));
+    }
+
+    /// The caller's trunk may want another status for the same cause (S6).
+    fn tell_as_mapped(&mut self, ctx: &Context<'_>, ending: &mut Ending) {
+        let Some(trunk) = self.ingress.trunk().and_then(|id| ctx.directory.trunk(id)) else {
+            return;
+        };
+        if let Some(Told { status, reason }) = trunk.causes.told(ending.status, ending.cause) {
+            self.decide(Decision::CauseTold(trunk.id, ending.status, status));
+            ending.status = status;
+            ending.reason = reason.or(ending.reason.take());
+        }
     }
 
     /// After a panic inside this call: settle it, tell the legs as far as they can still be told.

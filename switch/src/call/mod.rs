@@ -205,6 +205,11 @@ impl Call {
         self.id
     }
 
+    /// When it came in.
+    pub(crate) fn came_at(&self) -> Utc {
+        self.ingress.started_at
+    }
+
     pub(crate) fn decide(&mut self, decision: Decision) {
         self.reasons.push(decision);
     }

@@ -50,6 +50,8 @@ pub enum Decision {
     TrunkSkipped(TrunkId, Skip),
     /// All trunks that could take the call are down; this one is tried all the same.
     AllTrunksDown(TrunkId),
+    /// Trunks share calls, and the order of these was drawn by this.
+    TrunksDrawn(u32),
     /// The trunks that nothing in routing speaks against.
     TrunksAccepted(Box<[TrunkId]>),
     /// What forwarding did with it.
@@ -70,6 +72,10 @@ pub enum Decision {
     Hunted(u8, u16, Cause),
     /// An attempt failed and that ends the hunt.
     HuntStopped(u8, u16, Cause),
+    /// What an attempt ended with means something else from its trunk (S6).
+    CauseHeard(u8, u16, Cause),
+    /// The caller's trunk is told another status (S6).
+    CauseTold(TrunkId, u16, u16),
     /// A redirection was followed.
     RedirectFollowed(u8),
     /// The callee answered.
@@ -97,6 +103,7 @@ impl Decision {
             Decision::RoutesFound { .. } => "routes_found",
             Decision::TrunkSkipped(_, why) => why.code(),
             Decision::AllTrunksDown(_) => "all_trunks_down",
+            Decision::TrunksDrawn(_) => "trunks_drawn",
             Decision::TrunksAccepted(_) => "trunks_accepted",
             Decision::CallerId(decision) => decision.code(),
             Decision::Forwarding(decision) => decision.code(),
@@ -107,6 +114,8 @@ impl Decision {
             Decision::TriedContact(..) => "tried_contact",
             Decision::Hunted(..) => "hunted",
             Decision::HuntStopped(..) => "hunt_stopped",
+            Decision::CauseHeard(..) => "cause_heard",
+            Decision::CauseTold(..) => "cause_told",
             Decision::RedirectFollowed(_) => "redirect_followed",
             Decision::Answered(_) => "answered",
             Decision::GrantFinal(_) => "grant_final",
@@ -135,7 +144,7 @@ mod tests {
     use crate::admission::{Limit, NotAdmitted, Owner};
     use crate::caller_id;
     use crate::forwarding::ForwardingRefusal;
-    use crate::routing::PlanError;
+    use crate::routing::{LoopRefusal, PlanError, PrefixId, RouteId};
 
     fn billing(refused: fn(DecisionLine) -> Refused, code: &'static str) -> Refusal {
         Refusal::Billing(refused(DecisionLine { code, sentence: "Because.".into() }))
@@ -177,6 +186,12 @@ mod tests {
             (Refusal::NotRegistered(subscriber), 480, 20),
             (Refusal::TooManyHops, 483, 25),
             (Refusal::Loop, 482, 25),
+            (Refusal::Loops(LoopRefusal::SentBack(trunk)), 482, 25),
+            (Refusal::Loops(LoopRefusal::Repeated(trunk, 10)), 482, 25),
+            (limit(Owner::Route(RouteId(1)), Egress, Limit::Concurrent(3)), 503, 34),
+            (limit(Owner::Route(RouteId(1)), Egress, Limit::PerSecond(3)), 503, 34),
+            (limit(Owner::Prefix(PrefixId(1)), Egress, Limit::Concurrent(3)), 503, 34),
+            (limit(Owner::Prefix(PrefixId(1)), Egress, Limit::PerSecond(3)), 503, 34),
             (Refusal::BadInvite(420), 420, 127),
             (Refusal::Forwarding(ForwardingRefusal::Loop(subscriber)), 483, 25),
             (Refusal::Forwarding(ForwardingRefusal::TooOften(5)), 483, 25),

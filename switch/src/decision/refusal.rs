@@ -10,7 +10,7 @@ use crate::caller_id::CallerIdRefusal;
 use crate::forwarding::ForwardingRefusal;
 use crate::numbers::NumberRefusal;
 use crate::release::Cause;
-use crate::routing::PlanError;
+use crate::routing::{LoopRefusal, PlanError};
 
 /// Why a call was not let in, or found nobody.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +57,8 @@ pub enum Refusal {
     TooManyHops,
     /// The call has been here before.
     Loop,
+    /// It seems to have been, by its numbers.
+    Loops(LoopRefusal),
     /// The INVITE could not become a leg; the status says why.
     BadInvite(u16),
     /// What billing says.
@@ -102,6 +104,7 @@ impl Refusal {
             }
             Refusal::UnknownName(_) => Cause::UnallocatedNumber,
             Refusal::TooManyHops | Refusal::Loop => Cause::ExchangeRoutingError,
+            Refusal::Loops(why) => why.cause(),
             Refusal::BadInvite(status) => Cause::from_sip_status(*status),
             Refusal::RingTimeout(_) => Cause::NoAnswer,
             Refusal::AttemptsExhausted(_, _, cause)
@@ -119,7 +122,7 @@ impl Refusal {
         match self {
             Refusal::UnsupportedUri => 416,
             Refusal::InvalidNumber(_, PlanError::NotANumber(_)) | Refusal::NoNumber => 404,
-            Refusal::Loop => 482,
+            Refusal::Loop | Refusal::Loops(_) => 482,
             Refusal::BadInvite(status) => *status,
             // A caller must not be asked for a password that only concerns us and the carrier.
             Refusal::AttemptsExhausted(_, 401 | 407, cause)
@@ -155,6 +158,7 @@ impl Refusal {
             Refusal::NotRegistered(_) => "not_registered",
             Refusal::TooManyHops => "too_many_hops",
             Refusal::Loop => "loop",
+            Refusal::Loops(why) => why.code(),
             Refusal::BadInvite(_) => "bad_invite",
             Refusal::RingTimeout(_) => "ring_timeout",
             Refusal::AttemptsExhausted(..) => "attempts_exhausted",
@@ -181,6 +185,11 @@ fn limit_code(refused: &NotAdmitted) -> &'static str {
         (Owner::Trunk(_), Egress, Limit::PerSecond(_)) => "trunk_egress_cps_exceeded",
         (Owner::Subscriber(_), _, Limit::Concurrent(_)) => "subscriber_concurrency_exceeded",
         (Owner::Subscriber(_), _, Limit::PerSecond(_)) => "subscriber_cps_exceeded",
+        (Owner::Route(_), _, Limit::Concurrent(_)) => "route_concurrency_exceeded",
+        (Owner::Route(_), _, Limit::PerSecond(_)) => "route_cps_exceeded",
+        (Owner::Prefix(_), _, Limit::Concurrent(_)) => "prefix_concurrency_exceeded",
+        (Owner::Prefix(_), _, Limit::PerSecond(_)) => "prefix_cps_exceeded",
+        (Owner::Pair(_), ..) => "pair_concurrency_exceeded",
     }
 }
 

@@ -64,6 +64,9 @@ impl fmt::Display for Owner {
             Owner::Account(id) => write!(f, "Account {id}"),
             Owner::Trunk(id) => write!(f, "Trunk {id}"),
             Owner::Subscriber(id) => write!(f, "Subscriber {id}"),
+            Owner::Route(id) => write!(f, "Route {id}"),
+            Owner::Prefix(id) => write!(f, "Route prefix {id}"),
+            Owner::Pair(_) => write!(f, "A pair of numbers"),
         }
     }
 }
@@ -122,6 +125,12 @@ impl fmt::Display for Decision {
                 f,
                 "Every trunk that could carry the call is down; trunk {id}, the least bad, is tried."
             ),
+            Decision::TrunksDrawn(draw) => {
+                write!(
+                    f,
+                    "Trunks that share calls by weight were drawn for their places, by {draw}."
+                )
+            }
             Decision::TrunksAccepted(trunks) => fmt_accepted(f, trunks),
             Decision::CallerId(decision) => decision.fmt(f),
             Decision::Forwarding(decision) => decision.fmt(f),
@@ -132,6 +141,21 @@ impl fmt::Display for Decision {
             Decision::ContactUnresolved(id, uri) => {
                 write!(f, "The contact {uri} of subscriber {id} has no usable address.")
             }
+            Decision::GrantFinal(talk) => {
+                write!(f, "The money lasts for {} s of talk and no more.", secs(*talk))
+            }
+            Decision::Billing(line) => f.write_str(&line.sentence),
+            Decision::Refused(refusal) => refusal.fmt(f),
+            Decision::Ended(end) => end.fmt(f),
+            other => other.fmt_attempt(f),
+        }
+    }
+}
+
+impl Decision {
+    /// What was tried, and what came of it.
+    fn fmt_attempt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
             Decision::TriedTrunk(id, to) => write!(f, "Tried trunk {id} at {to}."),
             Decision::TriedContact(id, to) => write!(f, "Rang subscriber {id} at {to}."),
             Decision::Hunted(leg, status, cause) => {
@@ -146,16 +170,21 @@ impl fmt::Display for Decision {
                 "Attempt {leg} failed with {status} ({}); no other is tried after that.",
                 cause.word()
             ),
+            Decision::CauseHeard(leg, status, meaning) => {
+                write!(
+                    f,
+                    "Attempt {leg} ended with {status}, which from this trunk means {}.",
+                    meaning.word()
+                )
+            }
+            Decision::CauseTold(trunk, status, told) => {
+                write!(f, "Trunk {trunk} is told {told} in place of {status}.")
+            }
             Decision::RedirectFollowed(leg) => {
                 write!(f, "Attempt {leg} was redirected and that was followed.")
             }
             Decision::Answered(leg) => write!(f, "Attempt {leg} was answered."),
-            Decision::GrantFinal(talk) => {
-                write!(f, "The money lasts for {} s of talk and no more.", secs(*talk))
-            }
-            Decision::Billing(line) => f.write_str(&line.sentence),
-            Decision::Refused(refusal) => refusal.fmt(f),
-            Decision::Ended(end) => end.fmt(f),
+            _ => f.write_str(self.code()),
         }
     }
 }
@@ -208,6 +237,7 @@ impl fmt::Display for Refusal {
             }
             Refusal::TooManyHops => write!(f, "Max-Forwards was used up."),
             Refusal::Loop => write!(f, "The call has passed here before."),
+            Refusal::Loops(why) => why.fmt(f),
             Refusal::Unresolved => write!(f, "No way to the callee has an address."),
             Refusal::BadInvite(status) => fmt_bad_invite(f, *status),
             Refusal::Draining => write!(f, "The switch is going down and takes no new calls."),

@@ -8,11 +8,12 @@ use vocabulary::{AccountId, Number, SubscriberId, TrunkId};
 
 use super::network::Network;
 use super::number_policies::{add_numbers, change_lists, check_numbers};
+use super::routes::add_route;
 use super::rows::{AccountRow, NumberRow, RouteRow, Settings, SubscriberRow, TrunkRow};
 use super::{DigestOwner, Directory};
 use crate::guard::GuardRows;
 use crate::numbers::{ListId, NumberList, NumberOwner, NumberPolicy, RuleError, RuleId};
-use crate::routing::{NumberPlan, RouteTarget};
+use crate::routing::{NumberPlan, RoutePrefix, TimeWindow, WindowId};
 
 /// A row that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -166,6 +167,14 @@ pub enum DirectoryError {
     /// A prefix that no number has.
     #[error("the route prefix {0:?} holds something other than digits, * and #")]
     RoutePrefix(String),
+    /// A route that holds at times that nobody knows.
+    #[error("the route for prefix {prefix:?} holds in time window {window}, which is not there")]
+    RouteWindow {
+        /// Its prefix.
+        prefix: String,
+        /// The window that is missing.
+        window: WindowId,
+    },
     /// Settings that contradict each other.
     #[error("settings: {0}")]
     Settings(String),
@@ -208,6 +217,8 @@ impl DirectoryBuilder {
             dids: SnapshotMap::with_seed(seed),
             networks: Arc::default(),
             routes: Arc::default(),
+            route_prefixes: Arc::default(),
+            time_windows: Arc::default(),
             registering: Vec::new(),
             guard: Arc::default(),
             numbers_of_all: Arc::default(),
@@ -280,6 +291,22 @@ impl DirectoryBuilder {
     #[must_use]
     pub fn numbers_of_all(mut self, policy: NumberPolicy) -> DirectoryBuilder {
         self.directory.numbers_of_all = Arc::new(policy);
+        self
+    }
+
+    /// What is said of prefixes of routes, instead of what was said before.
+    #[must_use]
+    pub fn route_prefixes(mut self, rows: Vec<RoutePrefix>) -> DirectoryBuilder {
+        let rows = rows.into_iter().map(|row| (row.prefix.clone(), row));
+        self.directory.route_prefixes = Arc::new(rows.collect());
+        self
+    }
+
+    /// The time windows, instead of those before.
+    #[must_use]
+    pub fn time_windows(mut self, windows: Vec<TimeWindow>) -> DirectoryBuilder {
+        let windows = windows.into_iter().map(|window| (window.id, window));
+        self.directory.time_windows = Arc::new(windows.collect());
         self
     }
 
@@ -565,26 +592,6 @@ fn add_number(
     }
     if let Some(first) = directory.numbers.insert(number, subscriber) {
         faults.push(DirectoryError::NumberTwice { number, first, second: subscriber });
-    }
-}
-
-fn add_route(directory: &mut Directory, row: RouteRow, faults: &mut Vec<DirectoryError>) {
-    let RouteRow { prefix, trunk, priority } = row;
-    match directory.trunks.get(&trunk) {
-        None => return faults.push(DirectoryError::RouteTrunk { prefix, trunk }),
-        Some(row) if row.host.is_empty() => {
-            return faults.push(DirectoryError::RouteWithoutHost { prefix, trunk });
-        }
-        Some(_) => {}
-    }
-    if let Some((length, targets)) = directory.routes.find(prefix.as_bytes())
-        && length == prefix.len()
-        && targets.iter().any(|target| target.trunk == trunk)
-    {
-        return faults.push(DirectoryError::RouteTwice { prefix, trunk });
-    }
-    if !Arc::make_mut(&mut directory.routes).add(&prefix, RouteTarget { trunk, priority }) {
-        faults.push(DirectoryError::RoutePrefix(prefix));
     }
 }
 

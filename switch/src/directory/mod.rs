@@ -7,8 +7,10 @@
 mod builder;
 mod network;
 mod number_policies;
+mod routes;
 mod rows;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +28,7 @@ pub use sip::transport::Transport;
 
 use crate::guard::GuardRows;
 use crate::numbers::{ListId, NumberList, NumberPolicy};
-use crate::routing::{RouteTable, RouteTarget};
+use crate::routing::{RoutePrefix, RouteTable, RouteTarget, TimeWindow, WindowId};
 
 /// A digest user name belongs to a subscriber or to a trunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +52,8 @@ pub struct Directory {
     dids: SnapshotMap<AccountId, Arc<[Number]>>,
     networks: Arc<NetworkTable<TrunkId>>,
     routes: Arc<RouteTable>,
+    route_prefixes: Arc<BTreeMap<Box<str>, RoutePrefix>>,
+    time_windows: Arc<BTreeMap<WindowId, TimeWindow>>,
     /// In the order of their ids.
     registering: Vec<TrunkId>,
     /// The same.
@@ -170,6 +174,30 @@ impl Directory {
     /// The routes of the longest prefix that covers the number, with the prefix's length.
     pub fn routes(&self, number: &Number) -> Option<(usize, &[RouteTarget])> {
         self.routes.find(number.as_bytes())
+    }
+
+    /// What is said of the prefix by which a number is routed, if anything is.
+    pub fn route_prefix(&self, number: &Number) -> Option<&RoutePrefix> {
+        if self.route_prefixes.is_empty() {
+            return None;
+        }
+        let (length, _) = self.routes(number)?;
+        self.route_prefixes.get(&number.as_str()[..length])
+    }
+
+    /// The route of a number over this trunk.
+    pub fn route(&self, number: &Number, trunk: TrunkId) -> Option<&RouteTarget> {
+        self.routes(number)?.1.iter().find(|target| target.trunk == trunk)
+    }
+
+    /// What is said of prefixes, by their digits.
+    pub fn route_prefixes(&self) -> impl Iterator<Item = &RoutePrefix> {
+        self.route_prefixes.values()
+    }
+
+    /// When a route holds.
+    pub fn time_window(&self, id: WindowId) -> Option<&TimeWindow> {
+        self.time_windows.get(&id)
     }
 
     /// The subscribers that could register by `older` and cannot any more: they are gone or switched

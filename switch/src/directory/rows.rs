@@ -15,7 +15,7 @@ use crate::effect::HostToResolve;
 use crate::forwarding::Forwards;
 use crate::health::ProbePolicy;
 use crate::numbers::NumberPolicy;
-use crate::routing::{HuntCodes, NumberPlan};
+use crate::routing::{CauseMap, HuntCodes, NumberPlan, RouteId, WindowId};
 
 /// Limits in one direction; `None` is no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -211,6 +211,8 @@ pub struct TrunkRow {
     pub egress_limits: Limits,
     /// When to stop and when to hunt after its failures.
     pub codes: HuntCodes,
+    /// What causes mean between it and us (S6).
+    pub causes: CauseMap,
     /// How long it may ring; `None` takes the settings'.
     pub ring_timeout: Option<Duration>,
     /// Whether who calls is believed from it and told to it beyond From (RFC 3325).
@@ -243,6 +245,7 @@ impl TrunkRow {
             ingress_limits: Limits::default(),
             egress_limits: Limits::default(),
             codes: HuntCodes::default(),
+            causes: CauseMap::default(),
             ring_timeout: None,
             is_trusted: false,
             caller_id: TrunkCallerId::default(),
@@ -261,12 +264,29 @@ pub struct RouteRow {
     pub trunk: TrunkId,
     /// Lower goes first; billing orders by cost within one priority.
     pub priority: u16,
+    /// Which; 0 where nobody limits it.
+    pub id: RouteId,
+    /// Its share of the calls among those of its prefix and priority (T3), where they share them; 0:
+    /// only what all others failed to carry.
+    pub weight: u16,
+    /// When it holds; `None`: always.
+    pub window: Option<WindowId>,
+    /// Calls that take it (T6).
+    pub limits: Limits,
 }
 
 impl RouteRow {
     /// A route without anything special.
     pub fn new(prefix: &str, trunk: TrunkId, priority: u16) -> RouteRow {
-        RouteRow { prefix: prefix.into(), trunk, priority }
+        RouteRow {
+            prefix: prefix.into(),
+            trunk,
+            priority,
+            id: RouteId(0),
+            weight: 1,
+            window: None,
+            limits: Limits::default(),
+        }
     }
 }
 
@@ -313,6 +333,9 @@ pub struct Settings {
     pub duration_max: Duration,
     /// How many egress attempts one call may make.
     pub attempts_max: u8,
+    /// How many calls of one trunk between the same two numbers may wait for an answer; more are taken
+    /// for a loop. `None`: any number.
+    pub same_calls_max: Option<u32>,
     /// What a 3xx does.
     pub redirects: RedirectPolicy,
     /// Retry-After of a 503 to new work, in seconds.
@@ -341,6 +364,7 @@ impl Default for Settings {
             progress_timeout: Duration::from_secs(30),
             duration_max: Duration::from_secs(4 * 3600),
             attempts_max: 8,
+            same_calls_max: Some(10),
             redirects: RedirectPolicy::Follow { hops_max: 3 },
             retry_after_secs: 5,
             session_expires: Some(Duration::from_secs(1800)),

@@ -4,10 +4,10 @@
 use vocabulary::{AccountId, CallKind, Candidate, Number, SubscriberId, TrunkId};
 
 use super::NumberPlan;
-use super::candidates::candidates;
+use super::candidates::{Asking, candidates};
+use super::conditions::Conditions;
 use crate::decision::{Decision, Refusal};
 use crate::directory::{Directory, SubscriberRow};
-use crate::health::Health;
 use crate::numbers::Called;
 
 /// Who calls.
@@ -108,7 +108,7 @@ pub fn destination(
     source: Option<Source>,
     account: AccountId,
     called: Called,
-    health: &Health,
+    conditions: &Conditions<'_>,
     decisions: &mut Vec<Decision>,
 ) -> Result<Routed, Refusal> {
     let number = match called {
@@ -126,7 +126,9 @@ pub fn destination(
         prefix_length: prefix_length as u8,
         trunks: u8::try_from(targets.len()).unwrap_or(u8::MAX),
     });
-    let candidates = candidates(directory, source, &number, health, targets, decisions);
+    let policy = directory.route_prefix(&number).map(|row| row.policy);
+    let asking = Asking { directory, source, cld: &number, conditions };
+    let candidates = candidates(&asking, targets, policy.unwrap_or_default(), decisions);
     if candidates.is_empty() {
         return Err(Refusal::NoTrunkUsable(number));
     }

@@ -1,14 +1,69 @@
 //! Routes by longest prefix, in an array trie: one step a digit, no hashing, no comparison.
 
+use std::fmt;
+
 use vocabulary::TrunkId;
+
+use super::order::RoutePolicy;
+use super::window::WindowId;
+use crate::directory::{Limits, RouteRow};
+
+/// Which route: a prefix over a trunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RouteId(pub u64);
+
+/// Which prefix of which something special is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PrefixId(pub u64);
+
+impl fmt::Display for RouteId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+impl fmt::Display for PrefixId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// What holds for all calls that are routed by a prefix, whichever trunk they take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoutePrefix {
+    /// Which.
+    pub id: PrefixId,
+    /// Digits; empty covers everything.
+    pub prefix: Box<str>,
+    /// How its trunks follow each other.
+    pub policy: RoutePolicy,
+    /// Calls by it.
+    pub limits: Limits,
+}
 
 /// A trunk that a prefix may go to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RouteTarget {
+    /// Which route.
+    pub route: RouteId,
     /// The trunk.
     pub trunk: TrunkId,
     /// Lower goes first.
     pub priority: u16,
+    /// Its share among those of its priority, where calls are shared.
+    pub weight: u16,
+    /// When it holds; `None`: always.
+    pub window: Option<WindowId>,
+    /// Calls by it.
+    pub limits: Limits,
+}
+
+impl RouteTarget {
+    /// What a row says of its trunk.
+    pub(crate) fn of(row: &RouteRow) -> RouteTarget {
+        let RouteRow { id, trunk, priority, weight, window, limits, .. } = *row;
+        RouteTarget { route: id, trunk, priority, weight, window, limits }
+    }
 }
 
 /// Ten digits, `*` and `#`.
@@ -151,7 +206,7 @@ mod tests {
     use super::*;
 
     fn target(trunk: u64, priority: u16) -> RouteTarget {
-        RouteTarget { trunk: TrunkId(trunk), priority }
+        RouteTarget::of(&RouteRow::new("", TrunkId(trunk), priority))
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use vocabulary::{AccountId, AuthorizeRequest, CallId, Number, Origin, Utc};
 
+use super::conditions::{Conditions, Recorded};
 use super::destination::{Destination, Routed, Source, active, destination, payer, plan};
 use crate::caller_id::{self, Ruling};
 use crate::decision::{Decision, IdentityRefusal, Refusal};
@@ -74,6 +75,28 @@ pub fn simulate(
     health: &Health,
     question: &Question<'_>,
 ) -> Simulation {
+    // What is drawn is the same for the same moment.
+    let conditions = Conditions::new(question.at, question.at.0 as u32, health);
+    think(directory, bindings, &conditions, question)
+}
+
+/// The same under the conditions of a past call (B5): with the rows of its time its route comes out again,
+/// with others what it would have been.
+pub fn simulate_like(
+    directory: &Directory,
+    bindings: &Bindings,
+    recorded: &Recorded,
+    question: &Question<'_>,
+) -> Simulation {
+    think(directory, bindings, &Conditions::of(recorded), question)
+}
+
+fn think(
+    directory: &Directory,
+    bindings: &Bindings,
+    conditions: &Conditions<'_>,
+    question: &Question<'_>,
+) -> Simulation {
     let Question { to, at, now, .. } = *question;
     let mut decisions = Vec::new();
     let Some((calling, cli)) = find_calling(directory, question) else {
@@ -95,7 +118,7 @@ pub fn simulate(
     let found = called(directory, source, account, to, &mut decisions)
         .and_then(|called| {
             screen(directory, source, account, called, Some(cli), &mut decisions)?;
-            destination(directory, source, account, called, health, &mut decisions)
+            destination(directory, source, account, called, conditions, &mut decisions)
         })
         .and_then(|routed| reached(directory, bindings, routed, now, &mut decisions))
         .and_then(|routed| {

@@ -7,6 +7,8 @@ use vocabulary::TrunkId;
 use crate::admission::NotAdmitted;
 use crate::numbers::RuleId;
 
+use super::window::WindowId;
+
 /// The reason, when the call is routed or when the trunk's turn comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Skip {
@@ -16,6 +18,8 @@ pub enum Skip {
     Loop,
     /// A number rule takes no calls to this number for it.
     RejectedByRule(RuleId),
+    /// The route over it holds at other times.
+    Closed(WindowId),
     /// It does not answer, and another trunk could take the call (T4).
     Down,
     /// It, or its account, has as many calls as it may.
@@ -28,6 +32,7 @@ impl Skip {
             Skip::Inactive => "trunk_skipped_inactive",
             Skip::Loop => "trunk_skipped_loop",
             Skip::RejectedByRule(_) => "trunk_skipped_by_rule",
+            Skip::Closed(_) => "trunk_skipped_closed",
             Skip::Down => "trunk_skipped_down",
             Skip::Full(_) => "trunk_skipped_full",
         }
@@ -40,6 +45,9 @@ impl Skip {
             Skip::Loop => write!(f, "Trunk {trunk} was left out: the call came from it."),
             Skip::RejectedByRule(rule) => {
                 write!(f, "Trunk {trunk} was left out: number rule {rule} rejects the number.")
+            }
+            Skip::Closed(window) => {
+                write!(f, "Trunk {trunk} was left out: time window {window} is closed.")
             }
             Skip::Down => write!(f, "Trunk {trunk} was left out: it is down."),
             Skip::Full(why) => write!(f, "Trunk {trunk} was left out: {why}."),

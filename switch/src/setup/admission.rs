@@ -59,6 +59,24 @@ pub(super) fn admit_callee(
     admit(call, ctx, &[gate])
 }
 
+/// The prefix that the call is routed by must have room, whichever trunk takes it (T6).
+pub(super) fn admit_prefix(
+    setup: &mut Setup,
+    call: &mut Call,
+    ctx: &mut Context<'_>,
+) -> Result<Step, Refusal> {
+    let (Some(Destination::Trunks(_)), Some(routed)) = (setup.destination(), &setup.routed) else {
+        return Ok(Step::Next);
+    };
+    match ctx.directory.route_prefix(&routed.cld) {
+        Some(row) if row.limits != Limits::default() => {
+            let (owner, direction) = (Owner::Prefix(row.id), Direction::Egress);
+            admit(call, ctx, &[Gate { owner, direction, limits: row.limits }])
+        }
+        _ => Ok(Step::Next),
+    }
+}
+
 fn admit(call: &Call, ctx: &mut Context<'_>, gates: &[Gate]) -> Result<Step, Refusal> {
     ctx.admission.admit(ctx.now.monotonic, call.id(), gates).map_err(Refusal::Limit)?;
     Ok(Step::Next)

@@ -13,7 +13,7 @@ pub(super) fn ask(
     ctx: &mut Context<'_>,
 ) -> Result<Step, Refusal> {
     let routed = setup.routed.as_ref().expect("the stages have found a destination");
-    let (id, at) = (call.id(), ctx.now.utc);
+    let (id, at) = (call.id(), call.came_at());
     ctx.effects.push_back(Effect::Authorize(AuthorizeRequest {
         cli: setup.caller.known_number(),
         rate_choice: setup.rate_choice,

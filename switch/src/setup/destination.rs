@@ -3,7 +3,7 @@
 use super::{Setup, Step};
 use crate::call::{Call, Context};
 use crate::decision::Refusal;
-use crate::routing::{self, Destination};
+use crate::routing::{self, Conditions, Destination};
 
 pub(super) fn find(
     setup: &mut Setup,
@@ -12,9 +12,10 @@ pub(super) fn find(
 ) -> Result<Step, Refusal> {
     let Setup { source, account, called, .. } = *setup;
     let called = called.expect("the stage before has found out");
-    let (directory, health, source) = (ctx.directory, ctx.health, Some(source));
-    let decisions = call.decisions();
-    let routed = routing::destination(directory, source, account, called, health, decisions)?;
+    // By the moment that prices go by too.
+    let conditions = Conditions::new(call.came_at(), ctx.random.next() as u32, ctx.health);
+    let (directory, source, decisions) = (ctx.directory, Some(source), call.decisions());
+    let routed = routing::destination(directory, source, account, called, &conditions, decisions)?;
     call.leads_to(routed.cld);
     setup.routed = Some(routed);
     Ok(Step::Next)

@@ -65,8 +65,8 @@ impl Setup {
     fn new(call: &mut Call, source: Source, account: AccountId, caller: Caller) -> Setup {
         call.comes_from(account, caller.known_number(), caller.is_withheld);
         let rate_choice = RateChoice::default();
-        let (gateway, called, routed) = (None, None, None);
-        Setup { source, gateway, account, caller, called, routed, rate_choice, next: 0 }
+        let (gateway, called, routed, came_as) = (None, None, None, None);
+        Setup { source, gateway, account, caller, called, routed, rate_choice, came_as, next: 0 }
     }
 }
 

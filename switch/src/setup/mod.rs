@@ -8,10 +8,12 @@ mod caller_id;
 mod destination;
 mod forwarding;
 mod invite;
+mod loops;
 mod numbers;
 
 use vocabulary::{AccountId, RateChoice, TrunkId};
 
+use crate::admission::Owner;
 use crate::call::{Call, Caller, Context, Hunt};
 use crate::decision::Refusal;
 use crate::numbers::Called;
@@ -28,10 +30,12 @@ pub(crate) enum Step {
 
 type Stage = fn(&mut Setup, &mut Call, &mut Context<'_>) -> Result<Step, Refusal>;
 
-const STAGES: [Stage; 7] = [
+const STAGES: [Stage; 9] = [
     numbers::translate,
     admission::admit_caller,
     destination::find,
+    loops::refuse,
+    admission::admit_prefix,
     forwarding::follow,
     admission::admit_callee,
     caller_id::apply,
@@ -52,6 +56,8 @@ pub(crate) struct Setup {
     /// Where it goes, once the stage that finds out has run.
     routed: Option<Routed>,
     rate_choice: RateChoice,
+    /// Where it is counted until it is answered, so that a loop is seen.
+    came_as: Option<Owner>,
     /// The place in `STAGES` of the stage to be run next.
     next: usize,
 }
@@ -71,6 +77,6 @@ impl Setup {
     /// Billing said yes: what is needed to look for somebody who answers.
     pub(crate) fn into_hunt(self) -> Hunt {
         let routed = self.routed.expect("the stages have found a destination");
-        Hunt::new(self.caller, routed.destination)
+        Hunt::new(self.caller, routed.destination, self.came_as)
     }
 }

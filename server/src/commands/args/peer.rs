@@ -93,6 +93,13 @@ pub(crate) enum TrunkCommand {
     },
     /// Show our registrations at trunks, and which trunks are there
     Status,
+    /// Show or set what causes mean to it: each code and what it becomes
+    Causes {
+        /// Its name or id
+        name: String,
+        #[command(flatten)]
+        change: TrunkCausesChange,
+    },
     /// Remove a trunk and its routes
     Remove {
         /// Its name or id
@@ -130,6 +137,16 @@ pub(crate) struct TrunkProbeChange {
     /// After so many answers in a row it is up again
     #[arg(long, value_name = "COUNT")]
     pub(crate) successes: Option<u8>,
+}
+
+#[derive(ClapArgs)]
+pub(crate) struct TrunkCausesChange {
+    /// What it says when a call over it fails, and what that means: 503=404,Q34=Q17; "none" for nothing
+    #[arg(long, value_name = "CODE=CODE", value_delimiter = ',')]
+    pub(crate) heard: Vec<String>,
+    /// What its own calls end with before an answer, and what it is told instead: 404=503
+    #[arg(long, value_name = "CODE=CODE", value_delimiter = ',')]
+    pub(crate) told: Vec<String>,
 }
 
 #[derive(ClapArgs)]
@@ -190,26 +207,4 @@ pub(crate) struct TrunkChange {
     /// What reports and invoices call it; "none" takes it away
     #[arg(long)]
     pub(crate) friendly_name: Option<String>,
-}
-
-#[derive(Subcommand)]
-pub(crate) enum RouteCommand {
-    /// Send a prefix to a trunk
-    Add {
-        /// Digits; "" covers everything
-        prefix: String,
-        /// The trunk's name
-        #[arg(long)]
-        trunk: String,
-        /// Lower goes first; within one priority the cheapest does
-        #[arg(long, default_value_t = 1)]
-        priority: u16,
-    },
-    /// List all routes
-    List,
-    /// Remove a route
-    Remove {
-        /// Its id, from `route list`
-        id: u64,
-    },
 }

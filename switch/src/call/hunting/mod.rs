@@ -18,13 +18,13 @@ use super::hop::HOP;
 use super::{Call, Context, State};
 use crate::admission::{Gate, NotAdmitted, Owner};
 use crate::decision::{Decision, Refusal};
-use crate::directory::Limits;
+use crate::directory::{Directory, Limits, TrunkRow};
 use crate::effect::{Effect, HostToResolve, QueryId, Target};
 use crate::leg::event::LegEvent;
 use crate::leg::path_to;
 use crate::registrar::Binding;
 use crate::release::Cause;
-use crate::routing::{Destination, Skip};
+use crate::routing::{Destination, Skip, pair};
 use crate::token::LegKey;
 
 /// Addresses of one host that are tried.
@@ -85,6 +85,11 @@ pub(crate) struct Hunt {
     redirects: u8,
     best: Option<Failure>,
     full: Option<NotAdmitted>,
+    /// Where the call is counted as it came in, until it is answered.
+    came_as: Option<Owner>,
+    /// The same for the attempt, and the route's limit that it takes a place of.
+    sent_as: Option<Owner>,
+    route: Option<Owner>,
     /// The attempt whose early dialog the caller is in.
     pub(super) early: Option<u8>,
     silence_timeout: Duration,
@@ -92,7 +97,7 @@ pub(crate) struct Hunt {
 }
 
 impl Hunt {
-    pub(crate) fn new(caller: Caller, destination: Destination) -> Hunt {
+    pub(crate) fn new(caller: Caller, destination: Destination, came_as: Option<Owner>) -> Hunt {
         Hunt {
             caller,
             destination,
@@ -104,6 +109,9 @@ impl Hunt {
             redirects: 0,
             best: None,
             full: None,
+            came_as,
+            sent_as: None,
+            route: None,
             early: None,
             silence_timeout: Duration::MAX,
             progress_timeout: Duration::MAX,
@@ -188,20 +196,27 @@ impl Call {
                 self.decide(Decision::TrunkSkipped(id, Skip::Inactive));
                 continue;
             };
+            let (route, pair) = self.own_gates(directory, trunk);
             let account = directory.account(trunk.account);
-            let gates = [
-                egress_gate(Owner::Trunk(id), trunk.egress_limits),
-                egress_gate(
-                    Owner::Account(trunk.account),
-                    account.map_or(Limits::default(), |account| account.egress),
-                ),
-            ];
-            if let Err(full) = ctx.admission.admit(ctx.now.monotonic, self.id, &gates) {
+            let of_account = account.map_or(Limits::default(), |account| account.egress);
+            let of_trunk = egress_gate(Owner::Trunk(id), trunk.egress_limits);
+            let mut gates = [of_trunk; 4];
+            gates[1] = egress_gate(Owner::Account(trunk.account), of_account);
+            let mut count = 2;
+            for gate in [route, pair].into_iter().flatten() {
+                gates[count] = gate;
+                count += 1;
+            }
+            if let Err(full) = ctx.admission.admit(ctx.now.monotonic, self.id, &gates[..count]) {
                 self.decide(Decision::TrunkSkipped(id, Skip::Full(full)));
                 if let Some(hunt) = self.hunt_mut() {
                     hunt.full = Some(full);
                 }
                 continue;
+            }
+            if let Some(hunt) = self.hunt_mut() {
+                hunt.route = route.map(|gate| gate.owner);
+                hunt.sent_as = pair.map(|gate| gate.owner);
             }
             let host = HostToResolve {
                 host: trunk.host.clone(),
@@ -211,6 +226,20 @@ impl Call {
             };
             return self.look_up(ctx, Way::Trunk(id), None, host, trunk.listener);
         }
+    }
+
+    /// Gates besides those of trunk and carrier: of the route, if it is limited; and where the call is
+    /// known again if the trunk sends it back, if that can send calls at all.
+    fn own_gates(&self, directory: &Directory, trunk: &TrunkRow) -> (Option<Gate>, Option<Gate>) {
+        let Some(cld) = self.cld else { return (None, None) };
+        let route = directory.route(&cld, trunk.id).filter(|r| r.limits != Limits::default());
+        let route = route.map(|route| egress_gate(Owner::Route(route.route), route.limits));
+        let calls_us = !trunk.ingress.networks.is_empty() || trunk.ingress.digest.is_some();
+        let pair = calls_us.then(|| {
+            let cli = self.cli.filter(|_| !self.is_withheld);
+            egress_gate(Owner::Pair(pair(trunk.id, cli, &cld)), Limits::default())
+        });
+        (route, pair)
     }
 
     /// Goes where the host is, at once if that is known.

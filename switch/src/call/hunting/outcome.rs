@@ -89,6 +89,13 @@ impl Call {
         if let Some(trunk) = trunk {
             ctx.health.call_answered(ctx.now.utc, trunk);
         }
+        // It is no loop.
+        if let Some(hunt) = self.hunt_mut() {
+            let ways = [(hunt.came_as, Direction::Ingress), (hunt.sent_as, Direction::Egress)];
+            for (owner, direction) in ways {
+                owner.into_iter().for_each(|owner| ctx.admission.leave(self.id, owner, direction));
+            }
+        }
         self.decide(Decision::Answered(n + 1));
         ctx.effects.push_back(Effect::Answered { call: self.id, trunk, at: ctx.now.utc });
         self.state =
@@ -134,12 +141,17 @@ impl Call {
                 Party::Switch
             }
         };
-        let Failure { cause, status, .. } = failure;
+        let Failure { cause, status, kind, .. } = failure;
         attempt.released = Some(Released { at: ctx.now.utc, cause, status, by });
         let (way, has_heard) = (attempt.way, attempt.has_heard);
         let has_rung = attempt.ringing.is_some();
+        let row = way.trunk().and_then(|id| ctx.directory.trunk(id));
+        let meaning = row
+            .filter(|_| kind == FailureKind::Refused)
+            .and_then(|row| row.causes.meaning(status, reason));
+        let meant = meaning.map_or(failure, |(cause, status)| Failure { cause, status, ..failure });
         let Some(hunt) = self.hunt_mut() else { return };
-        hunt.note(failure);
+        hunt.note(meant);
         if hunt.early == Some(n) {
             hunt.early = None;
         }
@@ -160,18 +172,21 @@ impl Call {
         if let Some(trunk) = way.trunk() {
             note_health(ctx, trunk, failure);
         }
+        if let Some((cause, _)) = meaning {
+            self.decide(Decision::CauseHeard(n + 1, status, cause));
+        }
+        let reason = meaning.map(|(cause, _)| cause).or(reason);
         let next = match way {
-            Way::Trunk(id) => ctx
-                .directory
-                .trunk(id)
-                .map_or(Next::Hunt, |trunk| trunk.codes.next(status, reason, has_rung)),
+            Way::Trunk(_) => {
+                row.map_or(Next::Hunt, |trunk| trunk.codes.next(status, reason, has_rung))
+            }
             // Another contact may still answer, unless the callee said no for all of them.
             Way::Contact(..) if status >= 600 => Next::Stop,
             Way::Contact(..) | Way::Onward(_) => Next::Hunt,
         };
         if next == Next::Stop {
             self.decide(Decision::HuntStopped(n + 1, status, cause));
-            let refusal = failure.refusal(None);
+            let refusal = meant.refusal(None);
             self.release_others(ctx, None, Cause::AnsweredElsewhere, None);
             return self.refuse(ctx, refusal);
         }
@@ -195,8 +210,12 @@ impl Call {
     pub(super) fn after_failure(&mut self, ctx: &mut Context<'_>, way: Way) {
         match way {
             Way::Trunk(id) => {
+                let call = self.id;
                 if let Some(hunt) = self.hunt_mut() {
                     hunt.spares.clear();
+                    for owner in [hunt.route.take(), hunt.sent_as.take()].into_iter().flatten() {
+                        ctx.admission.leave(call, owner, Direction::Egress);
+                    }
                 }
                 let account = ctx.directory.trunk(id).map(|trunk| trunk.account);
                 ctx.admission.leave(self.id, Owner::Trunk(id), Direction::Egress);

@@ -1,0 +1,180 @@
+//! Routes, what holds for their prefixes, the times at which they hold, and what causes mean to their
+//! trunks: from the command to the switch's snapshot (T3, T6, S6).
+#![allow(clippy::unwrap_used)] // in a test it is an assertion
+
+mod world;
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use switch::directory::{Directory, Limits};
+use switch::routing::RoutePolicy;
+use vocabulary::TrunkId;
+use world::backend::{Backend, on_both};
+use world::{World, world};
+
+on_both!(
+    a_route_has_terms,
+    a_prefix_has_a_policy_and_limits,
+    windows_open_and_close,
+    causes_mean_what_a_trunk_says
+);
+
+async fn get(world: &World, path: &str) -> Value {
+    let (status, answer) = world.ask("GET", path, None, String::new()).await;
+    assert_eq!(status, 200, "{answer}");
+    answer
+}
+
+async fn change(world: &World, method: &str, path: &str, body: Value) -> Value {
+    let (status, answer) = world.ask(method, path, None, body.to_string()).await;
+    assert_eq!(status, 200, "{answer}");
+    answer
+}
+
+/// The field that a command is refused for.
+async fn refused(world: &World, method: &str, path: &str, body: Value) -> String {
+    let answer = world.ask(method, path, None, body.to_string()).await;
+    let (status, _, field, _) = World::told(&answer);
+    assert_eq!(status, 422, "{answer:?}");
+    field.to_owned()
+}
+
+async fn trunk(world: &World) -> TrunkId {
+    world.fill().await;
+    let new = json!({"name": "out", "account": "alice", "host": "192.0.2.9"});
+    TrunkId(world.made("/trunks", new).await["id"].as_u64().unwrap())
+}
+
+fn directory(world: &World) -> Arc<Directory> {
+    let published = world.control.published.lock().unwrap();
+    Arc::clone(&published.last().unwrap().directory)
+}
+
+async fn a_route_has_terms(backend: Backend) {
+    let world = world(backend).await;
+    let trunk = trunk(&world).await;
+    let office = json!({"zone": "UTC", "spans": ["08:00-18:00"]});
+    change(&world, "PUT", "/time-windows/office", office).await;
+    let plain = world.made("/routes", json!({"prefix": "+33", "trunk": "out"})).await;
+    let mut expected = json!({
+        "id": plain["id"], "prefix": "33", "trunk": "out", "priority": 1, "weight": 1,
+        "window": null, "calls_max": null, "cps_max": null,
+    });
+    assert_eq!(plain, expected);
+    let path = format!("/routes/{}", plain["id"]);
+    for (field, value) in [
+        ("priority", json!(4)),
+        ("weight", json!(70)),
+        ("window", json!("office")),
+        ("calls_max", json!(30)),
+        ("cps_max", json!(2)),
+    ] {
+        expected[field] = value.clone();
+        let answer = change(&world, "PATCH", &path, json!({field: value})).await;
+        assert_eq!(answer, expected);
+    }
+    assert_eq!(get(&world, "/routes").await["items"][0], expected);
+    let number = "33123".parse().unwrap();
+    let found = *directory(&world).route(&number, trunk).unwrap();
+    assert_eq!((found.priority, found.weight), (4, 70));
+    assert_eq!(found.limits, Limits { concurrent: Some(30), per_second: Some(2) });
+    assert!(directory(&world).time_window(found.window.unwrap()).is_some());
+    let open = json!({"window": null, "calls_max": null});
+    let answer = change(&world, "PATCH", &path, open).await;
+    assert_eq!((&answer["window"], &answer["calls_max"]), (&Value::Null, &Value::Null));
+    assert_eq!(refused(&world, "PATCH", &path, json!({"prefix": "44"})).await, "prefix");
+    assert_eq!(refused(&world, "PATCH", &path, json!({"weight": 70_000})).await, "weight");
+    let body = json!({"window": "nowhere"}).to_string();
+    assert_eq!(world.ask("PATCH", &path, None, body).await.0, 404);
+    assert_eq!(world.ask("PATCH", "/routes/99", None, "{}".into()).await.0, 404);
+}
+
+async fn a_prefix_has_a_policy_and_limits(backend: Backend) {
+    let world = world(backend).await;
+    trunk(&world).await;
+    let path = "/route-prefixes";
+    let weight = json!({"prefix": "33", "policy": "weight"});
+    let set = change(&world, "PATCH", path, weight).await;
+    let mut expected = json!({
+        "id": set["id"], "prefix": "33", "policy": "weight", "calls_max": null, "cps_max": null,
+    });
+    assert_eq!(set, expected);
+    expected["cps_max"] = 5.into();
+    let limited = json!({"prefix": "33", "cps_max": 5});
+    assert_eq!(change(&world, "PATCH", path, limited).await, expected);
+    assert_eq!(get(&world, path).await["items"], json!([expected]));
+    let number = "33123".parse().unwrap();
+    world.made("/routes", json!({"prefix": "33", "trunk": "out"})).await;
+    let row = directory(&world).route_prefix(&number).unwrap().clone();
+    assert_eq!((row.policy, row.limits.per_second), (RoutePolicy::Weight, Some(5)));
+    let wrong = json!({"prefix": "33", "policy": "cheapest"});
+    assert_eq!(refused(&world, "PATCH", path, wrong).await, "policy");
+    assert_eq!(refused(&world, "PATCH", path, json!({"prefix": "3x"})).await, "prefix");
+    let one = format!("{path}/{}", set["id"]);
+    change(&world, "DELETE", &one, Value::Null).await;
+    assert!(directory(&world).route_prefix(&number).is_none());
+    assert_eq!(world.ask("DELETE", &one, None, String::new()).await.0, 404);
+}
+
+async fn windows_open_and_close(backend: Backend) {
+    let world = world(backend).await;
+    trunk(&world).await;
+    let path = "/time-windows/always";
+    let times = json!({"zone": "Europe/Berlin", "spans": ["mon-sun 00:00-12:00", "12:00-24:00"],
+        "holidays": ["2026-12-25"]});
+    change(&world, "PUT", path, times).await;
+    let listed = get(&world, "/time-windows").await["items"][0].take();
+    let spans = json!(["mon,tue,wed,thu,fri,sat,sun 00:00-12:00", "12:00-24:00"]);
+    assert_eq!((&listed["spans"], &listed["zone"]), (&spans, &json!("Europe/Berlin")));
+    assert_eq!((&listed["holidays"], &listed["open"]), (&json!(["2026-12-25"]), &json!(true)));
+    let wrong = |zone: &str, span: &str, holiday: &str| {
+        let mut body = json!({"zone": zone, "spans": [span], "holidays": []});
+        if !holiday.is_empty() {
+            body["holidays"] = json!([holiday]);
+        }
+        body
+    };
+    for (body, field) in [
+        (wrong("Mars", "08:00-09:00", ""), "zone"),
+        (wrong("UTC", "08:00-08:00", ""), "spans"),
+        (wrong("UTC", "moon 08:00-09:00", ""), "spans"),
+        (wrong("UTC", "08:00-09:00", "soon"), "holidays"),
+        (json!({"zone": "UTC", "spans": []}), "spans"),
+    ] {
+        assert_eq!(refused(&world, "PUT", path, body).await, field);
+    }
+    // Not while a route holds in it.
+    let new = json!({"prefix": "33", "trunk": "out", "window": "always"});
+    let route = world.made("/routes", new).await;
+    let (status, answer) = world.ask("DELETE", path, None, String::new()).await;
+    assert_eq!(status, 409, "{answer}");
+    change(&world, "DELETE", &format!("/routes/{}", route["id"]), Value::Null).await;
+    change(&world, "DELETE", path, Value::Null).await;
+    assert_eq!(world.ask("DELETE", path, None, String::new()).await.0, 404);
+}
+
+async fn causes_mean_what_a_trunk_says(backend: Backend) {
+    let world = world(backend).await;
+    let trunk = trunk(&world).await;
+    let path = "/trunks/out/causes";
+    assert_eq!(get(&world, path).await, json!({"heard": {}, "told": {}}));
+    let heard = json!({"503": "404", "q34": "Q17"});
+    let expected = json!({"heard": {"503": "404", "Q34": "Q17"}, "told": {}});
+    assert_eq!(change(&world, "PATCH", path, json!({"heard": heard})).await, expected);
+    let told = json!({"told": {"404": "503"}});
+    let both = json!({"heard": {"503": "404", "Q34": "Q17"}, "told": {"404": "503"}});
+    assert_eq!(change(&world, "PATCH", path, told).await, both);
+    let causes = directory(&world).trunk(trunk).unwrap().causes.clone();
+    assert_eq!((causes.heard.len(), causes.told.len()), (2, 1));
+    for (table, field) in [
+        (json!({"heard": {"200": "404"}}), "heard"),
+        (json!({"heard": {"503": "200"}}), "heard"),
+        (json!({"told": {"404": "401"}}), "told"),
+        (json!({"told": {"404": "busy"}}), "told"),
+    ] {
+        assert_eq!(refused(&world, "PATCH", path, table).await, field);
+    }
+    let none = change(&world, "PATCH", path, json!({"heard": {}})).await;
+    assert_eq!(none, json!({"heard": {}, "told": {"404": "503"}}));
+}
