@@ -146,7 +146,12 @@ impl World {
                 .parse()
                 .expect("eleven digits are a number");
             let request = AuthorizeRequest {
-                candidates: vec![Candidate { trunk: TRUNK, carrier: CARRIER, priority: 1 }],
+                candidates: vec![Candidate {
+                    trunk: TRUNK,
+                    carrier: CARRIER,
+                    priority: 1,
+                    rank: 0,
+                }],
                 ..AuthorizeRequest::new(call, CUSTOMER, CallKind::Egress, cld, now.utc)
             };
             credit.authorize(now, &request).expect("the customer is rich");

@@ -360,7 +360,7 @@ impl World {
         };
         let settings = CreditSettings::default();
         let talk = Duration::from_secs(60);
-        let quoted = quote(&self.ledger, &self.book, &settings, &request, talk);
+        let quoted = quote(&self.ledger, &self.book, &settings, past.at, &request, talk);
         if let Err(refused) = quoted.grant {
             lines.push(refused.line().clone());
             return (None, lines);
