@@ -170,11 +170,9 @@ impl Running {
         let signal = shutdown::listen()?;
         let bound = listeners::bind(&config.listeners, settings::workers(&config))?;
         let workers = settings::workers(&config);
-        let prometheus = metrics::install()?;
         let (posts, mailboxes) = mailboxes(workers, config.limits.queue_max)?;
         let dispatch = Dispatch::new(posts, config.limits.queue_max, config.limits.retry_after);
-        let trust: Vec<&Path> = config.sip.tls_trust.iter().map(PathBuf::as_path).collect();
-        let tls = TlsClient::new(&trust)?;
+        let tls = tls_client(&config)?;
         let (tap, reader) = trace::tap(clock, exporter(&config)?);
         let streams = Streams::new(
             settings::streams(&config),
@@ -185,7 +183,6 @@ impl Running {
             runtime.handle().clone(),
         );
         let lookup = Lookup::new(tls, dispatch.clone(), runtime.handle().clone());
-        let totals = Arc::new(Totals::new(workers.into()));
         let leases = lease_desk(&opened, clock, runtime);
         let switchboard = Arc::new(Switchboard {
             clock,
@@ -198,8 +195,8 @@ impl Running {
             dispatch,
             shared: opened.shared,
             snapshot: ArcSwap::from_pointee(opened.snapshot),
-            totals,
-            prometheus,
+            totals: Arc::new(Totals::new(workers.into())),
+            prometheus: metrics::install()?,
             tap,
             is_draining: AtomicBool::new(false),
             leases,
@@ -335,6 +332,11 @@ fn keep_house(
     let bans = runtime.spawn(Arc::clone(&api).keep_bans(banned));
     let trunks = runtime.spawn(Arc::clone(&api).watch_trunks(WATCH_EACH));
     [bans, trunks, runtime.spawn(api.charge_always(CHARGE_EACH))]
+}
+
+fn tls_client(config: &Config) -> Result<TlsClient, crate::net::tls::TlsError> {
+    let trust: Vec<&Path> = config.sip.tls_trust.iter().map(PathBuf::as_path).collect();
+    TlsClient::new(&trust)
 }
 
 /// Where messages are sent as HEP, if anywhere.
