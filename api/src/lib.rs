@@ -11,6 +11,7 @@ mod account_sheet;
 mod account_verdicts;
 mod accounts;
 mod adjustments;
+mod availability;
 mod bans;
 mod caller_id;
 mod calls;
@@ -216,6 +217,7 @@ fn resources() -> Router<Arc<Api>> {
     Router::new()
         .merge(account_events::routes())
         .merge(account_verdicts::routes())
+        .merge(availability::routes())
         .merge(bans::routes())
         .merge(caller_id::routes())
         .merge(cdrs::routes())

@@ -3,6 +3,7 @@
 
 mod account;
 mod account_import;
+mod availability;
 mod caller_id;
 mod change_log;
 mod closing;
@@ -49,6 +50,7 @@ pub(crate) use discount::load as load_discounts;
 pub use event::{AccountEvent, AccountEventKind, EVENTS_MAX, EventFilter, event_kinds};
 pub use exchange::StoredExchange;
 pub(crate) use exchange::all as all_exchange_rates;
+pub use forwarding::NO_ANSWER_AFTER;
 pub use hierarchy::LEVELS_MAX;
 pub use load::Loaded;
 pub use number_list::{Filling, StoredList, StoredUse};

@@ -19,7 +19,7 @@ use switch::caller_id::{
     CallerIdPolicy, CliPool, DefaultCaller, DiversionHeaders, IdentityHeader, TrunkCallerId,
 };
 use switch::directory::{Credentials, Limits, Settings};
-use switch::forwarding::Forwards;
+use switch::forwarding::{Availability, Forwards, NoAnswer};
 use switch::health::ProbePolicy;
 use switch::numbers::{ListEffect, ListKind, NumberOwner, NumberRule, RuleId, Subject, Then};
 use switch::routing::{
@@ -132,8 +132,15 @@ async fn everything_comes_back(backend: Backend) {
     let phone = change.add_subscriber(subscriber(&alice, "alice")).await.unwrap();
     let trunk = change.add_trunk(full_trunk(&carrier)).await.unwrap();
     let route = change.add_route(Route::new("49", trunk.id, 5)).await.unwrap();
-    let forwards = Forwards { always: Some("0170123".into()) };
+    let forwards = Forwards {
+        always: Some("0170123".into()),
+        busy: Some("bob".into()),
+        no_answer: Some(NoAnswer { to: "0170124".into(), after: Duration::from_secs(25) }),
+        offline: Some("0170125".into()),
+    };
     change.set_forwards("alice", &forwards).await.unwrap();
+    let availability = Availability { do_not_disturb: true, calls_max: Some(2) };
+    change.set_availability("alice", availability).await.unwrap();
     change.commit().await.unwrap();
     drop(store);
 
@@ -157,6 +164,8 @@ async fn everything_comes_back(backend: Backend) {
     assert!(directory.account(alice.id).unwrap().is_active);
     assert_eq!(directory.subscriber(phone.id).unwrap().forwards, forwards);
     assert_eq!(store.forwards("alice").await.unwrap(), forwards);
+    assert_eq!(directory.subscriber(phone.id).unwrap().availability, availability);
+    assert_eq!(store.availability("alice").await.unwrap(), availability);
 }
 
 async fn caller_ids_come_back(backend: Backend) {

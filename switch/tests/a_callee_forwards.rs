@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use sip::message::HeaderName;
 use support::*;
+use switch::directory::SubscriberRow;
 use switch::effect::Said;
+use switch::forwarding::{Condition, NoAnswer};
 use switch::health::Health;
 use switch::leg::event::LegEvent;
 use switch::registrar::Bindings;
@@ -309,8 +311,248 @@ fn simulate_says_that_it_goes_on() {
     let question = Question { from: "alice", account: None, to: BOBS, at, now };
     let thought = simulate(&directory, &bindings, &Health::default(), &question);
     let destination = thought.outcome.unwrap().destination;
-    assert_eq!(destination, Destination::Forwarded { by: BOB, to: MOBILE.into() });
+    assert_eq!(
+        destination,
+        Destination::Forwarded { by: BOB, why: Condition::Always, to: MOBILE.into() }
+    );
     assert_eq!(thought.decisions.last().unwrap().code(), "forwarded_always");
+}
+
+/// Bob's phones ring, and what they do not take goes on to his mobile.
+fn rings_first(of_bob: impl FnOnce(&mut SubscriberRow)) -> World {
+    let mut rows = rows_of_trust();
+    rows.subscribers[1].forwards.always = None;
+    of_bob(&mut rows.subscribers[1]);
+    let mut w = World::with(rows);
+    w.bob_at(&PHONES[..1]);
+    w.call(BOBS);
+    w.grant(60, false);
+    w
+}
+
+fn busy(bob: &mut SubscriberRow) {
+    bob.forwards.busy = Some(MOBILE.into());
+}
+
+fn no_answer(bob: &mut SubscriberRow) {
+    bob.forwards.no_answer = Some(NoAnswer { to: MOBILE.into(), after: Duration::from_secs(12) });
+}
+
+fn offline(bob: &mut SubscriberRow) {
+    bob.forwards.offline = Some(MOBILE.into());
+}
+
+/// The call has gone on, is answered at the carrier, and ends. What `why` says of the first call.
+#[track_caller]
+fn answered_elsewhere(w: &mut World, reason: &str) -> Vec<&'static str> {
+    assert_eq!(w.asked_by(LOCAL_ACCOUNT).cld, number(MOBILE));
+    w.grant(60, false);
+    let invite = w.expect_soon(CARRIERS[0], "INVITE");
+    let diversion = format!("<sip:4930555@example.net>;reason={reason};counter=1");
+    assert_eq!(header(&invite, HeaderName::Diversion), diversion);
+    w.reply_with_sdp(CARRIERS[0], &invite, "200 OK");
+    w.record();
+    w.record();
+    let answer = w.expect_soon(CUSTOMER, "SIP/2.0 200");
+    w.receive(CUSTOMER, &ack(CUSTOMER, "c1", &answer));
+    w.pass_secs(5);
+    w.receive(CUSTOMER, &in_dialog(CUSTOMER, "c1", &answer, "BYE", 2));
+    let bye = w.expect_soon(CARRIERS[0], "BYE");
+    w.reply(CARRIERS[0], &bye, "200 OK", "");
+    let (first, second) = both(&mut w.settled);
+    assert_eq!((first.talked, second.talked), (Duration::from_secs(5), Duration::from_secs(5)));
+    w.check_empty();
+    codes(&first)
+}
+
+#[test]
+fn a_call_goes_on_when_the_phone_is_busy() {
+    for status in ["486 Busy Here", "600 Busy Everywhere"] {
+        let mut w = rings_first(busy);
+        let invite = w.expect(PHONES[0], "INVITE");
+        w.reply(PHONES[0], &invite, status, "");
+        let why = answered_elsewhere(&mut w, "user-busy");
+        assert!(why.contains(&"forwarded_busy"), "{why:?}");
+    }
+}
+
+#[test]
+fn a_call_goes_on_when_nobody_answers_for_as_long_as_the_callee_said() {
+    let mut w = rings_first(no_answer);
+    let invite = w.expect(PHONES[0], "INVITE");
+    w.reply(PHONES[0], &invite, "180 Ringing", "");
+    w.pass_secs(11);
+    assert!(!w.effects.iter().any(|effect| matches!(effect, Effect::Authorize(_))));
+    w.pass_secs(1);
+    let cancel = w.expect_soon(PHONES[0], "CANCEL");
+    w.reply(PHONES[0], &cancel, "200 OK", "");
+    w.reply(PHONES[0], &invite, "487 Request Terminated", "");
+    let why = answered_elsewhere(&mut w, "no-answer");
+    assert!(why.contains(&"forwarded_no_answer"), "{why:?}");
+}
+
+#[test]
+fn a_phone_that_gives_up_by_itself_did_not_answer() {
+    let mut w = rings_first(no_answer);
+    let invite = w.expect(PHONES[0], "INVITE");
+    w.reply(PHONES[0], &invite, "180 Ringing", "");
+    w.reply(PHONES[0], &invite, "480 Temporarily Unavailable", "");
+    let why = answered_elsewhere(&mut w, "no-answer");
+    assert!(why.contains(&"forwarded_no_answer"), "{why:?}");
+}
+
+#[test]
+fn a_call_goes_on_when_no_phone_can_be_reached() {
+    let mut w = rings_first(offline);
+    w.expect(PHONES[0], "INVITE");
+    w.input(Input::PathFailed(path(PHONES[0])));
+    let why = answered_elsewhere(&mut w, "unavailable");
+    assert!(why.contains(&"forwarded_offline"), "{why:?}");
+
+    let mut rows = rows_of_trust();
+    rows.subscribers[1].forwards.always = None;
+    offline(&mut rows.subscribers[1]);
+    let mut w = World::with(rows);
+    w.call(BOBS);
+    w.grant(60, false);
+    let why = answered_elsewhere(&mut w, "unavailable");
+    assert_eq!(why[2], "forwarded_offline");
+}
+
+#[test]
+fn a_call_that_meets_another_condition_does_not_go_on() {
+    let all = |bob: &mut SubscriberRow| {
+        busy(bob);
+        no_answer(bob);
+        offline(bob);
+    };
+    let silent = |_: &mut SubscriberRow| {};
+    for (of_bob, status) in [
+        (&all as &dyn Fn(&mut SubscriberRow), "603 Decline"),
+        (&all, "488 Not Acceptable Here"),
+        (&no_answer, "486 Busy Here"),
+        (&offline, "486 Busy Here"),
+        (&busy, "480 Temporarily Unavailable"),
+        (&silent, "486 Busy Here"),
+    ] {
+        let mut w = rings_first(of_bob);
+        let invite = w.expect(PHONES[0], "INVITE");
+        w.reply(PHONES[0], &invite, status, "");
+        w.expect_soon(CUSTOMER, &format!("SIP/2.0 {}", &status[..3]));
+        w.settlement();
+    }
+}
+
+#[test]
+fn the_phones_ring_no_more_once_the_call_has_gone_on() {
+    let mut rows = rows_of_trust();
+    rows.subscribers[1].forwards.always = None;
+    busy(&mut rows.subscribers[1]);
+    let mut w = World::with(rows);
+    w.bob_at(&PHONES);
+    w.call(BOBS);
+    w.grant(60, false);
+    let first = w.expect(PHONES[0], "INVITE");
+    let second = w.expect(PHONES[1], "INVITE");
+    w.reply(PHONES[1], &second, "180 Ringing", "");
+    // RFC 3261 section 21.6.1: busy everywhere.
+    w.reply(PHONES[0], &first, "600 Busy Everywhere", "");
+    w.expect_soon(PHONES[1], "CANCEL");
+    answered_elsewhere(&mut w, "user-busy");
+}
+
+/// The callee's own refusal says more than that its forwarding led nowhere.
+#[test]
+fn when_the_forwarder_cannot_pay_the_caller_hears_what_the_phone_said() {
+    let mut w = rings_first(busy);
+    let invite = w.expect(PHONES[0], "INVITE");
+    w.reply(PHONES[0], &invite, "486 Busy Here", "");
+    let sentence = "None left.".into();
+    w.deny(Refused::InsufficientCredit(DecisionLine { code: "insufficient_credit", sentence }));
+    w.expect_soon(CUSTOMER, "SIP/2.0 486");
+    let (first, second) = both(&mut w.settled);
+    assert_eq!(*codes(&second).last().unwrap(), "insufficient_credit");
+    assert_eq!(*codes(&first).last().unwrap(), "attempts_exhausted");
+    w.check_empty();
+}
+
+#[test]
+fn who_has_forwarded_the_call_before_is_rung_and_no_more() {
+    let mut rows = rows_of_trust();
+    rows.subscribers[1].forwards.always = None;
+    busy(&mut rows.subscribers[1]);
+    no_answer(&mut rows.subscribers[1]);
+    rows.subscribers[1].forwards.busy = Some("alice".into());
+    rows.subscribers[0].forwards.always = Some("bob".into());
+    let mut w = World::with(rows);
+    w.bob_at(&PHONES[..1]);
+    w.call(BOBS);
+    w.grant(60, false);
+    let invite = w.expect(PHONES[0], "INVITE");
+    w.reply(PHONES[0], &invite, "486 Busy Here", "");
+    // To Alice, and back to Bob, whose phone rings for as long as any does.
+    w.grant(60, false);
+    w.grant(60, false);
+    let invite = w.expect_soon(PHONES[0], "INVITE");
+    w.reply(PHONES[0], &invite, "180 Ringing", "");
+    w.pass_secs(30);
+    w.reply(PHONES[0], &invite, "486 Busy Here", "");
+    w.expect_soon(CUSTOMER, "SIP/2.0 486");
+    assert_eq!(w.settled.len(), 3);
+    let last = w.settled.iter().max_by_key(|request| request.facts.call).unwrap();
+    assert!(codes(last).contains(&"not_forwarded"), "{:?}", codes(last));
+    w.check_empty();
+}
+
+#[test]
+fn who_does_not_want_to_be_disturbed_is_not_rung() {
+    let mut rows = rows_of_trust();
+    rows.subscribers[1].forwards.always = None;
+    rows.subscribers[1].availability.do_not_disturb = true;
+    let mut w = World::with(rows);
+    w.bob_at(&PHONES);
+    w.call(BOBS);
+    w.expect_soon(CUSTOMER, "SIP/2.0 486");
+    assert_eq!(*codes(&w.settlement()).last().unwrap(), "do_not_disturb");
+
+    let mut w = rings_first(|bob| {
+        busy(bob);
+        bob.availability.do_not_disturb = true;
+    });
+    let why = answered_elsewhere(&mut w, "do-not-disturb");
+    assert_eq!(why[2], "forwarded_do_not_disturb");
+}
+
+/// A-17 for phones: a call is counted while it rings them or is up there, and not when it has gone on.
+#[test]
+fn who_has_as_many_calls_as_it_takes_is_busy() {
+    let second = || invite(CUSTOMER, "c2", BOBS, 1, "");
+    let mut w = rings_first(|bob| bob.availability.calls_max = Some(1));
+    w.expect(PHONES[0], "INVITE");
+    w.receive(CUSTOMER, &second());
+    w.expect_soon(CUSTOMER, "SIP/2.0 486");
+    let settled = w.settlement();
+    assert_eq!(*codes(&settled).last().unwrap(), "subscriber_concurrency_exceeded");
+    w.receive(CUSTOMER, &cancel(CUSTOMER, "c1", BOBS, 1));
+    w.receive(CUSTOMER, &invite(CUSTOMER, "c3", BOBS, 1, ""));
+    w.grant(60, false);
+
+    let mut w = rings_first(|bob| {
+        busy(bob);
+        bob.availability.calls_max = Some(1);
+    });
+    let first = w.expect(PHONES[0], "INVITE");
+    w.receive(CUSTOMER, &second());
+    w.grant(60, false);
+    assert_eq!(w.asked_by(LOCAL_ACCOUNT).cld, number(MOBILE));
+    w.grant(60, false);
+    w.expect(CARRIERS[0], "INVITE");
+    // The first goes on too: its place at the phone is free.
+    w.reply(PHONES[0], &first, "486 Busy Here", "");
+    w.grant(60, false);
+    w.receive(CUSTOMER, &invite(CUSTOMER, "c3", BOBS, 1, ""));
+    w.grant(60, false);
+    w.expect_soon(PHONES[0], "INVITE");
 }
 
 /// Hands over what the calls of two shards say to each other, until they have no more to say.

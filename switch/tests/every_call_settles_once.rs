@@ -9,6 +9,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use sip::message::{Message, Method};
 use support::*;
+use switch::forwarding::{Forwards, NoAnswer};
 use switch::{Effect, Input};
 use vocabulary::{Authorization, CallId, DecisionLine, Extension, Grant, Refused};
 
@@ -207,10 +208,19 @@ proptest! {
     #[test]
     fn every_call_settles_once(
         steps in proptest::collection::vec(step(), 1..80),
-        bob_forwards: bool,
+        bob_forwards in proptest::array::uniform4(any::<bool>()),
+        bob_takes_one: bool,
     ) {
         let mut rows = Rows::default();
-        rows.subscribers[1].forwards.always = bob_forwards.then(|| "4930123456".into());
+        let to = |condition: usize| bob_forwards[condition].then(|| "4930123456".into());
+        let no_answer = |to| NoAnswer { to, after: Duration::from_secs(5) };
+        rows.subscribers[1].forwards = Forwards {
+            always: to(0).filter(|_| bob_forwards[1]),
+            busy: to(1),
+            no_answer: to(2).map(no_answer),
+            offline: to(3),
+        };
+        rows.subscribers[1].availability.calls_max = bob_takes_one.then_some(1);
         let mut w = World::with(rows);
         w.bob_at(&PHONES);
         let mut peers = Peers::default();

@@ -26,8 +26,8 @@ pub(crate) use account::{
 pub(crate) use cdr::CdrArgs;
 pub(crate) use number::{ListCommand, NumberCommand, Owner, RuleCommand, Side};
 pub(crate) use peer::{
-    SubscriberCommand, TrunkCallerIdChange, TrunkCausesChange, TrunkChange, TrunkCommand,
-    TrunkProbeChange,
+    ForwardsChange, SubscriberCommand, TrunkCallerIdChange, TrunkCausesChange, TrunkChange,
+    TrunkCommand, TrunkProbeChange,
 };
 pub(crate) use pricing::{
     CarrierStatement, Output, PriceQuestion, Recycle, ReportCommand, Rerate, Selected, Spanned,

@@ -2,8 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
-use super::account::{or_none, put};
-use super::args::SubscriberCommand;
+use super::account::{or_none, put, put_limit};
+use super::args::{ForwardsChange, SubscriberCommand};
+use super::caller_id::show_or_change;
 use super::client::escape;
 use super::{Context, Outcome, demo, table};
 
@@ -50,12 +51,17 @@ pub(super) fn run(context: &Context, command: SubscriberCommand) -> Outcome {
             }
             context.show(&answer, |answer| print!("{}", table::render_fields(answer)));
         }
-        SubscriberCommand::Forward { username, always } => {
+        SubscriberCommand::Forward { username, change } => {
             let path = format!("/subscribers/{}/forwarding", escape(&username));
-            let answer = match or_none(always.as_ref()) {
-                Some(always) => client.command("PUT", &path, &json!({ "always": always }))?,
-                None => client.get(&path)?,
-            };
+            let answer = show_or_change(&client, &path, forwards(&change))?;
+            context.show(&answer, |answer| print!("{}", table::render_fields(answer)));
+        }
+        SubscriberCommand::Availability { username, change } => {
+            let path = format!("/subscribers/{}/availability", escape(&username));
+            let mut body = Map::new();
+            put(&mut body, "do_not_disturb", change.do_not_disturb);
+            put_limit(&mut body, "calls_max", "--calls-max", change.calls_max.as_deref())?;
+            let answer = show_or_change(&client, &path, body)?;
             context.show(&answer, |answer| print!("{}", table::render_fields(answer)));
         }
         SubscriberCommand::Remove { username } => {
@@ -65,4 +71,14 @@ pub(super) fn run(context: &Context, command: SubscriberCommand) -> Outcome {
         }
     }
     Ok(())
+}
+
+fn forwards(change: &ForwardsChange) -> Map<String, Value> {
+    let mut body = Map::new();
+    put(&mut body, "always", or_none(change.always.as_ref()));
+    put(&mut body, "busy", or_none(change.busy.as_ref()));
+    put(&mut body, "no_answer", or_none(change.no_answer.as_ref()));
+    put(&mut body, "no_answer_after", change.no_answer_after);
+    put(&mut body, "offline", or_none(change.offline.as_ref()));
+    body
 }

@@ -13,7 +13,7 @@ use switch::directory::{
     AccountRow, Directory, DirectoryBuilder, Limits, NumberRow, RouteRow, Settings, SubscriberRow,
     TrunkIngress, TrunkRegistration, TrunkRow,
 };
-use switch::forwarding::Forwards;
+use switch::forwarding::{Availability, Forwards};
 use switch::numbers::{ListId, NumberOwner, NumberPolicy};
 use switch::routing::{CauseMap, HuntCodes, RouteId};
 use vocabulary::AccountId;
@@ -24,7 +24,8 @@ use super::subscriber::{self, Subscriber};
 use super::trunk::{self, Trunk, TrunkTransport};
 use super::{CallLimits, Change, ChangeError, Result};
 use super::{
-    caller_id, forwarding, number_list, number_rule, probe, route_prefix, time_window, trunk_cause,
+    availability, caller_id, forwarding, number_list, number_rule, probe, route_prefix,
+    time_window, trunk_cause,
 };
 
 /// Snapshots, and what the ledger must be told.
@@ -124,10 +125,13 @@ impl Change {
             builder = builder.account(AccountRow { numbers, ..account_row(account, caller_id) });
         }
         let mut forwards = forwarding::all(&mut *self.tx).await?;
+        let mut availabilities = availability::all(&mut *self.tx).await?;
         for subscriber in subscriber::all(&mut *self.tx).await? {
             let forwards = forwards.remove(&subscriber.id).unwrap_or_default();
+            let availability = availabilities.remove(&subscriber.id).unwrap_or_default();
             let numbers = numbers_of(NumberOwner::Subscriber(subscriber.id));
-            builder = with_subscriber(builder, subscriber, forwards, numbers);
+            let callee = (forwards, availability);
+            builder = with_subscriber(builder, subscriber, callee, numbers);
         }
         let mut of_trunks = caller_id::of_trunks(&mut *self.tx).await?;
         let mut probes = probe::all(&mut *self.tx).await?;
@@ -181,8 +185,10 @@ impl Change {
             builder = builder.without_subscriber(id);
             if let Some(subscriber) = subscriber::of_id(&mut *self.tx, id).await? {
                 let forwards = forwarding::of_subscriber(&mut *self.tx, id).await?;
+                let availability = availability::of_subscriber(&mut *self.tx, id).await?;
                 let numbers = self.numbers_of(NumberOwner::Subscriber(id)).await?;
-                builder = with_subscriber(builder, subscriber, forwards, numbers);
+                let callee = (forwards, availability);
+                builder = with_subscriber(builder, subscriber, callee, numbers);
             }
         }
         for id in self.touched.trunks.clone() {
@@ -226,13 +232,14 @@ fn built(builder: DirectoryBuilder) -> Result<Directory> {
 fn with_subscriber(
     mut builder: DirectoryBuilder,
     subscriber: Subscriber,
-    forwards: Forwards,
+    (forwards, availability): (Forwards, Availability),
     numbers: Option<Arc<NumberPolicy>>,
 ) -> DirectoryBuilder {
     if let Some(number) = subscriber.number {
         builder = builder.number(NumberRow { number, subscriber: subscriber.id });
     }
-    builder.subscriber(SubscriberRow { forwards, numbers, ..subscriber_row(&subscriber) })
+    let row = subscriber_row(&subscriber);
+    builder.subscriber(SubscriberRow { forwards, availability, numbers, ..row })
 }
 
 fn route_row(route: &Route) -> RouteRow {

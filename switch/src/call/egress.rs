@@ -13,6 +13,7 @@ use crate::attribution::attributed;
 use crate::caller_id::{Diversions, Shown};
 use crate::decision::Decision;
 use crate::directory::{Directory, TrunkRow};
+use crate::forwarding::{DivertedBy, Sent};
 use crate::leg::event::Body;
 use crate::leg::{Identity, Leg, Outgoing};
 use crate::numbers::{Subject, sent_to_trunk, shown_to_subscriber};
@@ -40,7 +41,7 @@ pub(crate) struct Caller {
     /// Already counted down.
     pub(crate) max_forwards: u8,
     /// The subscribers whose forwarding has brought the call here, in their order.
-    pub(crate) diverted_by: Vec<SubscriberId>,
+    pub(crate) diverted_by: Vec<DivertedBy>,
 }
 
 impl Caller {
@@ -48,6 +49,11 @@ impl Caller {
     /// wants to stay unknown.
     pub(crate) fn known_number(&self) -> Option<Number> {
         self.number.filter(|_| !self.is_withheld || self.diverted_by.is_empty())
+    }
+
+    /// What has become of the call so far.
+    pub(crate) fn sent(&self) -> Sent<'_> {
+        Sent { by: &self.diverted_by, before: self.diversions.times() }
     }
 
     /// Calls with another number. Nothing else goes with it that the caller says of itself: a name
@@ -108,7 +114,7 @@ impl Call {
                 let account = directory.subscriber(id).map_or(AccountId(0), |row| row.account);
                 let route = join(&binding.path);
                 let reached = (binding.is_behind_nat, binding.names_udp());
-                (texts, route, None, account, settings.ring_timeout, reached)
+                (texts, route, None, account, hunt.rings_for(directory), reached)
             }
         };
         let outgoing = Outgoing {

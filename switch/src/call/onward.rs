@@ -11,7 +11,7 @@ use super::side::{Joined, Side};
 use super::{Attempt, Call, Caller, Context, Ingress, State};
 use crate::decision::Decision;
 use crate::effect::{Effect, Said};
-use crate::forwarding::ForwardingDecision;
+use crate::forwarding::{Condition, DivertedBy, ForwardingDecision};
 use crate::routing::{self, Source};
 use crate::token::{LegAddress, LegKey};
 
@@ -69,14 +69,19 @@ impl Call {
     }
 
     /// Has the call go on for the subscriber who forwards it.
-    pub(super) fn send_on(&mut self, ctx: &mut Context<'_>, by: SubscriberId, to: &str) {
+    pub(super) fn send_on(
+        &mut self,
+        ctx: &mut Context<'_>,
+        (by, why): (SubscriberId, Condition),
+        to: &str,
+    ) {
         let State::Hunting(hunt) = &self.state else { return };
         let leg = u8::try_from(self.attempts.len() + 1).expect("attempts have a ceiling");
         let own = LegAddress { shard: ctx.shard, key: LegKey { leg, ..self.place } };
         let settings = ctx.directory.settings();
         let mut caller = hunt.caller.clone();
         caller.dialled = to.into();
-        caller.diverted_by.push(by);
+        caller.diverted_by.push(DivertedBy { subscriber: by, why });
         let account = routing::owner(ctx.directory, Source::Subscriber(by)).unwrap_or(AccountId(0));
         let ingress = &self.ingress;
         // The forwarder is a callee: it does not know who stays unknown.

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use sip::message::header::NameAddr;
 use sip::message::{HeaderName, Message};
 
+use crate::forwarding::Condition;
 use crate::ingress::user_of;
 
 /// Where a trusted trunk is told who has diverted a call.
@@ -90,8 +91,8 @@ const INDEX_MAX: usize = 64;
 
 /// How the call went on here.
 pub(crate) struct DiversionPath<'a> {
-    /// The user parts of those who forwarded it, in their order.
-    pub(crate) forwarders: &'a [String],
+    /// The user parts of those who forwarded it, in their order, and why each did.
+    pub(crate) forwarders: &'a [(String, Condition)],
     /// Where they are at home: our domain at this trunk.
     pub(crate) domain: &'a str,
     /// User and host that the INVITE calls.
@@ -141,10 +142,10 @@ impl Diversions {
         path: &DiversionPath<'_>,
     ) {
         if matches!(wanted, DiversionHeaders::Diversion | DiversionHeaders::Both) {
-            for user in path.forwarders.iter().rev() {
-                let domain = path.domain;
+            for (user, why) in path.forwarders.iter().rev() {
+                let (domain, reason) = (path.domain, why.reason());
                 let line =
-                    format!("Diversion: <sip:{user}@{domain}>;reason=unconditional;counter=1\r\n");
+                    format!("Diversion: <sip:{user}@{domain}>;reason={reason};counter=1\r\n");
                 lines.extend_from_slice(line.as_bytes());
             }
             lines.extend_from_slice(&self.diversion);
@@ -156,9 +157,9 @@ impl Diversions {
     }
 
     /// Each who forwarded it, and where that led: `mp` names the entry that it was diverted from, and
-    /// `cause=302` says unconditionally (RFC 4458).
+    /// `cause` says why (RFC 4458).
     fn write_history(&self, lines: &mut Vec<u8>, path: &DiversionPath<'_>) {
-        let Some((first, rest)) = path.forwarders.split_first() else { return };
+        let Some(((first, _), rest)) = path.forwarders.split_first() else { return };
         let domain = path.domain;
         let last = self.last.as_ref();
         let mut index = match last {
@@ -171,10 +172,11 @@ impl Diversions {
             let line = format!("History-Info: <sip:{first}@{domain}>;index={index}\r\n");
             lines.extend_from_slice(line.as_bytes());
         }
-        let led_to = rest.iter().map(|user| (user.as_str(), domain)).chain([path.called]);
-        for (user, host) in led_to {
+        let led_to = rest.iter().map(|(user, _)| (user.as_str(), domain)).chain([path.called]);
+        for ((_, why), (user, host)) in path.forwarders.iter().zip(led_to) {
+            let cause = why.history_cause();
             let line = format!(
-                "History-Info: <sip:{user}@{host};cause=302>;index={index}.1;mp={index}\r\n"
+                "History-Info: <sip:{user}@{host};cause={cause}>;index={index}.1;mp={index}\r\n"
             );
             lines.extend_from_slice(line.as_bytes());
             index.push_str(".1");
@@ -211,7 +213,8 @@ mod tests {
 
     /// What is told of a call to 49170 that these forwarded.
     fn told(before: &str, forwarders: &[&str], wanted: DiversionHeaders) -> Vec<String> {
-        let forwarders: Vec<String> = forwarders.iter().map(|&user| user.into()).collect();
+        let forwarder = |&user: &&str| (user.to_owned(), Condition::Always);
+        let forwarders: Vec<_> = forwarders.iter().map(forwarder).collect();
         let called = ("49170", "carrier.example");
         let path = DiversionPath { forwarders: &forwarders, domain: "us.example", called };
         let mut lines = Vec::new();
@@ -290,6 +293,31 @@ mod tests {
             let told = told(before, forwarders, DiversionHeaders::HistoryInfo);
             let theirs = before.lines().map(str::to_owned);
             assert_eq!(told, theirs.chain(expected).collect::<Vec<_>>(), "{forwarders:?}");
+        }
+    }
+
+    /// RFC 5806 section 4, RFC 4458 section 2.
+    #[test]
+    fn both_headers_say_why_a_call_was_forwarded() {
+        for (why, reason, cause) in [
+            (Condition::Always, "unconditional", 302),
+            (Condition::DoNotDisturb, "do-not-disturb", 486),
+            (Condition::Busy, "user-busy", 486),
+            (Condition::NoAnswer, "no-answer", 408),
+            (Condition::Offline, "unavailable", 503),
+        ] {
+            let forwarders = [("4930555".to_owned(), why)];
+            let called = ("49170", "carrier.example");
+            let path = DiversionPath { forwarders: &forwarders, domain: "us.example", called };
+            let mut lines = Vec::new();
+            Diversions::default().write(&mut lines, DiversionHeaders::Both, &path);
+            let text = String::from_utf8(lines).expect("text");
+            let expected = format!(
+                "Diversion: <sip:4930555@us.example>;reason={reason};counter=1\r\n\
+                 History-Info: <sip:4930555@us.example>;index=1\r\n\
+                 History-Info: <sip:49170@carrier.example;cause={cause}>;index=1.1;mp=1\r\n"
+            );
+            assert_eq!(text, expected);
         }
     }
 

@@ -7,6 +7,7 @@ use vocabulary::SubscriberId;
 use super::diversion::{DiversionHeaders, DiversionPath};
 use crate::call::{Caller, escaped};
 use crate::directory::{Directory, TrunkRow};
+use crate::forwarding::DivertedBy;
 
 /// In which header a trusted trunk wants to be told who calls.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -128,8 +129,8 @@ impl<'a> Shown<'a> {
             if self.caller.number.is_some() {
                 self.identity_line(&mut lines, trunk.caller_id.identity);
             }
-            let forwarders: Vec<String> =
-                self.caller.diverted_by.iter().map(|id| user_at(directory, trunk, *id)).collect();
+            let forwarder = |by: &DivertedBy| (user_at(directory, trunk, by.subscriber), by.why);
+            let forwarders: Vec<_> = self.caller.diverted_by.iter().map(forwarder).collect();
             let path = DiversionPath { forwarders: &forwarders, domain: self.domain, called };
             self.caller.diversions.write(&mut lines, trunk.caller_id.diversions, &path);
         }

@@ -184,6 +184,8 @@ mod tests {
             (Refusal::NoTrunkUsable(number), 503, 34),
             (Refusal::LocalNotAllowed(account), 403, 21),
             (Refusal::NotRegistered(subscriber), 480, 20),
+            (Refusal::DoNotDisturb(subscriber), 486, 17),
+            (limit(Owner::Subscriber(subscriber), Egress, Limit::Concurrent(1)), 486, 17),
             (Refusal::TooManyHops, 483, 25),
             (Refusal::Loop, 482, 25),
             (Refusal::Loops(LoopRefusal::SentBack(trunk)), 482, 25),

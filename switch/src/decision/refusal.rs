@@ -53,6 +53,8 @@ pub enum Refusal {
     LocalNotAllowed(AccountId),
     /// The callee has no valid contact.
     NotRegistered(SubscriberId),
+    /// The callee does not want to be disturbed.
+    DoNotDisturb(SubscriberId),
     /// Max-Forwards is used up.
     TooManyHops,
     /// The call has been here before.
@@ -97,6 +99,9 @@ impl Refusal {
             Refusal::CalleeAccountInactive(_)
             | Refusal::CalleeInactive(_)
             | Refusal::NotRegistered(_) => Cause::Absent,
+            // As many calls as its phones want: to the caller it is busy.
+            Refusal::Limit(NotAdmitted { owner: Owner::Subscriber(_), .. })
+            | Refusal::DoNotDisturb(_) => Cause::Busy,
             Refusal::Limit(_) | Refusal::NoTrunkUsable(_) => Cause::NoCircuit,
             Refusal::DomainNotServed(_) | Refusal::NoRoute(_) => Cause::NoRoute,
             Refusal::UnsupportedUri | Refusal::NoNumber | Refusal::InvalidNumber(..) => {
@@ -156,6 +161,7 @@ impl Refusal {
             Refusal::NoTrunkUsable(_) => "no_trunk_usable",
             Refusal::LocalNotAllowed(_) => "local_not_allowed",
             Refusal::NotRegistered(_) => "not_registered",
+            Refusal::DoNotDisturb(_) => "do_not_disturb",
             Refusal::TooManyHops => "too_many_hops",
             Refusal::Loop => "loop",
             Refusal::Loops(why) => why.code(),

@@ -235,6 +235,9 @@ impl fmt::Display for Refusal {
             Refusal::NotRegistered(id) => {
                 write!(f, "The callee, subscriber {id}, is not registered.")
             }
+            Refusal::DoNotDisturb(id) => {
+                write!(f, "The callee, subscriber {id}, does not want to be disturbed.")
+            }
             Refusal::TooManyHops => write!(f, "Max-Forwards was used up."),
             Refusal::Loop => write!(f, "The call has passed here before."),
             Refusal::Loops(why) => why.fmt(f),

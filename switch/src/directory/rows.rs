@@ -12,7 +12,7 @@ use vocabulary::{AccountId, Number, SubscriberId, TrunkId};
 use super::network::Network;
 use crate::caller_id::{CallerIdPolicy, TrunkCallerId};
 use crate::effect::HostToResolve;
-use crate::forwarding::Forwards;
+use crate::forwarding::{Availability, Forwards};
 use crate::health::ProbePolicy;
 use crate::numbers::NumberPolicy;
 use crate::routing::{CauseMap, HuntCodes, NumberPlan, RouteId, WindowId};
@@ -115,8 +115,10 @@ pub struct SubscriberRow {
     pub contacts_max: u8,
     /// How it dials; `None` takes the settings' plan.
     pub plan: Option<NumberPlan>,
-    /// Where its calls go instead of to its phones.
+    /// Where its calls go instead of to its phones, or after them.
     pub forwards: Forwards,
+    /// What it wants of calls to its phones.
+    pub availability: Availability,
     /// Its number rules and lists, if it has any.
     pub numbers: Option<Arc<NumberPolicy>>,
 }
@@ -139,6 +141,7 @@ impl SubscriberRow {
             contacts_max: CONTACTS_MAX,
             plan: None,
             forwards: Forwards::default(),
+            availability: Availability::default(),
             numbers: None,
         }
     }

@@ -8,6 +8,7 @@ use super::candidates::{Asking, candidates};
 use super::conditions::Conditions;
 use crate::decision::{Decision, Refusal};
 use crate::directory::{Directory, SubscriberRow};
+use crate::forwarding::Condition;
 use crate::numbers::Called;
 
 /// Who calls.
@@ -28,6 +29,8 @@ pub enum Destination {
     Forwarded {
         /// Who forwards, and pays for it.
         by: SubscriberId,
+        /// Why.
+        why: Condition,
         /// What it has its calls go to, as it dials.
         to: Box<str>,
     },

@@ -7,7 +7,7 @@ use super::destination::{Destination, Routed, Source, active, destination, payer
 use crate::caller_id::{self, Ruling};
 use crate::decision::{Decision, IdentityRefusal, Refusal};
 use crate::directory::Directory;
-use crate::forwarding::goes_on;
+use crate::forwarding::{Sent, instead_of_ringing};
 use crate::health::Health;
 use crate::numbers::{called, screen};
 use crate::registrar::Bindings;
@@ -154,16 +154,14 @@ fn reached(
     decisions: &mut Vec<Decision>,
 ) -> Result<Routed, Refusal> {
     if let Destination::Subscriber(callee) = routed.destination {
-        // What its own call would cost and where it goes is another question, from the callee.
-        if let Some(to) =
-            goes_on(directory, callee, &[], 0, decisions).map_err(Refusal::Forwarding)?
-        {
-            let destination = Destination::Forwarded { by: callee, to };
-            return Ok(Routed { destination, ..routed });
-        }
         let contacts = bindings.contacts(callee, now).len();
-        if contacts == 0 {
-            return Err(Refusal::NotRegistered(callee));
+        let sent = Sent { by: &[], before: 0 };
+        // What its own call would cost and where it goes is another question, from the callee.
+        if let Some((why, to)) =
+            instead_of_ringing(directory, callee, contacts > 0, sent, decisions)?
+        {
+            let destination = Destination::Forwarded { by: callee, why, to };
+            return Ok(Routed { destination, ..routed });
         }
         decisions.push(Decision::ToSubscriber(callee, u8::try_from(contacts).unwrap_or(u8::MAX)));
     }

@@ -6,8 +6,9 @@ use vocabulary::Direction;
 use super::{Setup, Step};
 use crate::admission::{Gate, Owner};
 use crate::call::{Call, Context};
-use crate::decision::Refusal;
+use crate::decision::{Decision, Refusal};
 use crate::directory::Limits;
+use crate::forwarding::{Condition, ForwardingDecision, goes_on};
 use crate::routing::{Destination, Source};
 
 /// The caller's side.
@@ -22,7 +23,8 @@ pub(super) fn admit_caller(
     let mut gates = vec![Gate { owner: Owner::Account(account), direction, limits }];
     let trunk = match setup.source {
         Source::Trunk(id) => Some(id),
-        // A subscriber has no limits of its own yet; its account's hold, and its gateway's.
+        // A subscriber has no limits of its own on calls that it places; its account's hold, and its
+        // gateway's.
         Source::Subscriber(_) => setup.gateway,
     };
     if let Some(id) = trunk {
@@ -32,31 +34,43 @@ pub(super) fn admit_caller(
     admit(call, ctx, &gates)
 }
 
-/// The callee must be there, unless it forwards its calls, and its account must have room.
+/// The callee's account must have room, and its phones for one more call, unless it forwards them: one
+/// whose phones have as many calls as it wants is busy.
 pub(super) fn admit_callee(
     setup: &mut Setup,
     call: &mut Call,
     ctx: &mut Context<'_>,
 ) -> Result<Step, Refusal> {
     let callee = match setup.destination() {
-        Some(&Destination::Subscriber(callee)) => {
-            if ctx.bindings.contacts(callee, ctx.now.utc).is_empty() {
-                return Err(Refusal::NotRegistered(callee));
-            }
+        Some(&(Destination::Subscriber(callee) | Destination::Forwarded { by: callee, .. })) => {
             callee
         }
-        Some(&Destination::Forwarded { by, .. }) => by,
         _ => return Ok(Step::Next),
     };
     let directory = ctx.directory;
-    let account = directory.subscriber(callee).and_then(|row| directory.account(row.account));
-    let Some(account) = account else { return Err(Refusal::CalleeInactive(callee)) };
-    let gate = Gate {
-        owner: Owner::Account(account.id),
-        direction: Direction::Egress,
-        limits: account.egress,
+    let row = directory.subscriber(callee);
+    let Some((row, account)) = row.and_then(|row| Some((row, directory.account(row.account)?)))
+    else {
+        return Err(Refusal::CalleeInactive(callee));
     };
-    admit(call, ctx, &[gate])
+    let direction = Direction::Egress;
+    let of_account = Gate { owner: Owner::Account(account.id), direction, limits: account.egress };
+    let calls_max = row.availability.calls_max.filter(|_| setup.rings());
+    let Some(calls_max) = calls_max else { return admit(call, ctx, &[of_account]) };
+    let limits = Limits { concurrent: Some(calls_max), per_second: None };
+    let of_phones = Gate { owner: Owner::Subscriber(callee), direction, limits };
+    match admit(call, ctx, &[of_account, of_phones]) {
+        Err(Refusal::Limit(full)) if full.owner == of_phones.owner => {
+            let sent = setup.caller.sent();
+            let to = goes_on(directory, callee, Condition::Busy, sent, call.decisions());
+            let to = to.ok_or(Refusal::Limit(full))?;
+            let occupied = ForwardingDecision::Occupied(callee, calls_max);
+            call.decide(Decision::Forwarding(occupied));
+            setup.goes_on(callee, Condition::Busy, to);
+            admit(call, ctx, &[of_account])
+        }
+        admitted => admitted,
+    }
 }
 
 /// The prefix that the call is routed by must have room, whichever trunk takes it (T6).

@@ -17,7 +17,7 @@ pub(super) fn apply(
     let caller = &mut setup.caller;
     let cli = match caller.diverted_by.last() {
         // A call that was sent on is out because of the forwarder's number.
-        Some(id) => directory.subscriber(*id).and_then(|row| row.number),
+        Some(by) => directory.subscriber(by.subscriber).and_then(|row| row.number),
         None => {
             caller.number = number_or_default(directory, account, caller.number, call.decisions());
             caller.number

@@ -25,4 +25,9 @@ impl Setup {
     pub(super) fn destination(&self) -> Option<&Destination> {
         self.routed.as_ref().map(|routed| &routed.destination)
     }
+
+    /// Whether it is to ring a subscriber's phones.
+    pub(super) fn rings(&self) -> bool {
+        matches!(self.destination(), Some(Destination::Subscriber(_)))
+    }
 }

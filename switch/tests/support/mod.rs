@@ -398,6 +398,15 @@ impl World {
         }
     }
 
+    /// The same, and billing is still asked: this account is.
+    #[track_caller]
+    pub(crate) fn asked_by(&mut self, account: AccountId) -> AuthorizeRequest {
+        let request = self.asked();
+        assert_eq!(request.account, account);
+        self.effects.push_back(Effect::Authorize(request.clone()));
+        request
+    }
+
     /// Billing grants so many seconds, and all candidates in order.
     #[track_caller]
     pub(crate) fn grant(&mut self, secs: u64, is_final: bool) -> CallId {

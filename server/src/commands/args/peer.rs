@@ -34,13 +34,19 @@ pub(crate) enum SubscriberCommand {
         #[arg(long)]
         password: Option<String>,
     },
-    /// Show or set where its calls go instead of to its phones
+    /// Show or set where its calls go instead of to its phones, or when these do not take them
     Forward {
         /// Its username
         username: String,
-        /// All calls, to this number or username as it would dial it; "none" takes it away
-        #[arg(long, value_name = "NUMBER")]
-        always: Option<String>,
+        #[command(flatten)]
+        change: ForwardsChange,
+    },
+    /// Show or set what it wants of the calls to its phones
+    Availability {
+        /// Its username
+        username: String,
+        #[command(flatten)]
+        change: AvailabilityChange,
     },
     /// List all subscribers
     List,
@@ -49,6 +55,36 @@ pub(crate) enum SubscriberCommand {
         /// Its username
         username: String,
     },
+}
+
+/// Numbers or usernames as the subscriber would dial them; "none" takes one away.
+#[derive(ClapArgs)]
+pub(crate) struct ForwardsChange {
+    /// Where all calls go
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) always: Option<String>,
+    /// Where calls go that find it busy
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) busy: Option<String>,
+    /// Where calls go that it does not answer
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) no_answer: Option<String>,
+    /// How many seconds its phones ring before that
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) no_answer_after: Option<u64>,
+    /// Where calls go that reach none of its phones
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) offline: Option<String>,
+}
+
+#[derive(ClapArgs)]
+pub(crate) struct AvailabilityChange {
+    /// Whether it takes no calls: callers find it busy
+    #[arg(long, value_name = "YES|NO", value_parser = yes_or_no())]
+    pub(crate) do_not_disturb: Option<bool>,
+    /// How many calls its phones take at once before it is busy; "none" for any number
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) calls_max: Option<String>,
 }
 
 #[derive(Subcommand)]

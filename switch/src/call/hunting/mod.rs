@@ -1,6 +1,7 @@
 //! Seeking someone who answers: all contacts of a subscriber at once, or trunk after trunk; the
 //! next address of the same host before the next trunk (RFC 3263 section 4.3).
 
+mod going_on;
 mod outcome;
 mod redirection;
 
@@ -20,6 +21,7 @@ use crate::admission::{Gate, NotAdmitted, Owner};
 use crate::decision::{Decision, Refusal};
 use crate::directory::{Directory, Limits, TrunkRow};
 use crate::effect::{Effect, HostToResolve, QueryId, Target};
+use crate::forwarding::Condition;
 use crate::leg::event::LegEvent;
 use crate::leg::path_to;
 use crate::registrar::Binding;
@@ -118,6 +120,21 @@ impl Hunt {
         }
     }
 
+    /// How long the callee's phones may ring: until the call goes on because nobody answers, or for as
+    /// long as any.
+    pub(super) fn rings_for(&self, directory: &Directory) -> Duration {
+        let ring_timeout = directory.settings().ring_timeout;
+        let Destination::Subscriber(callee) = self.destination else { return ring_timeout };
+        let no_answer =
+            directory.subscriber(callee).and_then(|row| row.forwards.no_answer.as_ref());
+        match no_answer {
+            Some(no_answer) if self.caller.sent().may_go_on(callee).is_ok() => {
+                no_answer.after.min(ring_timeout)
+            }
+            _ => ring_timeout,
+        }
+    }
+
     fn note(&mut self, failure: Failure) {
         if self.best.is_none_or(|best| failure.rank() < best.rank()) {
             self.best = Some(failure);
@@ -138,13 +155,14 @@ impl Call {
         hunt.progress_timeout = settings.progress_timeout;
         match &hunt.destination {
             &Destination::Subscriber(subscriber) => {
-                if !self.ring(ctx, subscriber) {
+                // Its phones may have gone since the call came in.
+                if !self.ring(ctx, subscriber) && !self.goes_on(ctx, Condition::Offline) {
                     self.refuse(ctx, Refusal::NotRegistered(subscriber));
                 }
             }
-            Destination::Forwarded { by, to } => {
-                let (by, to) = (*by, to.clone());
-                self.send_on(ctx, by, &to);
+            Destination::Forwarded { by, why, to } => {
+                let (who, to) = ((*by, *why), to.clone());
+                self.send_on(ctx, who, &to);
             }
             Destination::Trunks(_) => {
                 hunt.trunks = egress.into();

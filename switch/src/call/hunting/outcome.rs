@@ -186,9 +186,11 @@ impl Call {
         };
         if next == Next::Stop {
             self.decide(Decision::HuntStopped(n + 1, status, cause));
-            let refusal = meant.refusal(None);
             self.release_others(ctx, None, Cause::AnsweredElsewhere, None);
-            return self.refuse(ctx, refusal);
+            if !self.goes_on_after(ctx, Some(meant)) {
+                self.refuse(ctx, meant.refusal(None));
+            }
+            return;
         }
         self.decide(Decision::Hunted(n + 1, status, cause));
         self.after_failure(ctx, way);
@@ -238,6 +240,10 @@ impl Call {
     pub(super) fn give_up(&mut self, ctx: &mut Context<'_>) {
         let attempts = self.attempts.len();
         let cld = self.cld;
+        let Some(best) = self.hunt_mut().map(|hunt| hunt.best) else { return };
+        if self.goes_on_after(ctx, best) {
+            return;
+        }
         let Some(hunt) = self.hunt_mut() else { return };
         let refusal = match (hunt.best, hunt.full) {
             (Some(best), _) => {
