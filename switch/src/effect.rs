@@ -42,8 +42,26 @@ pub struct Target {
 pub enum Said {
     /// The call that was to go on is this one; it hears at the address that this comes from.
     Placed(CallId),
+    /// This leg of another call is to be connected to it, in the place of the party that it is for.
+    Join(Box<Joining>),
     /// What a leg would say.
     Event(LegEvent),
+}
+
+/// The leg of a call whose party wants the other one to talk to that of another of its calls: as it
+/// names the dialog (RFC 3891).
+#[derive(Debug)]
+pub struct Joining {
+    /// Who wants it: the leg must be its own.
+    pub by: SubscriberId,
+    /// The call where it said so.
+    pub of: CallId,
+    /// The dialog's Call-ID.
+    pub call_id: Box<[u8]>,
+    /// Our tag.
+    pub to_tag: Box<[u8]>,
+    /// The party's tag.
+    pub from_tag: Box<[u8]>,
 }
 
 /// What can happen to a shard.

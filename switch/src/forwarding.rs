@@ -108,7 +108,8 @@ impl Condition {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct DivertedBy {
     pub(crate) subscriber: SubscriberId,
-    pub(crate) why: Condition,
+    /// `None` if it has not forwarded the call but transferred it.
+    pub(crate) why: Option<Condition>,
 }
 
 /// What forwarding did with a call.
@@ -292,7 +293,8 @@ mod tests {
     }
 
     fn by(ids: &[u64]) -> Vec<DivertedBy> {
-        let of = |id: &u64| DivertedBy { subscriber: SubscriberId(*id), why: Condition::Busy };
+        let of =
+            |id: &u64| DivertedBy { subscriber: SubscriberId(*id), why: Some(Condition::Busy) };
         ids.iter().map(of).collect()
     }
 

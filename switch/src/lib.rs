@@ -25,6 +25,7 @@ pub mod release;
 pub mod routing;
 pub mod shard;
 pub mod token;
+pub mod transfer;
 pub mod upstream;
 
 mod authentication;
@@ -38,6 +39,7 @@ mod setup;
 
 pub use call::OnwardCall;
 pub use effect::{
-    AnswerId, Effect, HostToResolve, Input, LiveCall, LiveState, QueryId, Said, Stats, Target,
+    AnswerId, Effect, HostToResolve, Input, Joining, LiveCall, LiveState, QueryId, Said, Stats,
+    Target,
 };
 pub use shard::{Shard, ShardConfig, Shared};

@@ -15,20 +15,72 @@ use vocabulary::{Authorization, CallId, DecisionLine, Extension, Grant, Refused}
 
 #[derive(Clone, Debug)]
 enum Step {
-    Call { to_bob: bool },
-    RepeatInvite { caller: usize },
-    Cancel { caller: usize },
-    CallerBye { caller: usize },
-    Ack { caller: usize },
-    Bill { granted: bool, secs: u64, is_final: bool },
+    Call {
+        to_bob: bool,
+    },
+    /// Somebody talks with Bob, if he is there.
+    Talk,
+    /// Whoever is called answers, and the caller takes it.
+    Connect,
+    /// Bob has the last caller connected to a carrier.
+    Transfer,
+    /// Bob has his last two callers connected.
+    Consult,
+    RepeatInvite {
+        caller: usize,
+    },
+    Cancel {
+        caller: usize,
+    },
+    CallerBye {
+        caller: usize,
+    },
+    Ack {
+        caller: usize,
+    },
+    Bill {
+        granted: bool,
+        secs: u64,
+        is_final: bool,
+    },
     Record,
-    Extend { secs: u64, is_final: bool },
-    Reply { request: usize, status: usize },
-    CalleeBye { request: usize },
-    PathFails { carrier: usize },
-    HangUp { call: usize },
-    Pass { ms: u64 },
-    LateTimer { ms: u64 },
+    Extend {
+        secs: u64,
+        is_final: bool,
+    },
+    Reply {
+        request: usize,
+        status: usize,
+    },
+    CalleeBye {
+        request: usize,
+    },
+    CalleeRefers {
+        request: usize,
+        cseq: u32,
+        to_bob: bool,
+    },
+    CalleeJoins {
+        request: usize,
+        other: usize,
+        cseq: u32,
+    },
+    CallerAnswers {
+        request: usize,
+        is_ok: bool,
+    },
+    PathFails {
+        carrier: usize,
+    },
+    HangUp {
+        call: usize,
+    },
+    Pass {
+        ms: u64,
+    },
+    LateTimer {
+        ms: u64,
+    },
 }
 
 const STATUSES: [&str; 9] = [
@@ -46,6 +98,10 @@ const STATUSES: [&str; 9] = [
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         4 => any::<bool>().prop_map(|to_bob| Step::Call { to_bob }),
+        2 => Just(Step::Talk),
+        3 => Just(Step::Connect),
+        2 => Just(Step::Transfer),
+        2 => Just(Step::Consult),
         1 => (0usize..8).prop_map(|caller| Step::RepeatInvite { caller }),
         2 => (0usize..8).prop_map(|caller| Step::Cancel { caller }),
         2 => (0usize..8).prop_map(|caller| Step::CallerBye { caller }),
@@ -57,6 +113,12 @@ fn step() -> impl Strategy<Value = Step> {
         9 => (0usize..12, 0usize..STATUSES.len())
             .prop_map(|(request, status)| Step::Reply { request, status }),
         2 => (0usize..12).prop_map(|request| Step::CalleeBye { request }),
+        4 => (0usize..12, 1u32..6, any::<bool>())
+            .prop_map(|(request, cseq, to_bob)| Step::CalleeRefers { request, cseq, to_bob }),
+        3 => (0usize..12, 0usize..12, 1u32..6)
+            .prop_map(|(request, other, cseq)| Step::CalleeJoins { request, other, cseq }),
+        4 => (0usize..4, prop::bool::weighted(0.7))
+            .prop_map(|(request, is_ok)| Step::CallerAnswers { request, is_ok }),
         1 => (0usize..3).prop_map(|carrier| Step::PathFails { carrier }),
         1 => (0usize..8).prop_map(|call| Step::HangUp { call }),
         4 => (0u64..8000).prop_map(|ms| Step::Pass { ms }),
@@ -70,6 +132,8 @@ struct Peers {
     callers: Vec<(String, &'static str)>,
     answers: BTreeMap<String, Message>,
     requests: Vec<(String, Message)>,
+    /// Re-INVITEs to callers.
+    offers: Vec<Message>,
     grants: BTreeMap<CallId, Duration>,
 }
 
@@ -79,9 +143,10 @@ impl Peers {
             let to = path.remote;
             if message.is_request() {
                 match message.method() {
+                    Method::Invite if to.to_string() == CUSTOMER => self.offers.push(message),
                     Method::Invite => self.requests.push((to.to_string(), message)),
                     // In-dialog requests and CANCEL are answered at once, most of the time.
-                    Method::Bye | Method::Cancel => {
+                    Method::Bye | Method::Cancel | Method::Notify => {
                         let from = to.to_string();
                         w.reply(&from, &message, "200 OK", "");
                     }
@@ -98,6 +163,44 @@ impl Peers {
     }
 
     fn play(&mut self, w: &mut World, step: &Step) {
+        match step {
+            Step::Talk => {
+                self.play_one(w, &Step::Call { to_bob: true });
+                self.connect(w);
+                let caller = self.callers.len() - 1;
+                self.play_one(w, &Step::Ack { caller });
+            }
+            Step::Connect => self.connect(w),
+            Step::Transfer => {
+                let request = self.requests.len().saturating_sub(1);
+                self.refer(w, &Step::CalleeRefers { request, cseq: 1, to_bob: false });
+                self.connect(w);
+            }
+            Step::Consult => {
+                let request = self.requests.len().saturating_sub(1);
+                // Both of his phones rang.
+                let other = request.saturating_sub(2);
+                self.refer(w, &Step::CalleeJoins { request, other, cseq: 1 });
+                for _ in 0..2 {
+                    let request = self.offers.len().saturating_sub(1);
+                    self.play_one(w, &Step::CallerAnswers { request, is_ok: true });
+                }
+            }
+            Step::CalleeRefers { .. } | Step::CalleeJoins { .. } => self.refer(w, step),
+            step => self.play_one(w, step),
+        }
+    }
+
+    fn connect(&mut self, w: &mut World) {
+        self.play_one(w, &Step::Bill { granted: true, secs: 50, is_final: false });
+        let request = self.requests.len().saturating_sub(1);
+        self.play_one(w, &Step::Reply { request, status: 3 });
+        self.play_one(w, &Step::Record);
+        let request = self.offers.len().saturating_sub(1);
+        self.play_one(w, &Step::CallerAnswers { request, is_ok: true });
+    }
+
+    fn play_one(&mut self, w: &mut World, step: &Step) {
         let caller =
             |n: usize| (!self.callers.is_empty()).then(|| &self.callers[n % self.callers.len()]);
         match step {
@@ -145,6 +248,7 @@ impl Peers {
                     w.receive(&from, &from_callee(&from, &request, "BYE", 1));
                 }
             }
+            Step::CallerAnswers { request, is_ok } => self.answer_offer(w, *request, *is_ok),
             Step::PathFails { carrier } => w.input(Input::PathFailed(path(CARRIERS[*carrier]))),
             Step::HangUp { call } => {
                 let live = w.shard.live_calls();
@@ -157,6 +261,42 @@ impl Peers {
                 w.now = w.now.plus(Duration::from_millis(*ms));
                 w.input(Input::Timeout);
             }
+            other => unreachable!("{other:?} is made of others"),
+        }
+        self.read(w);
+    }
+
+    fn answer_offer(&mut self, w: &mut World, request: usize, is_ok: bool) {
+        if self.offers.is_empty() {
+            return;
+        }
+        let offer = self.offers.remove(request % self.offers.len());
+        let (status, body) = if is_ok { ("200 OK", SDP) } else { ("488 Not Acceptable Here", "") };
+        w.receive(CUSTOMER, &response(CUSTOMER, &offer, status, "", body));
+    }
+
+    fn refer(&mut self, w: &mut World, step: &Step) {
+        match step {
+            Step::CalleeRefers { request, cseq, to_bob } => {
+                if let Some((from, request)) = self.request(*request) {
+                    let to = if *to_bob { "4930555" } else { "4930123456" };
+                    refer(w, &from, &request, *cseq, &format!("sip:{to}@192.0.2.1"));
+                }
+            }
+            Step::CalleeJoins { request, other, cseq } => {
+                if let (Some((from, request)), Some((at, other))) =
+                    (self.request(*request), self.request(*other))
+                {
+                    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+                    let to = format!(
+                        "sip:x@192.0.2.1?Replaces={}%3Bto-tag%3D{}%3Bfrom-tag%3Dcallee-{at}",
+                        text(other.call_id()),
+                        text(other.from_tag().unwrap_or_default()),
+                    );
+                    refer(w, &from, &request, *cseq, &to);
+                }
+            }
+            _ => unreachable!("only these refer"),
         }
         self.read(w);
     }
@@ -194,6 +334,12 @@ impl Peers {
         };
         w.input(Input::Authorized { call: request.call, result });
     }
+}
+
+fn refer(w: &mut World, from: &str, invite: &Message, cseq: u32, to: &str) {
+    let lines = format!("Refer-To: <{to}>\nContent-Length: 0\n\n");
+    let refer = from_callee(from, invite, "REFER", cseq);
+    w.receive(from, &refer.replace("Content-Length: 0\n\n", &lines));
 }
 
 fn record(w: &mut World) {

@@ -238,7 +238,7 @@ fn options_and_unknown_methods_in_the_dialog_are_answered() {
         )
     };
     for (method, cseq, status) in
-        [("OPTIONS", 10, 200), ("REFER", 11, 405), ("DANCE", 12, 501), ("INFO", 5, 500)]
+        [("OPTIONS", 10, 200), ("REFER", 11, 400), ("DANCE", 12, 501), ("INFO", 5, 500)]
     {
         let text = request(method, cseq, &world);
         world.inject(CALLEE, &text);

@@ -166,6 +166,15 @@ impl<'a> Uri<'a> {
         self.headers
     }
 
+    /// The header of this name that a request to this URI is to have, escapes undone.
+    pub fn header(&self, name: &[u8]) -> Option<Cow<'a, [u8]>> {
+        self.headers?.split(|byte| *byte == b'&').find_map(|header| {
+            let end = memchr(b'=', header)?;
+            let is_it = unescape(&header[..end]).eq_ignore_ascii_case(name);
+            is_it.then(|| unescape(&header[end + 1..]))
+        })
+    }
+
     /// Whether two URIs are the same by RFC 3261 section 19.1.4. A `tel:` URI compares by RFC
     /// 3966 section 4: visual separators do not count.
     pub fn is_equivalent(&self, other: &Uri<'_>) -> bool {
@@ -399,6 +408,8 @@ mod tests {
         assert_eq!(uri.user(), Some(&b"1_u/?,;;*"[..]));
         assert_eq!(uri.password(), Some(&b"&it=1$o"[..]));
         assert_eq!(uri.headers(), Some(&b"Route=%3Csip:c%3E"[..]));
+        assert_eq!(uri.header(b"route").unwrap(), &b"<sip:c>"[..]);
+        assert_eq!(uri.header(b"Replaces"), None);
         assert_eq!(
             Uri::parse(b"sip:+4930;npdi=yes@h").unwrap().user_number().unwrap(),
             &b"+4930"[..]

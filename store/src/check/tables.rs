@@ -87,18 +87,22 @@ pub(super) async fn charges_equal_postings(
     Ok(finding.done())
 }
 
+/// A call that is transferred talks on legs of several subscribers, but only subscribers transfer: on one
+/// trunk at most, which is paid for it.
 const LEGS: &str = "
     SELECT call_id, count(*), min(leg), max(leg),
-           count(*) FILTER (WHERE leg > 0 AND answered_at IS NOT NULL AND talked_us > 0) FROM cdr GROUP BY call_id
+           count(*) FILTER (WHERE leg > 0 AND trunk_id IS NOT NULL AND answered_at IS NOT NULL AND talked_us > 0)
+    FROM cdr GROUP BY call_id
     HAVING min(leg) <> 0 OR max(leg) <> count(*) - 1 OR
-           count(*) FILTER (WHERE leg > 0 AND answered_at IS NOT NULL AND talked_us > 0) > 1 ORDER BY call_id";
+           count(*) FILTER (WHERE leg > 0 AND trunk_id IS NOT NULL AND answered_at IS NOT NULL AND talked_us > 0) > 1
+    ORDER BY call_id";
 
 pub(super) async fn calls_have_their_legs(
     connection: &mut Connection,
 ) -> Result<Check, sqlx::Error> {
     let mut finding = Finding::new(
         "calls_have_their_legs",
-        "Each call has one CDR a leg, from 0 without a gap, and talked on one egress leg at most.",
+        "Each call has one CDR a leg, from 0 without a gap, and talked on one egress trunk at most.",
     );
     finding.counted(count(connection, "SELECT count(DISTINCT call_id) FROM cdr").await?);
     for row in sql::query(LEGS).fetch_all(connection).await? {
@@ -107,7 +111,9 @@ pub(super) async fn calls_have_their_legs(
             (row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);
         let talked: i64 = row.try_get(4)?;
         finding.offender(|| {
-            format!("call {call}: {legs} CDRs, legs {first} to {last}, {talked} egress legs talked")
+            format!(
+                "call {call}: {legs} CDRs, legs {first} to {last}, {talked} egress trunks talked"
+            )
         });
     }
     Ok(finding.done())

@@ -51,6 +51,11 @@ impl Caller {
         self.number.filter(|_| !self.is_withheld || self.diverted_by.is_empty())
     }
 
+    /// The subscriber who has just transferred the call.
+    pub(crate) fn referred_by(&self) -> Option<SubscriberId> {
+        self.diverted_by.last().filter(|by| by.why.is_none()).map(|by| by.subscriber)
+    }
+
     /// What has become of the call so far.
     pub(crate) fn sent(&self) -> Sent<'_> {
         Sent { by: &self.diverted_by, before: self.diversions.times() }
@@ -142,20 +147,11 @@ impl Call {
         ctx.stats.egress_attempts += 1;
         // Most calls make one attempt, and are held for long: no room for more is taken.
         self.attempts.reserve_exact(1);
+        let shown = (texts.cli, texts.cld);
         self.attempts.push(Attempt {
-            side: Some(Box::new(Side::Leg(leg))),
-            way,
-            account,
             remote: Some(path.remote),
             tag: Some(tag),
-            cli: texts.cli,
-            cld: texts.cld,
-            started: ctx.now,
-            ring_timeout,
-            has_heard: false,
-            ringing: None,
-            answered_at: None,
-            released: None,
+            ..Attempt::new(ctx.now, (way, account), Side::Leg(leg), shown, ring_timeout)
         });
     }
 }
@@ -237,7 +233,7 @@ fn contact_texts(
         (None, _) => caller.user.to_string(),
     };
     let shown = Shown::to_contact(caller, &cli, &settings.realm);
-    let headers = shown.lines_to_contact();
+    let headers = shown.lines_to_contact(directory);
     let (from, cli) = shown.from();
     let to = format!("<sip:{}@{}>", escaped(&caller.dialled), settings.realm);
     Texts { request_uri: uri, from, to: to.into(), headers, cli, cld: caller.dialled.clone() }

@@ -57,9 +57,11 @@ impl Call {
         let winner = talking.map(|talking| usize::from(talking.winner));
         let mut legs = Vec::with_capacity(1 + self.attempts.len());
         legs.push(self.ingress_facts(now, ending, talking, talked));
+        // What is paid for ends here, for everybody.
+        let end = talking.map_or(Duration::ZERO, |talking| talking.answered.monotonic + talked);
         for (n, attempt) in self.attempts.iter().enumerate() {
-            let talked = if winner == Some(n) { talked } else { Duration::ZERO };
-            legs.push(attempt.facts(n, now, ending, talked));
+            let still = attempt.talks_since.map(|since| end.saturating_sub(since));
+            legs.push(attempt.facts(n, now, ending, still.unwrap_or(attempt.talked)));
         }
         SettleRequest {
             talked,

@@ -33,14 +33,13 @@ impl Call {
     }
 
     fn caller_said(&mut self, ctx: &mut Context<'_>, event: LegEvent) {
-        if let LegEvent::Release { cause, reason_header, sip_status } = event {
-            return self.caller_released(ctx, cause, reason_header, sip_status);
+        if let State::Talking(_) = self.state {
+            return self.talker_said(ctx, 0, event);
         }
-        let peer = match &self.state {
-            State::Hunting(hunt) => hunt.early,
-            State::Talking(talking) => Some(talking.winner),
-            _ => None,
-        };
+        if let LegEvent::Release { cause, reason_header, sip_status } = event {
+            return self.caller_released(ctx, 0, cause, reason_header, sip_status);
+        }
+        let peer = if let State::Hunting(hunt) = &self.state { hunt.early } else { None };
         let peer = peer.and_then(|n| self.attempts[usize::from(n)].side.as_deref_mut());
         match peer {
             Some(side) => side.send(ctx, event),
@@ -48,15 +47,40 @@ impl Call {
         }
     }
 
+    /// What a side says of a call that is up.
+    fn talker_said(&mut self, ctx: &mut Context<'_>, leg: u8, event: LegEvent) {
+        let Some(event) = self.said_in_transfer(ctx, leg, event) else { return };
+        let State::Talking(talking) = &self.state else { return };
+        let Some(other) = talking.other_end(leg) else {
+            // It has left, or lost against whoever answered; what it still says changes nothing.
+            return;
+        };
+        match event {
+            LegEvent::Release { cause, reason_header, sip_status } if leg == talking.near => {
+                self.caller_released(ctx, leg, cause, reason_header, sip_status);
+            }
+            LegEvent::Release { cause, reason_header, .. } => {
+                self.callee_released(ctx, cause, reason_header);
+            }
+            LegEvent::Transfer { refer_to } => self.transfer_wanted(ctx, leg, &refer_to),
+            // Told on a dialog that is up; nothing to pass on.
+            LegEvent::Ring { .. } | LegEvent::Answer { .. } | LegEvent::Redirect { .. } => {}
+            event => self.tell(ctx, other, event),
+        }
+    }
+
+    /// The side of the caller has ended: its leg, or what it has transferred the call to.
     fn caller_released(
         &mut self,
         ctx: &mut Context<'_>,
+        leg: u8,
         cause: Cause,
         reason: Option<Bytes>,
         status: u16,
     ) {
         let is_new = matches!(self.state, State::Arriving);
-        let ends_itself = self.ingress.side.is_call() && !is_by_a_person(cause);
+        let is_call = self.side_mut(leg).is_some_and(|side| side.is_call());
+        let ends_itself = is_call && !is_by_a_person(cause);
         let is_switch = is_ours(cause) || is_new || ends_itself;
         let by = if is_switch { Party::Switch } else { Party::Caller };
         ctx.stats.calls_refused += u64::from(is_new);
@@ -73,20 +97,13 @@ impl Call {
             _ => Decision::Ended(End::LegLost(vocabulary::Direction::Ingress, cause)),
         };
         self.decide(decision);
-        self.release(ctx, Ending { cause, by, status, reason, is_caller_gone: true });
+        self.release(ctx, Ending { cause, by, status, reason, is_caller_gone: leg == 0 });
     }
 
     fn callee_said(&mut self, ctx: &mut Context<'_>, n: u8, event: LegEvent) {
         match &mut self.state {
             State::Hunting(_) => self.hunting_event(ctx, n, event),
-            State::Talking(talking) if talking.winner == n => match event {
-                LegEvent::Release { cause, reason_header, .. } => {
-                    self.callee_released(ctx, cause, reason_header);
-                }
-                // Told on a dialog that is up; nothing to pass on.
-                LegEvent::Ring { .. } | LegEvent::Answer { .. } | LegEvent::Redirect { .. } => {}
-                event => self.ingress.side.send(ctx, event),
-            },
+            State::Talking(_) => self.talker_said(ctx, n + 1, event),
             State::Answering(answering) if answering.winner == n => match event {
                 LegEvent::Release { cause, reason_header, .. } => {
                     self.callee_released(ctx, cause, reason_header);
@@ -133,6 +150,7 @@ pub(super) fn turn_away(ctx: &mut Context<'_>, side: &mut Side, event: &LegEvent
     let answer = match event {
         LegEvent::Update { .. } => LegEvent::UpdateAnswer { status: 491, body: None },
         LegEvent::Info { .. } => LegEvent::InfoAnswer { status: 480, body: None },
+        LegEvent::Transfer { .. } => LegEvent::TransferAnswer { status: 491 },
         _ => return,
     };
     side.send(ctx, answer);

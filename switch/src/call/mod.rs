@@ -20,6 +20,7 @@ mod legs;
 mod onward;
 mod side;
 mod talking;
+mod transfer;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -122,7 +123,40 @@ struct Attempt {
     has_heard: bool,
     ringing: Option<Now>,
     answered_at: Option<Utc>,
+    /// Since when it talks, on the monotonic clock.
+    talks_since: Option<Duration>,
+    /// How long it did, if it has left while the call goes on.
+    talked: Duration,
     released: Option<Released>,
+}
+
+impl Attempt {
+    /// One that begins now, as its record shows caller and callee.
+    fn new(
+        now: Now,
+        (way, account): (hunting::Way, AccountId),
+        side: Side,
+        (cli, cld): (Box<str>, Box<str>),
+        ring_timeout: Duration,
+    ) -> Attempt {
+        Attempt {
+            side: Some(Box::new(side)),
+            way,
+            account,
+            remote: None,
+            tag: None,
+            cli,
+            cld,
+            started: now,
+            ring_timeout,
+            has_heard: false,
+            ringing: None,
+            answered_at: None,
+            talks_since: None,
+            talked: Duration::ZERO,
+            released: None,
+        }
+    }
 }
 
 /// How an attempt ended that is not the call's end.

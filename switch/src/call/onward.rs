@@ -1,5 +1,5 @@
-//! A call that goes on for a subscriber who forwards it: placed by the call that came in, and the
-//! subscriber's own.
+//! A call that goes on for a subscriber who forwards or transfers it: placed by the call that came in, and
+//! the subscriber's own.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -14,15 +14,16 @@ use crate::effect::{Effect, Said};
 use crate::forwarding::{Condition, DivertedBy, ForwardingDecision};
 use crate::routing::{self, Source};
 use crate::token::{LegAddress, LegKey};
+use crate::transfer::TransferDecision;
 
 /// A call to be placed for one that came in. Any shard may place it.
 pub struct OnwardCall {
     /// The side of the other call that waits for it.
     pub(crate) from: LegAddress,
     pub(crate) of: CallId,
-    /// Who forwards: who calls and pays.
+    /// Who forwards or transfers: who calls and pays.
     pub(crate) by: SubscriberId,
-    /// The caller, and what the subscriber has its calls go to.
+    /// The caller, and what the subscriber wants called.
     pub(crate) caller: Caller,
     remote: SocketAddr,
     sip_call_id: Box<str>,
@@ -64,8 +65,11 @@ impl Call {
     ) {
         let said = Said::Placed(self.id());
         ctx.effects.push_back(Effect::Relay { to: onward.from, from: own, said });
-        let whose = ForwardingDecision::For(onward.by, onward.of);
-        self.decide(Decision::Forwarding(whose));
+        let (by, of) = (onward.by, onward.of);
+        self.decide(match onward.caller.referred_by() {
+            Some(_) => Decision::Transfer(TransferDecision::For(by, of)),
+            None => Decision::Forwarding(ForwardingDecision::For(by, of)),
+        });
     }
 
     /// Has the call go on for the subscriber who forwards it.
@@ -76,41 +80,60 @@ impl Call {
         to: &str,
     ) {
         let State::Hunting(hunt) = &self.state else { return };
-        let leg = u8::try_from(self.attempts.len() + 1).expect("attempts have a ceiling");
-        let own = LegAddress { shard: ctx.shard, key: LegKey { leg, ..self.place } };
-        let settings = ctx.directory.settings();
         let mut caller = hunt.caller.clone();
         caller.dialled = to.into();
-        caller.diverted_by.push(DivertedBy { subscriber: by, why });
-        let account = routing::owner(ctx.directory, Source::Subscriber(by)).unwrap_or(AccountId(0));
-        let ingress = &self.ingress;
+        caller.diverted_by.push(DivertedBy { subscriber: by, why: Some(why) });
         // The forwarder is a callee: it does not know who stays unknown.
-        let cli = if caller.is_withheld { "anonymous".into() } else { ingress.cli.clone() };
+        let cli = if caller.is_withheld { "anonymous".into() } else { self.ingress.cli.clone() };
+        let does_100rel = self.ingress.side.does_100rel();
+        self.place_onward(ctx, by, caller, cli, does_100rel);
+    }
+
+    /// Has a call placed for this one. The number of the side where it will be heard.
+    pub(super) fn place_onward(
+        &mut self,
+        ctx: &mut Context<'_>,
+        by: SubscriberId,
+        caller: Caller,
+        cli: Box<str>,
+        does_100rel: bool,
+    ) -> u8 {
+        let cld = caller.dialled.clone();
+        let (leg, own) = self.attempt_by_call(ctx, by, (cli.clone(), cld), None);
         let onward = OnwardCall {
             from: own,
             of: self.id,
             by,
             caller,
-            remote: ingress.remote,
-            sip_call_id: ingress.sip_call_id.clone(),
-            cli: cli.clone(),
-            does_100rel: ingress.side.does_100rel(),
+            remote: self.ingress.remote,
+            sip_call_id: self.ingress.sip_call_id.clone(),
+            cli,
+            does_100rel,
         };
         ctx.effects.push_back(Effect::Onward(Box::new(onward)));
-        self.attempts.push(Attempt {
-            side: Some(Box::new(Side::Call(Box::new(Joined::to_come(own))))),
-            way: Way::Onward(by),
-            account,
-            remote: None,
-            tag: None,
-            cli,
-            cld: to.into(),
-            started: ctx.now,
-            ring_timeout: settings.ring_timeout,
-            has_heard: false,
-            ringing: None,
-            answered_at: None,
-            released: None,
-        });
+        leg
+    }
+
+    /// A side that is another call: that one, or one that will say where it is. As a leg of the subscriber
+    /// who joins them, with what its record tells of caller and callee. Its number and address.
+    pub(super) fn attempt_by_call(
+        &mut self,
+        ctx: &Context<'_>,
+        by: SubscriberId,
+        (cli, cld): (Box<str>, Box<str>),
+        other: Option<LegAddress>,
+    ) -> (u8, LegAddress) {
+        let leg = u8::try_from(self.attempts.len() + 1).expect("attempts have a ceiling");
+        let own = LegAddress { shard: ctx.shard, key: LegKey { leg, ..self.place } };
+        let account = routing::owner(ctx.directory, Source::Subscriber(by)).unwrap_or(AccountId(0));
+        let joined = match other {
+            Some(other) => Joined::with(own, other, false),
+            None => Joined::to_come(own),
+        };
+        let side = Side::Call(Box::new(joined));
+        let ring_timeout = ctx.directory.settings().ring_timeout;
+        let who = (Way::Onward(by), account);
+        self.attempts.push(Attempt::new(ctx.now, who, side, (cli, cld), ring_timeout));
+        (leg, own)
     }
 }

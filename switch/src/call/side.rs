@@ -5,13 +5,14 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::{Call, Context};
+use super::{Call, Context, State};
 use crate::decision::Decision;
 use crate::effect::{Effect, Said};
 use crate::forwarding::ForwardingDecision;
 use crate::leg::Leg;
 use crate::leg::event::LegEvent;
 use crate::token::LegAddress;
+use crate::transfer::TransferDecision;
 
 #[expect(
     clippy::large_enum_variant,
@@ -129,7 +130,7 @@ impl Side {
 }
 
 impl Call {
-    fn side_mut(&mut self, leg: u8) -> Option<&mut Side> {
+    pub(super) fn side_mut(&mut self, leg: u8) -> Option<&mut Side> {
         match leg.checked_sub(1) {
             None => Some(&mut self.ingress.side),
             Some(attempt) => self.attempts.get_mut(usize::from(attempt))?.side.as_deref_mut(),
@@ -144,6 +145,10 @@ impl Call {
         from: LegAddress,
         said: Said,
     ) -> bool {
+        let said = match said {
+            Said::Join(joining) => return self.join_wanted(ctx, leg, from, &joining),
+            said => said,
+        };
         let Some(Side::Call(joined)) = self.side_mut(leg) else { return false };
         if joined.is_over || joined.other.is_some_and(|other| other != from) {
             return false;
@@ -155,8 +160,12 @@ impl Call {
                     joined.say(ctx.effects, event);
                 }
                 self.heard(leg);
-                self.decide(Decision::Forwarding(ForwardingDecision::As(call)));
+                self.decide(match self.state {
+                    State::Talking(_) => Decision::Transfer(TransferDecision::As(call)),
+                    _ => Decision::Forwarding(ForwardingDecision::As(call)),
+                });
             }
+            Said::Join(_) => unreachable!("it is for a leg"),
             Said::Event(event) => {
                 joined.is_over = matches!(event, LegEvent::Release { .. });
                 joined.heard.push_back(event);

@@ -6,13 +6,18 @@ use std::time::Duration;
 use vocabulary::{Extension, Grant, Now};
 
 use super::ending::Ending;
+use super::transfer::Transfer;
 use super::{Answering, Call, Context, State};
 use crate::decision::{Decision, End};
 use crate::leg::event::LegEvent;
 use crate::release::Cause;
 
 pub(super) struct Talking {
+    /// The attempt at one end.
     pub(super) winner: u8,
+    /// The side at the other: the caller's leg, 0, unless the caller has transferred the call.
+    pub(super) near: u8,
+    pub(super) transfer: Option<Box<Transfer>>,
     pub(super) answered: Now,
     /// When to ask for more; `None` while asked, and when there is no more.
     pub(super) extend_at: Option<Duration>,
@@ -57,8 +62,17 @@ impl Call {
         let answered = ctx.now;
         let (length_max, is_account_limit) = ctx.directory.longest_call(self.ingress.account);
         let (extend_at, cut_at) = (None, Duration::MAX);
-        let mut talking =
-            Talking { winner, answered, extend_at, cut_at, length_max, is_account_limit };
+        let mut talking = Talking {
+            winner,
+            near: 0,
+            transfer: None,
+            answered,
+            extend_at,
+            cut_at,
+            length_max,
+            is_account_limit,
+        };
+        self.attempts[usize::from(winner)].talks_since = Some(answered.monotonic);
         talking.set_grant(Duration::ZERO, self.grant);
         self.state = State::Talking(talking);
         ctx.stats.calls_answered += 1;

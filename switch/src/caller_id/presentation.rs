@@ -111,9 +111,22 @@ impl<'a> Shown<'a> {
     }
 
     /// The header lines about the caller for a phone, before those that pass: it is told by From
-    /// alone.
-    pub(crate) fn lines_to_contact(&self) -> Bytes {
-        self.with_privacy(Vec::new())
+    /// alone, and who has transferred the call to it.
+    pub(crate) fn lines_to_contact(&self, directory: &Directory) -> Bytes {
+        let mut lines = Vec::new();
+        let row = self.caller.referred_by().and_then(|id| directory.subscriber(id));
+        if let Some(row) = row {
+            let plan = &directory.settings().plan;
+            let number = row.number.as_ref().map(|number| escaped(&plan.egress_cli(number)));
+            self.referred_by_line(&mut lines, &number.unwrap_or_else(|| row.username.clone()));
+        }
+        self.with_privacy(lines)
+    }
+
+    /// Whose doing it is that the caller calls (RFC 3892). What the phone itself said is not believed.
+    fn referred_by_line(&self, lines: &mut Vec<u8>, user: &str) {
+        let line = format!("Referred-By: <sip:{user}@{}>\r\n", self.domain);
+        lines.extend_from_slice(line.as_bytes());
     }
 
     /// The header lines about the caller for a trunk, before those that pass. `called` is whom the
@@ -129,8 +142,12 @@ impl<'a> Shown<'a> {
             if self.caller.number.is_some() {
                 self.identity_line(&mut lines, trunk.caller_id.identity);
             }
-            let forwarder = |by: &DivertedBy| (user_at(directory, trunk, by.subscriber), by.why);
-            let forwarders: Vec<_> = self.caller.diverted_by.iter().map(forwarder).collect();
+            let forwarder =
+                |by: &DivertedBy| Some((user_at(directory, trunk, by.subscriber), by.why?));
+            let forwarders: Vec<_> = self.caller.diverted_by.iter().filter_map(forwarder).collect();
+            if let Some(id) = self.caller.referred_by() {
+                self.referred_by_line(&mut lines, &user_at(directory, trunk, id));
+            }
             let path = DiversionPath { forwarders: &forwarders, domain: self.domain, called };
             self.caller.diversions.write(&mut lines, trunk.caller_id.diversions, &path);
         }

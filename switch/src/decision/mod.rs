@@ -18,6 +18,7 @@ use crate::forwarding::ForwardingDecision;
 use crate::numbers::NumberDecision;
 use crate::release::Cause;
 use crate::routing::Skip;
+use crate::transfer::TransferDecision;
 
 pub use ended::End;
 pub use identity::IdentityRefusal;
@@ -56,6 +57,8 @@ pub enum Decision {
     TrunksAccepted(Box<[TrunkId]>),
     /// What forwarding did with it.
     Forwarding(ForwardingDecision),
+    /// What became of a party's wish to transfer it.
+    Transfer(TransferDecision),
     /// What the caller's number means for the call.
     CallerId(CallerIdDecision),
     /// What number rules and lists did. Boxed: it is seldom, and a call keeps its decisions.
@@ -107,6 +110,7 @@ impl Decision {
             Decision::TrunksAccepted(_) => "trunks_accepted",
             Decision::CallerId(decision) => decision.code(),
             Decision::Forwarding(decision) => decision.code(),
+            Decision::Transfer(decision) => decision.code(),
             Decision::Number(decision) => decision.code(),
             Decision::TrunkUnresolved(..) => "trunk_unresolved",
             Decision::ContactUnresolved(..) => "contact_unresolved",

@@ -134,6 +134,7 @@ impl fmt::Display for Decision {
             Decision::TrunksAccepted(trunks) => fmt_accepted(f, trunks),
             Decision::CallerId(decision) => decision.fmt(f),
             Decision::Forwarding(decision) => decision.fmt(f),
+            Decision::Transfer(decision) => decision.fmt(f),
             Decision::Number(decision) => decision.fmt(f),
             Decision::TrunkUnresolved(id, host) => {
                 write!(f, "Trunk {id} was left out: {host} has no address.")

@@ -85,6 +85,22 @@ pub enum LegEvent {
         /// Rarely there.
         body: Option<Body>,
     },
+    /// Only from a leg: the peer wants the other side of the call to be connected to somebody else
+    /// (REFER, RFC 3515). Exactly one `TransferAnswer` comes back, unless the leg is released before.
+    Transfer {
+        /// The URI in Refer-To.
+        refer_to: Bytes,
+    },
+    /// Only to a leg: whether that is tried.
+    TransferAnswer {
+        /// 2xx: it is.
+        status: u16,
+    },
+    /// Only to a leg that was told so: what has come of it, 1xx for the time being.
+    TransferProgress {
+        /// What whoever was called said; 2xx: the other side is connected there.
+        status: u16,
+    },
     /// Only from an outbound leg, instead of `Release`: the callee answered 3xx. The leg is over.
     /// Only to an inbound leg: answer so.
     Redirect {

@@ -15,6 +15,7 @@ use sip::transport::Path;
 
 use super::event::{Body, LegEvent, UpdateMethod};
 use super::outbound::with_proposal;
+use super::referral::Referral;
 use super::{At, Leg, Phase, passed, reach};
 use crate::release::Cause;
 
@@ -37,6 +38,10 @@ pub(super) struct Exchanges {
     pub(super) received: Option<Received>,
     /// The peer's INFOs that the other leg has not answered, in order.
     pub(super) received_infos: VecDeque<Received>,
+    /// The peer's REFER that the call has not answered.
+    pub(super) received_refer: Option<Received>,
+    /// The one that it has.
+    pub(super) referral: Option<Referral>,
     /// Our requests without a final response.
     pub(super) sent: Vec<Sent>,
     /// A session change that waits for the ACK of our 2xx (RFC 3261 section 14.1).
@@ -83,6 +88,8 @@ pub(super) enum Kind {
     Info,
     /// PRACK.
     Prack,
+    /// NOTIFY of what came of a REFER.
+    Notify,
     /// BYE.
     Bye,
 }
@@ -94,6 +101,7 @@ impl Kind {
             Kind::Update | Kind::RefreshByUpdate => Method::Update,
             Kind::Info => Method::Info,
             Kind::Prack => Method::Prack,
+            Kind::Notify => Method::Notify,
             Kind::Bye => Method::Bye,
         }
     }
@@ -126,6 +134,8 @@ impl Exchanges {
             && self.late_answer.is_none()
             && self.received.is_none()
             && self.received_infos.is_empty()
+            && self.received_refer.is_none()
+            && self.referral.is_none()
             && self.sent.is_empty()
             && self.waiting_update.is_none()
             && self.waiting_infos.is_empty()
@@ -175,6 +185,8 @@ impl Leg {
         if kind.is_session() {
             draft = self.introduce(draft, path).header(HeaderName::Supported, reach::SUPPORTED);
             draft = with_proposal(draft, self.timer_proposal(), self.peer.min_se);
+        } else if kind == Kind::Notify {
+            draft = self.introduce(draft, path);
         }
         let is_authenticated = credentials.is_some();
         if let Some(credentials) = credentials {
@@ -355,6 +367,7 @@ impl Leg {
                 self.emit(LegEvent::InfoAnswer { status, body });
                 self.next_info(at);
             }
+            Kind::Notify => self.notified(at, is_success),
             _ if status == 422 && sent.tries < TRIES_MAX && self.raise_interval(response) => {
                 let Sent { kind, headers, body, tries, .. } = sent;
                 let again = self.transmit(at, kind, headers, body, tries + 1, None);
@@ -372,7 +385,9 @@ impl Leg {
             }
         }
         // Sections 12.2.1.2 and 14.1: the peer does not know the dialog any more.
-        if status == 481 && sent.kind != Kind::Prack || status == 408 && sent.kind.is_session() {
+        // That it does not know a subscription (any more) says nothing of the dialog (RFC 5057).
+        let is_of_dialog = !matches!(sent.kind, Kind::Prack | Kind::Notify);
+        if status == 481 && is_of_dialog || status == 408 && sent.kind.is_session() {
             self.peer_is_gone(at, status);
         }
     }
@@ -408,6 +423,7 @@ impl Leg {
                 self.emit(LegEvent::UpdateAnswer { status, body: None });
             }
             kind if kind.is_refresh() => self.refresh_later(at),
+            Kind::Notify => self.notified(at, false),
             _ => {}
         }
         if status == 408 && sent.kind.is_session() {

@@ -47,6 +47,7 @@ impl Leg {
             Method::Update => self.update_received(at, tx, request),
             Method::Prack => self.prack_received(at, tx, request),
             Method::Info => self.info_received(at, tx, request),
+            Method::Refer => self.refer_received(at, tx, request),
             Method::Options => {
                 let response = self.introduce_in(self.response_to(request, 200));
                 let response = response.header(HeaderName::Accept, b"application/sdp");
@@ -191,11 +192,12 @@ impl Leg {
         let Some(exchanges) = &mut self.exchanges else { return };
         let received = exchanges.received.take();
         let infos = std::mem::take(&mut exchanges.received_infos);
+        let refer = exchanges.received_refer.take();
         exchanges.waiting_update = None;
         for tx in exchanges.invites_sent() {
             at.endpoint.cancel(at.now, tx, b"");
         }
-        for Received { tx, request } in received.into_iter().chain(infos) {
+        for Received { tx, request } in received.into_iter().chain(infos).chain(refer) {
             self.respond(at, tx, &request, status);
         }
     }

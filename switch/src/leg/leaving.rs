@@ -59,6 +59,7 @@ impl Leg {
     /// Ends an answered leg with BYE, as soon as that is allowed.
     pub(super) fn leave(&mut self, at: &mut At<'_>, reason: Bytes) {
         self.answer_what_is_pending(at, 487);
+        self.end_referral(at);
         // An offer in a 2xx that nobody answered: the ACK must go out all the same.
         self.acknowledge(at, None);
         let is_unacknowledged = self.exchanges().answer.is_some();

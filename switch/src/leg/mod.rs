@@ -22,6 +22,7 @@ mod leaving;
 mod outbound;
 mod passed;
 mod reach;
+mod referral;
 mod refresh;
 mod ways;
 
@@ -233,6 +234,10 @@ impl Leg {
             LegEvent::Info { headers, body } => self.inform(&mut at, headers, body),
             LegEvent::InfoAnswer { status, body } => self.answer_info(&mut at, status, body),
             LegEvent::Redirect { status, contacts } => self.redirect(&mut at, status, &contacts),
+            LegEvent::TransferAnswer { status } => self.answer_transfer(&mut at, status),
+            LegEvent::TransferProgress { status } => self.tell_transferor(&mut at, status),
+            // Nobody asks that of a peer.
+            LegEvent::Transfer { .. } => {}
             LegEvent::Release { cause, reason_header, sip_status } => {
                 self.release(&mut at, cause, reason_header, sip_status);
             }

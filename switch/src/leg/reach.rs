@@ -12,7 +12,7 @@ use vocabulary::Now;
 use super::Leg;
 
 /// The methods that a leg takes.
-pub(super) const ALLOW: &[u8] = b"INVITE, ACK, CANCEL, BYE, PRACK, UPDATE, INFO, OPTIONS";
+pub(super) const ALLOW: &[u8] = b"INVITE, ACK, CANCEL, BYE, PRACK, UPDATE, INFO, OPTIONS, REFER";
 /// The extensions that a leg knows as the one who is asked.
 pub(super) const SUPPORTED: &[u8] = b"100rel, timer";
 

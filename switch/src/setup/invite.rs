@@ -32,7 +32,8 @@ impl Setup {
         }
         let forwards = message.max_forwards().unwrap_or(MAX_FORWARDS).min(255);
         let max_forwards = (forwards as u8).checked_sub(1).ok_or(Refusal::TooManyHops)?;
-        let dialled = dialled(ctx, message)?;
+        let uri = Uri::parse(message.request_uri()).ok_or(Refusal::UnsupportedUri)?;
+        let dialled = dialled(ctx, &uri)?;
         let who = Identity::of(ctx.directory, source, account, message, call.decisions());
         let caller = Caller {
             display: who.display,
@@ -49,7 +50,7 @@ impl Setup {
         Ok(Setup { gateway, ..Setup::new(call, source, account, caller) })
     }
 
-    /// A call that goes on for a subscriber who forwards it.
+    /// A call that goes on for a subscriber who forwards or transfers it.
     pub(crate) fn onward(
         call: &mut Call,
         ctx: &Context<'_>,
@@ -70,9 +71,8 @@ impl Setup {
     }
 }
 
-/// What was dialled, out of the Request-URI.
-fn dialled(ctx: &Context<'_>, message: &Message) -> Result<Box<str>, Refusal> {
-    let uri = Uri::parse(message.request_uri()).ok_or(Refusal::UnsupportedUri)?;
+/// What was dialled, out of a Request-URI or what is to become one.
+pub(crate) fn dialled(ctx: &Context<'_>, uri: &Uri<'_>) -> Result<Box<str>, Refusal> {
     match uri.scheme() {
         Scheme::Sip | Scheme::Sips => {
             let host = text(uri.host());

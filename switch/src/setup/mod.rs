@@ -13,6 +13,8 @@ mod numbers;
 
 use vocabulary::{AccountId, RateChoice, TrunkId};
 
+pub(crate) use invite::dialled;
+
 use crate::admission::Owner;
 use crate::call::{Call, Caller, Context, Hunt};
 use crate::decision::Refusal;

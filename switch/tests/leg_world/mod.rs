@@ -150,6 +150,11 @@ pub fn word(event: &LegEvent) -> String {
             let uris: Vec<_> = contacts.iter().map(|c| String::from_utf8_lossy(c)).collect();
             format!("redirect {status} {}", uris.join(" "))
         }
+        LegEvent::Transfer { refer_to } => {
+            format!("transfer {}", String::from_utf8_lossy(refer_to))
+        }
+        LegEvent::TransferAnswer { status } => format!("transfer answer {status}"),
+        LegEvent::TransferProgress { status } => format!("transfer progress {status}"),
         LegEvent::Release { cause, sip_status, .. } => {
             format!("release {} {sip_status}", cause.word())
         }

@@ -379,6 +379,15 @@ impl World {
         message
     }
 
+    /// The next INVITE to this peer, if there is one.
+    pub(crate) fn maybe(&mut self, to: &str) -> Option<Message> {
+        let is_it = |(path, message): &(Path, Message)| {
+            path.remote == address(to) && start(message).starts_with("INVITE")
+        };
+        let place = self.outbox.iter().position(is_it)?;
+        self.outbox.remove(place).map(|(_, message)| message)
+    }
+
     #[track_caller]
     pub(crate) fn expect_nothing(&mut self, to: &str) {
         let found = self.outbox.iter().find(|(path, _)| path.remote == address(to));

@@ -8,6 +8,7 @@ mod name_addr;
 mod params;
 mod reason;
 mod reliability;
+mod replaces;
 mod session_timer;
 mod via;
 
@@ -17,5 +18,6 @@ pub use name_addr::NameAddr;
 pub use params::{Param, Params, ParamsIter};
 pub use reason::{Reason, RetryAfter};
 pub use reliability::RAck;
+pub use replaces::Replaces;
 pub use session_timer::{Refresher, SessionExpires};
 pub use via::Via;

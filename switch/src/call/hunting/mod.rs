@@ -29,6 +29,9 @@ use crate::release::Cause;
 use crate::routing::{Destination, Skip, pair};
 use crate::token::LegKey;
 
+/// A call forks to no more contacts than this, redirections and transfers included.
+pub(super) const ATTEMPTS_CEILING: usize = 64;
+
 /// Addresses of one host that are tried.
 const TARGETS_MAX: usize = 4;
 
@@ -38,7 +41,7 @@ pub(super) enum Way {
     Trunk(TrunkId),
     /// A contact, by its place in the hunt's list.
     Contact(SubscriberId, u8),
-    /// A call of its own, for a subscriber who forwards.
+    /// A call of its own, for a subscriber who forwards or transfers.
     Onward(SubscriberId),
 }
 

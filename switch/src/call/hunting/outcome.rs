@@ -187,13 +187,17 @@ impl Call {
         if next == Next::Stop {
             self.decide(Decision::HuntStopped(n + 1, status, cause));
             self.release_others(ctx, None, Cause::AnsweredElsewhere, None);
-            if !self.goes_on_after(ctx, Some(meant)) {
-                self.refuse(ctx, meant.refusal(None));
-            }
-            return;
+            return self.stop(ctx, meant);
         }
         self.decide(Decision::Hunted(n + 1, status, cause));
         self.after_failure(ctx, way);
+    }
+
+    /// The hunt ends with this failure, unless the callee has such calls go on.
+    fn stop(&mut self, ctx: &mut Context<'_>, failure: Failure) {
+        if !self.goes_on_after(ctx, Some(failure)) {
+            self.refuse(ctx, failure.refusal(None));
+        }
     }
 
     /// The connection by which a phone registered is gone: what its contact says, once, unless the

@@ -6,14 +6,11 @@ use vocabulary::{AccountId, Party, SubscriberId};
 
 use super::super::failure::{Failure, FailureKind};
 use super::super::{Call, Context, Released};
-use super::Way;
+use super::{ATTEMPTS_CEILING, Way};
 use crate::decision::Decision;
 use crate::directory::RedirectPolicy;
 use crate::effect::HostToResolve;
 use crate::release::Cause;
-
-/// A call forks to no more contacts than this, redirections included.
-const ATTEMPTS_CEILING: usize = 64;
 
 impl Call {
     pub(super) fn redirected(

@@ -1,0 +1,403 @@
+//! A party that talks wants the other one to be connected to somebody else (RFC 5589). What it wants is
+//! placed as a call of its own, without an offer; its answer brings one, with which the party that stays
+//! is re-invited, and whose answer goes back (RFC 3725 section 4.1: only the parties make sessions). If it
+//! wants it to be connected to the other party of another call (`Replaces`), that call gets the offer from
+//! there, and says the same: to the call where it was wanted both are alike.
+
+use bytes::Bytes;
+use sip::message::header::Replaces;
+use sip::message::uri::Uri;
+use vocabulary::{Party, SubscriberId};
+
+use super::ending::Ending;
+use super::hunting::ATTEMPTS_CEILING;
+use super::legs::turn_away;
+use super::{Call, Caller, Context, Released, State, Talking};
+use crate::caller_id::Diversions;
+use crate::decision::{Decision, End, Refusal};
+use crate::effect::{Effect, Joining, Said};
+use crate::forwarding::DivertedBy;
+use crate::leg::event::{Body, LegEvent, UpdateMethod};
+use crate::release::Cause;
+use crate::setup::dialled;
+use crate::token::{LegAddress, Tag};
+use crate::transfer::{TransferDecision, TransferRefusal};
+
+/// What a new call may still pass of other switches (RFC 3261 section 8.1.1.6), less this one.
+const MAX_FORWARDS: u8 = 69;
+
+/// A transfer under way.
+pub(super) struct Transfer {
+    /// The leg of the party that wants it.
+    by: u8,
+    /// The side where whoever the other party is to be connected to is called.
+    to: u8,
+    stage: Stage,
+    /// The party that wants it has hung up.
+    is_transferor_gone: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Somebody is called, or the other call asked.
+    Calling,
+    /// Has answered, and the party that stays has been offered to talk there.
+    Offered,
+    /// For another call: the party that stays has been asked for an offer.
+    Asked,
+    /// For another call, which has that offer.
+    HasOffer,
+    /// The other call is gone, but what was asked has to be ended properly.
+    Abandoned,
+}
+
+impl Talking {
+    /// The two sides that talk with each other, the caller's first.
+    pub(super) fn ends(&self) -> [u8; 2] {
+        [self.near, self.winner + 1]
+    }
+
+    /// Whom this side talks with.
+    pub(super) fn other_end(&self, leg: u8) -> Option<u8> {
+        let [near, far] = self.ends();
+        (leg == near).then_some(far).or((leg == far).then_some(near))
+    }
+}
+
+impl Call {
+    /// A party wants the other one to be connected there.
+    pub(super) fn transfer_wanted(&mut self, ctx: &mut Context<'_>, leg: u8, refer_to: &[u8]) {
+        let status = match self.begin_transfer(ctx, leg, refer_to) {
+            Ok(()) => 202,
+            Err(refusal) => {
+                self.decide(Decision::Transfer(TransferDecision::Refused(refusal)));
+                refusal.sip_status()
+            }
+        };
+        self.tell(ctx, leg, LegEvent::TransferAnswer { status });
+    }
+
+    fn begin_transfer(
+        &mut self,
+        ctx: &mut Context<'_>,
+        leg: u8,
+        refer_to: &[u8],
+    ) -> Result<(), TransferRefusal> {
+        let State::Talking(talking) = &self.state else { return Err(TransferRefusal::UnderWay) };
+        if talking.transfer.is_some() {
+            return Err(TransferRefusal::UnderWay);
+        }
+        let by = self.subscriber_of(leg).ok_or(TransferRefusal::ByTrunk)?;
+        let other = talking.other_end(leg).ok_or(TransferRefusal::UnderWay)?;
+        if self.attempts.len() >= ATTEMPTS_CEILING {
+            return Err(TransferRefusal::TooOften);
+        }
+        let uri = Uri::parse(refer_to).ok_or(TransferRefusal::Target(416))?;
+        if let Some(replaces) = uri.header(b"Replaces") {
+            return self.ask_other_call(ctx, leg, by, &replaces);
+        }
+        let target = |refusal: Refusal| TransferRefusal::Target(refusal.sip_status());
+        let to = dialled(ctx, &uri).map_err(target)?;
+        self.decide(Decision::Transfer(TransferDecision::To(by, to.clone())));
+        let caller = self.stays(ctx, other, by, to);
+        self.call_for_transfer(ctx, leg, caller);
+        Ok(())
+    }
+
+    /// Whose leg it is, if a subscriber's.
+    fn subscriber_of(&self, leg: u8) -> Option<SubscriberId> {
+        match leg.checked_sub(1) {
+            None => self.ingress.subscriber(),
+            Some(n) => self.attempts.get(usize::from(n))?.way.subscriber(),
+        }
+    }
+
+    /// Whoever stays, as the caller of the call to be placed.
+    fn stays(&self, ctx: &Context<'_>, leg: u8, by: SubscriberId, to: Box<str>) -> Caller {
+        let (number, user, is_withheld) = match leg {
+            0 => (self.cli, self.ingress.cli.clone(), self.is_withheld),
+            leg => {
+                let attempt = &self.attempts[usize::from(leg - 1)];
+                let subscriber =
+                    attempt.way.subscriber().and_then(|id| ctx.directory.subscriber(id));
+                match subscriber {
+                    Some(row) => (row.number, row.username.as_str().into(), false),
+                    None => (self.cld, attempt.cld.clone(), false),
+                }
+            }
+        };
+        Caller {
+            display: Box::default(),
+            user,
+            number,
+            is_withheld,
+            dialled: to,
+            diversions: Diversions::default(),
+            headers: Bytes::new(),
+            body: None,
+            max_forwards: MAX_FORWARDS,
+            diverted_by: vec![DivertedBy { subscriber: by, why: None }],
+        }
+    }
+
+    fn call_for_transfer(&mut self, ctx: &mut Context<'_>, by: u8, caller: Caller) {
+        let transferor = caller.diverted_by[0].subscriber;
+        // The transferor may not know whom it transfers.
+        let cli = if caller.is_withheld { "anonymous".into() } else { caller.user.clone() };
+        // Without an offer nothing early can be answered.
+        let to = self.place_onward(ctx, transferor, caller, cli, false);
+        self.transfer_begins(by, to, Stage::Calling);
+    }
+
+    fn transfer_begins(&mut self, by: u8, to: u8, stage: Stage) {
+        if let State::Talking(talking) = &mut self.state {
+            let transfer = Transfer { by, to, stage, is_transferor_gone: false };
+            talking.transfer = Some(Box::new(transfer));
+        }
+    }
+
+    /// The party has another call, and wants the other parties of both to talk (RFC 5589 section 7).
+    fn ask_other_call(
+        &mut self,
+        ctx: &mut Context<'_>,
+        leg: u8,
+        by: SubscriberId,
+        replaces: &[u8],
+    ) -> Result<(), TransferRefusal> {
+        let dialog = Replaces::parse(replaces).ok_or(TransferRefusal::Target(400))?;
+        // A call that is not answered yet cannot be joined; one that is not ours neither.
+        let place = Tag::read(dialog.to_tag).filter(|_| !dialog.is_early_only);
+        let (shard, key) = place.ok_or(TransferRefusal::Target(481))?;
+        self.decide(Decision::Transfer(TransferDecision::ToOtherCall(by)));
+        let (to, own) = self.attempt_by_call(ctx, by, self.shown(leg), None);
+        let said = Said::Join(Box::new(Joining {
+            by,
+            of: self.id(),
+            call_id: dialog.call_id.into(),
+            to_tag: dialog.to_tag.into(),
+            from_tag: dialog.from_tag.into(),
+        }));
+        ctx.effects.push_back(Effect::Relay { to: LegAddress { shard, key }, from: own, said });
+        self.transfer_begins(leg, to, Stage::Calling);
+        Ok(())
+    }
+
+    /// Caller and callee of the record of a side that takes the place of this one.
+    fn shown(&self, leg: u8) -> (Box<str>, Box<str>) {
+        match leg.checked_sub(1).and_then(|n| self.attempts.get(usize::from(n))) {
+            Some(attempt) => (attempt.cli.clone(), attempt.cld.clone()),
+            None => (self.ingress.cli.clone(), self.ingress.cld.clone()),
+        }
+    }
+
+    /// Another call of the party of this leg is to take its place. False if that is not possible.
+    pub(super) fn join_wanted(
+        &mut self,
+        ctx: &mut Context<'_>,
+        leg: u8,
+        from: LegAddress,
+        joining: &Joining,
+    ) -> bool {
+        let State::Talking(talking) = &self.state else { return false };
+        let Some(stays) = talking.other_end(leg).filter(|_| talking.transfer.is_none()) else {
+            return false;
+        };
+        let is_its_own = self.subscriber_of(leg) == Some(joining.by);
+        let is_it = self.side_mut(leg).and_then(|side| side.leg_mut()).is_some_and(|leg| {
+            let dialog = leg.dialog();
+            leg.has_tag(&joining.to_tag)
+                && dialog.remote_tag == Some(&*joining.from_tag)
+                && dialog.call_id == &*joining.call_id
+        });
+        if !is_it || !is_its_own || self.attempts.len() >= ATTEMPTS_CEILING {
+            return false;
+        }
+        let whose = TransferDecision::FromOtherCall(joining.by, joining.of);
+        self.decide(Decision::Transfer(whose));
+        let (to, own) = self.attempt_by_call(ctx, joining.by, self.shown(leg), Some(from));
+        let said = Said::Placed(self.id());
+        ctx.effects.push_back(Effect::Relay { to: from, from: own, said });
+        self.transfer_begins(leg, to, Stage::Asked);
+        let (method, body) = (UpdateMethod::ReInvite, None);
+        self.tell(ctx, stays, LegEvent::Update { method, body });
+        self.drain(ctx);
+        true
+    }
+
+    /// What a side says while a transfer is under way. Hands back what means the same as ever.
+    pub(super) fn said_in_transfer(
+        &mut self,
+        ctx: &mut Context<'_>,
+        leg: u8,
+        event: LegEvent,
+    ) -> Option<LegEvent> {
+        let State::Talking(talking) = &mut self.state else { return Some(event) };
+        let Some(transfer) = &mut talking.transfer else { return Some(event) };
+        let (by, to, stage) = (transfer.by, transfer.to, transfer.stage);
+        if leg == to {
+            self.target_said(ctx, event);
+            return None;
+        }
+        match event {
+            LegEvent::Release { .. } if leg == by => {
+                transfer.is_transferor_gone = true;
+                self.leaves(ctx, by);
+                None
+            }
+            LegEvent::UpdateAnswer { status, body } if leg != by && stage != Stage::Calling => {
+                self.session_changed(ctx, leg, status, body);
+                None
+            }
+            // The session of the party that stays is being changed already.
+            event @ LegEvent::Update { .. } if stage != Stage::Calling => {
+                if let Some(side) = self.side_mut(leg) {
+                    turn_away(ctx, side, &event);
+                }
+                None
+            }
+            event => Some(event),
+        }
+    }
+
+    /// What the call says that was placed for the transfer.
+    fn target_said(&mut self, ctx: &mut Context<'_>, event: LegEvent) {
+        let State::Talking(talking) = &mut self.state else { return };
+        let Some(transfer) = &mut talking.transfer else { return };
+        let (by, to) = (transfer.by, transfer.to);
+        let attempt = &mut self.attempts[usize::from(to - 1)];
+        match event {
+            LegEvent::Ring { status, .. } => {
+                attempt.ringing = attempt.ringing.or(Some(ctx.now));
+                self.tell(ctx, by, LegEvent::TransferProgress { status });
+            }
+            LegEvent::Answer { body: Some(offer), .. } if transfer.stage == Stage::Calling => {
+                attempt.answered_at = Some(ctx.now.utc);
+                transfer.stage = Stage::Offered;
+                let Some(stays) = talking.other_end(by) else { return };
+                let (method, body) = (UpdateMethod::ReInvite, Some(offer));
+                self.tell(ctx, stays, LegEvent::Update { method, body });
+            }
+            // It was asked for an offer, and has none.
+            LegEvent::Answer { body: None, .. } if transfer.stage == Stage::Calling => {
+                self.transfer_failed(ctx, 488);
+            }
+            // The other party of the other call takes the offer of this one's.
+            LegEvent::Acknowledge { body } if transfer.stage == Stage::HasOffer => {
+                let Some(stays) = talking.other_end(by) else { return };
+                self.tell(ctx, stays, LegEvent::Acknowledge { body });
+                self.transferred(ctx);
+            }
+            LegEvent::Release { sip_status, .. } => self.transfer_failed(ctx, sip_status),
+            event => {
+                if let Some(side) = attempt.side.as_deref_mut() {
+                    turn_away(ctx, side, &event);
+                }
+            }
+        }
+    }
+
+    /// The party that stays has answered the offer of the new one, or made one for it.
+    fn session_changed(
+        &mut self,
+        ctx: &mut Context<'_>,
+        stays: u8,
+        status: u16,
+        body: Option<Body>,
+    ) {
+        let State::Talking(talking) = &mut self.state else { return };
+        let Some(transfer) = &mut talking.transfer else { return };
+        let (to, is_success) = (transfer.to, (200..300).contains(&status) && body.is_some());
+        match transfer.stage {
+            Stage::Abandoned => {
+                talking.transfer = None;
+                // An offer wants an answer, be it none (RFC 3261 section 13.2.2.4).
+                self.tell(ctx, stays, LegEvent::Acknowledge { body: None });
+            }
+            _ if !is_success => {
+                transfer.stage = Stage::Offered;
+                self.transfer_failed(ctx, if status < 300 { 488 } else { status });
+            }
+            Stage::Asked => {
+                transfer.stage = Stage::HasOffer;
+                self.tell(ctx, to, LegEvent::Answer { headers: Bytes::new(), body });
+            }
+            Stage::Offered => {
+                self.tell(ctx, to, LegEvent::Acknowledge { body });
+                self.transferred(ctx);
+            }
+            Stage::Calling | Stage::HasOffer => {}
+        }
+    }
+
+    /// The party that stays talks to the new one; the one that wanted it leaves.
+    fn transferred(&mut self, ctx: &mut Context<'_>) {
+        let State::Talking(talking) = &mut self.state else { return };
+        let Some(transfer) = talking.transfer.take() else { return };
+        let Transfer { by, to, .. } = *transfer;
+        let now = ctx.now.monotonic;
+        match by == talking.near {
+            true => talking.near = to,
+            false => talking.winner = to - 1,
+        }
+        self.attempts[usize::from(to - 1)].talks_since = Some(now);
+        self.decide(Decision::Transfer(TransferDecision::Done));
+        self.tell(ctx, by, LegEvent::TransferProgress { status: 200 });
+        let (cause, sip_status) = (Cause::Normal, 200);
+        self.tell(ctx, by, LegEvent::Release { cause, reason_header: None, sip_status });
+        self.leaves(ctx, by);
+    }
+
+    /// Everybody stays where they are, if they are still there.
+    fn transfer_failed(&mut self, ctx: &mut Context<'_>, status: u16) {
+        let State::Talking(talking) = &mut self.state else { return };
+        let Some(transfer) = talking.transfer.take() else { return };
+        let Transfer { by, to, is_transferor_gone, stage } = *transfer;
+        match (stage, talking.other_end(by)) {
+            (Stage::Asked, _) => {
+                let stage = Stage::Abandoned;
+                talking.transfer = Some(Box::new(Transfer { stage, ..*transfer }));
+            }
+            (Stage::Abandoned, _) => return talking.transfer = Some(transfer),
+            (Stage::HasOffer, Some(stays)) => {
+                self.tell(ctx, stays, LegEvent::Acknowledge { body: None });
+            }
+            _ => {}
+        }
+        let status = if status < 300 { Cause::Absent.sip_status() } else { status };
+        let cause = Cause::from_sip_status(status);
+        self.tell(ctx, to, LegEvent::Release { cause, reason_header: None, sip_status: status });
+        let attempt = &mut self.attempts[usize::from(to - 1)];
+        let (at, party) = (ctx.now.utc, Party::Callee);
+        attempt.released = Some(Released { at, cause, status, by: party });
+        self.decide(Decision::Transfer(TransferDecision::Failed(status)));
+        if is_transferor_gone {
+            self.decide(Decision::Ended(End::OtherCall(cause)));
+            return self.release(ctx, Ending::by_switch(cause, status));
+        }
+        self.tell(ctx, by, LegEvent::TransferProgress { status });
+    }
+
+    /// A party is not in the call any more, while the call goes on.
+    fn leaves(&mut self, ctx: &Context<'_>, leg: u8) {
+        let State::Talking(talking) = &self.state else { return };
+        // A timer may be late, but what was not paid for is not counted.
+        let until = ctx.now.monotonic.min(talking.cut_at);
+        let Some(attempt) = leg.checked_sub(1).map(|n| &mut self.attempts[usize::from(n)]) else {
+            return;
+        };
+        if attempt.released.is_some() {
+            return;
+        }
+        if let Some(since) = attempt.talks_since.take() {
+            attempt.talked = until.saturating_sub(since);
+        }
+        let (at, cause, status, by) = (ctx.now.utc, Cause::Normal, 200, Party::Callee);
+        attempt.released = Some(Released { at, cause, status, by });
+    }
+
+    pub(super) fn tell(&mut self, ctx: &mut Context<'_>, leg: u8, event: LegEvent) {
+        if let Some(side) = self.side_mut(leg).filter(|side| !side.is_over()) {
+            side.send(ctx, event);
+        }
+    }
+}
