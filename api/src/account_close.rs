@@ -27,6 +27,7 @@ pub(crate) struct Closed {
     trunks_removed: u64,
     routes_removed: u64,
     pins_removed: u64,
+    dids_removed: u64,
 }
 
 #[derive(Serialize)]
@@ -82,5 +83,6 @@ pub(crate) async fn remove(
         trunks_removed: removed.trunks,
         routes_removed: removed.routes,
         pins_removed: removed.pins,
+        dids_removed: removed.dids,
     })
 }

@@ -1,4 +1,4 @@
-//! Sentences of `switch` and `billing` name accounts, trunks, subscribers and rate groups by id:
+//! Sentences of `switch` and `billing` name accounts, trunks, subscribers, DIDs and rate groups by id:
 //! looking up names would cost time while a call waits. People read them here, with the names.
 
 use std::collections::BTreeMap;
@@ -7,7 +7,7 @@ use store::directory::RateGroup;
 use switch::directory::Directory;
 use switch::numbers::ListId;
 use switch::routing::{PrefixId, WindowId};
-use vocabulary::{AccountId, SubscriberId, TrunkId};
+use vocabulary::{AccountId, DidId, SubscriberId, TrunkId};
 
 /// Who is called what.
 pub(crate) struct Names<'a> {
@@ -54,6 +54,9 @@ impl Names<'_> {
         }
         if is("subscriber") {
             return self.directory.subscriber(SubscriberId(id)).map(|row| row.username.as_str());
+        }
+        if is("did") {
+            return self.directory.did(DidId(id)).map(|row| row.number.as_str());
         }
         if is("list") {
             let list = self.directory.number_list(ListId(id));

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use vocabulary::{
-    AccountId, AuthorizeRequest, CallKind, Candidate, DecisionLine, Refused, Skipped, Utc,
+    AccountId, AuthorizeRequest, CallKind, Candidate, DecisionLine, Refused, SiteId, Skipped, Utc,
 };
 
 use crate::call_state::{CallContext, CarrierRate};
@@ -78,7 +78,7 @@ pub(crate) fn find_terms(
     request: &AuthorizeRequest,
     decisions: &mut Vec<DecisionLine>,
 ) -> Result<CallTerms, Refused> {
-    let site = book.site(request.origin.subscriber, request.origin.trunk);
+    let site = site_of(book, request);
     let query = CallQuery::of(request, site);
     let payers = payers(ledger, book, request, &query, decisions)?;
     let paid = payers.last().rate.currency;
@@ -94,6 +94,12 @@ pub(crate) fn find_terms(
         decisions.extend(lines);
     }
     Ok(CallTerms { payers, carriers, skipped, context, refusal })
+}
+
+/// The payer's site that the call is from. Who pays for what comes in to its DID does not call.
+fn site_of(book: &RateBook, request: &AuthorizeRequest) -> Option<SiteId> {
+    let is_its_own = request.kind.did().is_none();
+    is_its_own.then(|| book.site(request.origin.subscriber, request.origin.trunk)).flatten()
 }
 
 /// The rate of a carrier that was left out, if it has one: what it would cost all the same.
@@ -145,13 +151,8 @@ fn payer(
     decisions: &mut Vec<DecisionLine>,
 ) -> Result<Payer, Refused> {
     let currency = active(ledger, level, account)?.terms.currency;
-    let rate = match request.kind {
-        CallKind::Local => book.local_rate(account, currency),
-        CallKind::Egress => {
-            let side = Side::Payer(level, request.rate_choice);
-            book.rate_of(account, side, query, currency)
-        }
-    };
+    let side = Side::Payer(level, request.kind, request.rate_choice);
+    let rate = book.rate_of(account, side, query, currency);
     let rate = rate.map_err(|why| unrated(request, level, account, why))?;
     if rate.currency.code() != currency.code() {
         let sentence = format!(
@@ -200,6 +201,10 @@ fn unrated(request: &AuthorizeRequest, level: usize, account: AccountId, why: Un
             "destination_blocked",
             of(format!("Rate group {group} blocks the prefix {:?}.", prefix(cld, digits))),
         )),
+        Unrated::NoDid(did) => Refused::NoRate(line(
+            "did_without_price",
+            of(format!("DID {did} has no price: it is not there any more.")),
+        )),
     }
 }
 
@@ -209,15 +214,16 @@ fn prefix(cld: &str, digits: u8) -> &str {
 
 fn rate_sentence(request: &AuthorizeRequest, account: AccountId, applied: &AppliedRate) -> String {
     let rate = &applied.rate;
-    let found = if applied.group == RATE_GROUP_NONE {
-        format!("Local price of account {account}")
-    } else {
-        format!(
+    let found = match request.kind {
+        CallKind::Local => format!("Local price of account {account}"),
+        CallKind::Inbound(did) => format!("Price of DID {did}, of account {account}"),
+        CallKind::Internal => "Free, since equipment of ours calls".to_owned(),
+        CallKind::Egress => format!(
             "Rate group {}, prefix {:?}, sheet version {}",
             applied.group,
             prefix(request.cld.as_str(), applied.prefix_length),
             applied.sheet_version
-        )
+        ),
     };
     let fee = match rate.connect_fee.is_zero() {
         true => String::new(),
@@ -411,6 +417,7 @@ fn carrier_rate(
         Err(Unrated::NoGroup | Unrated::NoNonCliGroup) => {
             Err(("carrier_no_rate_group", "has no rate group".into()))
         }
+        Err(Unrated::NoDid(_)) => unreachable!("DIDs are priced for those who pay"),
         Err(Unrated::NoRate(group)) => {
             Err(("carrier_no_rate", format!("has no rate for the number in group {group}")))
         }

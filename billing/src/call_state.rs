@@ -41,7 +41,7 @@ pub struct OpenCall {
     pub call: CallId,
     /// Who pays, and what is held of each.
     pub payers: Chain<Payer>,
-    /// Local or egress.
+    /// How it is priced.
     pub kind: CallKind,
     /// The destination after number translation.
     pub cld: Number,

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use vocabulary::{
-    AccountId, CallFacts, CallId, DecisionLine, Direction, LegFacts, Number, Party, RateChoice,
-    SiteId, SubscriberId, TrunkId, Utc,
+    AccountId, CallFacts, CallId, CallKind, DecisionLine, Direction, LegFacts, Number, Party,
+    RateChoice, SiteId, SubscriberId, TrunkId, Utc,
 };
 
 use crate::codec::{Code, DecodeError, Reader, code_struct, put_list, take_list};
@@ -74,6 +74,9 @@ pub struct Cdr {
     /// What the leg's money is in the currency that profit is counted in; `None` without an
     /// exchange rate, and for what was never rated.
     pub report: Option<ReportRate>,
+    /// How the call was priced; `None`: it was refused before that was known, or the record is of a
+    /// time when records did not say.
+    pub kind: Option<CallKind>,
 }
 
 /// The money of one leg: a charge on an ingress leg, a cost on an egress leg.
@@ -168,6 +171,7 @@ impl Cdr {
             site: None,
             destination: None,
             report: None,
+            kind: facts.kind,
         }
     }
 
@@ -226,6 +230,7 @@ impl Code for Cdr {
         self.site.put(out);
         self.destination.put(out);
         self.report.put(out);
+        self.kind.put(out);
     }
 
     fn take(from: &mut Reader<'_>) -> Result<Cdr, DecodeError> {
@@ -258,6 +263,7 @@ impl Code for Cdr {
             site: from.since(4)?,
             destination: from.since(4)?,
             report: from.since(4)?,
+            kind: from.since(5)?,
         })
     }
 }

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use vocabulary::{
-    AccountId, CallId, CallKind, Direction, Number, Party, RateChoice, SiteId, SubscriberId,
+    AccountId, CallId, CallKind, DidId, Direction, Number, Party, RateChoice, SiteId, SubscriberId,
     TrunkId, Utc,
 };
 
@@ -290,7 +290,18 @@ macro_rules! code_wrapper {
         }
     )* };
 }
-code_wrapper!(AccountId, SubscriberId, TrunkId, SiteId, CallId, Utc, Money, OpId, RateGroupId);
+code_wrapper!(
+    AccountId,
+    SubscriberId,
+    TrunkId,
+    SiteId,
+    DidId,
+    CallId,
+    Utc,
+    Money,
+    OpId,
+    RateGroupId
+);
 code_wrapper!(BundleId, DestinationSetId);
 
 impl Code for Duration {
@@ -410,7 +421,31 @@ impl Code for Rate {
 
 code_enum!(DurationRounding { Up = 0, Nearest = 1, Down = 2 });
 code_enum!(MoneyMode { Up = 0, Down = 1, HalfUp = 2, HalfEven = 3 });
-code_enum!(CallKind { Local = 0, Egress = 1 });
+
+impl Code for CallKind {
+    fn put(&self, out: &mut Vec<u8>) {
+        match self {
+            CallKind::Local => out.push(0),
+            CallKind::Egress => out.push(1),
+            CallKind::Inbound(did) => {
+                out.push(2);
+                did.put(out);
+            }
+            CallKind::Internal => out.push(3),
+        }
+    }
+
+    fn take(from: &mut Reader<'_>) -> Result<CallKind, DecodeError> {
+        match from.byte()? {
+            0 => Ok(CallKind::Local),
+            1 => Ok(CallKind::Egress),
+            2 => Ok(CallKind::Inbound(DidId::take(from)?)),
+            3 => Ok(CallKind::Internal),
+            _ => Err(DecodeError::Value("CallKind")),
+        }
+    }
+}
+
 code_enum!(RateChoice { Usual = 0, NonCli = 1 });
 code_enum!(Direction { Ingress = 0, Egress = 1 });
 code_enum!(Party { Caller = 0, Callee = 1, Switch = 2 });

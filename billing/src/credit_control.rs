@@ -151,7 +151,7 @@ impl CreditControl {
         let (at, journal) = (request.at, &*self.journal);
         let mut locked = self.ledger.lock(&funding::accounts(&payers));
         turn(&mut locked, &self.book, &payers, now.utc);
-        funding::find_bundles(&locked, &self.book, &mut payers, &request.cld, request.at);
+        funding::find_bundles(&locked, &self.book, &mut payers, request);
         let funded = funding::fund(&self.settings, &locked, &payers, request.at, Step::First);
         let first = (request.at, Step::First);
         if patience.waits(&self.settings, &mut locked, &payers, first, &funded) {
@@ -187,8 +187,8 @@ impl CreditControl {
             at: request.at,
             payers,
             egress: match request.kind {
-                CallKind::Local => Egress::Local,
                 CallKind::Egress => Egress::Candidates(carriers.into()),
+                CallKind::Local | CallKind::Inbound(_) | CallKind::Internal => Egress::Local,
             },
             granted_seconds: funded.total_seconds,
             slice: 0,

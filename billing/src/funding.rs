@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use vocabulary::{AccountId, CallId, Number, Utc};
+use vocabulary::{AccountId, AuthorizeRequest, CallId, Utc};
 
 use crate::Money;
 use crate::chain::{Chain, LEVELS_MAX};
@@ -127,13 +127,14 @@ pub(crate) fn find_bundles(
     locked: &Locked<'_>,
     book: &RateBook,
     payers: &mut Chain<Payer>,
-    cld: &Number,
-    at: Utc,
+    request: &AuthorizeRequest,
 ) {
-    // Seconds are not leased: two nodes would use the same ones.
-    if locked.is_shared() {
+    // Free minutes are for calls that one places. Seconds are not leased: two nodes would use the
+    // same ones.
+    if request.kind.did().is_some() || locked.is_shared() {
         return;
     }
+    let (cld, at) = (&request.cld, request.at);
     for payer in payers.iter_mut() {
         let bundles = locked.bundles(payer.account);
         let fitting = bundles.filter(|bundle| {

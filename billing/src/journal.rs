@@ -152,8 +152,9 @@ code_struct!(BundleGrant {
 ///
 /// - 2: without `rate_choice` of calls and CDRs and `is_withheld` of an origin;
 /// - 3: without what reports need: sites, names of destinations, exchange rates to the currency
-///   that profit is counted in.
-pub(crate) const VERSION: u8 = 4;
+///   that profit is counted in;
+/// - 4: without `kind` of CDRs.
+pub(crate) const VERSION: u8 = 5;
 const OLDEST_VERSION: u8 = 2;
 
 pub(crate) fn check_version(from: &mut Reader<'_>) -> Result<(), DecodeError> {

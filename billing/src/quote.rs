@@ -89,7 +89,7 @@ pub fn quote(
     };
     let mut locked = ledger.lock(&accounts(&payers));
     turn(&mut locked, book, &payers, now);
-    find_bundles(&locked, book, &mut payers, &request.cld, request.at);
+    find_bundles(&locked, book, &mut payers, request);
     let longest = payers.iter().map(|payer| longest_talk(&locked, payer, request)).min();
     let quoted = quoted_payers(&locked, &payers, request.at, talk);
     let grant = match refusal {

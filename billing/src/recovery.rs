@@ -321,5 +321,6 @@ fn lost_leg(call: &OpenCall, direction: Direction, ended_at: Utc, talked: Durati
         site: None,
         destination: None,
         report: None,
+        kind: Some(call.kind),
     }
 }

@@ -35,7 +35,7 @@ pub struct RatedCall {
     pub call: CallId,
     /// How often it was priced again; 0: as it ended.
     pub generation: u32,
-    /// Local or egress.
+    /// How it is priced.
     pub kind: CallKind,
     /// What its rates are looked up by.
     pub by: RatedBy,
@@ -60,12 +60,15 @@ pub struct RatedBy {
     pub cli: Option<Number>,
     /// By which of the payers' rate groups.
     pub rate_choice: RateChoice,
+    /// How it was priced. `None` for records of a time when they did not say: then the call went to a
+    /// carrier if a trunk answered, and to one of our own if none did.
+    pub kind: Option<CallKind>,
 }
 
 impl RatedBy {
     /// A destination, from nobody in particular, at the usual rates.
     pub fn cld(cld: Number) -> RatedBy {
-        RatedBy { cld, cli: None, rate_choice: RateChoice::default() }
+        RatedBy { cld, cli: None, rate_choice: RateChoice::default(), kind: None }
     }
 }
 
@@ -112,7 +115,7 @@ pub enum Unpriced {
     NoRateGroup,
     /// The account has no NON-CLI rate group, and the call is to be priced by it.
     NoNonCliRateGroup,
-    /// No rate of its group was in force for the number.
+    /// No rate of its group was in force for the number, or the DID is not there any more.
     NoRate,
     /// The rate blocks the destination.
     Blocked,
@@ -159,7 +162,7 @@ impl From<Unrated> for Unpriced {
         match why {
             Unrated::NoGroup => Unpriced::NoRateGroup,
             Unrated::NoNonCliGroup => Unpriced::NoNonCliRateGroup,
-            Unrated::NoRate(_) => Unpriced::NoRate,
+            Unrated::NoRate(_) | Unrated::NoDid(_) => Unpriced::NoRate,
             Unrated::Blocked(..) => Unpriced::Blocked,
         }
     }
@@ -286,14 +289,11 @@ fn price_side(
         in_force_at,
         site: call.site,
     };
-    let applied = match (side.role, call.kind) {
-        (Role::Carrier(_), _) => book.rate_of(side.account, Side::Carrier, &query, currency),
-        (Role::Payer(level), CallKind::Egress) => {
-            let payer = Side::Payer(usize::from(level), call.by.rate_choice);
-            book.rate_of(side.account, payer, &query, currency)
-        }
-        (Role::Payer(_), CallKind::Local) => book.local_rate(side.account, currency),
-    }?;
+    let priced = match side.role {
+        Role::Carrier(_) => Side::Carrier,
+        Role::Payer(level) => Side::Payer(level.into(), call.kind, call.by.rate_choice),
+    };
+    let applied = book.rate_of(side.account, priced, &query, currency)?;
     if applied.currency.code() != currency.code() {
         return Err(Unpriced::CurrencyDiffers);
     }

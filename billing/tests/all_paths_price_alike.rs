@@ -102,6 +102,7 @@ fn settle(any: &AnyCall, request: &AuthorizeRequest) -> SettleRequest {
         cld: Some(request.cld),
         cli: request.cli,
         rate_choice: request.rate_choice,
+        kind: Some(request.kind),
         legs,
         ..CallFacts::new(request.call)
     };
@@ -224,7 +225,7 @@ fn paths(any: &AnyCall) -> Vec<(&'static str, Amounts)> {
     let request = request(any);
     let legs: Vec<RatedLeg> = prepaid.ended.cdrs.iter().map(RatedLeg::from).collect();
     let (cld, cli, rate_choice) = (request.cld, request.cli, request.rate_choice);
-    let by = RatedBy { cld, cli, rate_choice };
+    let by = RatedBy { cld, cli, rate_choice, kind: prepaid.ended.cdrs[0].kind };
     let rated = RatedCall::of_legs(request.call, 0, any.at, by, &legs).unwrap();
     let in_euro = |_: AccountId| Some(EUR);
     let mut paths = vec![

@@ -16,7 +16,8 @@ use billing::{
 use common::{CARRIER, CUSTOMER, START, TRUNK, call};
 use proptest::prelude::*;
 use vocabulary::{
-    AccountId, CallId, CallKind, Direction, Number, Party, RateChoice, SiteId, SubscriberId, Utc,
+    AccountId, CallId, CallKind, DidId, Direction, Number, Party, RateChoice, SiteId, SubscriberId,
+    Utc,
 };
 
 fn any_applied() -> impl Strategy<Value = AppliedRate> {
@@ -97,6 +98,11 @@ fn payers(
     Chain { first, upper: upper.collect() }
 }
 
+fn any_kind(id: u64) -> CallKind {
+    let inbound = CallKind::Inbound(DidId(id));
+    [CallKind::Local, CallKind::Egress, inbound, CallKind::Internal][(id % 4) as usize]
+}
+
 fn any_open_call() -> impl Strategy<Value = OpenCall> {
     let ids = (any::<u64>(), any::<u64>(), any::<bool>());
     let numbers = (any_number(), proptest::option::of(any_number()), any_time());
@@ -106,7 +112,7 @@ fn any_open_call() -> impl Strategy<Value = OpenCall> {
         OpenCall {
             call: CallId(ids.0),
             payers: payers(ids.1, &rate, (grant.2, grant.4), &answer.1),
-            kind: if ids.2 { CallKind::Local } else { CallKind::Egress },
+            kind: any_kind(ids.1),
             cld: numbers.0,
             cli: numbers.1,
             at: numbers.2,
@@ -173,6 +179,7 @@ fn any_cdr() -> impl Strategy<Value = Cdr> {
             site: (status > 300).then_some(SiteId(status.into())),
             destination: (status > 200).then_some(texts.4),
             report: None,
+            kind: (status > 100).then(|| any_kind(status.into())),
         },
     )
 }
@@ -344,7 +351,8 @@ proptest! {
     }
 
     /// Version 2 ended before the choice of the rate group and before withheld callers, and like
-    /// version 3 before sites, names of destinations and exchange rates for reports.
+    /// version 3 before sites, names of destinations and exchange rates for reports; version 4 ended
+    /// before the kind of a call in its CDRs.
     #[test]
     fn records_of_version_2_are_read(call in any_open_call(), cdr in any_cdr()) {
         let rate_choice = RateChoice::Usual;
@@ -367,6 +375,7 @@ proptest! {
                 site: None,
                 destination: None,
                 report: None,
+                kind: None,
                 ..cdr
             }],
             postings: Vec::new(),
@@ -376,7 +385,7 @@ proptest! {
         let mut bytes = bytes_of(&ended);
         bytes[0] = 2;
         // Behind it are the two empty lists of postings and uses of bundles.
-        bytes.drain(bytes.len() - 6..bytes.len() - 2);
+        bytes.drain(bytes.len() - 7..bytes.len() - 2);
         prop_assert_eq!(Record::decode(&bytes), Ok(ended));
     }
 
@@ -394,7 +403,7 @@ proptest! {
     fn no_garbage_makes_the_reader_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
         let _ = Record::decode(&bytes);
         let _ = OpenCall::decode(&bytes);
-        let mut right_start = vec![4, bytes.first().copied().unwrap_or(0) % 12];
+        let mut right_start = vec![5, bytes.first().copied().unwrap_or(0) % 12];
         right_start.extend_from_slice(&bytes);
         let _ = Record::decode(&right_start);
     }
@@ -493,7 +502,7 @@ fn what_is_told_comes_before_its_cause() {
 
 #[test]
 fn a_later_release_s_record_is_named() {
-    assert_eq!(Record::decode(&[5, 6, 0]), Err(DecodeError::Version(5)));
+    assert_eq!(Record::decode(&[6, 6, 0]), Err(DecodeError::Version(6)));
     assert_eq!(Record::decode(&[2, 6, 0, 0]), Err(DecodeError::Long(1)));
     assert_eq!(Record::decode(&[2, 99]), Err(DecodeError::Value("record kind")));
     assert_eq!(Record::decode(&[]), Err(DecodeError::Short));

@@ -13,7 +13,7 @@ use billing::{
     ReservationId, SpendLimits, Spending, Status, SystemAccount, SystemKind, Terms,
 };
 use vocabulary::{
-    AccountId, AuthorizeRequest, CallFacts, CallId, CallKind, Candidate, Direction, ExtendRequest,
+    AccountId, AuthorizeRequest, CallFacts, CallId, CallKind, Candidate, DidId, Direction, ExtendRequest,
     LegFacts, Now, Origin, Party, RateChoice, ReleaseFacts, SettleRequest, SubscriberId, TrunkId, Utc,
 };
 
@@ -38,6 +38,7 @@ const SETS: [(DestinationSetId, &str); 2] =
     [(DestinationSetId(1), "4930"), (DestinationSetId(2), "")];
 /// Reservations that are no call's, so that something can expire; they are not journaled.
 const STRAY: u64 = 1000;
+const DID: DidId = DidId(1);
 
 /// One run.
 pub fn run(bytes: &[u8]) {
@@ -175,6 +176,7 @@ fn rate_book(choices: &mut Choices<'_>) -> RateBook {
     let set = |(id, prefix): (DestinationSetId, &str)| {
         (id, DestinationSet::new([prefix]).expect("digits"))
     };
+    builder = builder.did(DID, Some(rate(choices)));
     builder.destinations(SETS.map(set)).build().expect("every group exists")
 }
 
@@ -245,7 +247,13 @@ impl Books {
     }
 
     fn authorize(&mut self, call: CallId, choices: &mut Choices<'_>) {
-        let kind = choices.pick(&[CallKind::Egress, CallKind::Egress, CallKind::Local]);
+        let kind = choices.pick(&[
+            CallKind::Egress,
+            CallKind::Egress,
+            CallKind::Local,
+            CallKind::Inbound(DID),
+            CallKind::Internal,
+        ]);
         let candidate =
             |(n, carrier): (u64, AccountId)| Candidate::new(TrunkId(3 + n), carrier, 1);
         let account = choices.pick(&CUSTOMERS);
@@ -254,7 +262,7 @@ impl Books {
             rate_choice: choices.pick(&[RateChoice::Usual, RateChoice::Usual, RateChoice::NonCli]),
             candidates: match kind {
                 CallKind::Egress => (0..).zip(CARRIERS).map(candidate).collect(),
-                CallKind::Local => Vec::new(),
+                CallKind::Local | CallKind::Inbound(_) | CallKind::Internal => Vec::new(),
             },
             origin: Origin { sip_call_id: "a@b".into(), ..Origin::default() },
             ..AuthorizeRequest::new(call, account, kind, cld, self.now().utc)
@@ -265,7 +273,7 @@ impl Books {
             assert!(!self.settled.contains(&call), "a call that is over was given money");
             // A repeat is answered with what stands, whatever it asks for.
             if self.granted.insert(call) {
-                assert_eq!(authorization.egress.is_empty(), kind == CallKind::Local);
+                assert_eq!(authorization.egress.is_empty(), kind != CallKind::Egress);
             }
         }
     }

@@ -281,6 +281,7 @@ mod tests {
                 cli: CLI.parse().ok(),
                 is_withheld: false,
                 rate_choice: RateChoice::Usual,
+                kind: Some(CallKind::Egress),
                 legs,
                 decisions: vec![line],
             },

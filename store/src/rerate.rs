@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 use billing::{
     CdrCharge, ExchangeRate, Money, Price, RatedBy, RatedCall, RatedLeg, ReportRate, UpperCharge,
 };
-use vocabulary::{AccountId, CallId, Number, RateChoice, SiteId, SubscriberId, TrunkId, Utc};
+use vocabulary::{
+    AccountId, CallId, CallKind, DidId, Number, RateChoice, SiteId, SubscriberId, TrunkId, Utc,
+};
 
 use crate::directory::{Change, ChangeError, DirectoryStore, signed, unsigned};
 use crate::sql::{Builder, Connection, Pool, Row};
@@ -187,7 +189,7 @@ pub(crate) async fn selected_calls(
 
 const LEG_COLUMNS: &str = "call_id, leg, account_id, trunk_id, caller, destination, started_at, \
                            answered_at, talked_us, charge, generation, subscriber_id, \
-                           rate_choice, site_id, report_currency, report_rate";
+                           rate_choice, site_id, report_currency, report_rate, kind, did_id";
 
 /// What the resellers of these calls paid, the lowest first.
 async fn upper_charges(
@@ -249,9 +251,17 @@ fn call_of_rows(
     let (trunk_in, trunk_out) = (legs[0].trunk, carried.and_then(|leg| leg.trunk));
     let rate_choice = first.try_get::<&str, _>(12)?;
     let rate_choice = RateChoice::from_word(rate_choice).ok_or_else(|| wrong("rate choice"))?;
-    let by = RatedBy { cld, cli, rate_choice };
+    let by = RatedBy { cld, cli, rate_choice, kind: kind_of_row(first)? };
     let rated = RatedCall::of_legs(call, generation, at, by, &legs);
     Ok(rated.map(|call| SelectedCall { call, trunk_in, trunk_out }))
+}
+
+/// How the call of a row of `cdr` was priced, if it says.
+fn kind_of_row(row: &Row) -> Result<Option<CallKind>, sqlx::Error> {
+    let (word, did): (Option<&str>, Option<i64>) = (row.try_get("kind")?, row.try_get("did_id")?);
+    let Some(word) = word else { return Ok(None) };
+    let kind = CallKind::from_word(word, did.map(|id| DidId(id.cast_unsigned())));
+    kind.map(Some).ok_or_else(|| sqlx::Error::Decode("table cdr: bad kind".into()))
 }
 
 /// What the money of a row of `cdr` is in the currency that profit is counted in.

@@ -6,19 +6,21 @@ mod world;
 use std::path::Path;
 use std::time::Duration;
 
+use rust_decimal::Decimal;
 use sheets::{Layout, Movements, Taking, compare, interpret};
 use store::Database;
 use store::directory::{
-    Account, AccountStatus, BillingKind, Change, ChangeError, DirectoryStore, DurationRounding,
-    Filling, RateGroup, RateGroupRounding, Rounding, Route, StoredRule, StoredWindow, Subscriber,
-    Trunk, TrunkProbe, TrunkTransport, digest_secret,
+    Account, AccountStatus, BillingKind, CallLimits, Change, ChangeError, Did, DirectoryStore,
+    DurationRounding, Filling, RateGroup, RateGroupRounding, Rounding, Route, StoredRule,
+    StoredWindow, Subscriber, Target, Trunk, TrunkProbe, TrunkTransport, digest_secret,
 };
 use store::idempotency::{Answer, Seen};
 use store::rate_deck::NewSheet;
 use switch::caller_id::{
     CallerIdPolicy, CliPool, DefaultCaller, DiversionHeaders, IdentityHeader, TrunkCallerId,
 };
-use switch::directory::{Credentials, Limits, Settings};
+use switch::did::{DidTarget, RingOrder};
+use switch::directory::{Credentials, Limits, Settings, TrunkRole};
 use switch::forwarding::{Availability, Forwards, NoAnswer};
 use switch::health::ProbePolicy;
 use switch::numbers::{ListEffect, ListKind, NumberOwner, NumberRule, RuleId, Subject, Then};
@@ -36,6 +38,8 @@ on_both!(
     routing_policies_come_back,
     what_routes_hold_in_stays,
     how_trunks_are_asked_comes_back,
+    dids_and_what_goes_with_them_come_back,
+    dids_are_checked,
     rules_are_kept,
     a_removed_id_never_comes_back,
     a_command_that_is_not_committed_leaves_nothing,
@@ -374,6 +378,117 @@ async fn number_rules_and_lists_come_back(backend: Backend) {
     let list = directory.number_list(uses[0].list.id).unwrap();
     assert_eq!((list.name.as_str(), list.kind, list.numbers.len()), ("few", ListKind::Invalid, 3));
     assert_eq!(list.numbers.find(&"4930123".parse().unwrap()), Some(15));
+}
+
+fn did(number: &str) -> Did {
+    Did::new(number.parse().unwrap(), "alice ltd", NOW)
+}
+
+/// Two phones, one after the other.
+fn shop() -> Did {
+    Did {
+        target: Target::InOrder,
+        members: vec!["hall".into(), "desk".into()],
+        ring_s: 15,
+        calls_max: Some(3),
+        cps_max: Some(2),
+        price: "0.06".parse().unwrap(),
+        connect_fee: "0.01".parse().unwrap(),
+        first_increment: 20,
+        next_increment: 15,
+        note: "the shop".into(),
+        ..did("4930600")
+    }
+}
+
+async fn dids_and_what_goes_with_them_come_back(backend: Backend) {
+    // S2, P-607
+    let dir = tempfile::tempdir().unwrap();
+    let database = backend.fresh(dir.path()).await;
+    let store = open_at(&database).await;
+    let mut change = store.begin().await.unwrap();
+    let (alice, carrier) = two_accounts(&mut change).await;
+    let trunk = change.add_trunk(full_trunk(&carrier)).await.unwrap().id;
+    let desk = change.add_subscriber(subscriber(&alice, "desk")).await.unwrap().id;
+    let hall = Subscriber { number: None, ..subscriber(&alice, "hall") };
+    let hall = change.add_subscriber(hall).await.unwrap().id;
+    let mut wanted = shop();
+    let stored = change.add_did(wanted.clone()).await.unwrap();
+    wanted.id = stored.id;
+    let to_trunk = Did { target: Target::Trunk, trunk: Some("carrier-1".into()), ..did("4930601") };
+    change.add_did(to_trunk).await.unwrap();
+    let limits =
+        CallLimits { calls_in_max: Some(2), cps_out_max: Some(7), ..CallLimits::default() };
+    change.set_subscriber_limits("desk", limits).await.unwrap();
+    change.set_trunk_role(trunk, TrunkRole::Equipment).await.unwrap();
+    change.commit().await.unwrap();
+    drop(store);
+
+    let store = open_at(&database).await;
+    assert_eq!(store.dids(Some(alice.id)).await.unwrap()[0], wanted);
+    assert_eq!(store.dids(Some(carrier.id)).await.unwrap(), []);
+    let mut change = store.begin().await.unwrap();
+    let loaded = change.load(Settings::default(), 1, None).await.unwrap();
+    let directory = &loaded.directory;
+    let row = directory.did_by_number(&wanted.number).unwrap();
+    let DidTarget::Group(group) = &row.target else { panic!("{row:?}") };
+    assert_eq!(
+        (&group.members[..], group.order),
+        (&[hall, desk][..], RingOrder::InOrder(Duration::from_secs(15)))
+    );
+    assert_eq!((row.limits.concurrent, row.limits.per_second), (Some(3), Some(2)));
+    let phone = directory.subscriber(desk).unwrap();
+    assert_eq!((phone.ingress.concurrent, phone.egress.per_second), (Some(2), Some(7)));
+    assert_eq!(directory.trunk(trunk).unwrap().role, TrunkRole::Equipment);
+    // What a DID leads to cannot be taken away.
+    for gone in [change.remove_subscriber("desk").await, change.remove_trunk("carrier-1").await] {
+        let why = gone.unwrap_err().to_string();
+        assert!(why.ends_with("remove it or have it lead elsewhere first"), "{why}");
+    }
+    // What a command changes is read again alone: the same as if everything were.
+    let before = (loaded.directory, loaded.rate_book);
+    change.set_did(&Did { price: Decimal::ZERO, enabled: false, ..wanted }).await.unwrap();
+    let next = change.reload(&before.0, &before.1, 1).await.unwrap();
+    assert!(!next.directory.did(stored.id).unwrap().is_active);
+    change.remove_did("+4930600").await.unwrap();
+    let next = change.reload(&before.0, &before.1, 1).await.unwrap();
+    assert!(next.directory.did(stored.id).is_none());
+    assert_eq!(change.remove_belongings(alice.id).await.unwrap().dids, 1);
+}
+
+async fn dids_are_checked(backend: Backend) {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(backend, dir.path()).await;
+    let mut change = store.begin().await.unwrap();
+    let (alice, carrier) = two_accounts(&mut change).await;
+    change.add_trunk(full_trunk(&carrier)).await.unwrap();
+    for username in ["desk", "hall"] {
+        let phone = Subscriber { number: None, ..subscriber(&alice, username) };
+        change.add_subscriber(phone).await.unwrap();
+    }
+    let wanted = shop();
+    for (wrong, what) in [
+        (Did { ring_s: 0, ..wanted.clone() }, "ring_s: write 1 to 600 seconds"),
+        (Did { members: vec!["hall".into()], ..wanted.clone() }, "subscribers: name 2 to 16"),
+        (
+            Did { members: vec!["hall".into(), "hall".into()], ..wanted.clone() },
+            "subscribers: \"hall\" is named twice",
+        ),
+        (
+            Did { account: "carrier".into(), ..wanted.clone() },
+            "subscribers: \"hall\" belongs to account \"alice ltd\"",
+        ),
+        (
+            Did { trunk: Some("carrier-1".into()), ..wanted.clone() },
+            "trunk: leave it out, or make the target \"trunk\"",
+        ),
+        (Did { first_increment: 0, ..wanted.clone() }, "first_increment: write 1 to 86400 seconds"),
+    ] {
+        assert_eq!(change.add_did(wrong).await.unwrap_err().to_string(), what);
+    }
+    change.add_did(wanted.clone()).await.unwrap();
+    let twice = change.add_did(wanted).await.unwrap_err();
+    assert_eq!(twice.to_string(), "number: \"4930600\" is taken; choose another");
 }
 
 async fn how_trunks_are_asked_comes_back(backend: Backend) {

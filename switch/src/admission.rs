@@ -1,5 +1,5 @@
-//! How many calls may be up, and how many may start in a second: by account, trunk and subscriber,
-//! in each direction. A limit is compared with the size of the *set* of live calls,
+//! How many calls may be up, and how many may start in a second: by account, trunk, subscriber and
+//! DID, in each direction (A-17, A-18, S2). A limit is compared with the size of the *set* of live calls,
 //! never with a counter, so that releasing twice, or in any order, cannot leak or go below zero.
 //!
 //! Shared between shards: keys and calls each in sharded mutexes. A lock is held for a few map
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use foldhash::fast::FixedState;
 use hashbrown::{HashMap, HashSet};
-use vocabulary::{AccountId, CallId, Direction, SubscriberId, TrunkId};
+use vocabulary::{AccountId, CallId, DidId, Direction, SubscriberId, TrunkId};
 
 use crate::directory::Limits;
 use crate::routing::{PrefixId, RouteId};
@@ -34,6 +34,8 @@ pub enum Owner {
     Prefix(PrefixId),
     /// A trunk and two numbers, by their hash: calls on their way, to know a loop by.
     Pair(u64),
+    /// A DID's.
+    Did(DidId),
 }
 
 /// A limited thing: an owner in one direction.
@@ -115,6 +117,7 @@ fn shard_of_key((owner, is_ingress): Key) -> usize {
         Owner::Route(id) => (3, id.0),
         Owner::Prefix(id) => (4, id.0),
         Owner::Pair(hash) => (5, hash),
+        Owner::Did(id) => (6, id.0),
     };
     let mixed = (id << 4 | kind << 1 | u64::from(is_ingress)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     (mixed >> 58) as usize

@@ -13,6 +13,7 @@ pub mod admission;
 pub mod attribution;
 pub mod caller_id;
 pub mod decision;
+pub mod did;
 pub mod directory;
 pub mod effect;
 pub mod forwarding;

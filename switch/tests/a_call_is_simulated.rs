@@ -49,7 +49,7 @@ fn a_local_call_names_the_subscriber() {
     assert_eq!(codes, ["number_translated", "to_subscriber"]);
     let routed = simulation.outcome.unwrap();
     assert_eq!(routed.destination, Destination::Subscriber(BOB));
-    assert_eq!(routed.kind(), CallKind::Local);
+    assert_eq!((routed.kind, routed.payer), (CallKind::Local, LOCAL_ACCOUNT));
 }
 
 /// As if `from`, the name of this account and of nothing else, called.

@@ -5,16 +5,52 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::{
-    AccountId, CallFacts, CallId, DecisionLine, Grant, Number, SubscriberId, TrunkId, Utc,
+    AccountId, CallFacts, CallId, DecisionLine, DidId, Grant, Number, SubscriberId, TrunkId, Utc,
 };
 
-/// How the call leaves us, as far as its price is concerned.
+/// Where the call comes from and goes to, as far as its price is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CallKind {
-    /// To one of our own subscribers: the account's local price applies.
+    /// To one of our own subscribers or DIDs: the account's local price applies.
     Local,
     /// To a carrier: the account's rate group is the charge, the carrier's is the cost.
     Egress,
+    /// From outside to this DID: the account that has it pays, by the price of the DID.
+    Inbound(DidId),
+    /// From equipment of ours to one of our own: part of a call that was priced where it came in
+    /// (P-607). It costs nothing.
+    Internal,
+}
+
+impl CallKind {
+    /// The word in the database.
+    pub fn word(self) -> &'static str {
+        match self {
+            CallKind::Local => "local",
+            CallKind::Egress => "egress",
+            CallKind::Inbound(_) => "inbound",
+            CallKind::Internal => "internal",
+        }
+    }
+
+    /// The DID whose price applies.
+    pub fn did(self) -> Option<DidId> {
+        match self {
+            CallKind::Inbound(did) => Some(did),
+            CallKind::Local | CallKind::Egress | CallKind::Internal => None,
+        }
+    }
+
+    /// The kind with this word, and with this DID if it is one that has one.
+    pub fn from_word(word: &str, did: Option<DidId>) -> Option<CallKind> {
+        match (word, did) {
+            ("local", None) => Some(CallKind::Local),
+            ("egress", None) => Some(CallKind::Egress),
+            ("inbound", Some(did)) => Some(CallKind::Inbound(did)),
+            ("internal", None) => Some(CallKind::Internal),
+            _ => None,
+        }
+    }
 }
 
 /// Which of the payer's rate groups prices a call to a carrier: chosen by what became of the
@@ -70,7 +106,7 @@ pub struct AuthorizeRequest {
     pub call: CallId,
     /// Who pays.
     pub account: AccountId,
-    /// Local or egress.
+    /// How it is priced.
     pub kind: CallKind,
     /// The destination after number translation.
     pub cld: Number,
@@ -81,7 +117,7 @@ pub struct AuthorizeRequest {
     pub rate_choice: RateChoice,
     /// When the call came in: the rate in force is the one at this moment.
     pub at: Utc,
-    /// For `Egress`: the trunks that routing allows. Empty for `Local`.
+    /// For `Egress`: the trunks that routing allows. Empty for all others.
     pub candidates: Vec<Candidate>,
     /// The ingress leg, for the CDR of a call that this process does not live to end.
     pub origin: Origin,
@@ -134,7 +170,8 @@ pub struct Origin {
 pub struct Authorization {
     /// What is reserved so far.
     pub grant: Grant,
-    /// The candidates that may be used, cheapest first within each priority. Empty for `Local`.
+    /// The candidates that may be used, cheapest first within each priority. Empty for calls that no
+    /// carrier is paid for.
     pub egress: Vec<TrunkId>,
     /// The candidates left out, each with its reason.
     pub skipped: Vec<Skipped>,

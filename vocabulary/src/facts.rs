@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::{AccountId, CallId, Number, RateChoice, SubscriberId, TrunkId, Utc};
+use crate::{AccountId, CallId, CallKind, Number, RateChoice, SubscriberId, TrunkId, Utc};
 
 /// One reason in the life of a call, for `tandem why`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,6 +95,8 @@ pub struct CallFacts {
     pub is_withheld: bool,
     /// By which of the payer's rate groups the call was priced.
     pub rate_choice: RateChoice,
+    /// How it was priced, if it got that far.
+    pub kind: Option<CallKind>,
     /// Ingress leg first.
     pub legs: Vec<LegFacts>,
     /// Why it was routed, priced or refused as it was, in order.
@@ -110,6 +112,7 @@ impl CallFacts {
             cli: None,
             is_withheld: false,
             rate_choice: RateChoice::default(),
+            kind: None,
             legs: Vec::new(),
             decisions: Vec::new(),
         }

@@ -45,6 +45,11 @@ integer_id!(
     SiteId,
     u64
 );
+integer_id!(
+    /// A number of ours that calls come in to, sold to an account.
+    DidId,
+    u64
+);
 
 /// One call, unique over all starts of all nodes that share a data directory.
 ///

@@ -16,6 +16,6 @@ pub use charging::{
 };
 pub use facts::{CallFacts, DecisionLine, Direction, LegFacts, Party, ReleaseFacts};
 pub use grant::Grant;
-pub use id::{AccountId, CallId, SiteId, SubscriberId, TrunkId};
+pub use id::{AccountId, CallId, DidId, SiteId, SubscriberId, TrunkId};
 pub use now::{Now, Utc};
 pub use number::{Number, NumberError};

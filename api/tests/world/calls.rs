@@ -161,6 +161,7 @@ impl Switch {
             cld: Some(live.cld),
             cli: None,
             is_withheld: false,
+            kind: None,
             rate_choice: RateChoice::default(),
             legs,
             decisions: live.decisions.clone(),

@@ -50,7 +50,12 @@ impl CreditControl {
         let position = match state {
             None => {
                 let mut cdrs = cdrs(request.facts, &mut Settled::default(), None);
-                for cdr in cdrs.iter_mut().filter(|cdr| cdr.direction == Direction::Ingress) {
+                // The site is one of whoever calls: not of the account that has the DID.
+                let is_callers = |cdr: &&mut Cdr| {
+                    let is_inbound = cdr.kind.is_some_and(|kind| kind.did().is_some());
+                    cdr.direction == Direction::Ingress && !is_inbound
+                };
+                for cdr in cdrs.iter_mut().filter(is_callers) {
                     cdr.site = self.book.site(cdr.subscriber, cdr.trunk);
                 }
                 let (postings, bundle_uses, told) = (Vec::new(), Vec::new(), Vec::new());

@@ -15,7 +15,7 @@ pub(super) enum Egress {
     Candidates(Box<[CarrierRate]>),
     /// Who does.
     Carrier(Box<CarrierRate>),
-    /// Nobody: the callee is ours.
+    /// Nobody: the callee is ours, or is not paid.
     Local,
 }
 

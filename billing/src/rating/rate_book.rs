@@ -8,7 +8,9 @@ use std::sync::Arc;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use snapshot_map::SnapshotMap;
-use vocabulary::{AccountId, Number, RateChoice, SiteId, SubscriberId, TrunkId, Utc};
+use vocabulary::{
+    AccountId, CallKind, DidId, Number, RateChoice, SiteId, SubscriberId, TrunkId, Utc,
+};
 
 use super::calendar;
 use super::{
@@ -83,11 +85,12 @@ impl AccountTariff {
     }
 }
 
-/// On which side of a call to a carrier an account is priced.
+/// On which side of a call an account is priced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Side {
-    /// It pays: level 0 calls, those above are its resellers.
-    Payer(usize, RateChoice),
+    /// It pays for a call of this kind: level 0 has called or has the DID, those above are its
+    /// resellers.
+    Payer(usize, CallKind, RateChoice),
     /// It carries.
     Carrier,
 }
@@ -99,6 +102,7 @@ pub(crate) enum Unrated {
     NoNonCliGroup,
     NoRate(RateGroupId),
     Blocked(RateGroupId, u8),
+    NoDid(DidId),
 }
 
 /// Why the parts make no book.
@@ -118,6 +122,9 @@ pub enum RateBookError {
     /// An account's local price has increments out of bounds.
     #[error("the local price of account {0} is out of bounds: {1}")]
     LocalRate(AccountId, super::RateError),
+    /// A DID's price has increments out of bounds.
+    #[error("the price of DID {0} is out of bounds: {1}")]
+    DidRate(DidId, super::RateError),
 }
 
 /// The snapshot.
@@ -129,6 +136,8 @@ pub struct RateBook {
     exchange_rates: Arc<BTreeMap<(u64, u64), ExchangeRate>>,
     destinations: Arc<HashMap<DestinationSetId, DestinationSet, FixedState>>,
     sites: SiteMembers,
+    /// What a minute of a call to them costs, if they are ours; free ones too.
+    dids: SnapshotMap<DidId, Arc<Rate>>,
     /// What profit is counted in; `None`: in the currency of whoever pays us for the call.
     report_currency: Option<Currency>,
 }
@@ -158,6 +167,7 @@ impl Default for RateBook {
             exchange_rates: Arc::default(),
             destinations: Arc::new(HashMap::with_hasher(FixedState::default())),
             sites: SiteMembers::default(),
+            dids: SnapshotMap::default(),
             report_currency: None,
         }
     }
@@ -171,7 +181,12 @@ impl RateBook {
 
     /// Starts from this book; what is not changed is shared with it.
     pub fn change(&self) -> RateBookBuilder {
-        RateBookBuilder { book: self.clone(), unchecked: Vec::new(), is_group_gone: false }
+        RateBookBuilder {
+            book: self.clone(),
+            unchecked: Vec::new(),
+            unchecked_dids: Vec::new(),
+            is_group_gone: false,
+        }
     }
 
     /// A loaded group.
@@ -193,6 +208,7 @@ impl RateBook {
             && self.exchange_rates == other.exchange_rates
             && self.destinations == other.destinations
             && self.sites == other.sites
+            && self.dids == other.dids
             && self.report_currency == other.report_currency
     }
 
@@ -260,7 +276,15 @@ impl RateBook {
     ) -> Result<AppliedRate, Unrated> {
         let tariff = self.tariffs.get(&account).ok_or(Unrated::NoGroup)?;
         let (group, duration_rounding, discounts): (_, _, &[Discount]) = match side {
-            Side::Payer(level, choice) => {
+            Side::Payer(_, CallKind::Local, _) => return local_rate(tariff, currency),
+            Side::Payer(_, CallKind::Inbound(did), _) => {
+                let rate = self.dids.get(&did).ok_or(Unrated::NoDid(did))?;
+                return Ok(ungrouped(**rate, tariff, currency));
+            }
+            Side::Payer(_, CallKind::Internal, _) => {
+                return Ok(ungrouped(free(), tariff, currency));
+            }
+            Side::Payer(level, CallKind::Egress, choice) => {
                 let group = tariff.group_of_payer(level, choice)?;
                 (group, tariff.customer_duration, &tariff.discounts)
             }
@@ -274,29 +298,6 @@ impl RateBook {
             call,
             &PayerTerms { duration_rounding, currency, exchange: None, discounts },
         )
-    }
-
-    /// The local price. Without a rate group an account places no call at all.
-    pub(crate) fn local_rate(
-        &self,
-        account: AccountId,
-        currency: Currency,
-    ) -> Result<AppliedRate, Unrated> {
-        let tariff = self.tariffs.get(&account).ok_or(Unrated::NoGroup)?;
-        tariff.customer_group.ok_or(Unrated::NoGroup)?;
-        if tariff.local_rate.is_blocked {
-            return Err(Unrated::Blocked(RATE_GROUP_NONE, 0));
-        }
-        Ok(AppliedRate {
-            rate: tariff.local_rate,
-            duration_rounding: tariff.customer_duration,
-            money_rounding: MoneyRounding::default(),
-            currency,
-            group: RATE_GROUP_NONE,
-            sheet_version: 0,
-            prefix_length: 0,
-            special: None,
-        })
     }
 
     fn exchange(&self, from: Currency, to: Currency) -> Option<ExchangeRate> {
@@ -328,12 +329,42 @@ impl RateBook {
     }
 }
 
+/// What calls from equipment of ours cost (P-607).
+fn free() -> Rate {
+    Rate::per_minute(Price::ZERO, 60, 60)
+}
+
+/// The local price. Without a rate group an account places no call at all.
+fn local_rate(tariff: &AccountTariff, currency: Currency) -> Result<AppliedRate, Unrated> {
+    tariff.customer_group.ok_or(Unrated::NoGroup)?;
+    if tariff.local_rate.is_blocked {
+        return Err(Unrated::Blocked(RATE_GROUP_NONE, 0));
+    }
+    Ok(ungrouped(tariff.local_rate, tariff, currency))
+}
+
+/// A rate that is in no rate group, for this payer.
+fn ungrouped(rate: Rate, tariff: &AccountTariff, currency: Currency) -> AppliedRate {
+    AppliedRate {
+        rate,
+        duration_rounding: tariff.customer_duration,
+        money_rounding: MoneyRounding::default(),
+        currency,
+        group: RATE_GROUP_NONE,
+        sheet_version: 0,
+        prefix_length: 0,
+        special: None,
+    }
+}
+
 /// Makes a book, from nothing or from another.
 #[derive(Debug)]
 pub struct RateBookBuilder {
     book: RateBook,
     /// Accounts whose tariffs are new.
     unchecked: Vec<AccountId>,
+    /// DIDs whose prices are new.
+    unchecked_dids: Vec<DidId>,
     /// So every account may have lost its own.
     is_group_gone: bool,
 }
@@ -439,6 +470,19 @@ impl RateBookBuilder {
         self
     }
 
+    /// Sets what a minute of a call to a DID costs; `None`: it is not ours any more.
+    #[must_use]
+    pub fn did(mut self, id: DidId, rate: Option<Rate>) -> RateBookBuilder {
+        match rate {
+            Some(rate) => {
+                self.book.dids.insert(id, Arc::new(rate));
+                self.unchecked_dids.push(id);
+            }
+            None => drop(self.book.dids.remove(&id)),
+        }
+        self
+    }
+
     /// Sets the currency that profit is counted in.
     #[must_use]
     pub fn report_currency(mut self, currency: Option<Currency>) -> RateBookBuilder {
@@ -451,7 +495,12 @@ impl RateBookBuilder {
         if self.book.groups.contains_key(&RATE_GROUP_NONE) {
             return Err(RateBookError::GroupZero);
         }
-        let RateBookBuilder { book, unchecked, is_group_gone } = self;
+        let RateBookBuilder { book, unchecked, unchecked_dids, is_group_gone } = self;
+        for (id, rate) in
+            unchecked_dids.into_iter().filter_map(|id| Some((id, book.dids.get(&id)?)))
+        {
+            rate.validate().map_err(|fault| RateBookError::DidRate(id, fault))?;
+        }
         if is_group_gone {
             book.tariffs.iter().try_for_each(|(account, tariff)| book.check(*account, tariff))?;
         } else {

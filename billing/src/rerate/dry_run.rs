@@ -87,7 +87,7 @@ fn is_priced_by(book: &RateBook, call: &RatedCall, side: &RatedSide, group: Rate
         (Role::Payer(level), CallKind::Egress) => {
             tariff.group_of_payer(level.into(), call.by.rate_choice).ok()
         }
-        (Role::Payer(_), CallKind::Local) => None,
+        (Role::Payer(_), _) => None,
     });
     of_side == Some(group)
 }

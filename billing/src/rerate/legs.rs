@@ -52,8 +52,8 @@ impl From<&Cdr> for RatedLeg {
 
 impl RatedLeg {
     /// Who pays for this leg, lowest first, or is paid for it.
-    fn sides(&self) -> Vec<RatedSide> {
-        let Some(side) = self.side() else { return Vec::new() };
+    fn sides(&self, kind: CallKind) -> Vec<RatedSide> {
+        let Some(side) = self.side(kind) else { return Vec::new() };
         let mut sides = vec![side];
         for (upper, level) in self.upper.iter().zip(1..) {
             sides.push(RatedSide {
@@ -69,10 +69,11 @@ impl RatedLeg {
         sides
     }
 
-    fn side(&self) -> Option<RatedSide> {
+    fn side(&self, kind: CallKind) -> Option<RatedSide> {
         let is_egress = self.leg > 0;
-        // Who answers as our own subscriber is not paid.
-        if self.answered_at.is_none() || (is_egress && self.trunk.is_none()) {
+        let is_carrier = kind == CallKind::Egress && self.trunk.is_some();
+        // Who answers as one of our own is not paid, be it a trunk that a DID leads to.
+        if self.answered_at.is_none() || (is_egress && !is_carrier) {
             return None;
         }
         // Nor a second carrier whose answer crossed with our CANCEL.
@@ -102,11 +103,11 @@ impl RatedCall {
     ) -> Option<RatedCall> {
         let is_carried =
             |leg: &RatedLeg| leg.leg > 0 && leg.answered_at.is_some() && leg.trunk.is_some();
-        let kind = match legs.iter().any(is_carried) {
+        let kind = by.kind.unwrap_or_else(|| match legs.iter().any(is_carried) {
             true => CallKind::Egress,
             false => CallKind::Local,
-        };
-        let sides: Vec<RatedSide> = legs.iter().flat_map(RatedLeg::sides).collect();
+        });
+        let sides: Vec<RatedSide> = legs.iter().flat_map(|leg| leg.sides(kind)).collect();
         let is_priced = !sides.is_empty();
         let ingress = legs.iter().find(|leg| leg.leg == 0);
         let (subscriber, trunk) = ingress.map_or((None, None), |leg| (leg.subscriber, leg.trunk));

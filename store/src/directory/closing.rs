@@ -1,7 +1,7 @@
 //! What a closed account loses (A-07): everything that lets it call or be called. Its row, its
 //! money, its sites and its history stay.
 
-use vocabulary::{AccountId, SubscriberId, TrunkId};
+use vocabulary::{AccountId, DidId, SubscriberId, TrunkId};
 
 use super::{Change, Result, signed, unsigned};
 use crate::sql;
@@ -17,12 +17,20 @@ pub struct Removed {
     pub routes: u64,
     /// Its calling-card PIN.
     pub pins: u64,
+    /// Its DIDs.
+    pub dids: u64,
 }
 
 impl Change {
-    /// Removes the phones, trunks, addresses, routes and PIN of an account.
+    /// Removes the DIDs, phones, trunks, addresses, routes and PIN of an account.
     pub async fn remove_belongings(&mut self, account: AccountId) -> Result<Removed> {
+        for id in self.ids_of("SELECT id FROM did WHERE account_id = ?", account).await? {
+            self.touched.did(DidId(id));
+        }
+        // Before its trunks and phones, which they lead to.
+        let dids = self.removed("DELETE FROM did WHERE account_id = ?", account).await?;
         for id in self.ids_of("SELECT id FROM trunk WHERE account_id = ?", account).await? {
+            self.check_no_did_leads_to("trunk", id).await?;
             self.touched.trunk(TrunkId(id));
         }
         for id in self.ids_of("SELECT id FROM subscriber WHERE account_id = ?", account).await? {
@@ -32,6 +40,7 @@ impl Change {
         let routes = "DELETE FROM route
              WHERE trunk_id IN (SELECT id FROM trunk WHERE account_id = ?)";
         Ok(Removed {
+            dids,
             routes: self.removed(routes, account).await?,
             trunks: self.removed("DELETE FROM trunk WHERE account_id = ?", account).await?,
             subscribers: self

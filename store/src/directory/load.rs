@@ -11,7 +11,7 @@ use switch::caller_id::{CallerIdPolicy, TrunkCallerId};
 use switch::directory::Transport;
 use switch::directory::{
     AccountRow, Directory, DirectoryBuilder, Limits, NumberRow, RouteRow, Settings, SubscriberRow,
-    TrunkIngress, TrunkRegistration, TrunkRow,
+    TrunkIngress, TrunkRegistration, TrunkRole, TrunkRow,
 };
 use switch::forwarding::{Availability, Forwards};
 use switch::numbers::{ListId, NumberOwner, NumberPolicy};
@@ -24,7 +24,7 @@ use super::subscriber::{self, Subscriber};
 use super::trunk::{self, Trunk, TrunkTransport};
 use super::{CallLimits, Change, ChangeError, Result};
 use super::{
-    availability, caller_id, forwarding, number_list, number_rule, probe, route_prefix,
+    availability, caller_id, did, edge, forwarding, number_list, number_rule, probe, route_prefix,
     time_window, trunk_cause,
 };
 
@@ -126,23 +126,30 @@ impl Change {
         }
         let mut forwards = forwarding::all(&mut *self.tx).await?;
         let mut availabilities = availability::all(&mut *self.tx).await?;
+        let mut limits = edge::limits_of_all(&mut *self.tx).await?;
         for subscriber in subscriber::all(&mut *self.tx).await? {
             let forwards = forwards.remove(&subscriber.id).unwrap_or_default();
             let availability = availabilities.remove(&subscriber.id).unwrap_or_default();
+            let limits = limits.remove(&subscriber.id).unwrap_or_default();
             let numbers = numbers_of(NumberOwner::Subscriber(subscriber.id));
             let callee = (forwards, availability);
-            builder = with_subscriber(builder, subscriber, callee, numbers);
+            builder = with_subscriber(builder, subscriber, callee, limits, numbers);
+        }
+        for did in did::for_snapshot(&mut self.tx, None).await? {
+            builder = builder.did(did.row);
         }
         let mut of_trunks = caller_id::of_trunks(&mut *self.tx).await?;
         let mut probes = probe::all(&mut *self.tx).await?;
         let mut causes = trunk_cause::all(&mut *self.tx).await?;
+        let mut roles = edge::roles_of_all(&mut *self.tx).await?;
         for trunk in trunk::all(&mut *self.tx).await? {
             let caller_id = of_trunks.remove(&trunk.id).unwrap_or_default();
             let numbers = numbers_of(NumberOwner::Trunk(trunk.id));
             let probe = probes.remove(&trunk.id).unwrap_or_default().in_force();
             let causes = causes.remove(&trunk.id).unwrap_or_default();
+            let role = roles.remove(&trunk.id).unwrap_or_default();
             let row = trunk_row(trunk)?;
-            builder = builder.trunk(TrunkRow { caller_id, numbers, probe, causes, ..row });
+            builder = builder.trunk(TrunkRow { caller_id, numbers, probe, causes, role, ..row });
         }
         builder = self.with_routing(builder).await?;
         for route in route::all(&mut *self.tx).await? {
@@ -186,9 +193,16 @@ impl Change {
             if let Some(subscriber) = subscriber::of_id(&mut *self.tx, id).await? {
                 let forwards = forwarding::of_subscriber(&mut *self.tx, id).await?;
                 let availability = availability::of_subscriber(&mut *self.tx, id).await?;
+                let limits = edge::limits_of(&mut *self.tx, id).await?;
                 let numbers = self.numbers_of(NumberOwner::Subscriber(id)).await?;
                 let callee = (forwards, availability);
-                builder = with_subscriber(builder, subscriber, callee, numbers);
+                builder = with_subscriber(builder, subscriber, callee, limits, numbers);
+            }
+        }
+        for id in self.touched.dids.clone() {
+            builder = builder.without_did(id);
+            for did in did::for_snapshot(&mut self.tx, Some(id)).await? {
+                builder = builder.did(did.row);
             }
         }
         for id in self.touched.trunks.clone() {
@@ -198,8 +212,10 @@ impl Change {
                 let numbers = self.numbers_of(NumberOwner::Trunk(id)).await?;
                 let probe = self.trunk_probe(id).await?.in_force();
                 let causes = self.trunk_causes(id).await?;
+                let role = self.trunk_role(id).await?;
                 let row = trunk_row(trunk)?;
-                builder = builder.trunk(TrunkRow { caller_id, numbers, probe, causes, ..row });
+                builder =
+                    builder.trunk(TrunkRow { caller_id, numbers, probe, causes, role, ..row });
             }
             for route in route::of_trunk(&mut *self.tx, id).await? {
                 builder = builder.route(route_row(&route));
@@ -233,13 +249,16 @@ fn with_subscriber(
     mut builder: DirectoryBuilder,
     subscriber: Subscriber,
     (forwards, availability): (Forwards, Availability),
+    limits: CallLimits,
     numbers: Option<Arc<NumberPolicy>>,
 ) -> DirectoryBuilder {
+    let (ingress, egress) = directions(limits);
     if let Some(number) = subscriber.number {
         builder = builder.number(NumberRow { number, subscriber: subscriber.id });
     }
     let row = subscriber_row(&subscriber);
-    builder.subscriber(SubscriberRow { forwards, availability, numbers, ..row })
+    let row = SubscriberRow { forwards, availability, ingress, egress, numbers, ..row };
+    builder.subscriber(row)
 }
 
 fn route_row(route: &Route) -> RouteRow {
@@ -323,6 +342,7 @@ fn trunk_row(trunk: Trunk) -> Result<TrunkRow> {
         caller_id: TrunkCallerId::default(),
         numbers: None,
         probe: None,
+        role: TrunkRole::default(),
     })
 }
 

@@ -164,6 +164,7 @@ impl Change {
     /// Removes a subscriber.
     pub async fn remove_subscriber(&mut self, username: &str) -> Result<()> {
         let gone = self.subscriber(username).await?;
+        self.check_no_did_leads_to("subscriber", gone.id.0).await?;
         self.touched.subscriber(gone.id);
         self.touched.account(gone.account);
         sql::query("DELETE FROM subscriber WHERE id = ?")

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use vocabulary::{AccountId, SubscriberId, TrunkId};
+use vocabulary::{AccountId, DidId, SubscriberId, TrunkId};
 
 /// Beyond so many rows it is quicker to read everything.
 const ROWS_MAX: usize = 20_000;
@@ -31,6 +31,7 @@ pub(crate) struct Touched {
     pub(super) routing: bool,
     /// Lists of numbers, with their lines.
     pub(super) number_lists: BTreeSet<u64>,
+    pub(crate) dids: BTreeSet<DidId>,
 }
 
 impl Touched {
@@ -44,6 +45,10 @@ impl Touched {
 
     pub(crate) fn trunk(&mut self, id: TrunkId) {
         self.trunks.insert(id);
+    }
+
+    pub(crate) fn did(&mut self, id: DidId) {
+        self.dids.insert(id);
     }
 
     pub(crate) fn group(&mut self, id: u64) {
@@ -89,7 +94,8 @@ impl Touched {
 
     /// Nothing is noted, or too much: everything is to be read.
     pub(super) fn is_everything(&self) -> bool {
-        let rows = self.accounts.len() + self.subscribers.len() + self.trunks.len();
+        let rows =
+            self.accounts.len() + self.subscribers.len() + self.trunks.len() + self.dids.len();
         let numbers = self.numbers_of_all || !self.number_lists.is_empty();
         let flags = [self.destinations, self.exchange_rates, self.all_tariffs, self.guard];
         let others = flags.contains(&true) || self.routing || numbers;
@@ -113,6 +119,7 @@ impl Touched {
             numbers_of_all: self.numbers_of_all,
             routing: self.routing,
             number_lists: self.number_lists.clone(),
+            dids: self.dids.iter().map(|id| id.0).collect(),
         };
         Some(serde_json::to_string(&written).expect("plain values are always JSON"))
     }
@@ -131,6 +138,7 @@ impl Touched {
         self.numbers_of_all |= written.numbers_of_all;
         self.routing |= written.routing;
         self.number_lists.extend(written.number_lists);
+        self.dids.extend(written.dids.into_iter().map(DidId));
         Some(())
     }
 }
@@ -154,6 +162,8 @@ struct Written {
     routing: bool,
     #[serde(default)]
     number_lists: BTreeSet<u64>,
+    #[serde(default)]
+    dids: BTreeSet<u64>,
 }
 
 #[cfg(test)]

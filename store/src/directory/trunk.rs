@@ -390,6 +390,7 @@ impl Change {
     /// Removes a trunk and the routes to it.
     pub async fn remove_trunk(&mut self, name: &str) -> Result<()> {
         let trunk = self.trunk(name).await?;
+        self.check_no_did_leads_to("trunk", trunk.id.0).await?;
         self.touched.trunk(trunk.id);
         self.touched.account(trunk.account);
         for sql in ["DELETE FROM route WHERE trunk_id = ?", "DELETE FROM trunk WHERE id = ?"] {

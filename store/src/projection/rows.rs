@@ -5,12 +5,12 @@ use std::time::Duration;
 use billing::{
     AppliedRate, Cdr, CdrCharge, CdrLine, DurationRounding, MoneyMode, OpId, Posting, PostingKind,
 };
-use vocabulary::{CallId, Direction, Party, Utc};
+use vocabulary::{CallId, CallKind, Direction, Party, Utc};
 
 use crate::sql::{BulkRow, Values};
 
 /// In the order in which `CdrRow` binds them.
-pub(crate) const CDR_COLUMNS: [&str; 43] = [
+pub(crate) const CDR_COLUMNS: [&str; 45] = [
     "call_id",
     "leg",
     "direction",
@@ -54,6 +54,8 @@ pub(crate) const CDR_COLUMNS: [&str; 43] = [
     "destination_name",
     "report_currency",
     "report_rate",
+    "kind",
+    "did_id",
 ];
 
 pub(crate) struct CdrRow<'a>(pub(crate) &'a Cdr);
@@ -105,6 +107,8 @@ impl BulkRow for CdrRow<'_> {
         row.put(cdr.destination.clone());
         row.put(cdr.report.map(|report| report.currency.code().to_owned()));
         row.put(cdr.report.map(|report| report.rate.rate().nanos()));
+        row.put(cdr.kind.map(CallKind::word));
+        row.put(cdr.kind.and_then(CallKind::did).map(|did| did.0.cast_signed()));
     }
 }
 
@@ -117,7 +121,8 @@ pub(super) fn seconds(seconds: u32) -> i64 {
 /// ended. Pricing again says more precisely why.
 fn error_code(cdr: &Cdr) -> Option<&'static str> {
     let is_unpriced = cdr.answered_at.is_some() && cdr.account.is_some() && cdr.charge.is_none();
-    let is_carrier = cdr.trunk.is_some() && !cdr.talked.is_zero();
+    let is_paid = cdr.kind.is_none_or(|kind| kind == CallKind::Egress);
+    let is_carrier = is_paid && cdr.trunk.is_some() && !cdr.talked.is_zero();
     match cdr.direction {
         Direction::Ingress if is_unpriced => Some("charge_failed"),
         Direction::Egress if is_unpriced && is_carrier => Some("cost_failed"),

@@ -15,7 +15,7 @@ use vocabulary::AccountId;
 use super::chunk;
 use crate::directory::{
     Account, Change, ChangeError, RateGroup as GroupRow, all_exchange_rates, all_groups,
-    load_discounts, signed, site_members, site_of, unsigned, with_parents,
+    dids_for_snapshot, load_discounts, signed, site_members, site_of, unsigned, with_parents,
 };
 use crate::sql::{self, Executor, Row};
 
@@ -90,6 +90,9 @@ impl Change {
             let discounts = discounts.of(account.id);
             (account.id, AccountTariff { discounts, ..tariff(account, *parent, &ids) })
         });
+        for did in dids_for_snapshot(&mut self.tx, None).await? {
+            builder = builder.did(did.row.id, Some(did.rate));
+        }
         builder
             .accounts(tariffs)
             .exchange_rates(exchange_rates(&mut *self.tx).await?)
@@ -138,6 +141,10 @@ impl Change {
         for id in self.touched.subscribers.clone() {
             let site = site_of(&mut self.tx, "subscriber", id.0).await?;
             builder = builder.subscriber_site(id, site);
+        }
+        for id in self.touched.dids.clone() {
+            let did = dids_for_snapshot(&mut self.tx, Some(id)).await?.pop();
+            builder = builder.did(id, did.map(|did| did.rate));
         }
         for id in self.touched.trunks.clone() {
             builder = builder.trunk_site(id, site_of(&mut self.tx, "trunk", id.0).await?);

@@ -72,6 +72,7 @@ impl Call {
                 cli: self.cli,
                 is_withheld: self.is_withheld,
                 rate_choice: self.rate_choice,
+                kind: self.kind,
                 legs,
                 decisions: self.reasons.take(),
             },

@@ -30,8 +30,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use sip::endpoint::{Endpoint, Listener};
 use vocabulary::{
-    AccountId, Authorization, CallId, ExtendRequest, Grant, Now, Number, Party, RateChoice,
-    Refused, TrunkId, Utc,
+    AccountId, Authorization, CallId, CallKind, ExtendRequest, Grant, Now, Number, Party,
+    RateChoice, Refused, TrunkId, Utc,
 };
 
 use crate::admission::Admission;
@@ -87,6 +87,7 @@ pub(crate) struct Call {
     cli: Option<Number>,
     is_withheld: bool,
     rate_choice: RateChoice,
+    kind: Option<CallKind>,
     grant: Grant,
     reasons: Reasons,
     state: State,
@@ -201,6 +202,7 @@ impl Call {
             cli: None,
             is_withheld: false,
             rate_choice: RateChoice::default(),
+            kind: None,
             grant: Grant { talk_time: Duration::ZERO, is_final: false },
             reasons: Reasons::new(),
             state: State::Arriving,
@@ -220,6 +222,22 @@ impl Call {
 
     pub(crate) fn leads_to(&mut self, cld: Number) {
         self.cld = Some(cld);
+    }
+
+    /// Who pays for it after all, and how. Who has a DID is called, and must not know who wants to
+    /// stay unknown: the record is its own.
+    pub(crate) fn is_priced_as(&mut self, payer: AccountId, kind: CallKind) {
+        self.ingress.account = Some(payer);
+        self.kind = Some(kind);
+        if self.is_withheld && kind.did().is_some() {
+            self.cli = None;
+            self.ingress.cli = "anonymous".into();
+        }
+    }
+
+    /// The caller's number, as far as whoever pays may know it.
+    pub(crate) fn cli(&self) -> Option<Number> {
+        self.cli
     }
 
     /// With which number, and by which rates it is priced.

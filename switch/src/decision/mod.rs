@@ -14,6 +14,7 @@ use std::time::Duration;
 use vocabulary::{DecisionLine, Number, SubscriberId, TrunkId};
 
 use crate::caller_id::CallerIdDecision;
+use crate::did::DidDecision;
 use crate::forwarding::ForwardingDecision;
 use crate::numbers::NumberDecision;
 use crate::release::Cause;
@@ -55,6 +56,8 @@ pub enum Decision {
     TrunksDrawn(u32),
     /// The trunks that nothing in routing speaks against.
     TrunksAccepted(Box<[TrunkId]>),
+    /// The called number is a DID.
+    Did(DidDecision),
     /// What forwarding did with it.
     Forwarding(ForwardingDecision),
     /// What became of a party's wish to transfer it.
@@ -109,6 +112,7 @@ impl Decision {
             Decision::TrunksDrawn(_) => "trunks_drawn",
             Decision::TrunksAccepted(_) => "trunks_accepted",
             Decision::CallerId(decision) => decision.code(),
+            Decision::Did(decision) => decision.code(),
             Decision::Forwarding(decision) => decision.code(),
             Decision::Transfer(decision) => decision.code(),
             Decision::Number(decision) => decision.code(),
@@ -142,7 +146,7 @@ impl Decision {
 mod tests {
     use std::collections::BTreeSet;
 
-    use vocabulary::{AccountId, Direction, Refused};
+    use vocabulary::{AccountId, DidId, Direction, Refused};
 
     use super::*;
     use crate::admission::{Limit, NotAdmitted, Owner};
@@ -179,6 +183,8 @@ mod tests {
             (limit(Owner::Trunk(trunk), Ingress, Limit::PerSecond(3)), 503, 34),
             (limit(Owner::Trunk(trunk), Egress, Limit::Concurrent(3)), 503, 34),
             (limit(Owner::Trunk(trunk), Egress, Limit::PerSecond(3)), 503, 34),
+            (limit(Owner::Did(DidId(4)), Egress, Limit::Concurrent(3)), 503, 34),
+            (limit(Owner::Did(DidId(4)), Egress, Limit::PerSecond(3)), 503, 34),
             (Refusal::DomainNotServed("example.org".into()), 404, 3),
             (Refusal::UnsupportedUri, 416, 28),
             (Refusal::NoNumber, 404, 28),
@@ -216,6 +222,8 @@ mod tests {
             (Refusal::Unresolved, 502, 27),
         ];
         let topics = identity::samples().into_iter().map(Refusal::Identity);
+        let dids = crate::did::samples().into_iter();
+        all.extend(dids.map(|refusal| (Refusal::Did(refusal), 480, 20)));
         let topics = topics.chain(caller_id::samples().into_iter().map(Refusal::CallerId));
         all.extend(topics.map(|refusal| (refusal, 403, 21)));
         let numbers = crate::numbers::samples().into_iter();

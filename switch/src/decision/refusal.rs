@@ -7,6 +7,7 @@ use vocabulary::{AccountId, Direction, Number, Refused, SubscriberId, TrunkId};
 use super::identity::IdentityRefusal;
 use crate::admission::{Limit, NotAdmitted, Owner};
 use crate::caller_id::CallerIdRefusal;
+use crate::did::DidRefusal;
 use crate::forwarding::ForwardingRefusal;
 use crate::numbers::NumberRefusal;
 use crate::release::Cause;
@@ -19,6 +20,8 @@ pub enum Refusal {
     Identity(IdentityRefusal),
     /// The caller's number.
     CallerId(CallerIdRefusal),
+    /// The called DID takes no call.
+    Did(DidRefusal),
     /// The callee forwards its calls, and this one no further.
     Forwarding(ForwardingRefusal),
     /// Number rules or lists.
@@ -89,6 +92,7 @@ impl Refusal {
         match self {
             Refusal::Identity(why) => why.cause(),
             Refusal::CallerId(why) => why.cause(),
+            Refusal::Did(why) => why.cause(),
             Refusal::Forwarding(why) => why.cause(),
             Refusal::Number(why) => why.cause(),
             Refusal::Billing(refused) => cause_of(refused),
@@ -100,7 +104,11 @@ impl Refusal {
             | Refusal::CalleeInactive(_)
             | Refusal::NotRegistered(_) => Cause::Absent,
             // As many calls as its phones want: to the caller it is busy.
-            Refusal::Limit(NotAdmitted { owner: Owner::Subscriber(_), .. })
+            Refusal::Limit(NotAdmitted {
+                owner: Owner::Subscriber(_),
+                direction: Direction::Egress,
+                ..
+            })
             | Refusal::DoNotDisturb(_) => Cause::Busy,
             Refusal::Limit(_) | Refusal::NoTrunkUsable(_) => Cause::NoCircuit,
             Refusal::DomainNotServed(_) | Refusal::NoRoute(_) => Cause::NoRoute,
@@ -143,6 +151,7 @@ impl Refusal {
         match self {
             Refusal::Identity(why) => why.code(),
             Refusal::CallerId(why) => why.code(),
+            Refusal::Did(why) => why.code(),
             Refusal::Forwarding(why) => why.code(),
             Refusal::Number(why) => why.code(),
             Refusal::Billing(refused) => refused.line().code,
@@ -196,6 +205,8 @@ fn limit_code(refused: &NotAdmitted) -> &'static str {
         (Owner::Prefix(_), _, Limit::Concurrent(_)) => "prefix_concurrency_exceeded",
         (Owner::Prefix(_), _, Limit::PerSecond(_)) => "prefix_cps_exceeded",
         (Owner::Pair(_), ..) => "pair_concurrency_exceeded",
+        (Owner::Did(_), _, Limit::Concurrent(_)) => "did_concurrency_exceeded",
+        (Owner::Did(_), _, Limit::PerSecond(_)) => "did_cps_exceeded",
     }
 }
 

@@ -67,6 +67,7 @@ impl fmt::Display for Owner {
             Owner::Route(id) => write!(f, "Route {id}"),
             Owner::Prefix(id) => write!(f, "Route prefix {id}"),
             Owner::Pair(_) => write!(f, "A pair of numbers"),
+            Owner::Did(id) => write!(f, "DID {id}"),
         }
     }
 }
@@ -133,6 +134,7 @@ impl fmt::Display for Decision {
             }
             Decision::TrunksAccepted(trunks) => fmt_accepted(f, trunks),
             Decision::CallerId(decision) => decision.fmt(f),
+            Decision::Did(decision) => decision.fmt(f),
             Decision::Forwarding(decision) => decision.fmt(f),
             Decision::Transfer(decision) => decision.fmt(f),
             Decision::Number(decision) => decision.fmt(f),
@@ -202,6 +204,7 @@ impl fmt::Display for Refusal {
         match self {
             Refusal::Identity(why) => why.fmt(f),
             Refusal::CallerId(why) => why.fmt(f),
+            Refusal::Did(why) => why.fmt(f),
             Refusal::Forwarding(why) => why.fmt(f),
             Refusal::Number(why) => why.fmt(f),
             Refusal::Billing(refused) => f.write_str(&refused.line().sentence),

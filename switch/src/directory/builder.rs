@@ -1,16 +1,17 @@
 //! Checks the rows and makes the snapshot. All faults are found at once, each naming its row.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use snapshot_map::SnapshotMap;
-use vocabulary::{AccountId, Number, SubscriberId, TrunkId};
+use vocabulary::{AccountId, DidId, Number, SubscriberId, TrunkId};
 
 use super::network::Network;
 use super::number_policies::{add_numbers, change_lists, check_numbers};
+use super::owned_numbers::{DidFault, OwnedNumbers, add_did, add_number, take_did, take_number};
 use super::routes::add_route;
 use super::rows::{AccountRow, NumberRow, RouteRow, Settings, SubscriberRow, TrunkRow};
 use super::{DigestOwner, Directory};
+use crate::did::DidRow;
 use crate::guard::GuardRows;
 use crate::numbers::{ListId, NumberList, NumberOwner, NumberPolicy, RuleError, RuleId};
 use crate::routing::{NumberPlan, RoutePrefix, TimeWindow, WindowId};
@@ -72,6 +73,16 @@ pub enum DirectoryError {
         first: SubscriberId,
         /// Its second subscriber.
         second: SubscriberId,
+    },
+    /// A DID that cannot be one.
+    #[error("DID {did}, {}: {fault}", .number.as_str())]
+    Did {
+        /// Which.
+        did: DidId,
+        /// Its number.
+        number: Number,
+        /// What is wrong.
+        fault: DidFault,
     },
     /// Two trunks with one address.
     #[error("trunks {first} and {second} both send from {network}")]
@@ -192,6 +203,8 @@ pub struct DirectoryBuilder {
     accounts: Vec<AccountRow>,
     subscribers: Vec<SubscriberRow>,
     numbers: Vec<NumberRow>,
+    dids_gone: Vec<DidId>,
+    dids: Vec<DidRow>,
     trunks: Vec<TrunkRow>,
     routes: Vec<RouteRow>,
 }
@@ -215,6 +228,8 @@ impl DirectoryBuilder {
             users: SnapshotMap::with_seed(seed),
             numbers: SnapshotMap::with_seed(seed),
             dids: SnapshotMap::with_seed(seed),
+            did_numbers: SnapshotMap::with_seed(seed),
+            owned_numbers: SnapshotMap::with_seed(seed),
             networks: Arc::default(),
             routes: Arc::default(),
             route_prefixes: Arc::default(),
@@ -239,6 +254,8 @@ impl DirectoryBuilder {
             accounts: Vec::new(),
             subscribers: Vec::new(),
             numbers: Vec::new(),
+            dids_gone: Vec::new(),
+            dids: Vec::new(),
             trunks: Vec::new(),
             routes: Vec::new(),
         }
@@ -331,6 +348,20 @@ impl DirectoryBuilder {
         self
     }
 
+    /// Takes a DID out, if it is there.
+    #[must_use]
+    pub fn without_did(mut self, id: DidId) -> DirectoryBuilder {
+        self.dids_gone.push(id);
+        self
+    }
+
+    /// Adds a DID.
+    #[must_use]
+    pub fn did(mut self, row: DidRow) -> DirectoryBuilder {
+        self.dids.push(row);
+        self
+    }
+
     /// Adds a trunk.
     #[must_use]
     pub fn trunk(mut self, row: TrunkRow) -> DirectoryBuilder {
@@ -355,9 +386,12 @@ impl DirectoryBuilder {
                 directory.number_policies -= usize::from(row.numbers.is_some());
             }
         }
-        let mut dids = Dids::default();
+        let mut owned = OwnedNumbers::default();
         for id in self.subscribers_gone {
-            take_subscriber(&mut directory, id, &mut dids);
+            take_subscriber(&mut directory, id, &mut owned);
+        }
+        for id in self.dids_gone {
+            take_did(&mut directory, id, &mut owned);
         }
         for id in self.trunks_gone {
             take_trunk(&mut directory, id);
@@ -379,9 +413,12 @@ impl DirectoryBuilder {
             add_trunk(&mut directory, row, &mut faults);
         }
         for row in self.numbers {
-            add_number(&mut directory, &row, &mut dids, &mut faults);
+            add_number(&mut directory, &row, &mut owned, &mut faults);
         }
-        dids.put_into(&mut directory);
+        for row in self.dids {
+            add_did(&mut directory, row, &mut owned, &mut faults);
+        }
+        owned.put_into(&mut directory);
         for row in self.routes {
             add_route(&mut directory, row, &mut faults);
         }
@@ -458,44 +495,13 @@ fn claim_username(
     }
 }
 
-/// Numbers that accounts lose and get; put in at once, since an account may have many.
-#[derive(Default)]
-struct Dids {
-    gone: BTreeSet<(AccountId, Number)>,
-    come: BTreeMap<AccountId, Vec<Number>>,
-}
-
-impl Dids {
-    fn put_into(mut self, directory: &mut Directory) {
-        for &(account, _) in &self.gone {
-            self.come.entry(account).or_default();
-        }
-        for (account, mut numbers) in self.come {
-            let before = directory.dids.get(&account).map_or(&[][..], |numbers| &**numbers);
-            let stays = before.iter().filter(|number| !self.gone.contains(&(account, **number)));
-            numbers.extend(stays);
-            numbers.sort_unstable();
-            if numbers.is_empty() {
-                directory.dids.remove(&account);
-            } else {
-                directory.dids.insert(account, numbers.into());
-            }
-        }
-    }
-}
-
-fn take_subscriber(directory: &mut Directory, id: SubscriberId, dids: &mut Dids) {
+fn take_subscriber(directory: &mut Directory, id: SubscriberId, owned: &mut OwnedNumbers) {
     let Some(row) = directory.subscribers.remove(&id) else { return };
     directory.number_policies -= usize::from(row.numbers.is_some());
     if directory.users.get(&*row.username) == Some(&DigestOwner::Subscriber(id)) {
         directory.users.remove(&*row.username);
     }
-    if let Some(number) = row.number
-        && directory.numbers.get(&number) == Some(&id)
-    {
-        directory.numbers.remove(&number);
-        dids.gone.insert((row.account, number));
-    }
+    take_number(directory, &row, owned);
 }
 
 fn take_trunk(directory: &mut Directory, id: TrunkId) {
@@ -576,22 +582,6 @@ fn add_trunk(directory: &mut Directory, row: TrunkRow, faults: &mut Vec<Director
     }
     if directory.trunks.insert(trunk, Arc::new(row)).is_some() {
         faults.push(DirectoryError::TrunkTwice(trunk));
-    }
-}
-
-fn add_number(
-    directory: &mut Directory,
-    row: &NumberRow,
-    dids: &mut Dids,
-    faults: &mut Vec<DirectoryError>,
-) {
-    let (number, subscriber) = (row.number, row.subscriber);
-    match directory.subscribers.get(&subscriber) {
-        Some(row) => dids.come.entry(row.account).or_default().push(number),
-        None => faults.push(DirectoryError::NumberSubscriber { number, subscriber }),
-    }
-    if let Some(first) = directory.numbers.insert(number, subscriber) {
-        faults.push(DirectoryError::NumberTwice { number, first, second: subscriber });
     }
 }
 

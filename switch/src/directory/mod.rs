@@ -7,6 +7,7 @@
 mod builder;
 mod network;
 mod number_policies;
+mod owned_numbers;
 mod routes;
 mod rows;
 
@@ -16,16 +17,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use snapshot_map::SnapshotMap;
-use vocabulary::{AccountId, Number, SubscriberId, TrunkId};
+use vocabulary::{AccountId, DidId, Number, SubscriberId, TrunkId};
 
 pub use builder::{DirectoryBuilder, DirectoryError};
 pub use network::{Network, NetworkError, NetworkTable};
+pub use owned_numbers::DidFault;
 pub use rows::{
     AccountRow, CONTACTS_MAX, Credentials, DigestSecret, Limits, NumberRow, RedirectPolicy,
-    RouteRow, Settings, SubscriberRow, TrunkIngress, TrunkRegistration, TrunkRow,
+    RouteRow, Settings, SubscriberRow, TrunkIngress, TrunkRegistration, TrunkRole, TrunkRow,
 };
 pub use sip::transport::Transport;
 
+use crate::did::DidRow;
 use crate::guard::GuardRows;
 use crate::numbers::{ListId, NumberList, NumberPolicy};
 use crate::routing::{RoutePrefix, RouteTable, RouteTarget, TimeWindow, WindowId};
@@ -48,8 +51,10 @@ pub struct Directory {
     trunks: SnapshotMap<TrunkId, Arc<TrunkRow>>,
     users: SnapshotMap<Box<str>, DigestOwner>,
     numbers: SnapshotMap<Number, SubscriberId>,
-    /// In ascending order; no account has an empty list.
-    dids: SnapshotMap<AccountId, Arc<[Number]>>,
+    dids: SnapshotMap<DidId, Arc<DidRow>>,
+    did_numbers: SnapshotMap<Number, DidId>,
+    /// DIDs and numbers of subscribers, in ascending order; no account has an empty list.
+    owned_numbers: SnapshotMap<AccountId, Arc<[Number]>>,
     networks: Arc<NetworkTable<TrunkId>>,
     routes: Arc<RouteTable>,
     route_prefixes: Arc<BTreeMap<Box<str>, RoutePrefix>>,
@@ -122,9 +127,19 @@ impl Directory {
         self.subscriber(*self.numbers.get(number)?)
     }
 
-    /// The DIDs of an account, in ascending order: the numbers that ring one of its subscribers.
+    /// A DID.
+    pub fn did(&self, id: DidId) -> Option<&DidRow> {
+        self.dids.get(&id).map(|row| &**row)
+    }
+
+    /// The DID with this number.
+    pub fn did_by_number(&self, number: &Number) -> Option<&DidRow> {
+        self.did(*self.did_numbers.get(number)?)
+    }
+
+    /// The numbers of an account, in ascending order: its DIDs, and those of its subscribers.
     pub fn numbers_of(&self, account: AccountId) -> &[Number] {
-        self.dids.get(&account).map_or(&[], |numbers| &**numbers)
+        self.owned_numbers.get(&account).map_or(&[], |numbers| &**numbers)
     }
 
     /// Whether the account may call with this number: a DID of its own or one stored for it.

@@ -26,6 +26,13 @@ pub struct Limits {
     pub per_second: Option<u32>,
 }
 
+impl Limits {
+    /// Whether there is any: a gate without one need not be passed.
+    pub fn is_limited(&self) -> bool {
+        *self != Limits::default()
+    }
+}
+
 /// What the switch needs to know of an account. Its money is billing's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccountRow {
@@ -113,6 +120,10 @@ pub struct SubscriberRow {
     pub is_active: bool,
     /// How many contacts it may have.
     pub contacts_max: u8,
+    /// Calls it places.
+    pub ingress: Limits,
+    /// Calls to it.
+    pub egress: Limits,
     /// How it dials; `None` takes the settings' plan.
     pub plan: Option<NumberPlan>,
     /// Where its calls go instead of to its phones, or after them.
@@ -124,6 +135,12 @@ pub struct SubscriberRow {
 }
 
 impl SubscriberRow {
+    /// What bounds the calls to its phones: its limits, and how many it wants at once.
+    pub(crate) fn limits_as_callee(&self) -> Limits {
+        let concurrent = [self.egress.concurrent, self.availability.calls_max];
+        Limits { concurrent: concurrent.into_iter().flatten().min(), ..self.egress }
+    }
+
     /// A phone without a number.
     pub fn new(
         id: SubscriberId,
@@ -139,6 +156,8 @@ impl SubscriberRow {
             number: None,
             is_active: true,
             contacts_max: CONTACTS_MAX,
+            ingress: Limits::default(),
+            egress: Limits::default(),
             plan: None,
             forwards: Forwards::default(),
             availability: Availability::default(),
@@ -157,6 +176,38 @@ pub struct NumberRow {
     pub number: Number,
     /// Whom it rings.
     pub subscriber: SubscriberId,
+}
+
+/// Whose calls a trunk sends us, which says who pays for those to a DID.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TrunkRole {
+    /// Calls from outside, such as a carrier delivers: the account that has the DID pays.
+    #[default]
+    Peer,
+    /// Calls that a customer places: its account pays for them.
+    Customer,
+    /// Equipment of ours, such as a queue: the calls that we send it come back to our own, and are
+    /// paid for where they came in (P-607).
+    Equipment,
+}
+
+impl TrunkRole {
+    /// All of them.
+    pub const ALL: [TrunkRole; 3] = [TrunkRole::Peer, TrunkRole::Customer, TrunkRole::Equipment];
+
+    /// The word in the database and on the wire.
+    pub fn word(self) -> &'static str {
+        match self {
+            TrunkRole::Peer => "peer",
+            TrunkRole::Customer => "customer",
+            TrunkRole::Equipment => "equipment",
+        }
+    }
+
+    /// The role with this word.
+    pub fn from_word(word: &str) -> Option<TrunkRole> {
+        TrunkRole::ALL.into_iter().find(|role| role.word() == word)
+    }
 }
 
 /// How we know that a call comes from a trunk. With both, both are needed.
@@ -190,6 +241,8 @@ pub struct TrunkRow {
     pub account: AccountId,
     /// Off means neither in nor out.
     pub is_active: bool,
+    /// Whose calls it sends us.
+    pub role: TrunkRole,
     /// Where we send to: a host name or address (IPv6 in brackets). Empty: receives no calls.
     pub host: String,
     /// The port; `None` leaves it to RFC 3263.
@@ -236,6 +289,7 @@ impl TrunkRow {
             name: name.into(),
             account,
             is_active: true,
+            role: TrunkRole::default(),
             host: String::new(),
             port: None,
             transport: None,

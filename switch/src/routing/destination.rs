@@ -1,13 +1,17 @@
 //! From who calls and who is called to where the call may go. Pure: asked by a call and by
 //! `tandem simulate` alike, so that both always say the same.
 
-use vocabulary::{AccountId, CallKind, Candidate, Number, SubscriberId, TrunkId};
+use std::sync::Arc;
 
-use super::NumberPlan;
+use vocabulary::{AccountId, CallKind, Candidate, DidId, Number, SubscriberId, TrunkId};
+
 use super::candidates::{Asking, candidates};
 use super::conditions::Conditions;
+use super::order::RoutePolicy;
+use super::{NumberPlan, RouteTarget};
 use crate::decision::{Decision, Refusal};
-use crate::directory::{Directory, SubscriberRow};
+use crate::did::{self, DidRow, Group};
+use crate::directory::{Directory, SubscriberRow, TrunkRole};
 use crate::forwarding::Condition;
 use crate::numbers::Called;
 
@@ -34,6 +38,10 @@ pub enum Destination {
         /// What it has its calls go to, as it dials.
         to: Box<str>,
     },
+    /// To the subscribers that a DID rings.
+    Group(Arc<Group>),
+    /// To the trunk that a DID leads to: nobody is paid for that.
+    Trunk(TrunkId),
     /// Out, by one of these trunks.
     Trunks(Vec<Candidate>),
 }
@@ -45,22 +53,23 @@ pub struct Routed {
     pub destination: Destination,
     /// The called number; for a subscriber without one, `*` and its id.
     pub cld: Number,
+    /// Who pays: who calls, or the account that has the DID.
+    pub payer: AccountId,
+    /// How it is priced.
+    pub kind: CallKind,
+    /// The DID that was called, whoever pays.
+    pub did: Option<DidId>,
 }
 
 impl Routed {
-    /// How it is priced.
-    pub fn kind(&self) -> CallKind {
-        match self.destination {
-            Destination::Subscriber(_) | Destination::Forwarded { .. } => CallKind::Local,
-            Destination::Trunks(_) => CallKind::Egress,
-        }
-    }
-
     /// The trunks it may leave by.
     pub fn candidates(&self) -> &[Candidate] {
         match &self.destination {
-            Destination::Subscriber(_) | Destination::Forwarded { .. } => &[],
             Destination::Trunks(candidates) => candidates,
+            Destination::Subscriber(_)
+            | Destination::Forwarded { .. }
+            | Destination::Group(_)
+            | Destination::Trunk(_) => &[],
         }
     }
 }
@@ -121,6 +130,9 @@ pub fn destination(
         }
         Called::Number(number) => number,
     };
+    if let Some(did) = directory.did_by_number(&number) {
+        return to_did(directory, source, account, did, conditions, decisions);
+    }
     if let Some(row) = directory.subscriber_by_number(&number) {
         return to_subscriber(directory, source, account, row, Some(number));
     }
@@ -135,7 +147,44 @@ pub fn destination(
     if candidates.is_empty() {
         return Err(Refusal::NoTrunkUsable(number));
     }
-    Ok(Routed { destination: Destination::Trunks(candidates), cld: number })
+    let destination = Destination::Trunks(candidates);
+    Ok(Routed { destination, cld: number, payer: account, kind: CallKind::Egress, did: None })
+}
+
+fn to_did(
+    directory: &Directory,
+    source: Option<Source>,
+    account: AccountId,
+    row: &DidRow,
+    conditions: &Conditions<'_>,
+    decisions: &mut Vec<Decision>,
+) -> Result<Routed, Refusal> {
+    may_call_ours(directory, source, account)?;
+    let (payer, kind) = did::terms(directory, source, account, row);
+    let destination = did::leads_to(directory, row, decisions)?;
+    let cld = row.number;
+    if let Destination::Trunk(trunk) = destination {
+        let target = [RouteTarget::only(trunk)];
+        let asking = Asking { directory, source, cld: &cld, conditions };
+        if candidates(&asking, &target, RoutePolicy::default(), decisions).is_empty() {
+            return Err(Refusal::NoTrunkUsable(cld));
+        }
+    }
+    Ok(Routed { destination, cld, payer, kind, did: Some(row.id) })
+}
+
+/// The permission is about subscribers calling each other; a call that a trunk delivers to one of our
+/// numbers is not that.
+fn may_call_ours(
+    directory: &Directory,
+    source: Option<Source>,
+    account: AccountId,
+) -> Result<(), Refusal> {
+    let is_allowed = directory.account(account).is_some_and(|a| a.allows_local);
+    if matches!(source, Some(Source::Trunk(_))) || is_allowed {
+        return Ok(());
+    }
+    Err(Refusal::LocalNotAllowed(account))
 }
 
 fn to_subscriber(
@@ -145,12 +194,7 @@ fn to_subscriber(
     row: &SubscriberRow,
     dialled: Option<Number>,
 ) -> Result<Routed, Refusal> {
-    // The permission is about subscribers calling each other; a call that a trunk delivers to one
-    // of our numbers is not that.
-    let is_allowed = directory.account(account).is_some_and(|a| a.allows_local);
-    if !matches!(source, Some(Source::Trunk(_))) && !is_allowed {
-        return Err(Refusal::LocalNotAllowed(account));
-    }
+    may_call_ours(directory, source, account)?;
     if !row.is_active {
         return Err(Refusal::CalleeInactive(row.id));
     }
@@ -159,5 +203,11 @@ fn to_subscriber(
     }
     let stand_in = || format!("*{}", row.id).parse().expect("an id has at most 20 digits");
     let cld = dialled.or(row.number).unwrap_or_else(stand_in);
-    Ok(Routed { destination: Destination::Subscriber(row.id), cld })
+    let is_equipment = |id| directory.trunk(id).is_some_and(|t| t.role == TrunkRole::Equipment);
+    let kind = match source {
+        Some(Source::Trunk(id)) if is_equipment(id) => CallKind::Internal,
+        _ => CallKind::Local,
+    };
+    let destination = Destination::Subscriber(row.id);
+    Ok(Routed { destination, cld, payer: account, kind, did: None })
 }

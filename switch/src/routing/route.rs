@@ -59,6 +59,12 @@ pub struct RouteTarget {
 }
 
 impl RouteTarget {
+    /// A trunk that no route leads to, but a number of ours.
+    pub(crate) fn only(trunk: TrunkId) -> RouteTarget {
+        let (route, limits) = (RouteId(0), Limits::default());
+        RouteTarget { route, trunk, priority: 0, weight: 1, window: None, limits }
+    }
+
     /// What a row says of its trunk.
     pub(crate) fn of(row: &RouteRow) -> RouteTarget {
         let RouteRow { id, trunk, priority, weight, window, limits, .. } = *row;

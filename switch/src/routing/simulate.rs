@@ -1,11 +1,12 @@
 //! A call that is only thought of: the same decisions as for a real one, for `tandem simulate`.
 
-use vocabulary::{AccountId, AuthorizeRequest, CallId, Number, Origin, Utc};
+use vocabulary::{AccountId, AuthorizeRequest, CallId, Number, Origin, SubscriberId, Utc};
 
 use super::conditions::{Conditions, Recorded};
 use super::destination::{Destination, Routed, Source, active, destination, payer, plan};
 use crate::caller_id::{self, Ruling};
 use crate::decision::{Decision, IdentityRefusal, Refusal};
+use crate::did::{DidDecision, Group};
 use crate::directory::Directory;
 use crate::forwarding::{Sent, instead_of_ringing};
 use crate::health::Health;
@@ -139,7 +140,7 @@ fn think(
         rate_choice: ruling.rate_choice,
         candidates: routed.candidates().to_vec(),
         origin: calling.origin(),
-        ..AuthorizeRequest::new(CallId(0), account, routed.kind(), routed.cld, at)
+        ..AuthorizeRequest::new(CallId(0), routed.payer, routed.kind, routed.cld, at)
     });
     let outcome = found.map(|(routed, _)| routed);
     Simulation { calling: Some(calling), decisions, outcome, authorize }
@@ -153,6 +154,15 @@ fn reached(
     now: Utc,
     decisions: &mut Vec<Decision>,
 ) -> Result<Routed, Refusal> {
+    if let Destination::Group(group) = &routed.destination {
+        group.is_there(directory, bindings, now)?;
+        for member in &group.members {
+            decisions.push(match Group::contacts_of(directory, bindings, *member, now) {
+                Ok(contacts) => to_subscriber(*member, contacts),
+                Err(why) => Decision::Did(DidDecision::MemberSkipped(*member, why)),
+            });
+        }
+    }
     if let Destination::Subscriber(callee) = routed.destination {
         let contacts = bindings.contacts(callee, now).len();
         let sent = Sent { by: &[], before: 0 };
@@ -163,9 +173,13 @@ fn reached(
             let destination = Destination::Forwarded { by: callee, why, to };
             return Ok(Routed { destination, ..routed });
         }
-        decisions.push(Decision::ToSubscriber(callee, u8::try_from(contacts).unwrap_or(u8::MAX)));
+        decisions.push(to_subscriber(callee, contacts));
     }
     Ok(routed)
+}
+
+fn to_subscriber(callee: SubscriberId, contacts: usize) -> Decision {
+    Decision::ToSubscriber(callee, u8::try_from(contacts).unwrap_or(u8::MAX))
 }
 
 fn find_calling(

@@ -1,10 +1,11 @@
-//! Room for one more call: at the caller's account and trunk, and at the account of a subscriber who
-//! is called. Carriers have their turn when they are tried.
+//! Room for one more call: at the caller's account, its phone or trunk, at the DID that is called and
+//! at the account and the phone of a subscriber who is called. Carriers, and the phones of a group,
+//! have their turn when they are tried.
 
-use vocabulary::Direction;
+use vocabulary::{Direction, SubscriberId};
 
 use super::{Setup, Step};
-use crate::admission::{Gate, Owner};
+use crate::admission::{Gate, Limit, NotAdmitted, Owner};
 use crate::call::{Call, Context};
 use crate::decision::{Decision, Refusal};
 use crate::directory::Limits;
@@ -21,56 +22,83 @@ pub(super) fn admit_caller(
     let (account, directory) = (setup.account, ctx.directory);
     let limits = directory.account(account).map_or(Limits::default(), |a| a.ingress);
     let mut gates = vec![Gate { owner: Owner::Account(account), direction, limits }];
-    let trunk = match setup.source {
-        Source::Trunk(id) => Some(id),
-        // A subscriber has no limits of its own on calls that it places; its account's hold, and its
-        // gateway's.
-        Source::Subscriber(_) => setup.gateway,
+    let (trunk, phone) = match setup.source {
+        Source::Trunk(id) => (Some(id), None),
+        Source::Subscriber(id) => (setup.gateway, Some(id)),
     };
     if let Some(id) = trunk {
         let limits = directory.trunk(id).map_or(Limits::default(), |t| t.ingress_limits);
         gates.push(Gate { owner: Owner::Trunk(id), direction, limits });
     }
+    if let Some(row) = phone.and_then(|id| directory.subscriber(id)) {
+        gates.extend(limited(Owner::Subscriber(row.id), direction, row.ingress));
+    }
     admit(call, ctx, &gates)
 }
 
-/// The callee's account must have room, and its phones for one more call, unless it forwards them: one
-/// whose phones have as many calls as it wants is busy.
+/// Most phones and DIDs have no limit, and then no set of live calls.
+fn limited(owner: Owner, direction: Direction, limits: Limits) -> Option<Gate> {
+    limits.is_limited().then_some(Gate { owner, direction, limits })
+}
+
+/// The callee's account and the DID must have room, and its phones for one more call, unless it forwards
+/// them: one whose phones have as many calls as it wants is busy.
 pub(super) fn admit_callee(
     setup: &mut Setup,
     call: &mut Call,
     ctx: &mut Context<'_>,
 ) -> Result<Step, Refusal> {
-    let callee = match setup.destination() {
-        Some(&(Destination::Subscriber(callee) | Destination::Forwarded { by: callee, .. })) => {
-            callee
-        }
-        _ => return Ok(Step::Next),
-    };
-    let directory = ctx.directory;
-    let row = directory.subscriber(callee);
-    let Some((row, account)) = row.and_then(|row| Some((row, directory.account(row.account)?)))
-    else {
-        return Err(Refusal::CalleeInactive(callee));
-    };
     let direction = Direction::Egress;
-    let of_account = Gate { owner: Owner::Account(account.id), direction, limits: account.egress };
-    let calls_max = row.availability.calls_max.filter(|_| setup.rings());
-    let Some(calls_max) = calls_max else { return admit(call, ctx, &[of_account]) };
-    let limits = Limits { concurrent: Some(calls_max), per_second: None };
-    let of_phones = Gate { owner: Owner::Subscriber(callee), direction, limits };
-    match admit(call, ctx, &[of_account, of_phones]) {
-        Err(Refusal::Limit(full)) if full.owner == of_phones.owner => {
-            let sent = setup.caller.sent();
-            let to = goes_on(directory, callee, Condition::Busy, sent, call.decisions());
-            let to = to.ok_or(Refusal::Limit(full))?;
-            let occupied = ForwardingDecision::Occupied(callee, calls_max);
-            call.decide(Decision::Forwarding(occupied));
-            setup.goes_on(callee, Condition::Busy, to);
-            admit(call, ctx, &[of_account])
+    let (directory, now) = (ctx.directory, ctx.now.utc);
+    let Some(routed) = &setup.routed else { return Ok(Step::Next) };
+    let did = routed.did.and_then(|id| directory.did(id));
+    let (account, callee) = match &routed.destination {
+        &(Destination::Subscriber(callee) | Destination::Forwarded { by: callee, .. }) => {
+            let row = directory.subscriber(callee).ok_or(Refusal::CalleeInactive(callee))?;
+            (Some(row.account), Some(row))
         }
-        admitted => admitted,
+        Destination::Group(group) => {
+            group.is_there(directory, ctx.bindings, now)?;
+            (did.map(|did| did.account), None)
+        }
+        // They have their own gates when they are tried.
+        Destination::Trunk(_) | Destination::Trunks(_) => (None, None),
+    };
+    let mut gates = Vec::new();
+    if let Some(account) = account {
+        let row = directory.account(account).ok_or(Refusal::CalleeAccountInactive(account))?;
+        gates.push(Gate { owner: Owner::Account(account), direction, limits: row.egress });
     }
+    gates.extend(did.and_then(|did| limited(Owner::Did(did.id), direction, did.limits)));
+    let rings = callee.filter(|_| setup.rings());
+    let of_phones =
+        rings.and_then(|row| limited(Owner::Subscriber(row.id), direction, row.limits_as_callee()));
+    gates.extend(of_phones);
+    match (admit(call, ctx, &gates), rings) {
+        (Err(Refusal::Limit(full)), Some(row)) if full.owner == Owner::Subscriber(row.id) => {
+            gates.pop();
+            go_on_as_busy(setup, call, ctx, row.id, full)?;
+            admit(call, ctx, &gates)
+        }
+        (admitted, _) => admitted,
+    }
+}
+
+/// A callee whose phones are full is busy, and forwards the call if it forwards calls then.
+fn go_on_as_busy(
+    setup: &mut Setup,
+    call: &mut Call,
+    ctx: &Context<'_>,
+    callee: SubscriberId,
+    full: NotAdmitted,
+) -> Result<(), Refusal> {
+    let Limit::Concurrent(calls_max) = full.limit else { return Err(Refusal::Limit(full)) };
+    let sent = setup.caller.sent();
+    let to = goes_on(ctx.directory, callee, Condition::Busy, sent, call.decisions());
+    let to = to.ok_or(Refusal::Limit(full))?;
+    call.decide(Decision::Forwarding(ForwardingDecision::Occupied(callee, calls_max)));
+    setup.goes_on(callee, Condition::Busy, to);
+    Ok(())
 }
 
 /// The prefix that the call is routed by must have room, whichever trunk takes it (T6).
@@ -92,6 +120,8 @@ pub(super) fn admit_prefix(
 }
 
 fn admit(call: &Call, ctx: &mut Context<'_>, gates: &[Gate]) -> Result<Step, Refusal> {
-    ctx.admission.admit(ctx.now.monotonic, call.id(), gates).map_err(Refusal::Limit)?;
+    if !gates.is_empty() {
+        ctx.admission.admit(ctx.now.monotonic, call.id(), gates).map_err(Refusal::Limit)?;
+    }
     Ok(Step::Next)
 }

@@ -15,11 +15,11 @@ pub(super) fn ask(
     let routed = setup.routed.as_ref().expect("the stages have found a destination");
     let (id, at) = (call.id(), call.came_at());
     ctx.effects.push_back(Effect::Authorize(AuthorizeRequest {
-        cli: setup.caller.known_number(),
+        cli: call.cli(),
         rate_choice: setup.rate_choice,
         candidates: routed.candidates().to_vec(),
         origin: call.origin(),
-        ..AuthorizeRequest::new(id, setup.account, routed.kind(), routed.cld, at)
+        ..AuthorizeRequest::new(id, routed.payer, routed.kind, routed.cld, at)
     }));
     Ok(Step::Wait)
 }

@@ -17,6 +17,7 @@ pub(super) fn find(
     let (directory, source, decisions) = (ctx.directory, Some(source), call.decisions());
     let routed = routing::destination(directory, source, account, called, &conditions, decisions)?;
     call.leads_to(routed.cld);
+    call.is_priced_as(routed.payer, routed.kind);
     setup.routed = Some(routed);
     Ok(Step::Next)
 }

@@ -50,7 +50,7 @@ pub(crate) struct Setup {
     source: Source,
     /// The trunk that sends a subscriber's call, if it is a gateway.
     gateway: Option<TrunkId>,
-    /// Who pays.
+    /// Whose call it is: who pays, unless the called number is a DID and the call is from outside.
     account: AccountId,
     caller: Caller,
     /// Whom it calls, once the stage that finds out has run.

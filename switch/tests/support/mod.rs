@@ -14,6 +14,7 @@ use sip::endpoint::Listener;
 use sip::message::{HeaderName, Message};
 use sip::transport::{Path, Transport};
 use switch::admission::Admission;
+use switch::did::DidRow;
 use switch::directory::{
     AccountRow, DigestSecret, Directory, DirectoryBuilder, NumberRow, RouteRow, Settings,
     SubscriberRow, TrunkRow,
@@ -61,6 +62,7 @@ pub(crate) struct Rows {
     pub(crate) trunks: Vec<TrunkRow>,
     pub(crate) routes: Vec<RouteRow>,
     pub(crate) numbers: Vec<(Number, SubscriberId)>,
+    pub(crate) dids: Vec<DidRow>,
     pub(crate) guard: GuardRows,
     pub(crate) lists: Vec<NumberList>,
     pub(crate) numbers_of_all: NumberPolicy,
@@ -101,6 +103,7 @@ impl Default for Rows {
             trunks,
             routes,
             numbers: vec![(number("4930555"), BOB)],
+            dids: Vec::new(),
             guard: GuardRows::default(),
             lists: Vec::new(),
             numbers_of_all: NumberPolicy::default(),
@@ -146,6 +149,9 @@ impl Rows {
         }
         for (number, subscriber) in &self.numbers {
             builder = builder.number(NumberRow { number: *number, subscriber: *subscriber });
+        }
+        for did in &self.dids {
+            builder = builder.did(did.clone());
         }
         builder.build().unwrap()
     }

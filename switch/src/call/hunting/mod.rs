@@ -1,11 +1,13 @@
-//! Seeking someone who answers: all contacts of a subscriber at once, or trunk after trunk; the
-//! next address of the same host before the next trunk (RFC 3263 section 4.3).
+//! Seeking someone who answers: all contacts of a subscriber at once, those of the next subscriber of
+//! a group, or trunk after trunk; the next address of the same host before the next trunk (RFC 3263 section 4.3).
 
 mod going_on;
+mod group;
 mod outcome;
 mod redirection;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -83,6 +85,12 @@ pub(crate) struct Hunt {
     pub(super) caller: Caller,
     destination: Destination,
     trunks: VecDeque<TrunkId>,
+    /// The subscribers of a group who are still to ring.
+    members: VecDeque<SubscriberId>,
+    /// The contacts of a subscriber are being called: that one of them failed is not the end.
+    is_ringing: bool,
+    /// How long each phone may ring.
+    pub(super) phone_ring_timeout: Duration,
     spares: Vec<Place>,
     pending: Vec<Pending>,
     pub(super) contacts: Vec<Binding>,
@@ -107,6 +115,9 @@ impl Hunt {
             caller,
             destination,
             trunks: VecDeque::new(),
+            members: VecDeque::new(),
+            is_ringing: false,
+            phone_ring_timeout: Duration::MAX,
             spares: Vec::new(),
             pending: Vec::new(),
             contacts: Vec::new(),
@@ -126,7 +137,7 @@ impl Hunt {
     /// How long the callee's phones may ring: until the call goes on because nobody answers, or for as
     /// long as any.
     pub(super) fn rings_for(&self, directory: &Directory) -> Duration {
-        let ring_timeout = directory.settings().ring_timeout;
+        let ring_timeout = directory.settings().ring_timeout.min(self.phone_ring_timeout);
         let Destination::Subscriber(callee) = self.destination else { return ring_timeout };
         let no_answer =
             directory.subscriber(callee).and_then(|row| row.forwards.no_answer.as_ref());
@@ -163,6 +174,14 @@ impl Call {
                     self.refuse(ctx, Refusal::NotRegistered(subscriber));
                 }
             }
+            Destination::Group(group) => {
+                let group = Arc::clone(group);
+                self.ring_group(ctx, &group);
+            }
+            &Destination::Trunk(id) => {
+                hunt.trunks.push_back(id);
+                self.next_trunk(ctx);
+            }
             Destination::Forwarded { by, why, to } => {
                 let (who, to) = ((*by, *why), to.clone());
                 self.send_on(ctx, who, &to);
@@ -181,6 +200,9 @@ impl Call {
             return false;
         }
         self.decide(Decision::ToSubscriber(subscriber, contacts.len() as u8));
+        if let Some(hunt) = self.hunt_mut() {
+            hunt.is_ringing = true;
+        }
         for binding in contacts {
             let Some(hunt) = self.hunt_mut() else { break };
             let way = Way::Contact(subscriber, hunt.contacts.len() as u8);
@@ -203,6 +225,10 @@ impl Call {
                 None => self.place(ctx, Place { way, uri: Some(uri), path: source }),
             }
         }
+        if let Some(hunt) = self.hunt_mut() {
+            hunt.is_ringing = false;
+        }
+        self.after_phone(ctx);
         true
     }
 

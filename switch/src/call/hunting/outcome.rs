@@ -9,6 +9,7 @@ use super::super::{Answering, Body, Call, Context, Released, State};
 use super::{Way, contact_host};
 use crate::admission::Owner;
 use crate::decision::{Decision, Refusal};
+use crate::did::DidRefusal;
 use crate::effect::{Effect, HostToResolve};
 use crate::leg::event::LegEvent;
 use crate::release::Cause;
@@ -85,7 +86,8 @@ impl Call {
         self.release_others(ctx, Some(n), Cause::AnsweredElsewhere, Some(ELSEWHERE));
         let attempt = &mut self.attempts[usize::from(n)];
         attempt.answered_at = Some(ctx.now.utc);
-        let trunk = attempt.way.trunk();
+        let (trunk, phone) = (attempt.way.trunk(), attempt.way.subscriber());
+        self.leave_members(ctx, phone);
         if let Some(trunk) = trunk {
             ctx.health.call_answered(ctx.now.utc, trunk);
         }
@@ -110,8 +112,19 @@ impl Call {
         cause: Cause,
         reason: Option<&'static [u8]>,
     ) {
+        self.release_attempts(ctx, |n, _| keep != Some(n), cause, reason);
+    }
+
+    /// Ends those attempts that are under way and are meant.
+    pub(super) fn release_attempts(
+        &mut self,
+        ctx: &mut Context<'_>,
+        is_meant: impl Fn(u8, Way) -> bool,
+        cause: Cause,
+        reason: Option<&'static [u8]>,
+    ) {
         for (n, attempt) in self.attempts.iter_mut().enumerate() {
-            if keep == Some(n as u8) || attempt.released.is_some() {
+            if attempt.released.is_some() || !is_meant(n as u8, attempt.way) {
                 continue;
             }
             let reason_header = reason.map(Bytes::from_static);
@@ -180,7 +193,12 @@ impl Call {
             Way::Trunk(_) => {
                 row.map_or(Next::Hunt, |trunk| trunk.codes.next(status, reason, has_rung))
             }
-            // Another contact may still answer, unless the callee said no for all of them.
+            // Another contact may still answer, unless the callee said no for all of them; nobody says
+            // no for the others of a group.
+            Way::Contact(id, _) if status >= 600 && self.group().is_some() => {
+                self.silence_member(ctx, id);
+                Next::Hunt
+            }
             Way::Contact(..) if status >= 600 => Next::Stop,
             Way::Contact(..) | Way::Onward(_) => Next::Hunt,
         };
@@ -230,13 +248,16 @@ impl Call {
                 }
                 self.next_trunk(ctx);
             }
-            Way::Contact(..) | Way::Onward(_) => {
-                let is_busy = self.attempts.iter().any(|a| a.released.is_none());
-                let is_waiting = self.hunt_mut().is_some_and(|hunt| !hunt.pending.is_empty());
-                if !is_busy && !is_waiting {
-                    self.give_up(ctx);
-                }
-            }
+            Way::Contact(..) | Way::Onward(_) => self.after_phone(ctx),
+        }
+    }
+
+    /// If no phone rings or is looked for any more: the next of the group.
+    pub(super) fn after_phone(&mut self, ctx: &mut Context<'_>) {
+        let is_busy = self.attempts.iter().any(|a| a.released.is_none());
+        let Some(hunt) = self.hunt_mut() else { return };
+        if !is_busy && hunt.pending.is_empty() && !hunt.is_ringing {
+            self.next_member(ctx);
         }
     }
 
@@ -255,6 +276,9 @@ impl Call {
             }
             (None, Some(full)) => Refusal::Limit(full),
             (None, None) => match (&hunt.destination, cld) {
+                (Destination::Group(group), _) => {
+                    Refusal::Did(DidRefusal::NobodyRegistered(group.did))
+                }
                 (Destination::Trunks(trunks), Some(cld)) if trunks.is_empty() => {
                     Refusal::NoTrunkUsable(cld)
                 }
