@@ -14,6 +14,7 @@ use store::moment::parse_in;
 use vocabulary::Utc;
 
 use crate::account_close;
+use crate::account_device::{self, Device};
 use crate::account_filter::Filter;
 use crate::account_number::{self, NumberWanted};
 use crate::command::{Command, Stop, Touched, Turn};
@@ -263,7 +264,8 @@ pub(crate) async fn show(
 }
 
 pub(crate) async fn add(State(api): Shared, command: Command) -> Result<Response, Stop> {
-    known_fields(&command.body, &[&["name", "billing", "currency"], &FIELDS])?;
+    let known: [&[&str]; 3] = [&["name", "billing", "currency"], &FIELDS, &account_device::FIELDS];
+    known_fields(&command.body, &known)?;
     let new: NewAccount = command.json()?;
     let billing: BillingKind = parsed("billing", &new.billing)?;
     let mut account = Account::new(&new.name, billing, &new.currency, api.control.now());
@@ -276,9 +278,19 @@ pub(crate) async fn add(State(api): Shared, command: Command) -> Result<Response
     let account = turn.change.add_account(account).await?;
     let (kind, now) = (AccountEventKind::Created, account.created_at);
     turn.change.add_event(account.id, kind, &account.name, now).await?;
+    let device = command.json::<Device>()?.add(&api, &mut turn, &account).await?;
     let account = turn.change.account(&account.id.to_string()).await?;
-    let wire = api.account_on_wire(account);
+    let wire = WithDevice { account: api.account_on_wire(account), device };
     api.finish(turn, Touched::Directory, 201, &wire).await
+}
+
+/// A new account, and the phone that was made with it.
+#[derive(Serialize)]
+struct WithDevice {
+    #[serde(flatten)]
+    account: wire::Account,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device: Option<String>,
 }
 
 pub(crate) async fn set(

@@ -3,6 +3,7 @@
 //! to the running switch through [`Control`]; it decides nothing about calls.
 
 mod account_close;
+mod account_device;
 mod account_events;
 mod account_filter;
 mod account_import;
@@ -21,8 +22,11 @@ mod changes;
 mod charges;
 mod command;
 mod control;
+mod did_sheet;
+mod dids;
 mod discounts;
 mod dry_run;
+mod edges;
 mod exchange;
 mod forwarding;
 mod names;
@@ -163,6 +167,7 @@ impl Api {
             .route("/rate-groups/{name}/sheets", post(rate_sheets::import))
             .route("/rate-groups/{name}/dry-run", post(dry_run::start))
             .route("/accounts/import", post(account_import::import))
+            .route("/dids/import", post(did_sheet::import))
             .route("/number-lists/{name}/lines", get(number_lists::lines).post(number_lists::fill))
             .route("/reports/carrier-statement", post(carrier_statement::compare))
             .layer(DefaultBodyLimit::max(import_bytes_max));
@@ -221,6 +226,8 @@ fn resources() -> Router<Arc<Api>> {
         .merge(bans::routes())
         .merge(caller_id::routes())
         .merge(cdrs::routes())
+        .merge(dids::routes())
+        .merge(edges::routes())
         .merge(forwarding::routes())
         .merge(number_lists::routes())
         .merge(numbers::routes())

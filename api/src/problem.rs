@@ -63,6 +63,12 @@ impl Problem {
         self
     }
 
+    /// As the fault of a row: the column and what to do.
+    pub(crate) fn about_column(self) -> (String, String) {
+        let Details { field, detail, .. } = *self.0;
+        (field.unwrap_or_default(), detail)
+    }
+
     pub(crate) fn with_rows(mut self, rows: Vec<RowProblem>) -> Problem {
         self.0.errors = rows;
         self

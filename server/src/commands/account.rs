@@ -2,10 +2,12 @@
 
 use serde_json::{Map, Value, json};
 
-use super::args::{AccountChange, AccountCommand, Credit, EventArgs, Limits, PayOut, TopUp};
+use super::args::{
+    AccountChange, AccountCommand, Credit, EventArgs, Limits, NewDevice, PayOut, TopUp,
+};
 use super::client::{escape, query};
 use super::{Context, Outcome, table};
-use super::{account_file, caller_id};
+use super::{account_file, caller_id, demo};
 
 const COLUMNS: [(&str, &str); 8] = [
     ("ID", "id"),
@@ -40,13 +42,19 @@ pub(super) fn run(context: &Context, command: AccountCommand) -> Outcome {
         AccountCommand::Verdicts { import, rows } => {
             return account_file::verdicts(context, &client, import, rows.as_deref());
         }
-        AccountCommand::Add { name, postpaid, prepaid: _, currency, change } => {
+        AccountCommand::Add { name, postpaid, prepaid: _, currency, device, change } => {
             let billing = if postpaid { "postpaid" } else { "prepaid" };
             let mut body = fields(&change)?;
             body.insert("name".into(), name.into());
             body.insert("billing".into(), billing.into());
             body.insert("currency".into(), currency.into());
-            client.command("POST", "/accounts", &Value::Object(body))?
+            let drawn = put_device(&mut body, device);
+            let mut answer = client.command("POST", "/accounts", &Value::Object(body))?;
+            if let Some(password) = drawn {
+                // Shown this once; only its hashes are kept.
+                answer["device_password"] = password.into();
+            }
+            answer
         }
         AccountCommand::Show { name } => client.get(&one(&name))?,
         AccountCommand::Set { name, change } => patch(&name, Value::Object(fields(&change)?))?,
@@ -72,6 +80,17 @@ pub(super) fn run(context: &Context, command: AccountCommand) -> Outcome {
     };
     context.show(&answer, |answer| print!("{}", table::render_fields(answer)));
     Ok(())
+}
+
+/// Gives the password of the device if one was drawn.
+fn put_device(body: &mut Map<String, Value>, device: NewDevice) -> Option<String> {
+    let NewDevice { create_device, device_username, device_password } = device;
+    let is_wanted = create_device == Some(true);
+    let drawn = (is_wanted && device_password.is_none()).then(demo::random_password);
+    put(body, "create_device", create_device);
+    put(body, "device_username", device_username);
+    put(body, "device_password", device_password.or_else(|| drawn.clone()));
+    drawn
 }
 
 /// What happened to an account, or to all.

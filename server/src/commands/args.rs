@@ -2,6 +2,7 @@
 
 mod account;
 mod cdr;
+mod did;
 mod number;
 mod peer;
 mod pricing;
@@ -21,9 +22,11 @@ pub(crate) use super::rate_args::{
     RatesSpan,
 };
 pub(crate) use account::{
-    AccountChange, AccountCommand, CallerIdChange, Credit, EventArgs, Limits, SiteCommand, TopUp,
+    AccountChange, AccountCommand, CallerIdChange, Credit, EventArgs, Limits, NewDevice,
+    SiteCommand, TopUp,
 };
 pub(crate) use cdr::CdrArgs;
+pub(crate) use did::{DidChange, DidCommand, DidImport};
 pub(crate) use number::{ListCommand, NumberCommand, Owner, RuleCommand, Side};
 pub(crate) use peer::{
     ForwardsChange, SubscriberCommand, TrunkCallerIdChange, TrunkCausesChange, TrunkChange,
@@ -187,6 +190,11 @@ pub(crate) enum Command {
         account: Option<String>,
         #[command(flatten)]
         which: EventArgs,
+    },
+    /// Numbers of ours: whose they are, where their calls go, what they cost
+    Did {
+        #[command(subcommand)]
+        command: Box<DidCommand>,
     },
     /// Number rules, block and allow lists
     Number {

@@ -13,6 +13,7 @@ mod charging_args;
 mod check;
 mod client;
 mod demo;
+mod did;
 mod discount;
 mod download;
 mod node;
@@ -182,6 +183,7 @@ fn dispatch(args: Args) -> Outcome {
         Command::Charges { command } => plan::charges(&context, command),
         Command::Subscriber { command } => subscriber::run(&context, command),
         Command::Trunk { command } => trunk::run(&context, *command),
+        Command::Did { command } => did::run(&context, *command),
         Command::Number { command } => number::run(&context, *command),
         Command::Route { command } => route::run(&context, command),
         Command::Events { account, which } => account::events(&context, account, &which),

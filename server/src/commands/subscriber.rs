@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::account::{or_none, put, put_limit};
+use super::account::{or_none, put, put_limit, put_limits};
 use super::args::{ForwardsChange, SubscriberCommand};
 use super::caller_id::show_or_change;
 use super::client::escape;
@@ -61,6 +61,13 @@ pub(super) fn run(context: &Context, command: SubscriberCommand) -> Outcome {
             let mut body = Map::new();
             put(&mut body, "do_not_disturb", change.do_not_disturb);
             put_limit(&mut body, "calls_max", "--calls-max", change.calls_max.as_deref())?;
+            let answer = show_or_change(&client, &path, body)?;
+            context.show(&answer, |answer| print!("{}", table::render_fields(answer)));
+        }
+        SubscriberCommand::CallLimits { username, limits } => {
+            let mut body = Map::new();
+            put_limits(&mut body, &limits)?;
+            let path = format!("/subscribers/{}/limits", escape(&username));
             let answer = show_or_change(&client, &path, body)?;
             context.show(&answer, |answer| print!("{}", table::render_fields(answer)));
         }

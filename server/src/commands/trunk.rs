@@ -1,6 +1,6 @@
 //! `trunk …`.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::account::{or_none, put, put_limits};
 use super::args::{TrunkCausesChange, TrunkChange, TrunkCommand, TrunkProbeChange};
@@ -56,6 +56,13 @@ pub(super) fn run(context: &Context, command: TrunkCommand) -> Outcome {
         TrunkCommand::CallerId { name, change } => caller_id::of_trunk(&client, &name, &change)?,
         TrunkCommand::Probe { name, change } => probe(&client, &name, &change)?,
         TrunkCommand::Causes { name, change } => causes(&client, &name, &change)?,
+        TrunkCommand::Role { name, role } => {
+            let path = format!("{}/role", one(&name));
+            match role {
+                None => client.get(&path)?,
+                Some(role) => client.command("PUT", &path, &json!({ "role": role }))?,
+            }
+        }
         TrunkCommand::Remove { name } => {
             let answer = client.command("DELETE", &one(&name), &Value::Null)?;
             context.show(&answer, |_| println!("removed {name} and its routes"));

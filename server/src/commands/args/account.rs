@@ -20,6 +20,8 @@ pub(crate) enum AccountCommand {
         #[arg(long, default_value = "EUR")]
         currency: String,
         #[command(flatten)]
+        device: NewDevice,
+        #[command(flatten)]
         change: Box<AccountChange>,
     },
     /// List accounts, all or those that a filter lets through
@@ -240,6 +242,20 @@ pub(crate) struct Credit {
     /// Balances below which an event is written, such as 10,5; "none" takes them away
     #[arg(long, value_name = "AMOUNTS", value_delimiter = ',', allow_negative_numbers = true)]
     pub(crate) low_balance: Option<Vec<String>>,
+}
+
+/// A phone that is made with its account.
+#[derive(ClapArgs)]
+pub(crate) struct NewDevice {
+    /// Make a subscriber with it
+    #[arg(long, value_name = "YES|NO", value_parser = yes_or_no())]
+    pub(crate) create_device: Option<bool>,
+    /// What that registers as; the account's name if it is left out
+    #[arg(long, value_name = "USERNAME")]
+    pub(crate) device_username: Option<String>,
+    /// What it proves itself with; a random one is made and shown if it is left out
+    #[arg(long, value_name = "PASSWORD")]
+    pub(crate) device_password: Option<String>,
 }
 
 /// Limits; "none" takes one away.

@@ -48,6 +48,14 @@ pub(crate) enum SubscriberCommand {
         #[command(flatten)]
         change: AvailabilityChange,
     },
+    /// Show or set how many calls it may have
+    #[command(name = "limits")]
+    CallLimits {
+        /// Its username
+        username: String,
+        #[command(flatten)]
+        limits: Limits,
+    },
     /// List all subscribers
     List,
     /// Remove a subscriber
@@ -135,6 +143,13 @@ pub(crate) enum TrunkCommand {
         name: String,
         #[command(flatten)]
         change: TrunkCausesChange,
+    },
+    /// Show or say whose calls it sends us: peer (from outside), customer or equipment (of ours)
+    Role {
+        /// Its name or id
+        name: String,
+        /// peer, customer or equipment
+        role: Option<String>,
     },
     /// Remove a trunk and its routes
     Remove {

@@ -10,7 +10,7 @@ use crate::decision::Decision;
 use crate::did::{DidDecision, Group, MemberSkip, RingOrder};
 use crate::directory::SubscriberRow;
 use crate::release::Cause;
-use crate::routing::Destination;
+use crate::routing::{Destination, Next};
 
 /// A call to a group rings no more phones than this: each may have several addresses, and legs are
 /// counted in a byte.
@@ -98,9 +98,14 @@ impl Call {
         }
     }
 
-    /// A member said no for all of its phones.
-    pub(super) fn silence_member(&mut self, ctx: &mut Context<'_>, member: SubscriberId) {
+    /// A callee said no for all of its phones: that is the end, unless there are others in a group, for
+    /// whom nobody says no.
+    pub(super) fn declined(&mut self, ctx: &mut Context<'_>, member: SubscriberId) -> Next {
+        if self.group().is_none() {
+            return Next::Stop;
+        }
         let is_its = |_, way: super::Way| way.subscriber() == Some(member);
         self.release_attempts(ctx, is_its, Cause::AnsweredElsewhere, None);
+        Next::Hunt
     }
 }

@@ -193,13 +193,8 @@ impl Call {
             Way::Trunk(_) => {
                 row.map_or(Next::Hunt, |trunk| trunk.codes.next(status, reason, has_rung))
             }
-            // Another contact may still answer, unless the callee said no for all of them; nobody says
-            // no for the others of a group.
-            Way::Contact(id, _) if status >= 600 && self.group().is_some() => {
-                self.silence_member(ctx, id);
-                Next::Hunt
-            }
-            Way::Contact(..) if status >= 600 => Next::Stop,
+            // Another contact may still answer, unless the callee said no for all of them.
+            Way::Contact(id, _) if status >= 600 => self.declined(ctx, id),
             Way::Contact(..) | Way::Onward(_) => Next::Hunt,
         };
         if next == Next::Stop {
