@@ -54,6 +54,7 @@ pub fn shard(now: Now) -> (Shard, Shared) {
         nonces: Arc::new(NonceCounts::new(64)),
         guard: Arc::default(),
         health: Arc::default(),
+        tls_peers: Arc::default(),
     };
     let binding = |remote: &&str| StoredBinding {
         uri: format!("sip:bob@{remote}"),

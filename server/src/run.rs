@@ -411,6 +411,7 @@ async fn open(config: &Config, clock: Clock) -> Result<Opened, RunError> {
         nonces: Arc::new(NonceCounts::new(NONCES)),
         guard: Arc::new(guard),
         health: Arc::default(),
+        tls_peers: Arc::default(),
     };
     Ok(Opened { store, directory, snapshot, ledger, shared, secrets, last_change })
 }

@@ -141,6 +141,7 @@ fn shared() -> Shared {
         nonces: Arc::new(NonceCounts::new(1024)),
         guard: Arc::default(),
         health: Arc::default(),
+        tls_peers: Arc::default(),
     }
 }
 
@@ -151,8 +152,10 @@ fn directory() -> Directory {
     let mut builder =
         DirectoryBuilder::new(settings, 1).account(account(CUSTOMER, "customer", limits));
     let mut from = TrunkRow::new(CUSTOMER_TRUNK, "customer", CUSTOMER);
-    from.ingress =
-        TrunkIngress { networks: vec!["10.64.0.0/10".parse().expect("a network")], digest: None };
+    from.ingress = TrunkIngress {
+        networks: vec!["10.64.0.0/10".parse().expect("a network")],
+        ..TrunkIngress::default()
+    };
     builder = builder.trunk(from);
     for (index, address) in CARRIERS.iter().enumerate() {
         let account_id = AccountId(CARRIER_FIRST + index as u64);

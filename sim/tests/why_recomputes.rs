@@ -196,6 +196,7 @@ impl World {
             nonces: Arc::new(NonceCounts::new(64)),
             guard: Arc::default(),
             health: Arc::default(),
+            tls_peers: Arc::default(),
         };
         let config = ShardConfig {
             shard: 0,

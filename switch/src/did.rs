@@ -96,6 +96,8 @@ pub enum MemberSkip {
     DoNotDisturb,
     /// It has no valid contact.
     NotRegistered,
+    /// The call wants TLS (`sips:`), which reaches none of its phones.
+    Insecure,
     /// It has as many calls as it may.
     Full(NotAdmitted),
     /// The call has rung as many phones as one may.
@@ -113,6 +115,7 @@ impl DidDecision {
             DidDecision::MemberSkipped(_, MemberSkip::NotRegistered) => {
                 "member_skipped_not_registered"
             }
+            DidDecision::MemberSkipped(_, MemberSkip::Insecure) => "member_skipped_insecure",
             DidDecision::MemberSkipped(_, MemberSkip::Full(_)) => "member_skipped_full",
             DidDecision::MemberSkipped(_, MemberSkip::TooManyPhones) => "member_skipped_too_many",
         }
@@ -139,6 +142,7 @@ impl fmt::Display for DidDecision {
                     MemberSkip::Inactive => f.write_str("it is switched off."),
                     MemberSkip::DoNotDisturb => f.write_str("it does not want to be disturbed."),
                     MemberSkip::NotRegistered => f.write_str("it is not registered."),
+                    MemberSkip::Insecure => f.write_str("TLS reaches none of its phones."),
                     MemberSkip::Full(full) => write!(f, "{full}."),
                     MemberSkip::TooManyPhones => {
                         f.write_str("the call has rung as many phones as one may.")

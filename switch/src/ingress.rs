@@ -30,6 +30,20 @@ enum Sender {
     Challenged,
 }
 
+/// A trunk that is known before it is challenged, and how.
+struct Sent {
+    trunk: TrunkId,
+    decision: Decision,
+    /// It is not believed without its digest.
+    needs_digest: bool,
+}
+
+impl Sent {
+    fn of(trunk: &TrunkRow, decision: Decision) -> Sent {
+        Sent { trunk: trunk.id, decision, needs_digest: trunk.ingress.digest.is_some() }
+    }
+}
+
 impl Shard {
     /// An INVITE without To tag.
     pub(crate) fn invite(&mut self, now: Now, tx: ServerTx, message: &Message, path: Path) {
@@ -109,12 +123,12 @@ impl Shard {
     }
 
     fn identify(&mut self, now: Now, tx: ServerTx, message: &Message, path: Path) -> Sender {
-        let directory = &self.directory;
-        let by_address = directory.trunk_by_address(path.remote).map(|trunk| {
-            (trunk.id, trunk.ingress.digest.as_ref().map(|(username, _)| username.clone()))
-        });
-        if let Some((id, None)) = by_address {
-            return Sender::Known(Source::Trunk(id), Decision::FromTrunk(id, path.remote));
+        let at = match self.trunk_at(now, path) {
+            Ok(at) => at,
+            Err(refused) => return refused,
+        };
+        if let Some(Sent { trunk, decision, needs_digest: false }) = at {
+            return Sender::Known(Source::Trunk(trunk), decision);
         }
         let (owner, username) = match self.authenticate(now, tx, message, path, Kind::Proxy) {
             Authenticated::Challenged => return Sender::Challenged,
@@ -126,23 +140,59 @@ impl Shard {
             }
             Authenticated::Right(owner, username) => (owner, username),
         };
-        match (owner, by_address) {
-            (DigestOwner::Trunk(id), Some((at, _))) if id != at => {
+        match (owner, at) {
+            (DigestOwner::Trunk(id), Some(Sent { trunk: at, .. })) if id != at => {
                 let refusal = IdentityRefusal::ForeignCredentials(at, username);
                 Sender::Refused(Some(Source::Trunk(at)), refusal)
             }
             (DigestOwner::Trunk(id), at) => {
-                let networks = self.directory.trunk(id).map(|t| t.ingress.networks.is_empty());
-                if at.is_none() && networks == Some(false) {
-                    let refusal = IdentityRefusal::WrongAddress(id, path.remote);
-                    return Sender::Refused(Some(Source::Trunk(id)), refusal);
-                }
-                Sender::Known(Source::Trunk(id), Decision::FromTrunkByDigest(id, username))
+                let ingress = self.directory.trunk(id).map(|trunk| &trunk.ingress);
+                let refusal = match ingress.filter(|_| at.is_none()) {
+                    Some(needs) if !needs.networks.is_empty() => {
+                        IdentityRefusal::WrongAddress(id, path.remote)
+                    }
+                    Some(needs) if !needs.certificate_names.is_empty() => {
+                        IdentityRefusal::WrongCertificate(id)
+                    }
+                    _ => {
+                        let decision = Decision::FromTrunkByDigest(id, username);
+                        return Sender::Known(Source::Trunk(id), decision);
+                    }
+                };
+                Sender::Refused(Some(Source::Trunk(id)), refusal)
             }
             (DigestOwner::Subscriber(id), _) => {
                 Sender::Known(Source::Subscriber(id), Decision::FromSubscriber(id, username))
             }
         }
+    }
+
+    /// The trunk that its certificate or its address stands for, if all is right with both that it needs.
+    /// The certificate comes first: several trunks may send from one address.
+    fn trunk_at(&self, now: Now, path: Path) -> Result<Option<Sent>, Sender> {
+        let directory = &self.directory;
+        let names = match directory.knows_certificates() {
+            true => self.shared.tls_peers.names(path),
+            false => None,
+        };
+        let refused = |trunk: &TrunkRow, why| Sender::Refused(Some(Source::Trunk(trunk.id)), why);
+        if let Some((trunk, name)) =
+            names.as_deref().and_then(|names| directory.trunk_by_certificate(names))
+        {
+            let networks = &trunk.ingress.networks;
+            if !networks.is_empty() && !networks.iter().any(|one| one.contains(path.remote)) {
+                let why = IdentityRefusal::WrongAddress(trunk.id, path.remote);
+                return Err(refused(trunk, why));
+            }
+            self.proven(now, path);
+            let decision = Decision::FromTrunkByCertificate(trunk.id, name.into());
+            return Ok(Some(Sent::of(trunk, decision)));
+        }
+        let Some(trunk) = directory.trunk_by_address(path.remote) else { return Ok(None) };
+        if !trunk.ingress.certificate_names.is_empty() {
+            return Err(refused(trunk, IdentityRefusal::WrongCertificate(trunk.id)));
+        }
+        Ok(Some(Sent::of(trunk, Decision::FromTrunk(trunk.id, path.remote))))
     }
 
     /// Whose call it is that a gateway sends (P-601). One that is switched off sends none.

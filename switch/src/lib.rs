@@ -25,6 +25,7 @@ pub mod registrar;
 pub mod release;
 pub mod routing;
 pub mod shard;
+pub mod tls_peers;
 pub mod token;
 pub mod transfer;
 pub mod upstream;

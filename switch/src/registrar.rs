@@ -313,6 +313,11 @@ impl Binding {
         self.call_id == registration.call_id && self.cseq >= registration.cseq
     }
 
+    /// Whether it is reached by TLS: it registered so.
+    pub(crate) fn is_secure(&self) -> bool {
+        self.source.transport == Transport::Tls
+    }
+
     /// Whether the contact asks for datagrams.
     pub(crate) fn names_udp(&self) -> bool {
         let uri = sip::message::uri::Uri::parse(&self.uri);

@@ -17,8 +17,10 @@ const ALICES: SubscriberId = SubscriberId(20);
 fn rows() -> Rows {
     let mut rows = Rows::default();
     let mut gateway = TrunkRow::new(GATEWAY_TRUNK, "webrtc", CARRIER_ACCOUNT);
-    gateway.ingress =
-        TrunkIngress { networks: vec!["10.0.0.9".parse().expect("a network")], digest: None };
+    gateway.ingress = TrunkIngress {
+        networks: vec!["10.0.0.9".parse().expect("a network")],
+        ..TrunkIngress::default()
+    };
     gateway.caller_id.names_subscribers = true;
     rows.trunks.push(gateway);
     rows.subscribers[0].number = Some(number("4930444"));

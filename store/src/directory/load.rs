@@ -328,7 +328,7 @@ fn trunk_row(trunk: Trunk) -> Result<TrunkRow> {
             TrunkTransport::Tls => Transport::Tls,
         }),
         listener: None,
-        ingress: TrunkIngress { networks, digest: trunk.ingress },
+        ingress: TrunkIngress { networks, digest: trunk.ingress, ..TrunkIngress::default() },
         credentials: trunk.egress,
         registration,
         ingress_plan: trunk.ingress_plan,
@@ -343,6 +343,7 @@ fn trunk_row(trunk: Trunk) -> Result<TrunkRow> {
         numbers: None,
         probe: None,
         role: TrunkRole::default(),
+        client_certificate: None,
     })
 }
 

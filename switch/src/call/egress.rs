@@ -38,6 +38,8 @@ pub(crate) struct Caller {
     pub(crate) headers: Bytes,
     /// The offer.
     pub(crate) body: Option<Body>,
+    /// It was called at a `sips:` address: whatever carries the call on is TLS (RFC 3261 section 26.2.2).
+    pub(crate) is_secure: bool,
     /// Already counted down.
     pub(crate) max_forwards: u8,
     /// The subscribers whose forwarding has brought the call here, in their order.
@@ -183,13 +185,14 @@ fn trunk_texts(
     if let Some(port) = trunk.port {
         let _ = write!(host, ":{port}");
     }
-    let transport = match path.transport {
-        Transport::Udp => "",
-        Transport::Tcp => ";transport=tcp",
-        Transport::Tls => ";transport=tls",
+    let (scheme, transport) = match path.transport {
+        _ if caller.is_secure => ("sips", ""),
+        Transport::Udp => ("sip", ""),
+        Transport::Tcp => ("sip", ";transport=tcp"),
+        Transport::Tls => ("sip", ";transport=tls"),
     };
     let called = escaped(&cld);
-    let request_uri = uri.unwrap_or_else(|| format!("sip:{called}@{host}{transport}").into());
+    let request_uri = uri.unwrap_or_else(|| format!("{scheme}:{called}@{host}{transport}").into());
     let domain = match &trunk.registration {
         Some(registration) if !registration.domain.is_empty() => registration.domain.as_str(),
         Some(_) => trunk.host.as_str(),
@@ -210,7 +213,7 @@ fn trunk_texts(
     Texts {
         request_uri,
         from,
-        to: format!("<sip:{called}@{host}>").into(),
+        to: format!("<{scheme}:{called}@{host}>").into(),
         headers,
         cli,
         cld: cld.into(),

@@ -45,6 +45,7 @@ use crate::registrar::Bindings;
 use crate::release::Cause;
 use crate::routing::Source;
 use crate::setup::Setup;
+use crate::tls_peers::TlsPeers;
 use crate::token::{LegKey, Randomness, Tag};
 
 pub(crate) use egress::{Caller, escaped};
@@ -69,6 +70,7 @@ pub(crate) struct Context<'a> {
     pub(crate) bindings: &'a Bindings,
     pub(crate) admission: &'a Admission,
     pub(crate) health: &'a Health,
+    pub(crate) tls_peers: &'a TlsPeers,
     pub(crate) leg_config: &'a Arc<LegConfig>,
     pub(crate) effects: &'a mut VecDeque<Effect>,
     pub(crate) random: &'a mut Randomness,

@@ -97,9 +97,9 @@ impl Call {
             return self.ask_other_call(ctx, leg, by, &replaces);
         }
         let target = |refusal: Refusal| TransferRefusal::Target(refusal.sip_status());
-        let to = dialled(ctx, &uri).map_err(target)?;
+        let (to, is_secure) = dialled(ctx, &uri).map_err(target)?;
         self.decide(Decision::Transfer(TransferDecision::To(by, to.clone())));
-        let caller = self.stays(ctx, other, by, to);
+        let caller = Caller { is_secure, ..self.stays(ctx, other, by, to) };
         self.call_for_transfer(ctx, leg, caller);
         Ok(())
     }
@@ -135,6 +135,7 @@ impl Call {
             diversions: Diversions::default(),
             headers: Bytes::new(),
             body: None,
+            is_secure: false,
             max_forwards: MAX_FORWARDS,
             diverted_by: vec![DivertedBy { subscriber: by, why: None }],
         }

@@ -18,6 +18,8 @@ pub enum IdentityRefusal {
     ForeignCredentials(TrunkId, Box<str>),
     /// A trunk with address and digest sent the digest from elsewhere.
     WrongAddress(TrunkId, SocketAddr),
+    /// A trunk that is known by its certificate has shown none that names it.
+    WrongCertificate(TrunkId),
     /// A gateway that sends our subscribers' calls names somebody else.
     NamesNobody(TrunkId, Box<str>),
 }
@@ -29,6 +31,7 @@ impl IdentityRefusal {
             IdentityRefusal::UnknownUser(_) => "unknown_user",
             IdentityRefusal::ForeignCredentials(..) => "foreign_credentials",
             IdentityRefusal::WrongAddress(..) => "wrong_address",
+            IdentityRefusal::WrongCertificate(_) => "wrong_certificate",
             IdentityRefusal::NamesNobody(..) => "gateway_names_nobody",
         }
     }
@@ -49,6 +52,12 @@ impl fmt::Display for IdentityRefusal {
             IdentityRefusal::WrongAddress(id, from) => {
                 write!(f, "Trunk {id} may not send from {from}.")
             }
+            IdentityRefusal::WrongCertificate(id) => {
+                write!(
+                    f,
+                    "Trunk {id} must show its TLS certificate, and has shown none that names it."
+                )
+            }
             IdentityRefusal::NamesNobody(id, name) => write!(
                 f,
                 "Trunk {id} sends the calls of subscribers and names \"{name}\", who is none."
@@ -64,6 +73,7 @@ pub(super) fn samples() -> Vec<IdentityRefusal> {
         IdentityRefusal::UnknownUser("mallory".into()),
         IdentityRefusal::ForeignCredentials(TrunkId(2), "other".into()),
         IdentityRefusal::WrongAddress(TrunkId(2), ([192, 0, 2, 9], 5060).into()),
+        IdentityRefusal::WrongCertificate(TrunkId(2)),
         IdentityRefusal::NamesNobody(TrunkId(2), "mallory".into()),
     ]
 }

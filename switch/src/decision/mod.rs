@@ -6,9 +6,11 @@ mod ended;
 mod identity;
 mod reasons;
 mod refusal;
+mod security;
 mod sentence;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use vocabulary::{DecisionLine, Number, SubscriberId, TrunkId};
@@ -25,6 +27,7 @@ pub use ended::End;
 pub use identity::IdentityRefusal;
 pub(crate) use reasons::Reasons;
 pub use refusal::Refusal;
+pub use security::SecurityRefusal;
 
 /// One reason in the life of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +38,8 @@ pub enum Decision {
     FromTrunk(TrunkId, SocketAddr),
     /// The caller is a trunk whose digest was right.
     FromTrunkByDigest(TrunkId, Box<str>),
+    /// The caller is a trunk whose TLS certificate has this name.
+    FromTrunkByCertificate(TrunkId, Box<str>),
     /// That trunk is a gateway, and names this subscriber as the caller.
     NamedByGateway(TrunkId, SubscriberId),
     /// The dialled text became this number.
@@ -68,6 +73,8 @@ pub enum Decision {
     Number(Box<NumberDecision>),
     /// Neither its name nor its address led anywhere.
     TrunkUnresolved(TrunkId, Box<str>),
+    /// The peer of this leg showed a certificate that was refused for this reason.
+    CertificateRefused(u8, Arc<str>),
     /// A contact could not be resolved or was unusable.
     ContactUnresolved(SubscriberId, Box<str>),
     /// An attempt was made over a trunk.
@@ -103,6 +110,7 @@ impl Decision {
             Decision::FromSubscriber(..) => "from_subscriber",
             Decision::FromTrunk(..) => "from_trunk",
             Decision::FromTrunkByDigest(..) => "from_trunk_by_digest",
+            Decision::FromTrunkByCertificate(..) => "from_trunk_by_certificate",
             Decision::NamedByGateway(..) => "named_by_gateway",
             Decision::NumberTranslated(..) => "number_translated",
             Decision::ToSubscriber(..) => "to_subscriber",
@@ -117,6 +125,7 @@ impl Decision {
             Decision::Transfer(decision) => decision.code(),
             Decision::Number(decision) => decision.code(),
             Decision::TrunkUnresolved(..) => "trunk_unresolved",
+            Decision::CertificateRefused(..) => "certificate_refused",
             Decision::ContactUnresolved(..) => "contact_unresolved",
             Decision::TriedTrunk(..) => "tried_trunk",
             Decision::TriedContact(..) => "tried_contact",
@@ -226,6 +235,8 @@ mod tests {
         all.extend(dids.map(|refusal| (Refusal::Did(refusal), 480, 20)));
         let topics = topics.chain(caller_id::samples().into_iter().map(Refusal::CallerId));
         all.extend(topics.map(|refusal| (refusal, 403, 21)));
+        let secure = security::samples().into_iter().map(Refusal::Security);
+        all.extend(secure.map(|refusal| (refusal, 480, 20)));
         let numbers = crate::numbers::samples().into_iter();
         all.extend(numbers.map(|(refusal, status, q850)| (Refusal::Number(refusal), status, q850)));
         all

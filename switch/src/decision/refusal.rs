@@ -5,6 +5,7 @@ use std::time::Duration;
 use vocabulary::{AccountId, Direction, Number, Refused, SubscriberId, TrunkId};
 
 use super::identity::IdentityRefusal;
+use super::security::SecurityRefusal;
 use crate::admission::{Limit, NotAdmitted, Owner};
 use crate::caller_id::CallerIdRefusal;
 use crate::did::DidRefusal;
@@ -18,6 +19,8 @@ use crate::routing::{LoopRefusal, PlanError};
 pub enum Refusal {
     /// The sender did not prove who it is.
     Identity(IdentityRefusal),
+    /// It was to be secure, and cannot be.
+    Security(SecurityRefusal),
     /// The caller's number.
     CallerId(CallerIdRefusal),
     /// The called DID takes no call.
@@ -91,6 +94,7 @@ impl Refusal {
     pub fn cause(&self) -> Cause {
         match self {
             Refusal::Identity(why) => why.cause(),
+            Refusal::Security(why) => why.cause(),
             Refusal::CallerId(why) => why.cause(),
             Refusal::Did(why) => why.cause(),
             Refusal::Forwarding(why) => why.cause(),
@@ -150,6 +154,7 @@ impl Refusal {
     pub(super) fn code(&self) -> &'static str {
         match self {
             Refusal::Identity(why) => why.code(),
+            Refusal::Security(why) => why.code(),
             Refusal::CallerId(why) => why.code(),
             Refusal::Did(why) => why.code(),
             Refusal::Forwarding(why) => why.code(),

@@ -106,6 +106,9 @@ impl fmt::Display for Decision {
             Decision::FromTrunkByDigest(id, name) => {
                 write!(f, "The caller is trunk {id}, by digest as {name}.")
             }
+            Decision::FromTrunkByCertificate(id, name) => {
+                write!(f, "The caller is trunk {id}, by its certificate for {name}.")
+            }
             Decision::NamedByGateway(trunk, id) => {
                 write!(f, "The gateway, trunk {trunk}, sends a call of subscriber {id}.")
             }
@@ -138,6 +141,9 @@ impl fmt::Display for Decision {
             Decision::Forwarding(decision) => decision.fmt(f),
             Decision::Transfer(decision) => decision.fmt(f),
             Decision::Number(decision) => decision.fmt(f),
+            Decision::CertificateRefused(leg, why) => {
+                write!(f, "The certificate of the peer of leg {leg} was refused: {why}.")
+            }
             Decision::TrunkUnresolved(id, host) => {
                 write!(f, "Trunk {id} was left out: {host} has no address.")
             }
@@ -162,17 +168,13 @@ impl Decision {
             Decision::TriedTrunk(id, to) => write!(f, "Tried trunk {id} at {to}."),
             Decision::TriedContact(id, to) => write!(f, "Rang subscriber {id} at {to}."),
             Decision::Hunted(leg, status, cause) => {
-                write!(
-                    f,
-                    "Attempt {leg} failed with {status} ({}); another may follow.",
-                    cause.word()
-                )
+                let cause = cause.word();
+                write!(f, "Attempt {leg} failed with {status} ({cause}); another may follow.")
             }
-            Decision::HuntStopped(leg, status, cause) => write!(
-                f,
-                "Attempt {leg} failed with {status} ({}); no other is tried after that.",
-                cause.word()
-            ),
+            Decision::HuntStopped(leg, status, cause) => {
+                let (cause, then) = (cause.word(), "no other is tried after that");
+                write!(f, "Attempt {leg} failed with {status} ({cause}); {then}.")
+            }
             Decision::CauseHeard(leg, status, meaning) => {
                 write!(
                     f,
@@ -203,6 +205,7 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Refusal::Identity(why) => why.fmt(f),
+            Refusal::Security(why) => why.fmt(f),
             Refusal::CallerId(why) => why.fmt(f),
             Refusal::Did(why) => why.fmt(f),
             Refusal::Forwarding(why) => why.fmt(f),

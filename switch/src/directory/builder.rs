@@ -9,7 +9,10 @@ use super::network::Network;
 use super::number_policies::{add_numbers, change_lists, check_numbers};
 use super::owned_numbers::{DidFault, OwnedNumbers, add_did, add_number, take_did, take_number};
 use super::routes::add_route;
-use super::rows::{AccountRow, NumberRow, RouteRow, Settings, SubscriberRow, TrunkRow};
+use super::rows::{
+    AccountRow, NumberRow, RouteRow, Settings, SubscriberRow, TrunkRow, is_user_part,
+};
+use super::trunk_tls::{CertificateError, add_tls, forget_tls};
 use super::{DigestOwner, Directory};
 use crate::did::DidRow;
 use crate::guard::GuardRows;
@@ -94,8 +97,11 @@ pub enum DirectoryError {
         /// The other.
         second: TrunkId,
     },
+    /// Certificates of trunks.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
     /// A trunk that neither sends nor receives.
-    #[error("trunk {trunk} ({name}) has neither a host to send to nor an address or digest user")]
+    #[error("trunk {trunk} ({name}) has neither a host to send to nor a way to know its calls")]
     TrunkUseless {
         /// Which trunk.
         trunk: TrunkId,
@@ -240,6 +246,7 @@ impl DirectoryBuilder {
             number_lists: SnapshotMap::with_seed(seed),
             number_policies: 0,
             probed: Vec::new(),
+            certificates: Arc::default(),
         })
     }
 
@@ -477,11 +484,6 @@ fn check_plan(owner: &str, plan: &NumberPlan, faults: &mut Vec<DirectoryError>) 
     }
 }
 
-fn is_user_part(text: &str) -> bool {
-    !text.is_empty()
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.!~*'()&=+$,;?/#".contains(&b))
-}
-
 fn claim_username(
     directory: &mut Directory,
     username: &str,
@@ -518,6 +520,7 @@ fn take_trunk(directory: &mut Directory, id: TrunkId) {
     }
     directory.registering.retain(|registering| *registering != id);
     directory.probed.retain(|probed| *probed != id);
+    forget_tls(directory, &row);
     Arc::make_mut(&mut directory.routes).remove_trunk(id);
 }
 
@@ -546,11 +549,10 @@ fn add_trunk(directory: &mut Directory, row: TrunkRow, faults: &mut Vec<Director
         let account = row.account;
         faults.push(DirectoryError::TrunkAccount { trunk, name: name.clone(), account });
     }
-    if row.host.is_empty() && row.ingress.networks.is_empty() && row.ingress.digest.is_none() {
+    if row.host.is_empty() && !row.ingress.is_known() {
         faults.push(DirectoryError::TrunkUseless { trunk, name: name.clone() });
     }
-    let host_signs = |b: u8| b.is_ascii_alphanumeric() || b"-_.:[]".contains(&b);
-    if !row.host.bytes().all(host_signs) {
+    if !row.host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:[]".contains(&b)) {
         let host = row.host.clone();
         faults.push(DirectoryError::TrunkHost { trunk, name: name.clone(), host });
     }
@@ -569,6 +571,7 @@ fn add_trunk(directory: &mut Directory, row: TrunkRow, faults: &mut Vec<Director
     if row.probe.is_some() && row.is_active && !row.host.is_empty() {
         directory.probed.push(trunk);
     }
+    add_tls(directory, &row, faults);
     check_plan(&format!("trunk {name}, ingress"), &row.ingress_plan, faults);
     check_plan(&format!("trunk {name}, egress"), &row.egress_plan, faults);
     for network in &row.ingress.networks {
@@ -640,7 +643,7 @@ mod tests {
         );
         check(
             new().trunk(trunk(3, "")),
-            &["trunk 3 (t) has neither a host to send to nor an address or digest user"],
+            &["trunk 3 (t) has neither a host to send to nor a way to know its calls"],
         );
         check(
             new().trunk(trunk(3, "a b")),

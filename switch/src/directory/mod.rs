@@ -10,6 +10,7 @@ mod number_policies;
 mod owned_numbers;
 mod routes;
 mod rows;
+mod trunk_tls;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -23,10 +24,13 @@ pub use builder::{DirectoryBuilder, DirectoryError};
 pub use network::{Network, NetworkError, NetworkTable};
 pub use owned_numbers::DidFault;
 pub use rows::{
-    AccountRow, CONTACTS_MAX, Credentials, DigestSecret, Limits, NumberRow, RedirectPolicy,
-    RouteRow, Settings, SubscriberRow, TrunkIngress, TrunkRegistration, TrunkRole, TrunkRow,
+    AccountRow, CONTACTS_MAX, ClientCertificate, Credentials, DigestSecret, Limits, NumberRow,
+    RedirectPolicy, RouteRow, Settings, SubscriberRow, TrunkIngress, TrunkRegistration, TrunkRole,
+    TrunkRow,
 };
 pub use sip::transport::Transport;
+pub use trunk_tls::CertificateError;
+use trunk_tls::TrunkCertificates;
 
 use crate::did::DidRow;
 use crate::guard::GuardRows;
@@ -56,6 +60,7 @@ pub struct Directory {
     /// DIDs and numbers of subscribers, in ascending order; no account has an empty list.
     owned_numbers: SnapshotMap<AccountId, Arc<[Number]>>,
     networks: Arc<NetworkTable<TrunkId>>,
+    certificates: Arc<TrunkCertificates>,
     routes: Arc<RouteTable>,
     route_prefixes: Arc<BTreeMap<Box<str>, RoutePrefix>>,
     time_windows: Arc<BTreeMap<WindowId, TimeWindow>>,
@@ -168,6 +173,25 @@ impl Directory {
     /// port before one that does not.
     pub fn trunk_by_address(&self, remote: SocketAddr) -> Option<&TrunkRow> {
         self.trunk(self.networks.find(remote)?)
+    }
+
+    /// The trunk that one of these names in a certificate stands for, and the name.
+    pub fn trunk_by_certificate(&self, names: &[Box<str>]) -> Option<(&TrunkRow, &str)> {
+        let known = names.iter().find_map(|name| self.certificates.names.get_key_value(name));
+        known.and_then(|(name, id)| Some((self.trunk(*id)?, &**name)))
+    }
+
+    /// Whether any trunk is known by its certificate.
+    pub fn knows_certificates(&self) -> bool {
+        !self.certificates.names.is_empty()
+    }
+
+    /// Trunks that get to see a certificate of ours, in the order of their ids.
+    pub fn presenting_trunks(&self) -> impl Iterator<Item = (&TrunkRow, &Arc<ClientCertificate>)> {
+        self.certificates.presenting.iter().filter_map(|id| {
+            let row = self.trunk(*id)?;
+            Some((row, row.client_certificate.as_ref()?))
+        })
     }
 
     /// The trunk with this name, or `None`; a search, so not for the call path.

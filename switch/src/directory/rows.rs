@@ -166,6 +166,12 @@ impl SubscriberRow {
     }
 }
 
+/// Whether a user name can stand in a SIP address as it is (RFC 3261 section 25.1).
+pub(super) fn is_user_part(text: &str) -> bool {
+    !text.is_empty()
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.!~*'()&=+$,;?/#".contains(&b))
+}
+
 /// Contacts that a subscriber may have, if nothing else is said.
 pub const CONTACTS_MAX: u8 = 5;
 
@@ -210,13 +216,37 @@ impl TrunkRole {
     }
 }
 
-/// How we know that a call comes from a trunk. With both, both are needed.
+/// How we know that a call comes from a trunk. With several, all are needed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TrunkIngress {
     /// Its addresses: `10.0.0.1`, `10.0.0.0/24`, `10.0.0.1:5080`, `[2001:db8::]/32`.
     pub networks: Vec<Network>,
     /// Its user name and secret.
     pub digest: Option<(String, DigestSecret)>,
+    /// Names of which its TLS certificate must have one (RFC 5922), in lower case.
+    pub certificate_names: Vec<Box<str>>,
+}
+
+impl TrunkIngress {
+    /// Whether any call can be known to come from it.
+    pub fn is_known(&self) -> bool {
+        !self.networks.is_empty() || self.digest.is_some() || !self.certificate_names.is_empty()
+    }
+}
+
+/// What we show a trunk that wants to know by TLS who we are.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ClientCertificate {
+    /// The chain, leaf first, in PEM.
+    pub chain: Box<str>,
+    /// Its private key, in PEM.
+    pub key: Box<str>,
+}
+
+impl std::fmt::Debug for ClientCertificate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ClientCertificate(***)")
+    }
 }
 
 /// Our registration at a trunk.
@@ -279,6 +309,8 @@ pub struct TrunkRow {
     pub numbers: Option<Arc<NumberPolicy>>,
     /// How it is asked whether it is there (T4); `None`: it is not.
     pub probe: Option<ProbePolicy>,
+    /// Our certificate for it; `None` shows none.
+    pub client_certificate: Option<Arc<ClientCertificate>>,
 }
 
 impl TrunkRow {
@@ -308,6 +340,7 @@ impl TrunkRow {
             caller_id: TrunkCallerId::default(),
             numbers: None,
             probe: None,
+            client_certificate: None,
         }
     }
 }

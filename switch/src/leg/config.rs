@@ -17,6 +17,8 @@ use crate::token::Tag;
 pub struct LegConfig {
     /// Our Contact value, by listener number.
     contacts: Vec<Bytes>,
+    /// The same as a `sips:` address, for dialogs that began with one (RFC 3261 section 8.1.1.8).
+    secure_contacts: Vec<Bytes>,
     listeners: Vec<Listener>,
     /// Round-trip estimate (RFC 3261 section 17.1.1.1).
     pub t1: Duration,
@@ -37,14 +39,16 @@ impl LegConfig {
     /// Default settings. Each listener is told by its number, its transport and the `host:port`
     /// under which peers reach it.
     pub fn new<'a>(listeners: impl IntoIterator<Item = (u16, Transport, &'a str)>) -> LegConfig {
-        let mut contacts = Vec::new();
+        let (mut contacts, mut secure_contacts) = (Vec::new(), Vec::new());
         let mut known = Vec::new();
         for (number, transport, advertised) in listeners {
             known.push(Listener { id: number, transport, advertised: advertised.to_owned() });
             let index = usize::from(number);
             if contacts.len() <= index {
                 contacts.resize(index + 1, Bytes::new());
+                secure_contacts.resize(index + 1, Bytes::new());
             }
+            secure_contacts[index] = format!("<sips:{advertised}>").into();
             contacts[index] = match transport {
                 Transport::Udp => format!("<sip:{advertised}>"),
                 other => format!("<sip:{advertised};transport={}>", other.uri_name()),
@@ -53,6 +57,7 @@ impl LegConfig {
         }
         LegConfig {
             contacts,
+            secure_contacts,
             listeners: known,
             t1: Duration::from_millis(500),
             t2: Duration::from_secs(4),
@@ -69,8 +74,10 @@ impl LegConfig {
     }
 
     /// The Contact that brings the peer of this path back to us. It names no call: the tags do.
-    pub(super) fn contact(&self, path: Path) -> &[u8] {
-        let contact = self.contacts.get(usize::from(path.listener));
+    /// A `sips:` address that came by another way than TLS has passed something that speaks TLS for us.
+    pub(super) fn contact(&self, path: Path, is_secure: bool) -> &[u8] {
+        let contacts = if is_secure { &self.secure_contacts } else { &self.contacts };
+        let contact = contacts.get(usize::from(path.listener));
         contact.expect("every path comes from a listener of the configuration")
     }
 }

@@ -76,6 +76,7 @@ impl Leg {
         let at = At::new(now, endpoint);
         at.endpoint.set_user(tx, identity.user);
         leg.peer.is_caller = true;
+        leg.peer.is_secure = reach::is_secure(invite.request_uri());
         leg.peer.is_behind_nat = reach::is_behind_nat(invite, path);
         leg.peer.does_100rel = invite.supports(b"100rel") || invite.requires(b"100rel");
         leg.note_peer(invite);

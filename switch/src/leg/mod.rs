@@ -106,6 +106,8 @@ struct Peer {
     allows_update: bool,
     /// It said `Supported: 100rel` or required it.
     does_100rel: bool,
+    /// The dialog began with a `sips:` address: nothing of it goes by anything but TLS.
+    is_secure: bool,
     /// The Call-ID is its own: its re-INVITE waits longer after a 491 (RFC 3261 section 14.1).
     is_caller: bool,
     /// The largest Min-SE of its 422s, seconds; 0 if there was none (RFC 4028 section 7.4).

@@ -17,7 +17,7 @@ use vocabulary::Now;
 use super::config::{Identity, LegConfig, Outgoing};
 use super::event::{Body, LegEvent};
 use super::exchange::{Kind, TRIES_MAX};
-use super::{At, DialogView, Leg, Phase, passed, reason_of};
+use super::{At, DialogView, Leg, Phase, passed, reach, reason_of};
 use crate::release::Cause;
 use crate::token::Tag;
 
@@ -101,6 +101,7 @@ impl Leg {
         let mut leg = Leg::new(config, identity, outgoing.path, Phase::Over);
         leg.peer.is_behind_nat = outgoing.is_behind_nat;
         leg.peer.is_udp_only = outgoing.is_udp_only;
+        leg.peer.is_secure = reach::is_secure(&outgoing.request_uri);
         leg.credentials = outgoing.credentials.clone();
         let from = [&outgoing.from[..], b";tag=", identity.tag.as_bytes()].concat();
         let mut inviting = Inviting {

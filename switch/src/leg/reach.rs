@@ -36,6 +36,11 @@ pub(super) fn is_behind_nat(request: &Message, path: Path) -> bool {
     claimed.is_some_and(|ip| ip.to_canonical() != path.remote.ip().to_canonical())
 }
 
+/// Whether this is a `sips:` address.
+pub(super) fn is_secure(uri: &[u8]) -> bool {
+    Uri::parse(uri).is_some_and(|uri| uri.is_secure())
+}
+
 /// The path to `next_hop` for a dialog that no leg keeps, starting from the path that is known to
 /// work: only an address reached by datagrams is followed.
 fn follow(known: Path, next_hop: &[u8]) -> Path {
@@ -58,14 +63,14 @@ impl Leg {
     /// What a request that forms or refreshes a dialog says about us.
     pub(super) fn introduce(&self, draft: RequestDraft, path: Path) -> RequestDraft {
         draft
-            .header(HeaderName::Contact, self.config.contact(path))
+            .header(HeaderName::Contact, self.config.contact(path, self.peer.is_secure))
             .header(HeaderName::Allow, ALLOW)
     }
 
     /// The same for a response.
     pub(super) fn introduce_in(&self, draft: ResponseDraft) -> ResponseDraft {
         draft
-            .header(HeaderName::Contact, self.config.contact(self.path))
+            .header(HeaderName::Contact, self.config.contact(self.path, self.peer.is_secure))
             .header(HeaderName::Allow, ALLOW)
             .header(HeaderName::Supported, SUPPORTED)
     }

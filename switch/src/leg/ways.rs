@@ -140,11 +140,19 @@ impl Leg {
         }
     }
 
+    /// A peer that was called at a `sips:` address and names another for what follows gets nothing in
+    /// the clear.
+    fn may_go_by(&self, transport: Transport) -> bool {
+        !self.peer.is_secure || transport == Transport::Tls
+    }
+
     /// The next hop, if it names an address.
     fn hops(&self) -> [Option<Path>; 2] {
         let Some(uri) = self.next_hop().and_then(Uri::parse) else { return [None; 2] };
-        literal(&uri, self.path.transport)
-            .map(|target| path_to(self.config.listeners(), target?, Some(self.path.listener)))
+        literal(&uri, self.path.transport).map(|target| {
+            let target = target.filter(|target| self.may_go_by(target.transport))?;
+            path_to(self.config.listeners(), target, Some(self.path.listener))
+        })
     }
 
     /// The next hop, if it is a name and was found.
@@ -175,6 +183,9 @@ impl Leg {
         let mut host = HostToResolve::of(&uri)?;
         if self.path.transport.is_reliable() {
             host.transport = host.transport.or(Some(self.path.transport));
+        }
+        if self.peer.is_secure {
+            (host.is_secure, host.transport) = (true, Some(Transport::Tls));
         }
         let named = NamedHop { uri: next_hop.into(), paths: Vec::new() };
         self.ways.get_or_insert_default().named_hop = Some(named);

@@ -20,6 +20,8 @@ pub enum Skip {
     RejectedByRule(RuleId),
     /// The route over it holds at other times.
     Closed(WindowId),
+    /// The call wants TLS (`sips:`), and it takes none.
+    Insecure,
     /// It does not answer, and another trunk could take the call (T4).
     Down,
     /// It, or its account, has as many calls as it may.
@@ -33,6 +35,7 @@ impl Skip {
             Skip::Loop => "trunk_skipped_loop",
             Skip::RejectedByRule(_) => "trunk_skipped_by_rule",
             Skip::Closed(_) => "trunk_skipped_closed",
+            Skip::Insecure => "trunk_skipped_insecure",
             Skip::Down => "trunk_skipped_down",
             Skip::Full(_) => "trunk_skipped_full",
         }
@@ -48,6 +51,12 @@ impl Skip {
             }
             Skip::Closed(window) => {
                 write!(f, "Trunk {trunk} was left out: time window {window} is closed.")
+            }
+            Skip::Insecure => {
+                write!(
+                    f,
+                    "Trunk {trunk} was left out: the call is secure (sips) and it has no TLS."
+                )
             }
             Skip::Down => write!(f, "Trunk {trunk} was left out: it is down."),
             Skip::Full(why) => write!(f, "Trunk {trunk} was left out: {why}."),

@@ -33,7 +33,7 @@ impl Setup {
         let forwards = message.max_forwards().unwrap_or(MAX_FORWARDS).min(255);
         let max_forwards = (forwards as u8).checked_sub(1).ok_or(Refusal::TooManyHops)?;
         let uri = Uri::parse(message.request_uri()).ok_or(Refusal::UnsupportedUri)?;
-        let dialled = dialled(ctx, &uri)?;
+        let (dialled, is_secure) = dialled(ctx, &uri)?;
         let who = Identity::of(ctx.directory, source, account, message, call.decisions());
         let caller = Caller {
             display: who.display,
@@ -44,6 +44,7 @@ impl Setup {
             diversions: who.diversions,
             headers: leg::passed_headers(ctx.leg_config, message),
             body: body_of(message),
+            is_secure,
             max_forwards,
             diverted_by: Vec::new(),
         };
@@ -71,8 +72,8 @@ impl Setup {
     }
 }
 
-/// What was dialled, out of a Request-URI or what is to become one.
-pub(crate) fn dialled(ctx: &Context<'_>, uri: &Uri<'_>) -> Result<Box<str>, Refusal> {
+/// What was dialled, out of a Request-URI or what is to become one, and whether it wants TLS all the way.
+pub(crate) fn dialled(ctx: &Context<'_>, uri: &Uri<'_>) -> Result<(Box<str>, bool), Refusal> {
     match uri.scheme() {
         Scheme::Sip | Scheme::Sips => {
             let host = text(uri.host());
@@ -91,7 +92,7 @@ pub(crate) fn dialled(ctx: &Context<'_>, uri: &Uri<'_>) -> Result<Box<str>, Refu
         _ => return Err(Refusal::UnsupportedUri),
     }
     let user = uri.user_number().ok_or(Refusal::NoNumber)?;
-    Ok(text(&user).into())
+    Ok((text(&user).into(), uri.is_secure()))
 }
 
 fn body_of(message: &Message) -> Option<Body> {

@@ -10,6 +10,7 @@ mod forwarding;
 mod invite;
 mod loops;
 mod numbers;
+mod secure;
 
 use vocabulary::{AccountId, RateChoice, TrunkId};
 
@@ -32,13 +33,14 @@ pub(crate) enum Step {
 
 type Stage = fn(&mut Setup, &mut Call, &mut Context<'_>) -> Result<Step, Refusal>;
 
-const STAGES: [Stage; 9] = [
+const STAGES: [Stage; 10] = [
     numbers::translate,
     admission::admit_caller,
     destination::find,
     loops::refuse,
     admission::admit_prefix,
     forwarding::follow,
+    secure::require,
     admission::admit_callee,
     caller_id::apply,
     authorize::ask,

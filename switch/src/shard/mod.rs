@@ -30,6 +30,7 @@ use crate::leg::LegConfig;
 use crate::register_copy::Copies;
 use crate::registrar::{Binding, Bindings};
 use crate::release::Cause;
+use crate::tls_peers::TlsPeers;
 use crate::token::Randomness;
 use crate::upstream::{UpstreamState, Upstreams};
 use slots::Slot;
@@ -71,6 +72,8 @@ pub struct Shared {
     pub guard: Arc<Guard>,
     /// Which trunks are there.
     pub health: Arc<Health>,
+    /// What TLS handshakes told of peers.
+    pub tls_peers: Arc<TlsPeers>,
 }
 
 /// What armed a timer.

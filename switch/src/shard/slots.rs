@@ -127,6 +127,7 @@ impl Shard {
             bindings: &self.shared.bindings,
             admission: &self.shared.admission,
             health: &self.shared.health,
+            tls_peers: &self.shared.tls_peers,
             leg_config: &self.leg_config,
             effects: &mut self.effects,
             random: &mut self.random,

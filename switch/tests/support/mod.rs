@@ -220,6 +220,7 @@ impl World {
             nonces: Arc::new(NonceCounts::new(1024)),
             guard: Arc::default(),
             health: Arc::default(),
+            tls_peers: Arc::default(),
         };
         World::sharing(rows, config, shared)
     }

@@ -72,13 +72,12 @@ impl Call {
                 }
             }
         }
-        match skip {
-            None => self.ring(ctx, member),
-            Some(why) => {
-                self.decide(Decision::Did(DidDecision::MemberSkipped(member, why)));
-                false
-            }
+        if skip.is_none() && !self.ring(ctx, member) {
+            skip = Some(MemberSkip::Insecure);
         }
+        let Some(why) = skip else { return true };
+        self.decide(Decision::Did(DidDecision::MemberSkipped(member, why)));
+        false
     }
 
     /// Whether it is a group that rings.

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sip::message::uri::Uri;
-use sip::transport::Path;
+use sip::transport::{Path, Transport};
 use vocabulary::{Direction, SubscriberId, TrunkId};
 
 use super::egress::Caller;
@@ -193,9 +193,12 @@ impl Call {
         }
     }
 
-    /// Tries every contact of a subscriber at once. False if there is none.
+    /// Tries every contact of a subscriber at once, or those that TLS reaches if the call wants that.
+    /// False if there is none.
     fn ring(&mut self, ctx: &mut Context<'_>, subscriber: SubscriberId) -> bool {
-        let contacts = ctx.bindings.contacts(subscriber, ctx.now.utc);
+        let is_secure = self.hunt_mut().is_some_and(|hunt| hunt.caller.is_secure);
+        let mut contacts = ctx.bindings.contacts(subscriber, ctx.now.utc);
+        contacts.retain(|binding| !is_secure || binding.is_secure());
         if contacts.is_empty() {
             return false;
         }
@@ -298,6 +301,12 @@ impl Call {
         host: HostToResolve,
         listener: Option<u16>,
     ) {
+        // Whatever the trunk, the contact or a redirection says of itself.
+        let is_secure = self.hunt_mut().is_some_and(|hunt| hunt.caller.is_secure);
+        let host = match is_secure {
+            true => HostToResolve { transport: Some(Transport::Tls), is_secure, ..host },
+            false => host,
+        };
         if let Some(target) = host.literal() {
             return self.arrive(ctx, way, uri, &[target], listener, &host.host);
         }

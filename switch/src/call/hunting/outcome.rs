@@ -5,7 +5,7 @@ use vocabulary::{Direction, Party, TrunkId};
 
 use super::super::failure::{Failure, FailureKind};
 use super::super::legs::turn_away;
-use super::super::{Answering, Body, Call, Context, Released, State};
+use super::super::{Answering, Body, Call, Context, Released, Side, State};
 use super::{Way, contact_host};
 use crate::admission::Owner;
 use crate::decision::{Decision, Refusal};
@@ -137,6 +137,15 @@ impl Call {
         }
     }
 
+    /// Why nothing could be sent there, if it was for the peer's certificate.
+    fn tell_refused_certificate(&mut self, ctx: &Context<'_>, n: u8, kind: FailureKind) {
+        let leg = self.attempts[usize::from(n)].side.as_deref().and_then(Side::leg);
+        let refused = leg.and_then(|leg| ctx.tls_peers.why_refused(leg.path()));
+        if let Some(why) = refused.filter(|_| kind == FailureKind::Unreachable) {
+            self.decide(Decision::CertificateRefused(n + 1, why));
+        }
+    }
+
     pub(super) fn failed(
         &mut self,
         ctx: &mut Context<'_>,
@@ -158,6 +167,7 @@ impl Call {
         attempt.released = Some(Released { at: ctx.now.utc, cause, status, by });
         let (way, has_heard) = (attempt.way, attempt.has_heard);
         let has_rung = attempt.ringing.is_some();
+        self.tell_refused_certificate(ctx, n, kind);
         let row = way.trunk().and_then(|id| ctx.directory.trunk(id));
         let meaning = row
             .filter(|_| kind == FailureKind::Refused)
