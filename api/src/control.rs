@@ -9,7 +9,7 @@ use billing::{
     AccountView, BundleGrant, Money, OpId, Overdraft, PostingKind, Quote, RateBook, Rerated, Terms,
 };
 use switch::LiveCall;
-use switch::directory::Directory;
+use switch::directory::{ClientCertificate, Directory};
 use switch::health::{HealthChange, TrunkHealth};
 use switch::registrar::StoredBinding;
 use switch::routing::{Calling, Recorded};
@@ -122,6 +122,23 @@ pub struct Status {
     pub counters: Vec<(&'static str, u64)>,
 }
 
+/// The certificate of one of our TLS listeners.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Certificate {
+    /// The listener, such as `tls 0.0.0.0:5061`.
+    pub listener: String,
+    /// Where it is read from.
+    pub file: String,
+    /// Whom it is for.
+    pub domains: Vec<Box<str>>,
+    /// Valid from then on.
+    pub valid_from: Utc,
+    /// Valid until then.
+    pub expires_at: Utc,
+    /// Why what is in its files now is not in use; `None` if it is.
+    pub problem: Option<String>,
+}
+
 /// What the API asks of the running process.
 pub trait Control: Send + Sync + 'static {
     /// The wall clock.
@@ -194,6 +211,18 @@ pub trait Control: Send + Sync + 'static {
 
     /// Waits, not for long, until what has happened so far can be read from the database.
     fn catch_up(&self) -> Later<'_, ()>;
+
+    /// The certificates of our TLS listeners.
+    fn certificates(&self) -> Vec<Certificate>;
+
+    /// Whom a certificate of ours for a trunk is for, and when it expires; or why it cannot be used.
+    fn read_client_certificate(
+        &self,
+        certificate: &ClientCertificate,
+    ) -> Result<(Vec<Box<str>>, Utc), String>;
+
+    /// Reads their files again, and tells what is in use then.
+    fn read_certificates_again(&self) -> Vec<Certificate>;
 
     /// The process itself.
     fn status(&self) -> Status;

@@ -53,9 +53,11 @@ mod system;
 mod table_file;
 pub mod tariff;
 mod time_windows;
+mod tls;
 mod token;
 mod traces;
 mod trunk_causes;
+mod trunk_tls;
 mod trunks;
 mod upstreams;
 mod vouchers;
@@ -78,7 +80,8 @@ use vocabulary::AccountId;
 
 pub use charges::ChargeRun;
 pub use control::{
-    Control, Later, LedgerReport, Payment, PaymentRefused, Simulated, Snapshot, Status, Thought,
+    Certificate, Control, Later, LedgerReport, Payment, PaymentRefused, Simulated, Snapshot,
+    Status, Thought,
 };
 pub use problem::Problem;
 pub use token::{Token, TokenError};
@@ -238,6 +241,8 @@ fn resources() -> Router<Arc<Api>> {
         .merge(traces::routes())
         .merge(time_windows::routes())
         .merge(trunk_causes::routes())
+        .merge(tls::routes())
+        .merge(trunk_tls::routes())
         .merge(upstreams::routes())
 }
 

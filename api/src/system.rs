@@ -11,7 +11,8 @@ use crate::wire::{self, List, Registration};
 use crate::{Problem, Shared};
 
 pub(crate) async fn status(State(api): Shared) -> Json<wire::Process> {
-    Json(wire::Process::new(api.control.status(), api.control.now()))
+    let control = &api.control;
+    Json(wire::Process::new(control.status(), control.certificates(), control.now()))
 }
 
 pub(crate) async fn registrations(State(api): Shared) -> Result<Json<List<Registration>>, Problem> {

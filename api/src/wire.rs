@@ -19,7 +19,7 @@ use switch::directory::Directory;
 use switch::health::TrunkHealth;
 use vocabulary::{AccountId, Utc};
 
-use crate::control::{LedgerReport, Status};
+use crate::control::{Certificate, LedgerReport, Status};
 
 pub(crate) use calls::{CDR_COLUMNS, Cdr, Live, Reason, Why};
 pub(crate) use plan::Plan;
@@ -395,6 +395,7 @@ pub(crate) struct Process {
     started_at: String,
     uptime_s: u64,
     listeners: Vec<String>,
+    certificates: Vec<String>,
     workers: usize,
     draining: bool,
     journal_stuck: bool,
@@ -402,13 +403,19 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    pub(crate) fn new(status: Status, now: Utc) -> Process {
+    pub(crate) fn new(status: Status, certificates: Vec<Certificate>, now: Utc) -> Process {
         let counters = status.counters.into_iter();
+        let certificate = |one: Certificate| {
+            let problem = one.problem.map(|problem| format!(", not renewed: {problem}"));
+            let until = format_utc(one.expires_at);
+            format!("{} until {until}{}", one.listener, problem.unwrap_or_default())
+        };
         Process {
             version: status.version,
             started_at: format_utc(status.started_at),
             uptime_s: now.since(status.started_at).as_secs(),
             listeners: status.listeners,
+            certificates: certificates.into_iter().map(certificate).collect(),
             workers: status.workers,
             draining: status.is_draining,
             journal_stuck: status.is_journal_stuck,

@@ -177,8 +177,22 @@ fn listener(section: &Section<'_>, base: &Path) -> Option<Listener> {
     }
     let certificate = section.path("certificate").map(|path| base.join(path));
     let key = section.path("key").map(|path| base.join(path));
+    let client_ca = section.path("client_ca").map(|path| base.join(path));
+    let words = [("optional", false), ("required", true)];
+    let needs_client_certificate = section.word("client_certificate", &words);
+    if needs_client_certificate.is_some() && client_ca.is_none() {
+        let remedy = "name the PEM file of the authorities that vouch for peers as `client_ca`";
+        section.report("client_certificate", "has nobody who vouches for it".to_owned(), remedy);
+    }
+    if client_ca.is_some() && transport.is_some_and(|transport| transport != Transport::Tls) {
+        let remedy = "set transport = \"tls\", or remove it";
+        section.report("client_ca", "is only for TLS".to_owned(), remedy);
+    }
+    let needs_client_certificate = needs_client_certificate.unwrap_or(false);
     let tls = match (transport?, certificate, key) {
-        (Transport::Tls, Some(certificate), Some(key)) => Some(TlsFiles { certificate, key }),
+        (Transport::Tls, Some(certificate), Some(key)) => {
+            Some(TlsFiles { certificate, key, client_ca, needs_client_certificate })
+        }
         (Transport::Tls, certificate, _) => {
             let missing = if certificate.is_none() { "certificate" } else { "key" };
             let remedy = "a TLS listener needs `certificate` and `key`, both PEM files";

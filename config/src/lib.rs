@@ -152,6 +152,10 @@ pub struct TlsFiles {
     pub certificate: PathBuf,
     /// The private key.
     pub key: PathBuf,
+    /// Those who vouch for peers that show a certificate, in a PEM file; `None` asks for none.
+    pub client_ca: Option<PathBuf>,
+    /// Whether who shows no such certificate is turned away.
+    pub needs_client_certificate: bool,
 }
 
 /// The JSON API's socket.

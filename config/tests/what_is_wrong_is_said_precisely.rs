@@ -52,6 +52,8 @@ fn everything_commented_out_in_the_example_is_valid_too() {
     assert_eq!(config.listeners[0].advertised.as_deref(), Some("203.0.113.5:5060"));
     let tls = config.listeners[2].tls.as_ref().unwrap();
     assert_eq!(tls.certificate, PathBuf::from("/etc/tandem/tls/chain.pem"));
+    assert_eq!(tls.client_ca, Some(PathBuf::from("/etc/tandem/tls/peers.pem")));
+    assert!(!tls.needs_client_certificate);
     assert_eq!(config.data_directory, PathBuf::from("/etc/tandem/tandem-data"));
 }
 
@@ -178,6 +180,19 @@ fn listeners_are_checked() {
         "[[listener]]\ntransport = \"udp\"\naddress = \"0.0.0.0:5061\"\nkey = \"k\"",
         &[
             "t.toml:4:7: listener[0].key = \"k\": is only for TLS; set transport = \"tls\", or remove it",
+        ],
+    );
+    check(
+        "[[listener]]\ntransport = \"tcp\"\naddress = \"0.0.0.0:5061\"\nclient_ca = \"c\"",
+        &["t.toml:4:13: listener[0].client_ca = \"c\": is only for TLS; \
+           set transport = \"tls\", or remove it"],
+    );
+    check(
+        "[[listener]]\ntransport = \"tls\"\naddress = \"0.0.0.0:5061\"\ncertificate = \"c\"\n\
+         key = \"k\"\nclient_certificate = \"required\"",
+        &[
+            "t.toml:6:22: listener[0].client_certificate = \"required\": has nobody who vouches for it; \
+           name the PEM file of the authorities that vouch for peers as `client_ca`",
         ],
     );
     check(

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use api::{
-    Control, Later, LedgerReport, NewTrace, Payment, PaymentRefused, Simulated, Snapshot, Status,
-    Thought, TraceFormat, TraceView,
+    Certificate, Control, Later, LedgerReport, NewTrace, Payment, PaymentRefused, Simulated,
+    Snapshot, Status, Thought, TraceFormat, TraceView,
 };
 use arc_swap::ArcSwap;
 use billing::{
@@ -18,6 +18,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use store::journal::JournalState;
 use store::{LeaseError, Leases, Store, Taking};
 use switch::decision::{Decision, Refusal};
+use switch::directory::ClientCertificate;
 use switch::health::{HealthChange, HealthState, TrunkHealth};
 use switch::registrar::StoredBinding;
 use switch::routing::{Question, simulate, simulate_like};
@@ -29,6 +30,8 @@ use vocabulary::{AccountId, AuthorizeRequest, CallId, DecisionLine, SubscriberId
 use crate::clock::Clock;
 use crate::dispatch::{Dispatch, Letter};
 use crate::leases::{ANSWER_MAX, LeaseDesk};
+use crate::net::certificates::Certificates;
+use crate::net::tls::{self, TlsClient};
 use crate::totals::Totals;
 use crate::trace::Tap;
 
@@ -40,6 +43,8 @@ pub struct Switchboard {
     pub(crate) clock: Clock,
     pub(crate) started_at: Utc,
     pub(crate) listeners: Vec<String>,
+    pub(crate) certificates: Arc<Certificates>,
+    pub(crate) tls: TlsClient,
     pub(crate) workers: usize,
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) credit: CreditSettings,
@@ -165,6 +170,7 @@ impl Control for Switchboard {
                 tracing::error!(%account, %error, "the ledger refuses an account's terms");
             }
         }
+        self.tls.present(&snapshot.directory);
         self.snapshot.store(Arc::new(snapshot.clone()));
         self.dispatch.send_all(|| Letter::RateBook(Arc::clone(&snapshot.rate_book)));
         self.dispatch.send_all(|| Letter::Directory(Arc::clone(&snapshot.directory)));
@@ -370,6 +376,24 @@ impl Control for Switchboard {
         Box::pin(async move {
             let _ = tokio::time::timeout(CATCH_UP_MAX, self.store.flush()).await;
         })
+    }
+
+    fn certificates(&self) -> Vec<Certificate> {
+        self.certificates.all()
+    }
+
+    fn read_client_certificate(
+        &self,
+        certificate: &ClientCertificate,
+    ) -> Result<(Vec<Box<str>>, Utc), String> {
+        let read = tls::read_client_certificate(certificate)?;
+        Ok((read.sip_domains, read.not_after))
+    }
+
+    fn read_certificates_again(&self) -> Vec<Certificate> {
+        tokio::task::block_in_place(|| self.certificates.read_again(self.now()));
+        self.certificates.publish();
+        self.certificates.all()
     }
 
     fn status(&self) -> Status {

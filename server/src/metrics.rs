@@ -65,6 +65,11 @@ fn describe() {
     describe_counter!("tandem_traced_dropped_total", "Messages not looked at by traces and HEP");
     describe_counter!("tandem_hep_sent_total", "Messages sent to Homer");
     describe_counter!("tandem_hep_failed_total", "Messages that could not be sent to Homer");
+    describe_gauge!(
+        "tandem_tls_certificate_expiry_timestamp_seconds",
+        "When the certificate of a TLS listener expires, in seconds since 1970"
+    );
+    describe_counter!("tandem_tls_reloads_total", "Certificates read again, taken and refused");
     describe_gauge!("tandem_connections", "Open TCP and TLS connections");
     describe_leases();
 }

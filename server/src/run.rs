@@ -22,6 +22,7 @@ use switch::admission::Admission;
 use switch::guard::{Ban, Guard};
 use switch::registrar::Bindings;
 use tokio::runtime::Runtime;
+use tokio::signal::unix::Signal;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::clock::Clock;
@@ -29,7 +30,8 @@ use crate::control::Switchboard;
 use crate::dispatch::{Dispatch, Letter};
 use crate::leases::LeaseDesk;
 use crate::log;
-use crate::net::listeners::{self, Bound};
+use crate::net::certificates::Certificates;
+use crate::net::listeners::{self, Bound, StreamListener};
 use crate::net::lookup::Lookup;
 use crate::net::streams::Streams;
 use crate::net::tls::TlsClient;
@@ -167,12 +169,12 @@ impl Running {
         let clock = Clock::start();
         let opened = database.block_on(open(&config, clock))?;
         let _inside = runtime.enter();
-        let signal = shutdown::listen()?;
+        let (signal, hangup) = (shutdown::listen()?, shutdown::hangup()?);
         let bound = listeners::bind(&config.listeners, settings::workers(&config))?;
         let workers = settings::workers(&config);
         let (posts, mailboxes) = mailboxes(workers, config.limits.queue_max)?;
         let dispatch = Dispatch::new(posts, config.limits.queue_max, config.limits.retry_after);
-        let tls = tls_client(&config)?;
+        let tls = tls_client(&config, &opened)?;
         let (tap, reader) = trace::tap(clock, exporter(&config)?);
         let streams = Streams::new(
             settings::streams(&config),
@@ -182,12 +184,14 @@ impl Running {
             bound.addresses.clone(),
             runtime.handle().clone(),
         );
-        let lookup = Lookup::new(tls, dispatch.clone(), runtime.handle().clone());
+        let lookup = Lookup::new(tls.clone(), dispatch.clone(), runtime.handle().clone());
         let leases = lease_desk(&opened, clock, runtime);
         let switchboard = Arc::new(Switchboard {
             clock,
             started_at: clock.now().utc,
             listeners: bound.names.clone(),
+            certificates: Arc::new(Certificates::new(bound.tls())),
+            tls,
             workers: workers.into(),
             ledger: opened.ledger,
             credit: settings::credit(&config),
@@ -218,10 +222,7 @@ impl Running {
         threads.push(reader.start(addresses, switchboard.dispatch.clone())?);
         // Not before recovery has closed what was open: a heartbeat proves that calls live.
         switchboard.store.journal().start_heartbeat(move || clock.now().utc);
-        let accept = |(number, listener, tls)| {
-            runtime.spawn(crate::net::tcp::accept(listener, number, tls, streams.clone()))
-        };
-        let mut tasks: Vec<_> = accepting.into_iter().map(accept).collect();
+        let mut tasks = accept(accepting, &streams, &switchboard, hangup, runtime);
         tasks.push(runtime.spawn(each_second(Arc::clone(&switchboard), streams)));
         let (stop_api, stopped) = oneshot::channel();
         let directory = (opened.directory, opened.last_change);
@@ -299,6 +300,31 @@ impl Running {
     }
 }
 
+/// The tasks that accept connections, and the one that renews the certificates they begin with.
+fn accept(
+    listeners: Vec<StreamListener>,
+    streams: &Streams,
+    switchboard: &Switchboard,
+    hangup: Signal,
+    runtime: &Runtime,
+) -> Vec<tokio::task::JoinHandle<()>> {
+    let accept = |(number, listener, tls)| {
+        runtime.spawn(crate::net::tcp::accept(listener, number, tls, streams.clone()))
+    };
+    let mut tasks: Vec<_> = listeners.into_iter().map(accept).collect();
+    let certificates = Arc::clone(&switchboard.certificates);
+    tasks.push(runtime.spawn(certificates.watch(switchboard.clock, hangup)));
+    tasks
+}
+
+/// Our side of TLS when we connect to others.
+fn tls_client(config: &Config, opened: &Opened) -> Result<TlsClient, RunError> {
+    let trust: Vec<&Path> = config.sip.tls_trust.iter().map(PathBuf::as_path).collect();
+    let tls = TlsClient::new(&trust)?.telling(&opened.shared.tls_peers);
+    tls.present(&opened.snapshot.directory);
+    Ok(tls)
+}
+
 /// With several nodes: where money is leased. Its first answer is there, or was waited for.
 fn lease_desk(opened: &Opened, clock: Clock, runtime: &Runtime) -> Option<Arc<LeaseDesk>> {
     let node = opened.store.node()?.clone();
@@ -332,11 +358,6 @@ fn keep_house(
     let bans = runtime.spawn(Arc::clone(&api).keep_bans(banned));
     let trunks = runtime.spawn(Arc::clone(&api).watch_trunks(WATCH_EACH));
     [bans, trunks, runtime.spawn(api.charge_always(CHARGE_EACH))]
-}
-
-fn tls_client(config: &Config) -> Result<TlsClient, crate::net::tls::TlsError> {
-    let trust: Vec<&Path> = config.sip.tls_trust.iter().map(PathBuf::as_path).collect();
-    TlsClient::new(&trust)
 }
 
 /// Where messages are sent as HEP, if anywhere.

@@ -1,12 +1,18 @@
-//! Signals: the first SIGTERM or SIGINT asks for a graceful end, the second ends the process.
+//! Signals: the first SIGTERM or SIGINT asks for a graceful end, the second ends the process. SIGHUP
+//! has certificates read again.
 
 use std::io;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 /// Exit status of a process ended by a second signal.
 const IMPATIENT: i32 = 130;
+
+/// Listens to SIGHUP from now on, inside the runtime; before, it would end the process.
+pub fn hangup() -> io::Result<Signal> {
+    signal(SignalKind::hangup())
+}
 
 /// Starts to listen, inside the runtime; becomes true at the first signal.
 pub fn listen() -> io::Result<watch::Receiver<bool>> {

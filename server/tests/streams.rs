@@ -9,11 +9,15 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
+use config::TlsFiles;
+use server::net::certificates::{Certificates, ListenerTls};
 use server::net::streams::{Delivery, Sink, StreamLimits, Streams};
 use server::net::tcp;
 use server::net::tls::{self, TlsClient};
 use sip::transport::{Path, Transmit, Transport};
+use switch::directory::{AccountRow, ClientCertificate, DirectoryBuilder, Settings, TrunkRow};
 use switch::guard::{Guard, GuardRows};
+use switch::tls_peers::TlsPeers;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -362,7 +366,8 @@ async fn what_is_not_sip_is_expelled() {
 /// A trunk on TLS with the certificate of `carrier.test`, and us who know it by this name.
 async fn tls_trunk(host: &str) -> (Side, TcpListener, tokio_rustls::TlsAcceptor, Path) {
     let file = |name| FilePath::new(env!("CARGO_MANIFEST_DIR")).join("tests/tls").join(name);
-    let acceptor = tls::acceptor(&file("carrier.pem"), &file("carrier.key")).unwrap();
+    let files = own_files(file("carrier.pem"));
+    let acceptor = tokio_rustls::TlsAcceptor::from(tls::server_side(&files).unwrap().0);
     let carrier = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let remote = carrier.local_addr().unwrap();
     let trust = TlsClient::new(&[&file("authority.pem")]).unwrap();
@@ -395,4 +400,176 @@ async fn a_trunk_with_the_certificate_of_another_gets_nothing() {
     assert!(acceptor.accept(stream).await.is_err(), "we end the handshake");
     assert_eq!(side.failed().await.remote, path.remote);
     assert_eq!(side.streams.counts().failed.load(Ordering::Relaxed), 1);
+}
+
+/// S8: certificates are renewed while calls run. Who is connected stays, who comes then gets the new one.
+#[tokio::test]
+async fn a_renewed_certificate_is_for_new_connections_and_costs_none() {
+    let from = |name: &str| FilePath::new(env!("CARGO_MANIFEST_DIR")).join("tests/tls").join(name);
+    let dir = tempfile::tempdir().unwrap();
+    let files = own_files(dir.path().join("own.pem"));
+    std::fs::copy(from("carrier.pem"), &files.certificate).unwrap();
+    let listener = Arc::new(ListenerTls::read("tls", &files).unwrap());
+    let (ear, mut heard) = mpsc::unbounded_channel();
+    let socket = tcp::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = socket.local_addr().unwrap();
+    let streams = Streams::new(
+        StreamLimits::default(),
+        Arc::new(Ear(ear)),
+        Arc::default(),
+        TlsClient::new(&[]).unwrap(),
+        vec![address],
+        tokio::runtime::Handle::current(),
+    );
+    tokio::spawn(tcp::accept(socket, 0, Some(Arc::clone(&listener)), streams.clone()));
+
+    let before = connected(address).await;
+    assert_eq!(shown(&before), certificate(&from("carrier.pem")));
+    std::fs::copy(from("renewed.pem"), &files.certificate).unwrap();
+    Certificates::new(vec![listener]).look(Utc(0));
+    let after = connected(address).await;
+    assert_eq!(shown(&after), certificate(&from("renewed.pem")));
+    let mut phones = [before, after];
+    for phone in &mut phones {
+        phone.write_all(OPTIONS).await.unwrap();
+        phone.flush().await.unwrap();
+        let Heard::Message(path, _) = heard.recv().await.unwrap() else { panic!("no message") };
+        streams.send(Transmit { path, bytes: Bytes::from_static(b"answer") });
+        let mut answer = [0; 6];
+        phone.read_exact(&mut answer).await.unwrap();
+        assert_eq!(&answer, b"answer");
+    }
+    assert_eq!(streams.counts().accepted.load(Ordering::Relaxed), 2);
+}
+
+type Phone = tokio_rustls::client::TlsStream<TcpStream>;
+
+/// Our key, and the chain in this file.
+fn own_files(certificate: std::path::PathBuf) -> TlsFiles {
+    let key = FilePath::new(env!("CARGO_MANIFEST_DIR")).join("tests/tls/carrier.key");
+    TlsFiles { certificate, key, client_ca: None, needs_client_certificate: false }
+}
+
+/// A phone that trusts the tests' authority and calls us `carrier.test`.
+async fn connected(address: SocketAddr) -> Phone {
+    connected_as(address, trusting().with_no_client_auth()).await.unwrap()
+}
+
+fn trusting() -> rustls::ConfigBuilder<rustls::ClientConfig, rustls::client::WantsClientCert> {
+    let mut roots = rustls::RootCertStore::empty();
+    let dir = FilePath::new(env!("CARGO_MANIFEST_DIR")).join("tests/tls");
+    roots.add(certificate(&dir.join("authority.pem"))).unwrap();
+    let config = rustls::ClientConfig::builder_with_provider(Arc::new(
+        rustls::crypto::ring::default_provider(),
+    ));
+    let config = config.with_safe_default_protocol_versions().unwrap();
+    config.with_root_certificates(roots)
+}
+
+async fn connected_as(address: SocketAddr, config: rustls::ClientConfig) -> std::io::Result<Phone> {
+    let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
+    let name = rustls::pki_types::ServerName::try_from("carrier.test").unwrap();
+    let stream = TcpStream::connect(address).await.unwrap();
+    connector.connect(name, stream).await
+}
+
+fn certificate(file: &FilePath) -> rustls::pki_types::CertificateDer<'static> {
+    use rustls::pki_types::pem::PemObject;
+    rustls::pki_types::CertificateDer::from_pem_file(file).unwrap()
+}
+
+fn shown(phone: &Phone) -> rustls::pki_types::CertificateDer<'static> {
+    phone.get_ref().1.peer_certificates().unwrap()[0].clone().into_owned()
+}
+
+/// A listener that asks peers for a certificate, and what it says of them.
+struct Guarded {
+    address: SocketAddr,
+    heard: mpsc::UnboundedReceiver<Heard>,
+    streams: Streams,
+    peers: Arc<TlsPeers>,
+}
+
+fn guarded(needs_client_certificate: bool) -> Guarded {
+    let dir = FilePath::new(env!("CARGO_MANIFEST_DIR")).join("tests/tls");
+    let client_ca = Some(dir.join("authority.pem"));
+    let own = own_files(dir.join("carrier.pem"));
+    let files = TlsFiles { client_ca, needs_client_certificate, ..own };
+    let listener = Arc::new(ListenerTls::read("tls", &files).unwrap());
+    let (ear, heard) = mpsc::unbounded_channel();
+    let socket = tcp::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = socket.local_addr().unwrap();
+    let peers = Arc::default();
+    let streams = Streams::new(
+        StreamLimits::default(),
+        Arc::new(Ear(ear)),
+        Arc::default(),
+        TlsClient::new(&[]).unwrap().telling(&peers),
+        vec![address],
+        tokio::runtime::Handle::current(),
+    );
+    tokio::spawn(tcp::accept(socket, 0, Some(listener), streams.clone()));
+    Guarded { address, heard, streams, peers }
+}
+
+/// Connects with this certificate; who is told to be there, once a message has come, or that none came.
+async fn names_of(guarded: &mut Guarded, shows: Option<&str>) -> Option<Option<Vec<Box<str>>>> {
+    let dir = FilePath::new(env!("CARGO_MANIFEST_DIR")).join("tests/tls");
+    let config = match shows {
+        None => trusting().with_no_client_auth(),
+        Some(name) => {
+            use rustls::pki_types::pem::PemObject;
+            let key = dir.join(format!("{name}.key"));
+            let key = rustls::pki_types::PrivateKeyDer::from_pem_file(key).unwrap();
+            let chain = vec![certificate(&dir.join(format!("{name}.pem")))];
+            trusting().with_client_auth_cert(chain, key).unwrap()
+        }
+    };
+    // With TLS 1.3 the refusal comes after the client's side is done.
+    let mut phone = connected_as(guarded.address, config).await.ok()?;
+    let _ = phone.write_all(OPTIONS).await;
+    let _ = phone.flush().await;
+    match guarded.heard.recv().await.unwrap() {
+        Heard::Message(path, _) => Some(guarded.peers.names(path).map(|names| names.to_vec())),
+        _ => None,
+    }
+}
+
+/// Mutual TLS (S1): who shows a certificate is known by it, and one that nobody vouches for is refused.
+#[tokio::test]
+async fn peers_are_known_by_their_certificates() {
+    let name: Vec<Box<str>> = vec!["trunk.test".into()];
+    let mut optional = guarded(false);
+    assert_eq!(names_of(&mut optional, Some("trunk")).await, Some(Some(name.clone())));
+    assert_eq!(names_of(&mut guarded(false), None).await, Some(None));
+    assert_eq!(names_of(&mut guarded(false), Some("stranger")).await, None);
+    assert_eq!(names_of(&mut guarded(true), Some("trunk")).await, Some(Some(name)));
+    assert_eq!(names_of(&mut guarded(true), None).await, None);
+    assert_eq!(optional.streams.counts().accepted.load(Ordering::Relaxed), 1);
+}
+
+/// We show a trunk what it is configured to see, and others nothing.
+#[tokio::test]
+async fn a_trunk_sees_our_certificate_for_it() {
+    let dir = FilePath::new(env!("CARGO_MANIFEST_DIR")).join("tests/tls");
+    let read = |name: &str| std::fs::read_to_string(dir.join(name)).unwrap().into();
+    let ours = ClientCertificate { chain: read("trunk.pem"), key: read("trunk.key") };
+    for (host, expected) in [("carrier.test", true), ("other.example", false)] {
+        let mut carrier = guarded(false);
+        let account = vocabulary::AccountId(1);
+        let mut trunk = TrunkRow::new(vocabulary::TrunkId(1), "carrier", account);
+        trunk.host = host.into();
+        trunk.client_certificate = Some(Arc::new(ours.clone()));
+        let builder = DirectoryBuilder::new(Settings::default(), 7);
+        let builder = builder.account(AccountRow::new(account, "carrier")).trunk(trunk);
+        let client = TlsClient::new(&[&dir.join("authority.pem")]).unwrap();
+        client.present(&builder.build().unwrap());
+        client.remember(carrier.address, "carrier.test");
+        let side = side_that_trusts(StreamLimits::default(), client);
+        let path = Path { transport: Transport::Tls, ..to(carrier.address) };
+        side.streams.send(Transmit { path, bytes: Bytes::from_static(OPTIONS) });
+        let Heard::Message(path, _) = carrier.heard.recv().await.unwrap() else { panic!() };
+        let shown = carrier.peers.names(path).is_some();
+        assert_eq!(shown, expected, "{host}");
+    }
 }

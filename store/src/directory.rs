@@ -35,6 +35,7 @@ mod time_window;
 mod touched;
 mod trunk;
 mod trunk_cause;
+mod trunk_tls;
 
 use vocabulary::{AccountId, CallId, Utc};
 
@@ -74,6 +75,7 @@ pub use subscription::{AccountPlan, NewSubscription, Scheduled, calendar_of};
 pub use time_window::StoredWindow;
 use touched::Touched;
 pub use trunk::{Trunk, TrunkTransport};
+pub use trunk_tls::TrunkTls;
 
 /// Limits in both directions; `None` is no limit. Inward is towards us.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -8,13 +8,14 @@ use std::time::Duration;
 
 use ::switch::LiveCall;
 use ::switch::decision::{Decision, Refusal};
+use ::switch::directory::ClientCertificate;
 use ::switch::health::{Health, HealthChange, TrunkHealth};
 use ::switch::registrar::{Bindings, StoredBinding};
 use ::switch::routing::{Question, simulate, simulate_like};
 use ::switch::upstream::UpstreamStatus;
 use api::{
-    Control, Later, LedgerReport, NewTrace, Payment, PaymentRefused, Simulated, Snapshot, Status,
-    Thought, TraceFormat, TraceView,
+    Certificate, Control, Later, LedgerReport, NewTrace, Payment, PaymentRefused, Simulated,
+    Snapshot, Status, Thought, TraceFormat, TraceView,
 };
 use billing::{
     AccountView, BundleGrant, CreditControl, CreditSettings, Journal, Ledger, LedgerError,
@@ -85,6 +86,8 @@ pub struct Switch {
     pub traced: Mutex<Vec<NewTrace>>,
     /// Calls that are live, as far as a test says so.
     pub live: Mutex<Vec<LiveCall>>,
+    /// What is told of our listeners' certificates.
+    pub certificates: Mutex<Vec<Certificate>>,
     pub(super) sequence: AtomicU64,
     begun: Utc,
     /// Since `begun`, in microseconds.
@@ -130,6 +133,7 @@ impl Switch {
             traces: Mutex::default(),
             traced: Mutex::default(),
             live: Mutex::default(),
+            certificates: Mutex::default(),
             sequence: AtomicU64::new(0),
             begun,
             elapsed: AtomicI64::new(0),
@@ -308,6 +312,24 @@ impl Control for Switch {
     fn trace_messages(&self, id: u64, format: TraceFormat) -> Option<Vec<u8>> {
         let traces = self.traces.lock().unwrap();
         traces.iter().any(|trace| trace.id == id).then(|| format!("{format:?}").into_bytes())
+    }
+
+    fn certificates(&self) -> Vec<Certificate> {
+        self.certificates.lock().unwrap().clone()
+    }
+
+    fn read_client_certificate(
+        &self,
+        certificate: &ClientCertificate,
+    ) -> Result<(Vec<Box<str>>, Utc), String> {
+        let text = &certificate.chain;
+        let is_pem = text.starts_with("-----BEGIN CERTIFICATE-----");
+        let domains = vec!["sip.example".into()];
+        is_pem.then(|| (domains, self.now_utc())).ok_or_else(|| "no certificate in it".to_owned())
+    }
+
+    fn read_certificates_again(&self) -> Vec<Certificate> {
+        self.certificates()
     }
 
     fn simulate(&self, thought: &Thought<'_>) -> Simulated {

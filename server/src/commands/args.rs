@@ -30,7 +30,7 @@ pub(crate) use did::{DidChange, DidCommand, DidImport};
 pub(crate) use number::{ListCommand, NumberCommand, Owner, RuleCommand, Side};
 pub(crate) use peer::{
     ForwardsChange, SubscriberCommand, TrunkCallerIdChange, TrunkCausesChange, TrunkChange,
-    TrunkCommand, TrunkProbeChange,
+    TrunkCommand, TrunkProbeChange, TrunkTlsChange,
 };
 pub(crate) use pricing::{
     CarrierStatement, Output, PriceQuestion, Recycle, ReportCommand, Rerate, Selected, Spanned,
@@ -38,7 +38,7 @@ pub(crate) use pricing::{
 
 pub(crate) use receipts::ReceiptArgs;
 pub(crate) use route::{PrefixCommand, RouteChange, RouteCommand, WindowCommand};
-pub(crate) use security::{AllowCommand, BanCommand, SecurityCommand};
+pub(crate) use security::{AllowCommand, BanCommand, SecurityCommand, TlsCommand};
 pub(crate) use trace::TraceCommand;
 
 /// Takes what `show` prints, `yes` and `no`, and what JSON has.
@@ -177,6 +177,11 @@ pub(crate) enum Command {
     Security {
         #[command(subcommand)]
         command: SecurityCommand,
+    },
+    /// The certificates of our TLS listeners
+    Tls {
+        #[command(subcommand)]
+        command: TlsCommand,
     },
     /// Which trunks a prefix goes to, when, and how much of it
     Route {

@@ -67,7 +67,7 @@ fn faults(config: &Config, file: &Path) -> Vec<Problem> {
     }
     for (index, listener) in config.listeners.iter().enumerate() {
         if let Some(tls) = &listener.tls
-            && let Err(error) = server::net::tls::acceptor(&tls.certificate, &tls.key)
+            && let Err(error) = server::net::tls::server_side(tls)
         {
             faults.push(fault(&format!("listener[{index}]"), "", error.to_string(), ""));
         }

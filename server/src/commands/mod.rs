@@ -34,6 +34,7 @@ mod site;
 mod subscriber;
 mod system;
 mod table;
+mod tls;
 mod trace;
 mod trunk;
 mod voucher;
@@ -208,6 +209,7 @@ fn dispatch(args: Args) -> Outcome {
         Command::Ban { command } => security::ban(&context, command),
         Command::Allow { command } => security::allow(&context, command),
         Command::Security { command } => security::security(&context, command),
+        Command::Tls { command } => tls::run(&context, &command),
         Command::Ledger { command: args::LedgerCommand::Check } => system::check_ledger(&context),
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::account::{or_none, put, put_limits};
-use super::args::{TrunkCausesChange, TrunkChange, TrunkCommand, TrunkProbeChange};
+use super::args::{TrunkCausesChange, TrunkChange, TrunkCommand, TrunkProbeChange, TrunkTlsChange};
 use super::client::{Client, escape};
 use super::{Context, Outcome, caller_id, table};
 
@@ -63,6 +63,7 @@ pub(super) fn run(context: &Context, command: TrunkCommand) -> Outcome {
                 Some(role) => client.command("PUT", &path, &json!({ "role": role }))?,
             }
         }
+        TrunkCommand::Tls { name, change } => certificates(&client, &name, change)?,
         TrunkCommand::Remove { name } => {
             let answer = client.command("DELETE", &one(&name), &Value::Null)?;
             context.show(&answer, |_| println!("removed {name} and its routes"));
@@ -102,6 +103,25 @@ fn table_of(field: &str, pairs: &[String]) -> Result<Map<String, Value>, String>
         None => Err(format!("--{field} {text}: write a code and what it becomes, such as 503=404")),
     };
     pairs.iter().map(pair).collect()
+}
+
+fn certificates(client: &Client, name: &str, change: TrunkTlsChange) -> Result<Value, String> {
+    let mut body = Map::new();
+    let split = |names: String| match names.as_str() {
+        "none" => Vec::new(),
+        names => names.split(',').map(|name| name.trim().to_owned()).collect(),
+    };
+    put(&mut body, "certificate_names", change.certificate_names.map(split));
+    let read = |file: String| match file.as_str() {
+        "none" => Ok::<_, String>(Value::Null),
+        file => {
+            let text = std::fs::read_to_string(file).map_err(|error| format!("{file}: {error}"))?;
+            Ok(Value::String(text))
+        }
+    };
+    put(&mut body, "client_certificate", change.client_certificate.map(read).transpose()?);
+    put(&mut body, "client_key", change.client_key.map(read).transpose()?);
+    caller_id::show_or_change(client, &format!("/trunks/{}/tls", escape(name)), body)
 }
 
 fn fields(change: TrunkChange) -> Result<Map<String, Value>, String> {

@@ -64,7 +64,10 @@ pub(super) async fn open(shared: Arc<Shared>, opened: Opened) {
     let path = opened.path;
     match timeout(shared.limits.connect, connect(&shared, path)).await {
         Ok(Ok(Stream::Plain(stream))) => serve(shared, opened, stream).await,
-        Ok(Ok(Stream::Tls(stream))) => serve(shared, opened, *stream).await,
+        Ok(Ok(Stream::Tls(stream))) => {
+            shared.tls.shown(path.connection, stream.get_ref().1.peer_certificates());
+            serve(shared, opened, *stream).await;
+        }
         Ok(Err(error)) => refused(&shared, path, &error),
         Err(_) => refused(&shared, path, &io::Error::from(io::ErrorKind::TimedOut)),
     }
@@ -96,6 +99,7 @@ fn refused(shared: &Shared, path: Path, error: &io::Error) {
     if error.kind() == io::ErrorKind::PermissionDenied {
         tracing::warn!(remote = %path.remote, transport = ?path.transport, %error, "cannot connect");
     } else {
+        shared.tls.unreachable(path.remote);
         tracing::info!(remote = %path.remote, transport = ?path.transport, %error, "cannot connect");
     }
     shared.counts.failed.fetch_add(1, Ordering::Relaxed);

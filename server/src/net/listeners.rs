@@ -2,27 +2,38 @@
 //! use ends the start with one sentence.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use config::{Listener, Transport};
 use tokio::net::TcpListener;
-use tokio_rustls::TlsAcceptor;
 
-use super::{tcp, tls, udp};
+use super::certificates::ListenerTls;
+use super::{tcp, udp};
 use crate::run::RunError;
 use crate::settings;
+
+/// A TCP listener's number and socket, and its TLS if it has one.
+pub type StreamListener = (u16, TcpListener, Option<Arc<ListenerTls>>);
 
 /// Bound sockets; a listener's number is its place in the configuration.
 pub struct Bound {
     /// For each worker its own socket of every UDP listener.
     pub udp: Vec<Vec<(u16, socket2::Socket)>>,
     /// TCP and TLS.
-    pub streams: Vec<(u16, TcpListener, Option<TlsAcceptor>)>,
+    pub streams: Vec<StreamListener>,
     /// The addresses, by listener.
     pub addresses: Vec<SocketAddr>,
     /// The same as the endpoint wants to know them.
     pub advertised: Vec<sip::endpoint::Listener>,
     /// For people: `udp 0.0.0.0:5060`.
     pub names: Vec<String>,
+}
+
+impl Bound {
+    /// The TLS listeners.
+    pub fn tls(&self) -> Vec<Arc<ListenerTls>> {
+        self.streams.iter().filter_map(|(.., tls)| tls.clone()).collect()
+    }
 }
 
 /// Binds everything; call it inside the runtime.
@@ -42,7 +53,8 @@ pub fn bind(listeners: &[Listener], workers: u8) -> Result<Bound, RunError> {
             Transport::Udp => bind_udp(&mut bound, number, listener.address).map_err(error)?,
             Transport::Tcp | Transport::Tls => {
                 let files = listener.tls.as_ref();
-                let tls = files.map(|f| tls::acceptor(&f.certificate, &f.key)).transpose()?;
+                let tls = files.map(|files| ListenerTls::read(&name, files)).transpose()?;
+                let tls = tls.map(Arc::new);
                 let socket = tcp::bind(listener.address).map_err(error)?;
                 let address = socket.local_addr().map_err(error)?;
                 bound.streams.push((number, socket, tls));

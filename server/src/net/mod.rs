@@ -1,5 +1,6 @@
 //! Sockets: UDP inside the workers, TCP, TLS and DNS on the runtime.
 
+pub mod certificates;
 mod connection;
 pub mod listeners;
 pub mod lookup;
@@ -10,3 +11,4 @@ pub mod streams;
 pub mod tcp;
 pub mod tls;
 pub mod udp;
+pub mod x509;

@@ -277,6 +277,7 @@ impl Shared {
     /// The connection is over: forget it and tell everybody who may wait for it.
     pub(super) fn forget(&self, path: Path) {
         self.table().remove(path.connection);
+        self.tls.gone(path.connection);
         // Requests that had it opened, or found it open, know it only by its remote address. They
         // come first: what then tries again has another connection, which is not to be blamed.
         self.sink.path_failed(Path { connection: 0, ..path });

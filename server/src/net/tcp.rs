@@ -8,8 +8,8 @@ use sip::transport::Transport;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 use tokio::time::{Duration, timeout};
-use tokio_rustls::TlsAcceptor;
 
+use super::certificates::ListenerTls;
 use super::connection;
 use super::streams::Streams;
 
@@ -35,7 +35,7 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 pub async fn accept(
     listener: TcpListener,
     number: u16,
-    tls: Option<TlsAcceptor>,
+    tls: Option<Arc<ListenerTls>>,
     streams: Streams,
 ) {
     let transport = if tls.is_some() { Transport::Tls } else { Transport::Tcp };
@@ -63,14 +63,30 @@ pub async fn accept(
             let Some(tls) = tls else {
                 return connection::serve(shared, opened, stream).await;
             };
-            match timeout(shared.limits.first_message, tls.accept(stream)).await {
-                Ok(Ok(stream)) => connection::serve(shared, opened, stream).await,
+            match timeout(shared.limits.first_message, tls.acceptor().accept(stream)).await {
+                Ok(Ok(stream)) => {
+                    shared.tls.shown(path.connection, stream.get_ref().1.peer_certificates());
+                    connection::serve(shared, opened, stream).await;
+                }
                 Ok(Err(error)) => {
-                    tracing::debug!(%remote, %error, "TLS handshake failed");
+                    refused(remote, &error);
                     shared.forget(path);
                 }
                 Err(_) => shared.forget(path),
             }
         });
+    }
+}
+
+/// Who guards a listener with certificates wants to know whose was not good enough; other handshakes
+/// fail all day.
+fn refused(remote: SocketAddr, error: &io::Error) {
+    use rustls::Error::{InvalidCertificate, NoCertificatesPresented};
+    let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    match tls {
+        Some(InvalidCertificate(_) | NoCertificatesPresented) => {
+            tracing::warn!(%remote, %error, "a peer's certificate is refused");
+        }
+        _ => tracing::debug!(%remote, %error, "TLS handshake failed"),
     }
 }

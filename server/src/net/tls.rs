@@ -1,18 +1,26 @@
 //! TLS on both sides: our certificate for those who connect to us, and trust in those we connect
 //! to.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rustls::pki_types::pem::PemObject;
+use arc_swap::ArcSwap;
+use config::TlsFiles;
+use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
 use rustls::{CertificateError, ClientConfig, RootCertStore, ServerConfig};
+use switch::directory::{ClientCertificate, Directory};
+use switch::tls_peers::TlsPeers;
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-use tokio_rustls::{TlsAcceptor, TlsConnector};
+
+use super::x509;
 
 /// Where Linux distributions keep the certificates they trust.
 const SYSTEM_ROOTS: [&str; 3] =
@@ -28,36 +36,96 @@ pub struct TlsError {
     what: String,
 }
 
-/// Reads a chain and its key and makes the listener's side of TLS.
-pub fn acceptor(certificate: &Path, key: &Path) -> Result<TlsAcceptor, TlsError> {
+/// Reads a chain and its key and makes the listener's side of TLS, with what the certificate says of
+/// itself.
+pub fn server_side(files: &TlsFiles) -> Result<(Arc<ServerConfig>, x509::Certificate), TlsError> {
+    let TlsFiles { certificate, key, client_ca, needs_client_certificate } = files;
     let error = |file: &Path, what: String| TlsError { file: file.display().to_string(), what };
     let chain = read_certificates(certificate).map_err(|what| error(certificate, what))?;
-    let key_der = PrivateKeyDer::from_pem_file(key).map_err(|what| error(key, what.to_string()))?;
+    let own = x509::Certificate::read(&chain[0]);
+    let own = own.map_err(|what| error(certificate, what.to_string()))?;
+    let key_der = PrivateKeyDer::from_pem_file(key).map_err(|what| error(key, in_words(what)))?;
     let config = ServerConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .expect("ring offers TLS 1.2 and 1.3")
-        .with_no_client_auth()
+        .with_client_cert_verifier(match client_ca {
+            None => WebPkiClientVerifier::no_client_auth(),
+            Some(file) => {
+                peers_verifier(file, *needs_client_certificate).map_err(|what| error(file, what))?
+            }
+        })
         .with_single_cert(chain, key_der)
         .map_err(|what| error(certificate, what.to_string()))?;
-    Ok(TlsAcceptor::from(Arc::new(config)))
+    Ok((Arc::new(config), own))
+}
+
+/// Takes certificates that the authorities in this file vouch for.
+fn peers_verifier(file: &Path, is_needed: bool) -> Result<Arc<dyn ClientCertVerifier>, String> {
+    let mut roots = RootCertStore::empty();
+    for authority in read_certificates(file)? {
+        roots.add(authority).map_err(|error| error.to_string())?;
+    }
+    let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider());
+    let builder = if is_needed { builder } else { builder.allow_unauthenticated() };
+    builder.build().map(|verifier| verifier as _).map_err(|error| error.to_string())
+}
+
+/// Our certificate for a trunk: whom it is for, and when it expires.
+pub fn read_client_certificate(ours: &ClientCertificate) -> Result<x509::Certificate, String> {
+    let (chain, key) = client_chain(ours)?;
+    let read = x509::Certificate::read(&chain[0]).map_err(|error| error.to_string())?;
+    let config = ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .expect("ring offers TLS 1.2 and 1.3")
+        .with_root_certificates(RootCertStore::empty());
+    config.with_client_auth_cert(chain, key).map_err(|error| error.to_string())?;
+    Ok(read)
+}
+
+type Chain = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+
+fn client_chain(ours: &ClientCertificate) -> Result<Chain, String> {
+    let chain =
+        CertificateDer::pem_slice_iter(ours.chain.as_bytes()).collect::<Result<Vec<_>, _>>();
+    let chain = chain.map_err(in_words)?;
+    if chain.is_empty() {
+        return Err("no certificate in it".to_owned());
+    }
+    let key = PrivateKeyDer::from_pem_slice(ours.key.as_bytes());
+    Ok((chain, key.map_err(|error| format!("its key: {}", in_words(error)))?))
 }
 
 fn provider() -> Arc<rustls::crypto::CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 
+fn in_words(error: pem::Error) -> String {
+    match error {
+        pem::Error::MissingSectionEnd { .. } => "it is cut off: it begins and does not end".into(),
+        pem::Error::NoItemsFound => "what is looked for is not in it".into(),
+        other => other.to_string(),
+    }
+}
+
 fn read_certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let all = CertificateDer::pem_file_iter(file).map_err(|error| error.to_string())?;
-    let all = all.collect::<Result<Vec<_>, _>>().map_err(|error| error.to_string())?;
+    let all = CertificateDer::pem_file_iter(file).map_err(in_words)?;
+    let all = all.collect::<Result<Vec<_>, _>>().map_err(in_words)?;
     if all.is_empty() { Err("no certificate in it".to_owned()) } else { Ok(all) }
 }
+
+type Presenting = BTreeMap<String, (Arc<ClientCertificate>, Arc<ClientConfig>)>;
 
 /// Our side when we connect to others: whom we trust, and the names behind addresses, since a
 /// certificate names a host and a `Path` only an address.
 #[derive(Clone)]
 pub struct TlsClient {
-    connector: TlsConnector,
+    roots: Arc<RootCertStore>,
+    /// For peers that we show no certificate.
+    plain: Arc<ClientConfig>,
+    /// For those at these hosts, in lower case and without brackets, we have one.
+    presenting: Arc<ArcSwap<Presenting>>,
     names: Arc<Mutex<HashMap<SocketAddr, ServerName<'static>>>>,
+    peers: Arc<TlsPeers>,
 }
 
 impl TlsClient {
@@ -76,17 +144,52 @@ impl TlsClient {
             let error = |what| TlsError { file: file.display().to_string(), what };
             roots.add_parsable_certificates(read_certificates(file).map_err(error)?);
         }
-        let config = ClientConfig::builder_with_provider(provider())
-            .with_safe_default_protocol_versions()
-            .expect("ring offers TLS 1.2 and 1.3")
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        Ok(TlsClient { connector: TlsConnector::from(Arc::new(config)), names: Arc::default() })
+        let roots = Arc::new(roots);
+        Ok(TlsClient {
+            plain: Arc::new(client_config(&roots).with_no_client_auth()),
+            roots,
+            presenting: Arc::default(),
+            names: Arc::default(),
+            peers: Arc::default(),
+        })
+    }
+
+    /// What we show the trunks of this directory from the next connection on.
+    pub fn present(&self, directory: &Directory) {
+        let before = self.presenting.load();
+        let mut after = Presenting::new();
+        for (trunk, ours) in directory.presenting_trunks() {
+            let host = trunk.host.trim_matches(['[', ']']).to_ascii_lowercase();
+            let known = before.get(&host).filter(|(its, _)| its == ours);
+            let config = match known {
+                Some((_, config)) => Ok(Arc::clone(config)),
+                None => self.presenting(ours),
+            };
+            match config {
+                Ok(config) => drop(after.insert(host, (Arc::clone(ours), config))),
+                Err(error) => {
+                    tracing::error!(trunk = trunk.name, "our certificate for it: {error}");
+                }
+            }
+        }
+        self.presenting.store(Arc::new(after));
+    }
+
+    fn presenting(&self, ours: &ClientCertificate) -> Result<Arc<ClientConfig>, String> {
+        let (chain, key) = client_chain(ours)?;
+        let config = client_config(&self.roots).with_client_auth_cert(chain, key);
+        config.map(Arc::new).map_err(|error| error.to_string())
+    }
+
+    /// Whose certificate is refused, and why, is told here.
+    #[must_use]
+    pub fn telling(self, peers: &Arc<TlsPeers>) -> TlsClient {
+        TlsClient { peers: Arc::clone(peers), ..self }
     }
 
     /// `address` was found by resolving `host`: its certificate must say so (RFC 5922).
     pub fn remember(&self, address: SocketAddr, host: &str) {
-        if let Ok(name) = ServerName::try_from(host.to_owned()) {
+        if let Ok(name) = ServerName::try_from(host.to_ascii_lowercase()) {
             let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
             if names.len() >= NAMES_MAX {
                 names.clear();
@@ -107,16 +210,66 @@ impl TlsClient {
         };
         let name = name.unwrap_or_else(|| ServerName::IpAddress(remote.ip().into()));
         let wanted = name.clone();
-        self.connector.connect(name, stream).await.map_err(|error| explained(error, &wanted))
+        let config = match self.presenting.load().get(&*wanted.to_str()) {
+            Some((_, config)) => Arc::clone(config),
+            None => Arc::clone(&self.plain),
+        };
+        match TlsConnector::from(config).connect(name, stream).await {
+            Ok(stream) => {
+                self.peers.not_refused(remote);
+                Ok(stream)
+            }
+            Err(error) => Err(self.failed(remote, error, &wanted)),
+        }
+    }
+
+    fn failed(&self, remote: SocketAddr, error: io::Error, wanted: &ServerName<'_>) -> io::Error {
+        let Some(why) = refusal(&error, wanted) else { return error };
+        self.peers.refused(remote, &why);
+        let text = format!("the peer's certificate is refused: {why}");
+        io::Error::new(io::ErrorKind::PermissionDenied, text)
+    }
+
+    /// The peer of this connection has shown these certificates, and they are good.
+    pub(super) fn shown(&self, connection: u32, certificates: Option<&[CertificateDer<'_>]>) {
+        if certificates.is_some() {
+            self.peers.named(connection, names_of(certificates));
+        }
+    }
+
+    /// The connection is over.
+    pub(super) fn gone(&self, connection: u32) {
+        self.peers.gone(connection);
+    }
+
+    /// Nothing could be sent there, and not for its certificate.
+    pub(super) fn unreachable(&self, remote: SocketAddr) {
+        self.peers.not_refused(remote);
     }
 }
 
-/// A refused certificate in the words of whoever must mend it; any other error as it is.
-fn explained(error: io::Error, wanted: &ServerName<'_>) -> io::Error {
+fn client_config(
+    roots: &Arc<RootCertStore>,
+) -> rustls::ConfigBuilder<ClientConfig, rustls::client::WantsClientCert> {
+    ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .expect("ring offers TLS 1.2 and 1.3")
+        .with_root_certificates(Arc::clone(roots))
+}
+
+/// The names of the certificate that the peer of this connection has shown.
+fn names_of(shown: Option<&[CertificateDer<'_>]>) -> Vec<Box<str>> {
+    let first = shown.and_then(<[_]>::first);
+    let read = first.and_then(|first| x509::Certificate::read(first).ok());
+    read.map_or_else(Vec::new, |certificate| certificate.sip_domains)
+}
+
+/// Why a certificate is refused, in the words of whoever must mend it; `None` if it is not that.
+fn refusal(error: &io::Error, wanted: &ServerName<'_>) -> Option<String> {
     let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-    let Some(rustls::Error::InvalidCertificate(why)) = tls else { return error };
+    let Some(rustls::Error::InvalidCertificate(why)) = tls else { return None };
     let wanted = wanted.to_str();
-    let what = match why {
+    Some(match why {
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             format!(
                 "it is not for {wanted}: give the trunk the host name that its certificate names"
@@ -134,14 +287,13 @@ fn explained(error: io::Error, wanted: &ServerName<'_>) -> io::Error {
             "it is not valid yet: look at this machine's clock".to_owned()
         }
         other => other.to_string(),
-    };
-    let text = format!("the peer's certificate is refused: {what}");
-    io::Error::new(io::ErrorKind::PermissionDenied, text)
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use tokio::net::TcpListener;
+    use tokio_rustls::TlsAcceptor;
 
     use super::*;
 
@@ -151,7 +303,13 @@ mod tests {
     #[track_caller]
     fn check(certificate: &str, host: &str, is_trusted: bool, expected: Result<(), &str>) {
         let file = |name: &str| Path::new(FILES).join(name);
-        let acceptor = acceptor(&file(certificate), &file("carrier.key")).unwrap();
+        let files = TlsFiles {
+            certificate: file(certificate),
+            key: file("carrier.key"),
+            client_ca: None,
+            needs_client_certificate: false,
+        };
+        let acceptor = TlsAcceptor::from(server_side(&files).unwrap().0);
         let authority = file("authority.pem");
         let trusted: &[&Path] = if is_trusted { &[&authority] } else { &[] };
         let client = TlsClient::new(trusted).unwrap();

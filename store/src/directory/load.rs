@@ -22,10 +22,11 @@ use super::account::{self, Account, AccountStatus, BillingKind};
 use super::route::{self, Route};
 use super::subscriber::{self, Subscriber};
 use super::trunk::{self, Trunk, TrunkTransport};
+use super::trunk_tls::TrunkTls;
 use super::{CallLimits, Change, ChangeError, Result};
 use super::{
     availability, caller_id, did, edge, forwarding, number_list, number_rule, probe, route_prefix,
-    time_window, trunk_cause,
+    time_window, trunk_cause, trunk_tls,
 };
 
 /// Snapshots, and what the ledger must be told.
@@ -142,13 +143,15 @@ impl Change {
         let mut probes = probe::all(&mut *self.tx).await?;
         let mut causes = trunk_cause::all(&mut *self.tx).await?;
         let mut roles = edge::roles_of_all(&mut *self.tx).await?;
+        let mut certificates = trunk_tls::all(&mut *self.tx).await?;
         for trunk in trunk::all(&mut *self.tx).await? {
             let caller_id = of_trunks.remove(&trunk.id).unwrap_or_default();
             let numbers = numbers_of(NumberOwner::Trunk(trunk.id));
             let probe = probes.remove(&trunk.id).unwrap_or_default().in_force();
             let causes = causes.remove(&trunk.id).unwrap_or_default();
             let role = roles.remove(&trunk.id).unwrap_or_default();
-            let row = trunk_row(trunk)?;
+            let tls = certificates.remove(&trunk.id).unwrap_or_default();
+            let row = trunk_row(trunk, tls)?;
             builder = builder.trunk(TrunkRow { caller_id, numbers, probe, causes, role, ..row });
         }
         builder = self.with_routing(builder).await?;
@@ -213,7 +216,8 @@ impl Change {
                 let probe = self.trunk_probe(id).await?.in_force();
                 let causes = self.trunk_causes(id).await?;
                 let role = self.trunk_role(id).await?;
-                let row = trunk_row(trunk)?;
+                let tls = self.trunk_tls(id).await?;
+                let row = trunk_row(trunk, tls)?;
                 builder =
                     builder.trunk(TrunkRow { caller_id, numbers, probe, causes, role, ..row });
             }
@@ -301,7 +305,8 @@ fn subscriber_row(subscriber: &Subscriber) -> SubscriberRow {
     }
 }
 
-fn trunk_row(trunk: Trunk) -> Result<TrunkRow> {
+fn trunk_row(trunk: Trunk, tls: TrunkTls) -> Result<TrunkRow> {
+    let TrunkTls { certificate_names, client_certificate } = tls;
     let (ingress_limits, egress_limits) = directions(trunk.limits);
     let networks = trunk.addresses.iter().map(|address| {
         address
@@ -328,7 +333,7 @@ fn trunk_row(trunk: Trunk) -> Result<TrunkRow> {
             TrunkTransport::Tls => Transport::Tls,
         }),
         listener: None,
-        ingress: TrunkIngress { networks, digest: trunk.ingress, ..TrunkIngress::default() },
+        ingress: TrunkIngress { networks, digest: trunk.ingress, certificate_names },
         credentials: trunk.egress,
         registration,
         ingress_plan: trunk.ingress_plan,
@@ -343,7 +348,7 @@ fn trunk_row(trunk: Trunk) -> Result<TrunkRow> {
         numbers: None,
         probe: None,
         role: TrunkRole::default(),
-        client_certificate: None,
+        client_certificate,
     })
 }
 

@@ -87,8 +87,13 @@ fn start(scenario: &Scenario, sipp: &Sipp, dir: &Path, stage: &Stage) -> Result<
     let name = sipp.scenario.trim_end_matches(".xml");
     let mut target = stage.target;
     if sipp.transport.as_deref() == Some("tls") {
-        target = SocketAddr::new(stage.local, stage.port("spare"));
-        tls::bridge(target, stage.tls())?;
+        let bridge = SocketAddr::new(stage.local, stage.port("spare"));
+        if sipp.is_callee() {
+            tls::accept(bridge, SocketAddr::new(stage.local, stage.port(&sipp.port)), dir)?;
+        } else {
+            target = bridge;
+            tls::bridge(target, stage.tls(), sipp.shows_certificate.then_some(dir))?;
+        }
     }
     let mut command = Command::new("sipp");
     command

@@ -78,8 +78,11 @@ pub(crate) struct Sipp {
     /// Stopped when the others have ended.
     #[serde(default)]
     pub(crate) background: bool,
-    /// `udp` (default), `tcp`, `tls`.
+    /// `udp` (default), `tcp`, `tls`. An answering side on `tls` is called at the port `spare`.
     pub(crate) transport: Option<String>,
+    /// Shows by TLS the certificate for `peer.test`, which the setup has made.
+    #[serde(default)]
+    pub(crate) shows_certificate: bool,
     /// What becomes fields 3, 4, … of the injection file: names of ports, or `password`.
     pub(crate) fields: Option<String>,
 }
@@ -108,6 +111,11 @@ pub(crate) struct Setup {
     pub(crate) commands: Vec<String>,
     /// And some that are run when the answering sides listen.
     pub(crate) commands_when_listening: Vec<String>,
+    /// And some, after all others, that must be refused.
+    pub(crate) refused_commands: Vec<String>,
+    /// Peers that come by TLS are asked for a certificate: `optional` or `required`. One for
+    /// `peer.test` and 127.0.0.1 is made, and who signed it is trusted as a carrier's authority too.
+    pub(crate) client_certificate: Option<String>,
     /// `redirect` under `[calls]` in the configuration.
     redirect: Option<String>,
     /// `digest` in the configuration.
@@ -145,7 +153,10 @@ impl Setup {
     pub(crate) fn configuration(&self) -> Vec<String> {
         let redirect = self.redirect.iter().map(|word| format!("calls.redirect = \"{word}\""));
         let digest = self.digest.iter().map(|word| format!("digest = \"{word}\""));
-        redirect.chain(digest).chain(self.configuration.iter().cloned()).collect()
+        let trust =
+            self.client_certificate.iter().map(|_| "sip.tls_trust = [\"peers.pem\"]".into());
+        let written = self.configuration.iter().cloned();
+        redirect.chain(digest).chain(trust).chain(written).collect()
     }
 }
 

@@ -53,6 +53,9 @@ impl Tandem {
     ) -> Result<Tandem, String> {
         let binary = fs::canonicalize(binary).map_err(|e| format!("{}: {e}", binary.display()))?;
         certificate(dir)?;
+        if setup.client_certificate.is_some() {
+            peers_certificate(dir)?;
+        }
         let config = config(base, database, setup);
         Tandem::start_configured(&binary, dir, base, &config)
     }
@@ -123,7 +126,11 @@ impl Tandem {
         for line in world.commands(&Stage::loopback(self.base), setup) {
             self.command(&line)?;
         }
-        Ok(())
+        let mut refused = setup.refused_commands.iter();
+        match refused.find(|line| self.command(line).is_ok()) {
+            Some(line) => Err(format!("     `tandem {line}` must be refused")),
+            None => Ok(()),
+        }
     }
 
     /// One `tandem` command line; its words must not contain spaces. `{code:FILE}` is what stands
@@ -220,6 +227,8 @@ impl Drop for Tandem {
 fn config(base: u16, database: Option<&str>, setup: &Setup) -> String {
     let wanted = Stage::loopback(base).filled_in(&setup.configuration().join("\n"));
     let database = database.map(|url| format!("[database]\nurl = \"{url}\"\n")).unwrap_or_default();
+    let asks = |word| format!("client_ca = \"peers.pem\"\nclient_certificate = \"{word}\"");
+    let clients = setup.client_certificate.as_ref().map(asks).unwrap_or_default();
     let sip = port(base, "sip");
     let tls = port(base, "tls");
     let api = port(base, "api");
@@ -242,6 +251,7 @@ transport = "tls"
 address = "127.0.0.1:{tls}"
 certificate = "tls.crt"
 key = "tls.key"
+{clients}
 
 [api]
 address = "127.0.0.1:{api}"
@@ -252,10 +262,29 @@ address = "127.0.0.1:{api}"
 
 /// A self-signed certificate for the TLS listener and for SIPp.
 pub(crate) fn certificate(dir: &Path) -> Result<(), String> {
+    let names = "subjectAltName=IP:127.0.0.1";
+    openssl(dir, &["-keyout", "tls.key", "-out", "tls.crt", "-subj", "/CN=localhost"], names)
+}
+
+/// Who vouches for peers (`peers.pem`), and a certificate from there for `peer.test` and 127.0.0.1.
+fn peers_certificate(dir: &Path) -> Result<(), String> {
+    let authority = ["-keyout", "peers.key", "-out", "peers.pem", "-subj", "/CN=Peers"];
+    openssl(dir, &authority, "keyUsage=critical,keyCertSign")?;
+    let peer = ["-keyout", "peer.key", "-out", "peer.crt", "-subj", "/CN=peer"];
+    let signed = ["-CA", "peers.pem", "-CAkey", "peers.key"];
+    let kind = ["-addext", "basicConstraints=CA:FALSE"];
+    openssl(
+        dir,
+        &[&peer[..], &signed[..], &kind[..]].concat(),
+        "subjectAltName=DNS:peer.test,IP:127.0.0.1",
+    )
+}
+
+fn openssl(dir: &Path, args: &[&str], extension: &str) -> Result<(), String> {
     let output = Command::new("openssl")
         .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"])
-        .args(["-nodes", "-keyout", "tls.key", "-out", "tls.crt", "-days", "2"])
-        .args(["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"])
+        .args(["-nodes", "-days", "2", "-addext", extension])
+        .args(args)
         .current_dir(dir)
         .output()
         .map_err(|e| format!("cannot run openssl: {e}"))?;

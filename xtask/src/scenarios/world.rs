@@ -71,6 +71,9 @@ impl World {
             let line = with_codes(&stage.filled_in(line));
             let _ = writeln!(script, "# When the carriers listen: $TANDEM {line}");
         }
+        for line in setup.map_or(&[][..], |setup| &setup.refused_commands) {
+            let _ = writeln!(script, "# Must be refused: $TANDEM {line}");
+        }
         script
     }
 }

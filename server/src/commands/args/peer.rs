@@ -151,6 +151,13 @@ pub(crate) enum TrunkCommand {
         /// peer, customer or equipment
         role: Option<String>,
     },
+    /// Show or set by which TLS certificate it is known, and which one it sees of us
+    Tls {
+        /// Its name or id
+        name: String,
+        #[command(flatten)]
+        change: TrunkTlsChange,
+    },
     /// Remove a trunk and its routes
     Remove {
         /// Its name or id
@@ -172,6 +179,19 @@ pub(crate) struct TrunkCallerIdChange {
     /// Whether it is a gateway whose calls are those of the subscribers that it names
     #[arg(long, value_name = "YES|NO", value_parser = yes_or_no())]
     pub(crate) names_subscribers: Option<bool>,
+}
+
+#[derive(ClapArgs)]
+pub(crate) struct TrunkTlsChange {
+    /// Names of which its certificate must have one, separated by commas; "none" asks for none
+    #[arg(long, value_name = "NAMES")]
+    pub(crate) certificate_names: Option<String>,
+    /// File with our certificate for it, PEM, leaf first; "none" shows it none
+    #[arg(long, value_name = "FILE")]
+    pub(crate) client_certificate: Option<String>,
+    /// And its private key, PEM
+    #[arg(long, value_name = "FILE")]
+    pub(crate) client_key: Option<String>,
 }
 
 #[derive(ClapArgs)]

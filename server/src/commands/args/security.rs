@@ -1,4 +1,4 @@
-//! The words for who is kept out.
+//! The words for who is kept out, and for what proves who we are.
 
 use clap::Subcommand;
 
@@ -54,4 +54,12 @@ pub(crate) enum SecurityCommand {
         /// A number
         value: u32,
     },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum TlsCommand {
+    /// Show the certificates in use and when they expire
+    Show,
+    /// Read their files again; calls and connections go on
+    Reload,
 }
