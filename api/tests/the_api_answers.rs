@@ -313,7 +313,7 @@ async fn questions_about_calls_are_answered(backend: Backend) {
         ("/cdrs?colour=red", 400),
         ("/cdrs?from=yesterday", 422),
         ("/cdrs?after=1", 422),
-        ("/simulate?from=a", 400),
+        ("/simulate?from=a", 422),
         ("/simulate?from=a&to=1&at=noon", 422),
     ] {
         let (found, problem) = world.ask("GET", path, None, String::new()).await;

@@ -230,7 +230,7 @@ fn a_did_that_takes_no_call_says_why() {
     refused(with_phones(fast), "SIP/2.0 503", "did_cps_exceeded");
     let mut phone = subscriber();
     phone.subscribers[1].egress.concurrent = Some(0);
-    refused(with_phones(phone), "SIP/2.0 503", "subscriber_concurrency_exceeded");
+    refused(with_phones(phone), "SIP/2.0 486", "subscriber_concurrency_exceeded");
 }
 
 #[test]
