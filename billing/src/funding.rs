@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use vocabulary::{AccountId, AuthorizeRequest, CallId, Utc};
+use vocabulary::{AccountId, AuthorizeRequest, CallId, CallKind, Utc};
 
 use crate::Money;
 use crate::chain::{Chain, LEVELS_MAX};
@@ -131,7 +131,8 @@ pub(crate) fn find_bundles(
 ) {
     // Free minutes are for calls that one places. Seconds are not leased: two nodes would use the
     // same ones.
-    if request.kind.did().is_some() || locked.is_shared() {
+    let is_placed = matches!(request.kind, CallKind::Egress | CallKind::Local);
+    if !is_placed || locked.is_shared() {
         return;
     }
     let (cld, at) = (&request.cld, request.at);

@@ -27,7 +27,7 @@ fn use_book(world: &mut World, change: impl Fn(RateBook) -> RateBook) {
 }
 
 fn did_costs(world: &mut World, price: Rate) {
-    use_book(world, |book| book.change().did(DID, Some(price)).build().unwrap());
+    use_book(world, |book| book.change().did(DID, Some((CUSTOMER, price))).build().unwrap());
     let seconds = 600;
     world.credit.set_settings(CreditSettings {
         first_slice_seconds: seconds,
@@ -211,4 +211,15 @@ fn a_restart_in_mid_call_charges_the_account_that_has_the_did() {
     let charge = lost[0].charge.as_ref().unwrap();
     assert_eq!(charge.amount.to_string(), "0.045000");
     assert_eq!((lost[0].account, lost[0].kind), (Some(CUSTOMER), Some(CallKind::Inbound(DID))));
+}
+
+#[test]
+fn what_a_did_costs_its_next_owner_is_nothing_to_the_one_before() {
+    let mut world = World::prepaid(rate("0.60", 60, 60), "10");
+    did_costs(&mut world, price());
+    let cdrs = play(&mut world, CallKind::Inbound(DID));
+    let dear = Rate::per_minute("4".parse().unwrap(), 60, 60);
+    use_book(&mut world, |book| book.change().did(DID, Some((CARRIER, dear))).build().unwrap());
+    let repriced = reprice(&world.book, &euro, &again(&cdrs), Sides::All);
+    assert_eq!(repriced[0].after, Err(Unpriced::NoRate));
 }

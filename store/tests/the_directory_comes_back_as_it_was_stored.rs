@@ -487,6 +487,17 @@ async fn dids_are_checked(backend: Backend) {
         assert_eq!(change.add_did(wrong).await.unwrap_err().to_string(), what);
     }
     change.add_did(wanted.clone()).await.unwrap();
+    let led = Did {
+        target: Target::Trunk,
+        trunk: Some("carrier-1".into()),
+        members: Vec::new(),
+        ..did("4930609")
+    };
+    change.add_did(led).await.unwrap();
+    let nowhere =
+        Trunk { host: None, registers: false, ..change.trunk("carrier-1").await.unwrap() };
+    let error = change.set_trunk(&nowhere).await.unwrap_err().to_string();
+    assert!(error.contains("DID 4930609 leads to this trunk"), "{error}");
     let twice = change.add_did(wanted).await.unwrap_err();
     assert_eq!(twice.to_string(), "number: \"4930600\" is taken; choose another");
 }

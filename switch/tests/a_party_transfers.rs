@@ -647,3 +647,38 @@ fn a_party_that_is_asked_in_vain_is_answered() {
     talk.second().receive(CUSTOMER, &hold);
     talk.second().expect_soon(BOBS_PHONE, "INVITE");
 }
+
+/// And if the one who wanted it leaves too before that answer, nobody is left for the party to talk to.
+#[test]
+fn a_party_that_is_left_alone_is_released() {
+    let mut talk = consultation(vec![World::with(rows())]);
+    talk.refer(BOBS_TAG);
+    let asked = talk.second().expect_soon(CUSTOMER, "INVITE");
+    let bye = in_dialog(CUSTOMER, "c1", &talk.answers[0], "BYE", 2);
+    talk.first().receive(CUSTOMER, &bye);
+    let bye = from_callee(BOBS_PHONE, &talk.invites[1], "BYE", 1);
+    talk.second().receive(BOBS_PHONE, &bye);
+    talk.second().reply_with_sdp(CUSTOMER, &asked, "200 OK");
+    talk.second().expect_soon(CUSTOMER, "ACK");
+    let bye = talk.second().expect_soon(CUSTOMER, "BYE");
+    talk.second().reply(CUSTOMER, &bye, "200 OK", "");
+    assert_eq!(talk.first().settled.len(), 2);
+}
+
+/// Who has transferred a call has a place for the next, however long the two talk.
+#[test]
+fn who_has_left_has_room_for_another_call() {
+    let mut rows = rows();
+    rows.subscribers[1].availability.calls_max = Some(1);
+    let mut talk = talk(rows);
+    talk.refer_to_mobile();
+    talk.w.grant(600, false);
+    let (_, reinvite) = talk.mobile_answers(CUSTOMER);
+    talk.w.reply_with_sdp(CUSTOMER, &reinvite, "200 OK");
+    talk.hears(BOBS_PHONE, "SIP/2.0 200 OK");
+    let bye = talk.w.expect_soon(BOBS_PHONE, "BYE");
+    talk.w.reply(BOBS_PHONE, &bye, "200 OK", "");
+    talk.w.receive(CUSTOMER, &invite(CUSTOMER, "c2", BOBS, 1, ""));
+    talk.w.grant(600, false);
+    talk.w.expect_soon(BOBS_PHONE, "INVITE");
+}

@@ -137,7 +137,8 @@ pub struct RateBook {
     destinations: Arc<HashMap<DestinationSetId, DestinationSet, FixedState>>,
     sites: SiteMembers,
     /// What a minute of a call to them costs, if they are ours; free ones too.
-    dids: SnapshotMap<DidId, Arc<Rate>>,
+    /// Whose they are, and what they cost.
+    dids: SnapshotMap<DidId, Arc<(AccountId, Rate)>>,
     /// What profit is counted in; `None`: in the currency of whoever pays us for the call.
     report_currency: Option<Currency>,
 }
@@ -277,9 +278,13 @@ impl RateBook {
         let tariff = self.tariffs.get(&account).ok_or(Unrated::NoGroup)?;
         let (group, duration_rounding, discounts): (_, _, &[Discount]) = match side {
             Side::Payer(_, CallKind::Local, _) => return local_rate(tariff, currency),
-            Side::Payer(_, CallKind::Inbound(did), _) => {
-                let rate = self.dids.get(&did).ok_or(Unrated::NoDid(did))?;
-                return Ok(ungrouped(**rate, tariff, currency));
+            Side::Payer(level, CallKind::Inbound(did), _) => {
+                let (owner, rate) = **self.dids.get(&did).ok_or(Unrated::NoDid(did))?;
+                // What it costs its new owner is nothing to the one before.
+                if level == 0 && owner != account {
+                    return Err(Unrated::NoDid(did));
+                }
+                return Ok(ungrouped(rate, tariff, currency));
             }
             Side::Payer(_, CallKind::Internal, _) => {
                 return Ok(ungrouped(free(), tariff, currency));
@@ -470,12 +475,12 @@ impl RateBookBuilder {
         self
     }
 
-    /// Sets what a minute of a call to a DID costs; `None`: it is not ours any more.
+    /// Sets whose a DID is and what a minute of a call to it costs; `None`: it is not ours any more.
     #[must_use]
-    pub fn did(mut self, id: DidId, rate: Option<Rate>) -> RateBookBuilder {
-        match rate {
-            Some(rate) => {
-                self.book.dids.insert(id, Arc::new(rate));
+    pub fn did(mut self, id: DidId, terms: Option<(AccountId, Rate)>) -> RateBookBuilder {
+        match terms {
+            Some(terms) => {
+                self.book.dids.insert(id, Arc::new(terms));
                 self.unchecked_dids.push(id);
             }
             None => drop(self.book.dids.remove(&id)),
@@ -496,10 +501,10 @@ impl RateBookBuilder {
             return Err(RateBookError::GroupZero);
         }
         let RateBookBuilder { book, unchecked, unchecked_dids, is_group_gone } = self;
-        for (id, rate) in
+        for (id, terms) in
             unchecked_dids.into_iter().filter_map(|id| Some((id, book.dids.get(&id)?)))
         {
-            rate.validate().map_err(|fault| RateBookError::DidRate(id, fault))?;
+            terms.1.validate().map_err(|fault| RateBookError::DidRate(id, fault))?;
         }
         if is_group_gone {
             book.tariffs.iter().try_for_each(|(account, tariff)| book.check(*account, tariff))?;

@@ -64,10 +64,7 @@ pub(super) async fn open(shared: Arc<Shared>, opened: Opened) {
     let path = opened.path;
     match timeout(shared.limits.connect, connect(&shared, path)).await {
         Ok(Ok(Stream::Plain(stream))) => serve(shared, opened, stream).await,
-        Ok(Ok(Stream::Tls(stream))) => {
-            shared.tls.shown(path.connection, stream.get_ref().1.peer_certificates());
-            serve(shared, opened, *stream).await;
-        }
+        Ok(Ok(Stream::Tls(stream))) => serve(shared, opened, *stream).await,
         Ok(Err(error)) => refused(&shared, path, &error),
         Err(_) => refused(&shared, path, &io::Error::from(io::ErrorKind::TimedOut)),
     }
@@ -89,7 +86,7 @@ async fn connect(shared: &Shared, path: Path) -> io::Result<Stream> {
     let stream = socket.connect(path.remote).await?;
     prepare(&stream)?;
     if path.transport == Transport::Tls {
-        return Ok(Stream::Tls(Box::new(shared.tls.connect(path.remote, stream).await?)));
+        return Ok(Stream::Tls(Box::new(shared.tls.connect(path, stream).await?)));
     }
     Ok(Stream::Plain(stream))
 }

@@ -201,9 +201,10 @@ impl TlsClient {
     /// The handshake, with the name under which the address was found, or the address itself.
     pub(super) async fn connect(
         &self,
-        remote: SocketAddr,
+        path: sip::transport::Path,
         stream: TcpStream,
     ) -> io::Result<TlsStream<TcpStream>> {
+        let remote = path.remote;
         let name = {
             let names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
             names.get(&remote).cloned()
@@ -217,6 +218,10 @@ impl TlsClient {
         match TlsConnector::from(config).connect(name, stream).await {
             Ok(stream) => {
                 self.peers.not_refused(remote);
+                // It has proved this name. What else its certificate says was signed by an authority
+                // for carriers, and proves nothing about who calls us.
+                let proved = matches!(wanted, ServerName::DnsName(_)).then(|| wanted.to_str());
+                self.peers.named(path.connection, proved.iter().map(|n| (&**n).into()).collect());
                 Ok(stream)
             }
             Err(error) => Err(self.failed(remote, error, &wanted)),
@@ -299,6 +304,11 @@ mod tests {
 
     const FILES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tls");
 
+    fn path_to(remote: SocketAddr) -> sip::transport::Path {
+        let transport = sip::transport::Transport::Tls;
+        sip::transport::Path { transport, listener: 0, connection: 1, remote }
+    }
+
     /// Connects to a peer with this certificate, of whom we know that it is `host`.
     #[track_caller]
     fn check(certificate: &str, host: &str, is_trusted: bool, expected: Result<(), &str>) {
@@ -324,7 +334,7 @@ mod tests {
             };
             let us = async {
                 let stream = TcpStream::connect(address).await.unwrap();
-                client.connect(address, stream).await.map(drop)
+                client.connect(path_to(address), stream).await.map(drop)
             };
             tokio::join!(peer, us).1
         });

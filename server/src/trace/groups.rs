@@ -12,6 +12,9 @@ pub(super) type SipCallId = Arc<[u8]>;
 
 /// So many groups are known at most; beyond, the oldest is forgotten. Some 300 bytes each.
 const GROUPS_MAX: usize = 1 << 17;
+/// A group has no more Call-IDs, and no more calls: who dials with one Call-ID again and again makes
+/// one group of all these calls. Others are not followed.
+const MEMBERS_MAX: usize = 64;
 /// After a call's end its last messages are still on their way: 64 times T1, and some more.
 const LINGER: std::time::Duration = std::time::Duration::from_secs(40);
 
@@ -42,21 +45,31 @@ impl Groups {
         let by_sip = self.by_sip.get(&*attribution.sip_call_id).copied();
         let by_call = attribution.call.and_then(|call| self.by_call.get(&call).copied());
         let group = match (by_call, by_sip) {
-            (Some(call), Some(sip)) if call != sip => self.merge(sip.min(call), sip.max(call)),
+            (Some(call), Some(sip))
+                if call != sip && self.size(call) + self.size(sip) <= MEMBERS_MAX =>
+            {
+                self.merge(sip.min(call), sip.max(call))
+            }
             (Some(group), _) | (None, Some(group)) => group,
             (None, None) => self.begin(),
         };
         let known = self.all.entry(group).or_default();
-        if by_sip.is_none() {
+        if by_sip.is_none() && known.sip_call_ids.len() < MEMBERS_MAX {
             let sip_call_id: SipCallId = (*attribution.sip_call_id).into();
             known.sip_call_ids.push(Arc::clone(&sip_call_id));
             self.by_sip.insert(sip_call_id, group);
         }
-        if let (Some(call), None) = (attribution.call, by_call) {
+        if let (Some(call), None) = (attribution.call, by_call)
+            && known.calls.len() < MEMBERS_MAX
+        {
             known.calls.push(call);
             self.by_call.insert(call, group);
         }
         &known.sip_call_ids
+    }
+
+    fn size(&self, group: u64) -> usize {
+        self.all.get(&group).map_or(0, |group| group.sip_call_ids.len().max(group.calls.len()))
     }
 
     fn begin(&mut self) -> u64 {
@@ -155,6 +168,17 @@ mod tests {
         assert_eq!(learn(&mut groups, "y", Some(2)), ["a", "b", "x", "y"]);
         assert_eq!((groups.first(b"y"), groups.first(b"r")), (&b"a"[..], &b"r"[..]));
         assert_eq!(groups.first(b"unknown"), b"unknown");
+    }
+
+    #[test]
+    fn calls_with_one_call_id_make_no_endless_group() {
+        let mut groups = Groups::default();
+        for call in 0..1_000 {
+            learn(&mut groups, "a", Some(call));
+            learn(&mut groups, &format!("leg {call}"), Some(call));
+            let known = learn(&mut groups, "a", Some(call));
+            assert!(known.len() <= MEMBERS_MAX, "{}", known.len());
+        }
     }
 
     #[test]

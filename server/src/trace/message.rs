@@ -51,8 +51,9 @@ impl Passed {
 
     /// Its first line, for people.
     pub(super) fn first_line(&self) -> String {
-        let end = memchr::memchr2(b'\r', b'\n', &self.bytes).unwrap_or(self.bytes.len());
-        String::from_utf8_lossy(&self.bytes[..end]).into_owned()
+        let text = self.bytes.trim_ascii_start();
+        let end = memchr::memchr2(b'\r', b'\n', text).unwrap_or(text.len());
+        String::from_utf8_lossy(&text[..end]).into_owned()
     }
 
     /// Its CSeq: which request an answer is for.
@@ -98,8 +99,9 @@ fn header_values<'a>(
     message: &'a [u8],
     names: &'a [&'a [u8]],
 ) -> impl Iterator<Item = Range> + use<'a> {
-    let head = memmem::find(message, b"\r\n\r\n").unwrap_or(message.len());
-    let mut at = 0;
+    // Empty lines before a message are none of it (RFC 3261 section 7.5).
+    let mut at = message.iter().take_while(|byte| b"\r\n".contains(byte)).count();
+    let head = memmem::find(&message[at..], b"\r\n\r\n").map_or(message.len(), |end| at + end);
     std::iter::from_fn(move || {
         while at < head {
             let start = at;
@@ -179,6 +181,9 @@ mod tests {
             |header: &str| format!("BYE sip:a SIP/2.0\r\n{header}\r\nCSeq: 2 BYE\r\n\r\nbody");
         let message = Bytes::from(text(header));
         assert_eq!(masked(&message), text(expected), "{header}");
+        // Behind a keep-alive in the same datagram.
+        let message = Bytes::from(format!("\r\n\r\n{}", text(header)));
+        assert_eq!(masked(&message), format!("\r\n\r\n{}", text(expected)), "{header}");
     }
 
     #[test]

@@ -327,6 +327,9 @@ impl Change {
     /// Overwrites a trunk.
     pub async fn set_trunk(&mut self, trunk: &Trunk) -> Result<()> {
         trunk.check()?;
+        if trunk.host.is_none() {
+            self.check_no_did_leads_to("trunk", trunk.id.0).await?;
+        }
         let before = self.trunk(&trunk.id.to_string()).await?;
         self.touched.account(before.account);
         self.write_trunk(trunk, before.ingress.map(|(username, _)| username)).await

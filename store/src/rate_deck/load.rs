@@ -91,7 +91,7 @@ impl Change {
             (account.id, AccountTariff { discounts, ..tariff(account, *parent, &ids) })
         });
         for did in dids_for_snapshot(&mut self.tx, None).await? {
-            builder = builder.did(did.row.id, Some(did.rate));
+            builder = builder.did(did.row.id, Some((did.row.account, did.rate)));
         }
         builder
             .accounts(tariffs)
@@ -144,7 +144,7 @@ impl Change {
         }
         for id in self.touched.dids.clone() {
             let did = dids_for_snapshot(&mut self.tx, Some(id)).await?.pop();
-            builder = builder.did(id, did.map(|did| did.rate));
+            builder = builder.did(id, did.map(|did| (did.row.account, did.rate)));
         }
         for id in self.touched.trunks.clone() {
             builder = builder.trunk_site(id, site_of(&mut self.tx, "trunk", id.0).await?);

@@ -7,12 +7,13 @@
 use bytes::Bytes;
 use sip::message::header::Replaces;
 use sip::message::uri::Uri;
-use vocabulary::{Party, SubscriberId};
+use vocabulary::{Direction, Party, SubscriberId};
 
 use super::ending::Ending;
-use super::hunting::ATTEMPTS_CEILING;
+use super::hunting::{ATTEMPTS_CEILING, Way};
 use super::legs::turn_away;
 use super::{Call, Caller, Context, Released, State, Talking};
+use crate::admission::Owner;
 use crate::caller_id::Diversions;
 use crate::decision::{Decision, End, Refusal};
 use crate::effect::{Effect, Joining, Said};
@@ -118,11 +119,14 @@ impl Call {
             0 => (self.cli, self.ingress.cli.clone(), self.is_withheld),
             leg => {
                 let attempt = &self.attempts[usize::from(leg - 1)];
-                let subscriber =
-                    attempt.way.subscriber().and_then(|id| ctx.directory.subscriber(id));
-                match subscriber {
-                    Some(row) => (row.number, row.username.as_str().into(), false),
-                    None => (self.cld, attempt.cld.clone(), false),
+                match attempt.way {
+                    Way::Contact(id, _) => match ctx.directory.subscriber(id) {
+                        Some(row) => (row.number, row.username.as_str().into(), false),
+                        None => (None, attempt.cld.clone(), false),
+                    },
+                    Way::Trunk(_) => (self.cld, attempt.cld.clone(), false),
+                    // Whoever somebody else has brought in; not the one who did.
+                    Way::Onward(_) => (None, attempt.cld.clone(), false),
                 }
             }
         };
@@ -310,9 +314,14 @@ impl Call {
         let (to, is_success) = (transfer.to, (200..300).contains(&status) && body.is_some());
         match transfer.stage {
             Stage::Abandoned => {
+                let is_alone = transfer.is_transferor_gone;
                 talking.transfer = None;
                 // An offer wants an answer, be it none (RFC 3261 section 13.2.2.4).
                 self.tell(ctx, stays, LegEvent::Acknowledge { body: None });
+                if is_alone {
+                    self.decide(Decision::Ended(End::OtherCall(Cause::Normal)));
+                    self.release(ctx, Ending::by_switch(Cause::Normal, 200));
+                }
             }
             _ if !is_success => {
                 transfer.stage = Stage::Offered;
@@ -383,6 +392,7 @@ impl Call {
         let State::Talking(talking) = &self.state else { return };
         // A timer may be late, but what was not paid for is not counted.
         let until = ctx.now.monotonic.min(talking.cut_at);
+        let call = self.id;
         let Some(attempt) = leg.checked_sub(1).map(|n| &mut self.attempts[usize::from(n)]) else {
             return;
         };
@@ -394,6 +404,9 @@ impl Call {
         }
         let (at, cause, status, by) = (ctx.now.utc, Cause::Normal, 200, Party::Callee);
         attempt.released = Some(Released { at, cause, status, by });
+        if let Way::Contact(subscriber, _) = attempt.way {
+            ctx.admission.leave(call, Owner::Subscriber(subscriber), Direction::Egress);
+        }
     }
 
     pub(super) fn tell(&mut self, ctx: &mut Context<'_>, leg: u8, event: LegEvent) {

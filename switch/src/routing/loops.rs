@@ -10,8 +10,8 @@ use vocabulary::{Number, TrunkId};
 
 use crate::release::Cause;
 
-/// A trunk and the two numbers of a call, as small as the key of a set. A caller who does not want to be
-/// known is nobody, since that is how its number comes back.
+/// A trunk and the two numbers of a call, as small as the key of a set. Calls of those who do not want to
+/// be known are never taken for one another: such loops end with Via and Max-Forwards.
 pub(crate) fn pair(trunk: TrunkId, cli: Option<Number>, cld: &Number) -> u64 {
     FixedState::default().hash_one((trunk, cli, cld))
 }

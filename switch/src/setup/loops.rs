@@ -23,11 +23,11 @@ pub(super) fn refuse(
     let caller = &setup.caller;
     let cli = caller.number.filter(|_| !caller.is_withheld);
     let owner = Owner::Pair(pair(trunk, cli, &routed.cld));
-    if ctx.admission.live(owner, Direction::Egress) > 0 {
+    // Callers without a number are many, not one.
+    if cli.is_some() && ctx.admission.live(owner, Direction::Egress) > 0 {
         return Err(Refusal::Loops(LoopRefusal::SentBack(trunk)));
     }
     let most = ctx.directory.settings().same_calls_max;
-    // Callers without a number are many, not one.
     if let (Some(most), Some(_)) = (most, cli) {
         let limits = Limits { concurrent: Some(most), per_second: None };
         let gate = Gate { owner, direction: Direction::Ingress, limits };
