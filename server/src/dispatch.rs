@@ -10,6 +10,7 @@ use sip::message::peek_call_id;
 use sip::transport::Path;
 use switch::attribution::Following;
 use switch::directory::Directory;
+use switch::leg::event::LegEvent;
 use switch::token::{LegAddress, LegKey, shard_of};
 use switch::upstream::UpstreamStatus;
 use switch::{LiveCall, QueryId, Said, Target};
@@ -154,10 +155,17 @@ impl Dispatch {
         }
     }
 
-    /// Peers cause these: false if the mailbox is full.
+    /// Peers cause these: false if the mailbox is full. An end is never refused: there is one a call,
+    /// and without it the other would go on, and be paid for, with nobody in it.
     pub fn relay(&self, to: LegAddress, from: LegAddress, said: Said) -> bool {
         let Some(post) = self.posts.get(usize::from(to.shard)) else { return false };
-        post.send(Letter::Relayed { to: to.key, from, said }).is_ok()
+        let is_end = matches!(said, Said::Event(LegEvent::Release { .. }));
+        let letter = Letter::Relayed { to: to.key, from, said };
+        if is_end {
+            post.send_always(letter);
+            return true;
+        }
+        post.send(letter).is_ok()
     }
 
     /// The posts, to wake workers or to look at their length.
@@ -185,6 +193,7 @@ impl Sink for Dispatch {
 #[cfg(test)]
 mod tests {
     use sip::transport::Transport;
+    use switch::release::Cause;
 
     use super::*;
     use crate::mailbox::mailbox;
@@ -200,5 +209,18 @@ mod tests {
         }
         assert_eq!(dispatch.posts()[0].length(), 3);
         assert_eq!(dispatch.counts().lost.load(Ordering::Relaxed), 997);
+    }
+
+    #[test]
+    fn the_end_of_a_call_finds_room_in_a_full_mailbox() {
+        let (post, _mailbox) = mailbox(2).unwrap();
+        let dispatch = Dispatch::new(vec![post], 2, Duration::from_secs(5));
+        let address = LegAddress { shard: 0, key: LegKey { slot: 1, generation: 1, leg: 1 } };
+        let relay = |event| dispatch.relay(address, address, Said::Event(event));
+        let rings = || relay(LegEvent::TransferProgress { status: 180 });
+        assert_eq!([rings(), rings(), rings()], [true, true, false]);
+        let (cause, sip_status) = (Cause::Normal, 200);
+        assert!(relay(LegEvent::Release { cause, reason_header: None, sip_status }));
+        assert_eq!(dispatch.posts()[0].length(), 3);
     }
 }

@@ -222,8 +222,8 @@ impl<O: Outside> Exchange<O> {
         }
     }
 
-    /// Between two calls: of this shard, or to another's mailbox. If that is full, the sender hears
-    /// that the other call has ended.
+    /// Between two calls: of this shard, or to another's mailbox. If that is full, each hears that the
+    /// other has ended.
     fn relay(&mut self, to: LegAddress, from: LegAddress, said: Said) {
         let input = if to.shard == self.shard.number() {
             Input::Relayed { to: to.key, from, said }
@@ -232,8 +232,9 @@ impl<O: Outside> Exchange<O> {
         } else {
             let cause = Cause::TemporaryFailure;
             let sip_status = cause.sip_status();
-            let end = LegEvent::Release { cause, reason_header: None, sip_status };
-            Input::Relayed { to: from.key, from: to, said: Said::Event(end) }
+            let end = || Said::Event(LegEvent::Release { cause, reason_header: None, sip_status });
+            self.outside.relay(to, from, end());
+            Input::Relayed { to: from.key, from: to, said: end() }
         };
         self.follow_up.push_back(input);
     }

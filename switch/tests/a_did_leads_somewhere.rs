@@ -143,13 +143,17 @@ fn all_of_a_group_ring_and_one_answers() {
 
 #[test]
 fn one_of_a_group_says_no_for_itself_alone() {
-    let mut w = with_phones(rows(group(RingOrder::AtOnce)));
+    let mut rows = rows(group(RingOrder::AtOnce));
+    rows.subscribers[0].egress.concurrent = Some(1);
+    let mut w = with_phones(rows);
     w.call(CALLED);
     w.grant(60, false);
     let alices = w.expect(PHONES[0], "INVITE");
     let bobs = w.expect(PHONES[1], "INVITE");
+    let places = w.shared.admission.places_taken();
     w.reply(PHONES[0], &alices, "603 Decline", "");
     w.expect_soon(PHONES[0], "ACK");
+    assert_eq!(w.shared.admission.places_taken(), places - 1, "she has room while Bob's rings");
     w.reply_with_sdp(PHONES[1], &bobs, "200 OK");
     w.record();
     w.expect_soon(CUSTOMER, "SIP/2.0 200");

@@ -4,7 +4,7 @@
 use vocabulary::{Direction, SubscriberId};
 
 use super::super::{Call, Context};
-use super::egress_gate;
+use super::{Way, egress_gate};
 use crate::admission::Owner;
 use crate::decision::Decision;
 use crate::did::{DidDecision, Group, MemberSkip, RingOrder};
@@ -74,6 +74,7 @@ impl Call {
         }
         if skip.is_none() && !self.ring(ctx, member) {
             skip = Some(MemberSkip::Insecure);
+            self.leave_silent(ctx, member);
         }
         let Some(why) = skip else { return true };
         self.decide(Decision::Did(DidDecision::MemberSkipped(member, why)));
@@ -97,14 +98,28 @@ impl Call {
         }
     }
 
+    /// A member none of whose phones rings or is looked for any more has room for another call.
+    pub(super) fn leave_silent(&mut self, ctx: &Context<'_>, member: SubscriberId) {
+        let is_its = |way: Way| way.subscriber() == Some(member);
+        let rings = self.attempts.iter().any(|a| a.released.is_none() && is_its(a.way));
+        let is_sought =
+            self.hunt_mut().is_some_and(|hunt| hunt.pending.iter().any(|p| is_its(p.way)));
+        if !rings && !is_sought && self.group().is_some() {
+            ctx.admission.leave(self.id(), Owner::Subscriber(member), Direction::Egress);
+        }
+    }
+
     /// A callee said no for all of its phones: that is the end, unless there are others in a group, for
     /// whom nobody says no.
     pub(super) fn declined(&mut self, ctx: &mut Context<'_>, member: SubscriberId) -> Next {
         if self.group().is_none() {
             return Next::Stop;
         }
-        let is_its = |_, way: super::Way| way.subscriber() == Some(member);
+        let is_its = |_, way: Way| way.subscriber() == Some(member);
         self.release_attempts(ctx, is_its, Cause::AnsweredElsewhere, None);
+        if let Some(hunt) = self.hunt_mut() {
+            hunt.pending.retain(|sought| sought.way.subscriber() != Some(member));
+        }
         Next::Hunt
     }
 }

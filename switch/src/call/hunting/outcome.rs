@@ -253,7 +253,11 @@ impl Call {
                 }
                 self.next_trunk(ctx);
             }
-            Way::Contact(..) | Way::Onward(_) => self.after_phone(ctx),
+            Way::Contact(id, _) => {
+                self.leave_silent(ctx, id);
+                self.after_phone(ctx);
+            }
+            Way::Onward(_) => self.after_phone(ctx),
         }
     }
 
