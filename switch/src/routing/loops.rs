@@ -12,7 +12,7 @@ use crate::release::Cause;
 
 /// A trunk and the two numbers of a call, as small as the key of a set. Calls of those who do not want to
 /// be known are never taken for one another: such loops end with Via and Max-Forwards.
-pub(crate) fn pair(trunk: TrunkId, cli: Option<Number>, cld: &Number) -> u64 {
+pub(crate) fn pair(trunk: TrunkId, cli: Number, cld: &Number) -> u64 {
     FixedState::default().hash_one((trunk, cli, cld))
 }
 

@@ -20,15 +20,14 @@ pub(super) fn refuse(
     if !matches!(routed.destination, Destination::Trunks(_)) {
         return Ok(Step::Next);
     }
+    // Callers without a number, or with one that must not be shown, are many, not one.
     let caller = &setup.caller;
-    let cli = caller.number.filter(|_| !caller.is_withheld);
+    let Some(cli) = caller.number.filter(|_| !caller.is_withheld) else { return Ok(Step::Next) };
     let owner = Owner::Pair(pair(trunk, cli, &routed.cld));
-    // Callers without a number are many, not one.
-    if cli.is_some() && ctx.admission.live(owner, Direction::Egress) > 0 {
+    if ctx.admission.live(owner, Direction::Egress) > 0 {
         return Err(Refusal::Loops(LoopRefusal::SentBack(trunk)));
     }
-    let most = ctx.directory.settings().same_calls_max;
-    if let (Some(most), Some(_)) = (most, cli) {
+    if let Some(most) = ctx.directory.settings().same_calls_max {
         let limits = Limits { concurrent: Some(most), per_second: None };
         let gate = Gate { owner, direction: Direction::Ingress, limits };
         ctx.admission

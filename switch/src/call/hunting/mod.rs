@@ -285,10 +285,9 @@ impl Call {
         let route = directory.route(&cld, trunk.id).filter(|r| r.limits != Limits::default());
         let route = route.map(|route| egress_gate(Owner::Route(route.route), route.limits));
         let calls_us = !trunk.ingress.networks.is_empty() || trunk.ingress.digest.is_some();
-        let pair = calls_us.then(|| {
-            let cli = self.cli.filter(|_| !self.is_withheld);
-            egress_gate(Owner::Pair(pair(trunk.id, cli, &cld)), Limits::default())
-        });
+        let cli = self.cli.filter(|_| calls_us && !self.is_withheld);
+        let pair =
+            cli.map(|cli| egress_gate(Owner::Pair(pair(trunk.id, cli, &cld)), Limits::default()));
         (route, pair)
     }
 
