@@ -2,15 +2,10 @@
 
 use serde_json::Value;
 
-use super::account_file::form_of;
 use super::args::CdrArgs;
 use super::client::{escape, query};
-use super::{Context, Outcome, print_json, table};
-
-/// What one answer of the API holds at most.
-const PAGE: u32 = 10_000;
-/// Call records that are listed if nothing is said.
-const LISTED: u32 = 100;
+use super::paged::Paged;
+use super::{Context, Outcome, table};
 
 pub(super) fn live(context: &Context) -> Outcome {
     let columns = [
@@ -54,35 +49,9 @@ fn filter(which: &CdrArgs, limit: Option<u32>, last: (&'static str, Option<Strin
 }
 
 pub(super) fn cdr(context: &Context, which: &CdrArgs) -> Outcome {
-    let client = context.client()?;
-    if let Some(file) = &which.output {
-        let form = form_of(file)?;
-        let parts = filter(which, which.limit, ("format", Some(form.to_owned())));
-        client.download_to(&format!("/cdrs/export{parts}"), file)?;
-        context.show_written(file);
-        return Ok(());
-    }
-    let limit = which.limit.unwrap_or(LISTED);
-    let mut items: Vec<Value> = Vec::new();
-    let mut after = None;
-    loop {
-        let wanted = limit.saturating_sub(u32::try_from(items.len()).unwrap_or(u32::MAX));
-        let parts = filter(which, Some(wanted.clamp(1, PAGE)), ("after", after));
-        let mut answer = client.get(&format!("/cdrs{parts}"))?;
-        if let Some(page) = answer["items"].as_array_mut() {
-            items.append(page);
-        }
-        after = answer["next"].as_str().map(str::to_owned);
-        if after.is_none() || items.len() >= limit as usize {
-            break;
-        }
-    }
-    if context.json {
-        print_json(&Value::Array(items));
-    } else {
-        print!("{}", table::render(&items, &CDR_COLUMNS));
-    }
-    Ok(())
+    let (output, limit) = (which.output.as_deref(), which.limit);
+    let cdrs = Paged { path: "/cdrs", output, limit, columns: &CDR_COLUMNS };
+    cdrs.tell(context, |limit, last| filter(which, limit, last))
 }
 
 const CDR_COLUMNS: [(&str, &str); 14] = [

@@ -18,6 +18,7 @@ mod discount;
 mod download;
 mod node;
 mod number;
+mod paged;
 mod plan;
 mod price;
 mod rate_args;
