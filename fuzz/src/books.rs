@@ -176,7 +176,7 @@ fn rate_book(choices: &mut Choices<'_>) -> RateBook {
     let set = |(id, prefix): (DestinationSetId, &str)| {
         (id, DestinationSet::new([prefix]).expect("digits"))
     };
-    builder = builder.did(DID, Some(rate(choices)));
+    builder = builder.did(DID, Some((CUSTOMERS[0], rate(choices))));
     builder.destinations(SETS.map(set)).build().expect("every group exists")
 }
 
