@@ -107,6 +107,11 @@ impl Talk {
     }
 }
 
+/// ACK of a refusal, of the transaction of the INVITE (RFC 3261 section 17.1.1.3).
+fn refused(answer: &Message, cseq: u32) -> String {
+    in_dialog(CUSTOMER, "c1", answer, "ACK", cseq).replace("c1-ACK", "c1-INVITE")
+}
+
 fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
 }
@@ -257,14 +262,23 @@ fn a_transferor_may_hang_up_before_anybody_answers() {
         let mut talk = talk(rows());
         talk.refer_to_mobile();
         talk.w.grant(600, false);
+        talk.w.receive(CUSTOMER, &in_dialog(CUSTOMER, "c1", &talk.answer, "INVITE", 2));
+        talk.w.expect_soon(BOBS_PHONE, "INVITE");
         talk.w.receive(BOBS_PHONE, &from_callee(BOBS_PHONE, &talk.invite, "BYE", 2));
         talk.w.expect_soon(BOBS_PHONE, "SIP/2.0 200");
-        talk.w.expect_nothing(CUSTOMER);
+        // What was asked of the one who left is answered, and what is asked of nobody too.
+        talk.w.expect_soon(CUSTOMER, "SIP/2.0 491");
+        talk.w.receive(CUSTOMER, &refused(&talk.answer, 2));
+        for (cseq, method, status) in [(3, "INVITE", "491"), (4, "INFO", "480")] {
+            talk.w.receive(CUSTOMER, &in_dialog(CUSTOMER, "c1", &talk.answer, method, cseq));
+            talk.w.expect_soon(CUSTOMER, &format!("SIP/2.0 {status}"));
+        }
+        talk.w.receive(CUSTOMER, &refused(&talk.answer, 3));
         if answers {
             let (_, reinvite) = talk.mobile_answers(CUSTOMER);
             talk.w.reply_with_sdp(CUSTOMER, &reinvite, "200 OK");
             talk.w.expect_soon(CARRIERS[0], "ACK");
-            talk.w.receive(CUSTOMER, &in_dialog(CUSTOMER, "c1", &talk.answer, "BYE", 2));
+            talk.w.receive(CUSTOMER, &in_dialog(CUSTOMER, "c1", &talk.answer, "BYE", 5));
             let bye = talk.w.expect_soon(CARRIERS[0], "BYE");
             talk.w.reply(CARRIERS[0], &bye, "200 OK", "");
             talk.both();
@@ -495,6 +509,14 @@ impl Consultation {
         self.exchange();
     }
 
+    /// Bob is asked to answer the offer that nobody else took.
+    fn bob_answers_again(&mut self) {
+        let reinvite = self.second().expect_soon(BOBS_PHONE, "INVITE");
+        assert!(!reinvite.body_bytes().is_empty());
+        self.second().reply_with_sdp(BOBS_PHONE, &reinvite, "200 OK");
+        self.second().expect_soon(BOBS_PHONE, "ACK");
+    }
+
     fn exchange(&mut self) {
         let is_joint = |effect: &Effect| matches!(effect, Effect::Relay { .. } | Effect::Onward(_));
         while let Some((n, place)) = self
@@ -614,6 +636,8 @@ fn a_join_that_one_of_the_parties_refuses_leaves_both_calls() {
             let reinvite = talk.first().expect_soon(CUSTOMER, "INVITE");
             talk.first().reply(CUSTOMER, &reinvite, "488 Not Acceptable Here", "");
             talk.exchange();
+            // What the second caller has offered is answered by whom it talks with.
+            talk.bob_answers_again();
         }
         talk.second().expect_soon(CUSTOMER, "ACK");
         assert_eq!(talk.told(), "SIP/2.0 488 Not Acceptable Here");
@@ -640,7 +664,9 @@ fn a_party_that_is_asked_in_vain_is_answered() {
     let bye = in_dialog(CUSTOMER, "c1", &talk.answers[0], "BYE", 2);
     talk.first().receive(CUSTOMER, &bye);
     talk.second().reply_with_sdp(CUSTOMER, &asked, "200 OK");
-    talk.second().expect_soon(CUSTOMER, "ACK");
+    talk.bob_answers_again();
+    let ack = talk.second().expect_soon(CUSTOMER, "ACK");
+    assert!(!ack.body_bytes().is_empty(), "an offer wants an answer");
     assert_eq!(talk.first().settled.len(), 1);
     // Bob and the second caller talk on, and hold each other.
     let hold = in_dialog(CUSTOMER, "c2", &talk.answers[1], "INVITE", 2);

@@ -18,6 +18,7 @@ use crate::caller_id::Diversions;
 use crate::decision::{Decision, End, Refusal};
 use crate::effect::{Effect, Joining, Said};
 use crate::forwarding::DivertedBy;
+use crate::leg::INFOS_MAX;
 use crate::leg::event::{Body, LegEvent, UpdateMethod};
 use crate::release::Cause;
 use crate::setup::dialled;
@@ -36,6 +37,8 @@ pub(super) struct Transfer {
     stage: Stage,
     /// The party that wants it has hung up.
     is_transferor_gone: bool,
+    /// What the party that stays has offered, until somebody answers it.
+    offer: Option<Body>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -50,6 +53,8 @@ enum Stage {
     HasOffer,
     /// The other call is gone, but what was asked has to be ended properly.
     Abandoned,
+    /// Nobody else took the offer of the party that stays: the one who wanted the transfer has it.
+    Returned,
 }
 
 impl Talking {
@@ -156,7 +161,7 @@ impl Call {
 
     fn transfer_begins(&mut self, by: u8, to: u8, stage: Stage) {
         if let State::Talking(talking) = &mut self.state {
-            let transfer = Transfer { by, to, stage, is_transferor_gone: false };
+            let transfer = Transfer { by, to, stage, is_transferor_gone: false, offer: None };
             talking.transfer = Some(Box::new(transfer));
         }
     }
@@ -244,23 +249,57 @@ impl Call {
             return None;
         }
         match event {
+            event @ LegEvent::Release { .. } if stage == Stage::Returned => {
+                self.returned(ctx, None);
+                Some(event)
+            }
             LegEvent::Release { .. } if leg == by => {
                 transfer.is_transferor_gone = true;
+                let stays = talking.other_end(by);
                 self.leaves(ctx, by);
+                self.answers_no_more(ctx, stays);
+                None
+            }
+            LegEvent::UpdateAnswer { body, .. } if leg == by && stage == Stage::Returned => {
+                self.returned(ctx, body);
                 None
             }
             LegEvent::UpdateAnswer { status, body } if leg != by && stage != Stage::Calling => {
                 self.session_changed(ctx, leg, status, body);
                 None
             }
-            // The session of the party that stays is being changed already.
-            event @ LegEvent::Update { .. } if stage != Stage::Calling => {
-                if let Some(side) = self.side_mut(leg) {
-                    turn_away(ctx, side, &event);
-                }
-                None
+            // Nobody is there to answer, or the session of the party that stays is being changed already.
+            event
+                if transfer.is_transferor_gone
+                    || (stage != Stage::Calling && matches!(event, LegEvent::Update { .. })) =>
+            {
+                self.not_now(ctx, leg, event)
             }
             event => Some(event),
+        }
+    }
+
+    /// Turns away what would need somebody at the other end. Hands back what does not.
+    fn not_now(&mut self, ctx: &mut Context<'_>, leg: u8, event: LegEvent) -> Option<LegEvent> {
+        if matches!(event, LegEvent::Release { .. }) {
+            return Some(event);
+        }
+        if let Some(side) = self.side_mut(leg) {
+            turn_away(ctx, side, &event);
+        }
+        None
+    }
+
+    /// Whoever talked with this party is gone: what it still asked there gets its answer from here. A leg
+    /// that did not ask ignores that; another call might not, and knows what it asked itself.
+    fn answers_no_more(&mut self, ctx: &mut Context<'_>, stays: Option<u8>) {
+        let Some(stays) = stays else { return };
+        if self.side_mut(stays).is_none_or(|side| side.leg_mut().is_none()) {
+            return;
+        }
+        self.tell(ctx, stays, LegEvent::UpdateAnswer { status: 491, body: None });
+        for _ in 0..INFOS_MAX {
+            self.tell(ctx, stays, LegEvent::InfoAnswer { status: 480, body: None });
         }
     }
 
@@ -288,6 +327,7 @@ impl Call {
             }
             // The other party of the other call takes the offer of this one's.
             LegEvent::Acknowledge { body } if transfer.stage == Stage::HasOffer => {
+                transfer.offer = None;
                 let Some(stays) = talking.other_end(by) else { return };
                 self.tell(ctx, stays, LegEvent::Acknowledge { body });
                 self.transferred(ctx);
@@ -313,15 +353,15 @@ impl Call {
         let Some(transfer) = &mut talking.transfer else { return };
         let (to, is_success) = (transfer.to, (200..300).contains(&status) && body.is_some());
         match transfer.stage {
-            Stage::Abandoned => {
-                let is_alone = transfer.is_transferor_gone;
+            Stage::Abandoned if transfer.is_transferor_gone => {
                 talking.transfer = None;
-                // An offer wants an answer, be it none (RFC 3261 section 13.2.2.4).
                 self.tell(ctx, stays, LegEvent::Acknowledge { body: None });
-                if is_alone {
-                    self.decide(Decision::Ended(End::OtherCall(Cause::Normal)));
-                    self.release(ctx, Ending::by_switch(Cause::Normal, 200));
-                }
+                self.decide(Decision::Ended(End::OtherCall(Cause::Normal)));
+                self.release(ctx, Ending::by_switch(Cause::Normal, 200));
+            }
+            Stage::Abandoned => {
+                transfer.offer = body.filter(|_| is_success);
+                self.give_back(ctx);
             }
             _ if !is_success => {
                 transfer.stage = Stage::Offered;
@@ -329,14 +369,39 @@ impl Call {
             }
             Stage::Asked => {
                 transfer.stage = Stage::HasOffer;
+                transfer.offer.clone_from(&body);
                 self.tell(ctx, to, LegEvent::Answer { headers: Bytes::new(), body });
             }
             Stage::Offered => {
                 self.tell(ctx, to, LegEvent::Acknowledge { body });
                 self.transferred(ctx);
             }
-            Stage::Calling | Stage::HasOffer => {}
+            Stage::Calling | Stage::HasOffer | Stage::Returned => {}
         }
+    }
+
+    /// An offer that the party that stays was asked for wants an answer (RFC 3261 section 13.2.2.4): that of
+    /// the party it talked with all the time.
+    fn give_back(&mut self, ctx: &mut Context<'_>) {
+        let State::Talking(talking) = &mut self.state else { return };
+        let Some(transfer) = &mut talking.transfer else { return };
+        match transfer.offer.take() {
+            Some(offer) => {
+                let by = transfer.by;
+                transfer.stage = Stage::Returned;
+                let (method, body) = (UpdateMethod::ReInvite, Some(offer));
+                self.tell(ctx, by, LegEvent::Update { method, body });
+            }
+            None => self.returned(ctx, None),
+        }
+    }
+
+    /// All is as it was before the transfer. Who refuses to answer leaves the session as it was, too.
+    fn returned(&mut self, ctx: &mut Context<'_>, body: Option<Body>) {
+        let State::Talking(talking) = &mut self.state else { return };
+        let Some(transfer) = talking.transfer.take() else { return };
+        let Some(stays) = talking.other_end(transfer.by) else { return };
+        self.tell(ctx, stays, LegEvent::Acknowledge { body });
     }
 
     /// The party that stays talks to the new one; the one that wanted it leaves.
@@ -344,6 +409,7 @@ impl Call {
         let State::Talking(talking) = &mut self.state else { return };
         let Some(transfer) = talking.transfer.take() else { return };
         let Transfer { by, to, .. } = *transfer;
+        let stays = talking.other_end(by);
         let now = ctx.now.monotonic;
         match by == talking.near {
             true => talking.near = to,
@@ -355,23 +421,20 @@ impl Call {
         let (cause, sip_status) = (Cause::Normal, 200);
         self.tell(ctx, by, LegEvent::Release { cause, reason_header: None, sip_status });
         self.leaves(ctx, by);
+        self.answers_no_more(ctx, stays);
     }
 
     /// Everybody stays where they are, if they are still there.
     fn transfer_failed(&mut self, ctx: &mut Context<'_>, status: u16) {
         let State::Talking(talking) = &mut self.state else { return };
-        let Some(transfer) = talking.transfer.take() else { return };
-        let Transfer { by, to, is_transferor_gone, stage } = *transfer;
-        match (stage, talking.other_end(by)) {
-            (Stage::Asked, _) => {
-                let stage = Stage::Abandoned;
-                talking.transfer = Some(Box::new(Transfer { stage, ..*transfer }));
-            }
-            (Stage::Abandoned, _) => return talking.transfer = Some(transfer),
-            (Stage::HasOffer, Some(stays)) => {
-                self.tell(ctx, stays, LegEvent::Acknowledge { body: None });
-            }
-            _ => {}
+        let Some(transfer) = &mut talking.transfer else { return };
+        let &mut Transfer { by, to, is_transferor_gone, stage, .. } = &mut **transfer;
+        match stage {
+            Stage::Abandoned | Stage::Returned => return,
+            Stage::Asked => transfer.stage = Stage::Abandoned,
+            Stage::HasOffer if is_transferor_gone => self.returned(ctx, None),
+            Stage::HasOffer => self.give_back(ctx),
+            Stage::Calling | Stage::Offered => talking.transfer = None,
         }
         let status = if status < 300 { Cause::Absent.sip_status() } else { status };
         let cause = Cause::from_sip_status(status);

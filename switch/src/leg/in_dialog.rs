@@ -14,7 +14,7 @@ use super::inbound::{with_payload, with_session_timer};
 use super::{At, Leg, Phase, passed, reach};
 
 /// INFOs of one peer that may wait for the other leg.
-const INFOS_MAX: usize = 8;
+pub(crate) const INFOS_MAX: usize = 8;
 
 impl Leg {
     pub(super) fn request_received(

@@ -43,6 +43,7 @@ use vocabulary::Now;
 pub use config::{Identity, LegConfig, Outgoing};
 use event::{Body, LegEvent};
 use exchange::Exchanges;
+pub(crate) use in_dialog::INFOS_MAX;
 use inbound::Invited;
 use leaving::Leaving;
 use outbound::Inviting;
