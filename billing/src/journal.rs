@@ -352,6 +352,12 @@ impl MemoryJournal {
         self.len() == 0
     }
 
+    /// Removes every record, as a journal does whose records are all in the database.
+    pub fn clear(&self) {
+        let mut records = self.records.lock().expect("a journal never panics while it is locked");
+        *records = Vec::new();
+    }
+
     /// Every record, read back from its bytes, with its position.
     pub fn records(&self) -> Vec<(Position, Record)> {
         let records = self.records.lock().expect("a journal never panics while it is locked");

@@ -71,6 +71,11 @@ impl Carrier {
         }
     }
 
+    /// Forgets its calls, which are over.
+    pub(crate) fn forget(&mut self) {
+        self.callees.clear();
+    }
+
     /// Datagrams for the switch.
     pub fn drain(&mut self) -> Vec<String> {
         std::mem::take(&mut self.out)

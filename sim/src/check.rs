@@ -43,7 +43,8 @@ pub fn complaints(world: &World) -> Vec<String> {
             found.push(format!("caller {} never came to an end", caller.call_id()));
         }
     }
-    records(world, customer.counters.debits_posted, &mut found);
+    let debited = customer.counters.debits_posted.0 - world.debited_before.0;
+    records(world, Money(debited), &mut found);
     found
 }
 

@@ -106,7 +106,10 @@ pub struct World {
     /// Crashes so far.
     pub starts: u32,
     pub(crate) setting: Setting,
+    /// What the customer had paid when the world last forgot.
+    pub(crate) debited_before: Money,
     options: Options,
+    planned: u32,
     now: Now,
     random: Random,
     queue: BinaryHeap<Reverse<(Duration, u64)>>,
@@ -152,6 +155,8 @@ impl World {
             sequence: 0,
             timer_fires_at: None,
             heartbeat_at: Duration::ZERO,
+            debited_before: Money::ZERO,
+            planned: 0,
             options,
         };
         world.plan();
@@ -161,7 +166,7 @@ impl World {
     fn plan(&mut self) {
         let (calls, within) = (self.options.calls, self.options.within);
         let second = Duration::from_secs(1);
-        for index in 0..calls {
+        for index in self.planned..self.planned + calls {
             let at = self.random.between(Duration::ZERO, within);
             let plan = Plan {
                 index,
@@ -173,6 +178,7 @@ impl World {
             };
             self.at(at, Event::Place(plan));
         }
+        self.planned += calls;
         for _ in 0..self.options.faults.crashes {
             let at = self.random.between(Duration::ZERO, within + second * 30);
             self.at(at, Event::Crash);
@@ -201,6 +207,29 @@ impl World {
             self.advance(at);
             self.step();
         }
+    }
+
+    /// Nobody does anything for this long.
+    pub fn rest(&mut self, time: Duration) {
+        let end = self.now.monotonic + time;
+        while let Some(at) = self.switch_timer().filter(|at| *at <= end) {
+            self.advance(at.max(self.now.monotonic));
+            self.step();
+        }
+        self.advance(end);
+    }
+
+    /// Forgets what has been checked, as if the day began anew; what the switch and billing keep is
+    /// theirs. Then as many calls are planned as at the start.
+    pub fn go_on(&mut self) {
+        let customer = self.ledger.account(setting::CUSTOMER).expect("it has an account");
+        self.debited_before = customer.counters.debits_posted;
+        self.journal.clear();
+        self.callers.clear();
+        self.carriers.values_mut().for_each(Carrier::forget);
+        self.settled.clear();
+        self.queue.shrink_to_fit();
+        self.plan();
     }
 
     fn next_at(&mut self) -> Option<Duration> {

@@ -258,6 +258,11 @@ impl Shard {
         self.by_id.is_empty()
     }
 
+    /// Transactions that are alive; for tests and checkers.
+    pub fn transactions(&self) -> usize {
+        self.endpoint.transactions()
+    }
+
     /// How many timers of calls are armed; for tests and checkers.
     pub fn armed_calls(&self) -> usize {
         self.slots.iter().filter(|slot| slot.armed.is_some()).count()
