@@ -282,6 +282,10 @@ fn calls(section: Section<'_>) -> Calls {
     calls
 }
 
+/// Less than the 30 s after which many a router forgets who sent it a datagram (RFC 4787 section 4.3 asks
+/// for at least two minutes).
+const NAT_KEEP_ALIVE: Duration = Duration::from_secs(25);
+
 fn registrations(section: Section<'_>) -> Registrations {
     let within = 1..=30 * DAY_S;
     let expires = |key, default: u64| {
@@ -291,6 +295,9 @@ fn registrations(section: Section<'_>) -> Registrations {
         expires_default: expires("expires_s_default", 3600),
         expires_min: expires("expires_s_min", 60),
         expires_max: expires("expires_s_max", 7200),
+        nat_keep_alive: section
+            .seconds("nat_keep_alive_s", 0..=600)
+            .map_or(Some(NAT_KEEP_ALIVE), |every| (!every.is_zero()).then_some(every)),
         third_party: third_party(&section),
     };
     let in_order = registrations.expires_min <= registrations.expires_default

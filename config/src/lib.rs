@@ -215,6 +215,8 @@ pub struct Registrations {
     pub expires_min: Duration,
     /// More than this is shortened.
     pub expires_max: Duration,
+    /// How often phones behind NAT are asked something so that their way stays open; `None`: never.
+    pub nat_keep_alive: Option<Duration>,
     /// Registrars of others that are told of every registration.
     pub third_party: Vec<Registrar>,
 }

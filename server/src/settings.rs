@@ -44,6 +44,7 @@ pub fn switch(config: &Config) -> Settings {
         registration_min: config.registrations.expires_min,
         registration_default: config.registrations.expires_default,
         registration_max: config.registrations.expires_max,
+        nat_keep_alive: config.registrations.nat_keep_alive,
         third_party_registrars: config.registrations.third_party.iter().map(registrar).collect(),
         plan: plan(config),
         ring_timeout: calls.ring_timeout,

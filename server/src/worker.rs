@@ -20,6 +20,7 @@ use crate::mailbox::Mailbox;
 use crate::metrics::{Queues, WorkerMetrics};
 use crate::net::shield::Shield;
 use crate::net::streams::{Delivery, Streams};
+use crate::net::stun;
 use crate::net::udp::{BATCH, UdpCounts, UdpPort};
 use crate::trace::Tap;
 
@@ -251,6 +252,10 @@ impl<O: Outside> Worker<O> {
             if shield.stops(remote) || is_keep_alive(datagram) {
                 return;
             }
+            if let Some(answer) = stun::answer(datagram, remote) {
+                answers.push((remote, answer));
+                return;
+            }
             let path = Path { transport: Transport::Udp, listener, connection: 0, remote };
             let owner = dispatch.owner(datagram);
             let bytes = Bytes::copy_from_slice(datagram);
@@ -423,7 +428,7 @@ impl<O: Outside> Worker<O> {
     }
 }
 
-/// Keep-alives over UDP (RFC 5626 section 4.4.2 is STUN; most send CRLFs or zeros): no message.
+/// Keep-alives over UDP that want no answer (CRLFs or zeros): no message.
 fn is_keep_alive(datagram: &[u8]) -> bool {
     datagram.len() <= 4 || datagram.iter().all(|byte| matches!(byte, b'\r' | b'\n' | 0 | b' '))
 }

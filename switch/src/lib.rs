@@ -34,6 +34,7 @@ mod authentication;
 mod call;
 mod door;
 mod ingress;
+mod keep_alive;
 mod out_of_dialog;
 mod register;
 mod register_copy;

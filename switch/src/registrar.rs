@@ -245,6 +245,23 @@ impl Bindings {
         bindings.is_some_and(|bindings| bindings.iter().any(is_here))
     }
 
+    /// The valid bindings that are wanted, of the subscribers that are.
+    pub(crate) fn those_of(
+        &self,
+        now: Utc,
+        is_subscriber: impl Fn(SubscriberId) -> bool,
+        is_binding: impl Fn(&Binding) -> bool,
+    ) -> Vec<Binding> {
+        let mut found = Vec::new();
+        for shard in &self.shards {
+            let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            let those = shard.iter().filter(|(subscriber, _)| is_subscriber(**subscriber));
+            let those = those.flat_map(|(_, bindings)| bindings);
+            found.extend(those.filter(|one| one.expires_at > now && is_binding(one)).cloned());
+        }
+        found
+    }
+
     /// How many subscribers have a binding, valid or about to be dropped.
     pub fn len(&self) -> usize {
         let count = |shard: &Mutex<Map>| shard.lock().unwrap_or_else(PoisonError::into_inner).len();

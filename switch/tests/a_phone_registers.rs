@@ -203,6 +203,41 @@ fn a_phone_behind_nat_is_called_where_it_came_from() {
     assert_eq!(invite.request_uri(), b"sip:alice@192.168.1.5:5060");
 }
 
+/// OPTIONS that came for this phone.
+fn asked(w: &mut World, phone: &str) -> Vec<Message> {
+    let sent: Vec<_> = w.outbox.drain(..).collect();
+    let (theirs, others) =
+        sent.into_iter().partition::<Vec<_>, _>(|(path, _)| path.remote == address(phone));
+    w.outbox.extend(others);
+    theirs.into_iter().map(|(_, message)| message).collect()
+}
+
+/// NAT: the router forgets a phone from which nothing comes, so it is asked something.
+#[test]
+fn a_phone_behind_nat_is_kept_reachable() {
+    let (hidden, open) = ("198.51.100.7:33333", "10.3.0.1:5060");
+    let mut rows = Rows::default();
+    rows.settings.nat_keep_alive = Some(Duration::from_secs(25));
+    let mut w = World::with(rows);
+    let mut phone = Phone::new(hidden);
+    phone.via = "192.168.1.5:5060";
+    phone.register(&mut w, "alice", "secret", "Contact: <sip:alice@192.168.1.5:5060>\n");
+    Phone::new(open).register(&mut w, "bob", "secret", &format!("Contact: <sip:bob@{open}>\n"));
+    w.forget();
+    for minute in 0..3 {
+        w.pass_secs(50);
+        let asked = asked(&mut w, hidden);
+        assert_eq!(asked.len(), 2, "{minute}: {asked:?}");
+        for options in asked {
+            assert!(start(&options).starts_with("OPTIONS sip:alice@192.168.1.5:5060 SIP/2.0"));
+            w.reply(hidden, &options, "200 OK", "");
+        }
+        // Nothing comes back for that, and whoever can be reached anyway is left in peace.
+        w.expect_nothing(hidden);
+        w.expect_nothing(open);
+    }
+}
+
 #[test]
 fn a_path_is_kept_echoed_and_used() {
     let mut w = World::new();

@@ -8,6 +8,7 @@ pub mod overload;
 pub mod resolver;
 pub mod shield;
 pub mod streams;
+pub mod stun;
 pub mod tcp;
 pub mod tls;
 pub mod udp;

@@ -411,6 +411,9 @@ pub struct Settings {
     pub registration_default: Duration,
     /// Longest registration given.
     pub registration_max: Duration,
+    /// How often phones behind NAT that register over UDP are asked something (OPTIONS), so that their way
+    /// stays open; whole seconds. `None`: never.
+    pub nat_keep_alive: Option<Duration>,
     /// Registrars of others that are told of every registration.
     pub third_party_registrars: Vec<HostToResolve>,
     /// How long a callee may ring.
@@ -448,6 +451,7 @@ impl Default for Settings {
             registration_min: Duration::from_secs(60),
             registration_default: Duration::from_secs(3600),
             registration_max: Duration::from_secs(7200),
+            nat_keep_alive: None,
             third_party_registrars: Vec::new(),
             ring_timeout: Duration::from_secs(120),
             silence_timeout: Duration::from_secs(5),

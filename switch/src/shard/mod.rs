@@ -26,6 +26,7 @@ use crate::directory::{Directory, Settings};
 use crate::effect::{AnswerId, Effect, Input, LiveCall, Stats};
 use crate::guard::Guard;
 use crate::health::{Health, Probes};
+use crate::keep_alive::KeepAlives;
 use crate::leg::LegConfig;
 use crate::register_copy::Copies;
 use crate::registrar::{Binding, Bindings};
@@ -85,6 +86,8 @@ pub(crate) enum Alarm {
     Probe(u32),
     /// A look at the trunks that calls found silent.
     Suspects,
+    /// A look at the phones behind NAT whose turn it is.
+    KeepAlives,
     Sweep,
 }
 
@@ -105,6 +108,7 @@ pub struct Shard {
     pub(crate) upstreams: Upstreams,
     pub(crate) probes: Probes,
     pub(crate) copies: Copies,
+    pub(crate) keep_alives: KeepAlives,
     slots: Vec<Slot>,
     free: Vec<u32>,
     by_id: HashMap<CallId, u32, FixedState>,
@@ -130,6 +134,7 @@ impl Shard {
         let endpoint = Endpoint::new(endpoint_config, random.next());
         let leg_config = leg_config(&config, directory.settings());
         let verifier = verifier(&config, &shared, directory.settings());
+        let keep_alives = KeepAlives::new((config.shard, config.shards.max(1)), &mut random);
         let mut wheel = TimerWheel::new(Duration::ZERO);
         // Bindings are shared: one shard sweeps for all.
         if config.shard == 0 {
@@ -146,6 +151,7 @@ impl Shard {
             upstreams: Upstreams::default(),
             probes: Probes::default(),
             copies: Copies::default(),
+            keep_alives,
             slots: Vec::new(),
             free: Vec::new(),
             by_id: HashMap::with_hasher(FixedState::with_seed(random.next())),
@@ -165,6 +171,7 @@ impl Shard {
         shard.reconcile_upstreams();
         shard.arm_upstreams();
         shard.reconcile_probes(Duration::ZERO);
+        shard.reconcile_keep_alives(Duration::ZERO);
         shard
     }
 
@@ -303,6 +310,7 @@ impl Shard {
                 }
                 Alarm::Probe(number) => self.probe_timeout(now, number),
                 Alarm::Suspects => self.probe_suspects(now),
+                Alarm::KeepAlives => self.keep_phones_alive(now),
                 Alarm::Sweep => self.sweep(now),
             }
         }
@@ -349,6 +357,7 @@ impl Shard {
         self.reconcile_upstreams();
         self.upstream_timeout(now);
         self.reconcile_probes(now.monotonic);
+        self.reconcile_keep_alives(now.monotonic);
     }
 
     fn release_all(&mut self, now: Now) {
