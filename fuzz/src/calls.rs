@@ -15,6 +15,7 @@ use vocabulary::{
     Utc,
 };
 
+use crate::questions::Questions;
 use crate::setting::{PEERS, address, directory};
 use crate::{Choices, peers, setting};
 
@@ -64,6 +65,7 @@ struct World {
     heard: Vec<(String, Vec<u8>)>,
     asked: Vec<AuthorizeRequest>,
     queries: Vec<QueryId>,
+    questions: Questions,
     kept: Vec<AnswerId>,
     /// From one call to another.
     joint: VecDeque<Input>,
@@ -104,6 +106,7 @@ impl World {
             heard: Vec::new(),
             asked: Vec::new(),
             queries: Vec::new(),
+            questions: Questions::default(),
             kept: Vec::new(),
             joint: VecDeque::new(),
             calls: BTreeMap::new(),
@@ -178,6 +181,7 @@ impl World {
             }
             Effect::KeepPath(_) | Effect::Banned(_) | Effect::Attributed(_) => {}
             Effect::Resolve { query, .. } => self.queries.push(query),
+            Effect::Ask { query, question } => self.questions.keep(query, question),
             Effect::BindingChanged { answer, .. } => self.kept.extend(answer),
         }
     }
@@ -307,6 +311,8 @@ impl World {
             let candidates = &request.expect("asked").candidates;
             let egress = candidates.iter().map(|candidate| candidate.trunk).collect();
             self.authorize(call, grant, egress);
+        } else if let Some(told) = self.questions.answer() {
+            self.input(told);
         } else if let Some(query) = self.queries.pop() {
             let target = Target { transport: Transport::Udp, addr: address(PEERS[2]) };
             self.input(Input::Resolved { query, targets: vec![target] });
@@ -437,6 +443,9 @@ impl World {
     }
 
     fn resolved(&mut self, choices: &mut Choices<'_>) {
+        if choices.chance(64) {
+            return self.input(self.questions.any_answer(choices));
+        }
         let index = choices.below(self.queries.len().max(1));
         let made_up = QueryId(u64::from(choices.word()) << choices.pick(&[0, 16, 32, 48]));
         let query = self.queries.get(index).copied().unwrap_or(made_up);

@@ -5,6 +5,7 @@ pub mod books;
 pub mod calls;
 pub mod journal;
 pub mod peers;
+pub(crate) mod questions;
 pub mod setting;
 
 /// Bytes as a series of decisions. When they are used up, every further one is zero.

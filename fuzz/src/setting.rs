@@ -13,6 +13,7 @@ use switch::directory::{
     RouteRow, Settings, SubscriberRow, TrunkRegistration, TrunkRow,
 };
 use switch::registrar::{Bindings, StoredBinding};
+use switch::stir::Verification;
 use switch::{Shard, ShardConfig, Shared};
 use vocabulary::{AccountId, Now, SubscriberId, TrunkId};
 
@@ -108,10 +109,12 @@ fn build(is_small: bool) -> Directory {
     }
     let mut customer = TrunkRow::new(TrunkId(10), "customer", AccountId(1));
     customer.ingress.networks.push("10.0.0.1".parse().expect("a network"));
+    customer.stir.verification = Verification::Log;
     builder = builder.trunk(customer);
     for (n, host) in (1..).zip(["10.1.0.1", "carrier.example", "10.1.0.3"]) {
         let mut carrier = TrunkRow::new(TrunkId(n), host, AccountId(2));
         carrier.host = host.into();
+        carrier.stir.signs = n == 2;
         carrier.is_active = !is_small || n != 1;
         carrier.egress_limits.concurrent = (n == 1).then_some(3);
         if n == 3 {

@@ -6,7 +6,7 @@ use store::Store;
 use switch::attribution::Attribution;
 use switch::guard::Ban;
 use switch::token::LegAddress;
-use switch::{HostToResolve, QueryId, Said};
+use switch::{HostToResolve, QueryId, Question, Said};
 use tokio::sync::mpsc;
 use vocabulary::CallId;
 
@@ -15,6 +15,7 @@ use crate::exchange::Outside;
 use crate::leases::LeaseDesk;
 use crate::net::lookup::Lookup;
 use crate::net::streams::Streams;
+use crate::questions::Questions;
 use crate::trace::Tap;
 
 /// What a worker's shard asks of the rest of the process.
@@ -22,6 +23,7 @@ pub(crate) struct Desk {
     pub(crate) worker: u8,
     pub(crate) dispatch: Dispatch,
     pub(crate) lookup: Lookup,
+    pub(crate) questions: Questions,
     pub(crate) streams: Streams,
     pub(crate) store: Arc<Store>,
     pub(crate) leases: Option<Arc<LeaseDesk>>,
@@ -57,6 +59,10 @@ impl Outside for Desk {
 
     fn resolve(&self, query: QueryId, host: HostToResolve) {
         self.lookup.ask(self.worker, query, host);
+    }
+
+    fn ask(&self, query: QueryId, question: Question) {
+        self.questions.ask(self.worker, query, question);
     }
 
     fn keep_path(&self, path: sip::transport::Path) {

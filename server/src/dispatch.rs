@@ -13,7 +13,7 @@ use switch::directory::Directory;
 use switch::leg::event::LegEvent;
 use switch::token::{LegAddress, LegKey, shard_of};
 use switch::upstream::UpstreamStatus;
-use switch::{LiveCall, QueryId, Said, Target};
+use switch::{Answer, LiveCall, QueryId, Said, Target};
 use tokio::sync::oneshot;
 use vocabulary::CallId;
 
@@ -40,6 +40,13 @@ pub enum Letter {
         query: QueryId,
         /// Best first.
         targets: Vec<Target>,
+    },
+    /// The answer to what a call asked.
+    Told {
+        /// The question.
+        query: QueryId,
+        /// What is known.
+        answer: Answer,
     },
     /// A call of another worker speaks to one of this.
     Relayed {

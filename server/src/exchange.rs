@@ -17,7 +17,9 @@ use switch::registrar::StoredBinding;
 use switch::release::Cause;
 use switch::token::LegAddress;
 use switch::upstream::UpstreamStatus;
-use switch::{AnswerId, Effect, HostToResolve, Input, LiveCall, QueryId, Said, Shard, Stats};
+use switch::{
+    AnswerId, Effect, HostToResolve, Input, LiveCall, QueryId, Question, Said, Shard, Stats,
+};
 use vocabulary::{AuthorizeRequest, CallId, ExtendRequest, Grant, Now, SubscriberId};
 
 use crate::call_log::CallLog;
@@ -27,6 +29,8 @@ use crate::metrics::Tally;
 pub trait Outside {
     /// Look up a SIP host and answer with `Input::Resolved`.
     fn resolve(&self, query: QueryId, host: HostToResolve);
+    /// Find out what a call asks and answer with `Input::Told`, in time or with `Answer::Nothing`.
+    fn ask(&self, query: QueryId, question: Question);
     /// Leave this in the mailbox of the shard that it is for; false if that is full.
     fn relay(&self, to: LegAddress, from: LegAddress, said: Said) -> bool;
     /// This connection is needed, though it is silent.
@@ -213,6 +217,7 @@ impl<O: Outside> Exchange<O> {
             Effect::Attributed(attribution) => self.outside.attributed(attribution),
             Effect::KeepPath(path) => self.outside.keep_path(path),
             Effect::Resolve { query, host } => self.outside.resolve(query, host),
+            Effect::Ask { query, question } => self.outside.ask(query, question),
             Effect::BindingChanged { subscriber, bindings, answer } => {
                 let position = self.outside.keep_bindings(subscriber, bindings);
                 if let Some(answer) = answer {

@@ -11,6 +11,7 @@ pub mod log;
 pub mod mailbox;
 pub mod metrics;
 pub mod net;
+mod questions;
 pub mod run;
 pub mod secrets;
 pub mod settings;

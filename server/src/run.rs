@@ -35,6 +35,7 @@ use crate::net::listeners::{self, Bound, StreamListener};
 use crate::net::lookup::Lookup;
 use crate::net::streams::Streams;
 use crate::net::tls::TlsClient;
+use crate::questions::Questions;
 use crate::secrets::{self, Secrets};
 use crate::totals::Totals;
 use crate::trace::{Exporter, Tapped};
@@ -213,6 +214,7 @@ impl Running {
             switchboard: &switchboard,
             streams: &streams,
             lookup: &lookup,
+            questions: &Questions::new(switchboard.dispatch.clone(), runtime.handle().clone()),
             bans,
             secrets: opened.secrets,
             listeners: advertised,

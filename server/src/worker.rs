@@ -289,6 +289,7 @@ impl<O: Outside> Worker<O> {
                 Letter::PathFailed(path) => Input::PathFailed(path),
                 Letter::PathIdle(path) => Input::PathIdle(path),
                 Letter::Resolved { query, targets } => Input::Resolved { query, targets },
+                Letter::Told { query, answer } => Input::Told { query, answer },
                 Letter::Relayed { to, from, said } => Input::Relayed { to, from, said },
                 Letter::Directory(directory) => Input::Directory(directory),
                 Letter::HangUp(call) => Input::HangUp { call },

@@ -21,6 +21,7 @@ use crate::metrics::WorkerMetrics;
 use crate::net::lookup::Lookup;
 use crate::net::shield::Shield;
 use crate::net::streams::Streams;
+use crate::questions::Questions;
 use crate::secrets::Secrets;
 use crate::worker::{Parts, Port, Worker, WorkerSettings};
 
@@ -49,6 +50,7 @@ pub(crate) struct Make<'a> {
     pub(crate) switchboard: &'a Arc<Switchboard>,
     pub(crate) streams: &'a Streams,
     pub(crate) lookup: &'a Lookup,
+    pub(crate) questions: &'a Questions,
     pub(crate) bans: mpsc::Sender<Ban>,
     pub(crate) secrets: Secrets,
     pub(crate) listeners: Vec<sip::endpoint::Listener>,
@@ -89,6 +91,7 @@ impl Make<'_> {
             worker: number,
             dispatch: dispatch.clone(),
             lookup,
+            questions: self.questions.clone(),
             streams: streams.clone(),
             store: Arc::clone(store),
             leases,

@@ -166,6 +166,8 @@ fn directory() -> Directory {
         row.host = host.to_string();
         row.port = port.parse().ok();
         row.transport = Some(Transport::Udp);
+        // The first wants signed callers: its attempts wait for an answer from outside.
+        row.stir.signs = index == 0;
         builder = builder
             .account(account(account_id, &name, Limits::default()))
             .trunk(row)

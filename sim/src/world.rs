@@ -10,7 +10,8 @@ use std::time::Duration;
 use billing::{CreditControl, Journal, Ledger, MemoryJournal, Money, Record};
 use bytes::Bytes;
 use sip::transport::{Path, Transport};
-use switch::{Effect, Input, Shard};
+use switch::stir::Attestation;
+use switch::{Answer, Effect, Input, QueryId, Question, Shard};
 use vocabulary::{CallId, Grant, Now, Utc};
 
 use crate::caller::{Caller, Plan};
@@ -81,6 +82,7 @@ enum Event {
     ToPeer(SocketAddr, SocketAddr, String),
     Place(Plan),
     Recorded(CallId, Grant),
+    Told(QueryId, Answer),
     Step,
     Crash,
 }
@@ -318,6 +320,7 @@ impl World {
             Event::Recorded(call, grant) => {
                 self.input(Input::Recorded { call, grant: Some(grant) });
             }
+            Event::Told(query, answer) => self.input(Input::Told { query, answer }),
             Event::Step => {
                 let max = self.options.faults.clock_step_max;
                 let step = self.random.between(Duration::ZERO, max).as_micros() as i64;
@@ -362,6 +365,7 @@ impl World {
                 }
                 // No connection here is ever idle.
                 Effect::KeepPath(_) | Effect::Banned(_) | Effect::Attributed(_) => {}
+                Effect::Ask { query, question } => self.asked(query, &question),
                 Effect::Resolve { query, .. } => {
                     self.shard.handle(self.now, Input::Resolved { query, targets: Vec::new() });
                 }
@@ -407,6 +411,19 @@ impl World {
         (0..copies).map(|_| self.random.between(Duration::from_millis(1), delay_max)).collect()
     }
 
+    /// Some answers never come, some say nothing, some come after the call has gone on.
+    fn asked(&mut self, query: QueryId, question: &Question) {
+        let answer = match question {
+            _ if self.random.chance(10) => Answer::Nothing,
+            Question::Verify(_) => Answer::Verified(Ok(Attestation::Partial)),
+            Question::Sign(_) => Answer::Signed(Bytes::from_static(b"a.b.c;info=<https://a>")),
+        };
+        let after = self.random.between(Duration::ZERO, question.limit() * 2);
+        if !self.random.chance(10) {
+            self.at(after, Event::Told(query, answer));
+        }
+    }
+
     /// `kill -9`: memory is gone, the journal stays, the books are rebuilt from it alone.
     fn crash(&mut self) {
         self.starts += 1;
@@ -419,6 +436,6 @@ impl World {
         }
         self.shard = self.setting.shard(self.options.seed, self.starts);
         self.timer_fires_at = None;
-        self.events.retain(|_, (_, event)| !matches!(event, Event::Recorded(..)));
+        self.events.retain(|_, (_, event)| !matches!(event, Event::Recorded(..) | Event::Told(..)));
     }
 }

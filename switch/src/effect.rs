@@ -17,10 +17,11 @@ use crate::call::OnwardCall;
 use crate::directory::Directory;
 use crate::guard::Ban;
 use crate::leg::event::LegEvent;
+use crate::question::{Answer, Question};
 use crate::registrar::StoredBinding;
 use crate::token::{LegAddress, LegKey};
 
-/// Names a question to the resolver; the answer brings it back.
+/// Names a question to the resolver or to whoever else is outside; the answer brings it back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct QueryId(pub u64);
 
@@ -110,6 +111,13 @@ pub enum Input {
         /// Where to send, best first.
         targets: Vec<Target>,
     },
+    /// The answer to [`Effect::Ask`]. Later than the call waits, or twice, it changes nothing.
+    Told {
+        /// The question.
+        query: QueryId,
+        /// What is known.
+        answer: Answer,
+    },
     /// A new snapshot of everything configured. Live calls keep what they have.
     Directory(Arc<Directory>),
     /// An operator ends a call.
@@ -167,6 +175,14 @@ pub enum Effect {
         query: QueryId,
         /// What to look up.
         host: HostToResolve,
+    },
+    /// A call needs this from outside before it goes on; answer with [`Input::Told`]. It goes on by itself
+    /// after [`Question::limit`].
+    Ask {
+        /// To be given back.
+        query: QueryId,
+        /// What.
+        question: Question,
     },
     /// Somebody is kept out from now on: store that.
     Banned(Ban),

@@ -21,10 +21,12 @@ pub mod guard;
 pub mod health;
 pub mod leg;
 pub mod numbers;
+pub mod question;
 pub mod registrar;
 pub mod release;
 pub mod routing;
 pub mod shard;
+pub mod stir;
 pub mod tls_peers;
 pub mod token;
 pub mod transfer;
@@ -45,4 +47,5 @@ pub use effect::{
     AnswerId, Effect, HostToResolve, Input, Joining, LiveCall, LiveState, QueryId, Said, Stats,
     Target,
 };
+pub use question::{Answer, Question};
 pub use shard::{Shard, ShardConfig, Shared};

@@ -38,7 +38,7 @@ pub fn reason_phrase(status: u16) -> &'static str {
         423 => "Interval Too Brief",
         430 => "Flow Failed",
         433 => "Anonymity Disallowed",
-        436 => "Bad Identity Info",
+        428 | 436..=438 => identity_phrase(status),
         439 => "First Hop Lacks Outbound Support",
         469 => "Bad Info Package",
         480 => "Temporarily Unavailable",
@@ -69,6 +69,16 @@ pub fn reason_phrase(status: u16) -> &'static str {
         607 => "Unwanted",
         608 => "Rejected",
         other => class_phrase(other),
+    }
+}
+
+/// RFC 8224 section 13.
+fn identity_phrase(status: u16) -> &'static str {
+    match status {
+        428 => "Use Identity Header",
+        436 => "Bad Identity Info",
+        437 => "Unsupported Credential",
+        _ => "Invalid Identity Header",
     }
 }
 

@@ -16,6 +16,7 @@ use switch::directory::{
 use switch::forwarding::{Availability, Forwards};
 use switch::numbers::{ListId, NumberOwner, NumberPolicy};
 use switch::routing::{CauseMap, HuntCodes, RouteId};
+use switch::stir::StirPolicy;
 use vocabulary::AccountId;
 
 use super::account::{self, Account, AccountStatus, BillingKind};
@@ -347,6 +348,7 @@ fn trunk_row(trunk: Trunk, tls: TrunkTls) -> Result<TrunkRow> {
         caller_id: TrunkCallerId::default(),
         numbers: None,
         probe: None,
+        stir: StirPolicy::default(),
         role: TrunkRole::default(),
         client_certificate,
     })

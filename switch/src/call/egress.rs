@@ -8,6 +8,7 @@ use sip::transport::{Path, Transport};
 use vocabulary::{AccountId, Number, SubscriberId};
 
 use super::hunting::{Place, Way};
+use super::signing::Unsigned;
 use super::{Attempt, Call, Context, Side, State};
 use crate::attribution::attributed;
 use crate::caller_id::{Diversions, Shown};
@@ -17,6 +18,7 @@ use crate::forwarding::{DivertedBy, Sent};
 use crate::leg::event::Body;
 use crate::leg::{Identity, Leg, Outgoing};
 use crate::numbers::{Subject, sent_to_trunk, shown_to_subscriber};
+use crate::stir::ValidIdentity;
 use crate::token::{LegKey, Tag};
 
 /// What of the caller goes on to the callee.
@@ -44,6 +46,8 @@ pub(crate) struct Caller {
     pub(crate) max_forwards: u8,
     /// The subscribers whose forwarding has brought the call here, in their order.
     pub(crate) diverted_by: Vec<DivertedBy>,
+    /// The Identity header that it came with, if that was found to be valid. Boxed: it is seldom.
+    pub(crate) identity: Option<Box<ValidIdentity>>,
 }
 
 impl Caller {
@@ -83,10 +87,23 @@ struct Texts {
 }
 
 impl Call {
-    /// Sends an INVITE there.
+    /// Sends an INVITE there, once it is signed if the trunk wants that.
     pub(super) fn place(&mut self, ctx: &mut Context<'_>, place: Place) {
+        match self.ask_to_sign(ctx, place) {
+            Unsigned::Waits => {}
+            Unsigned::Goes(place, identity) => self.place_signed(ctx, place, identity),
+        }
+    }
+
+    /// Sends an INVITE there, with this Identity header if there is one.
+    pub(super) fn place_signed(
+        &mut self,
+        ctx: &mut Context<'_>,
+        place: Place,
+        identity: Option<Bytes>,
+    ) {
         let before = self.attempts.len();
-        self.attempt(ctx, place);
+        self.attempt(ctx, place, identity.as_deref());
         // Said before what the endpoint has to send is sent.
         if ctx.is_followed {
             let newest = self.attempts[before..].iter();
@@ -95,7 +112,7 @@ impl Call {
         }
     }
 
-    fn attempt(&mut self, ctx: &mut Context<'_>, place: Place) {
+    fn attempt(&mut self, ctx: &mut Context<'_>, place: Place, identity: Option<&[u8]>) {
         let State::Hunting(hunt) = &mut self.state else { return };
         let leg = u8::try_from(self.attempts.len() + 1).expect("attempts have a ceiling");
         let key = LegKey { leg, ..self.place };
@@ -131,7 +148,7 @@ impl Call {
             to: texts.to,
             call_id: Bytes::copy_from_slice(&tag.call_id()),
             route,
-            headers: texts.headers,
+            headers: with_identity(texts.headers, identity),
             body: hunt.caller.body.clone(),
             credentials: credentials
                 .map(|ours| Arc::new(sip::auth::Credentials::new(&ours.username, &ours.password))),
@@ -155,6 +172,13 @@ impl Call {
             tag: Some(tag),
             ..Attempt::new(ctx.now, (way, account), Side::Leg(leg), shown, ring_timeout)
         });
+    }
+}
+
+fn with_identity(headers: Bytes, identity: Option<&[u8]>) -> Bytes {
+    match identity {
+        None => headers,
+        Some(value) => [b"Identity: ", value, b"\r\n", &headers].concat().into(),
     }
 }
 

@@ -19,6 +19,7 @@ mod hunting;
 mod legs;
 mod onward;
 mod side;
+mod signing;
 mod talking;
 mod transfer;
 
@@ -37,10 +38,11 @@ use vocabulary::{
 use crate::admission::Admission;
 use crate::decision::{Decision, End, Reasons, Refusal};
 use crate::directory::Directory;
-use crate::effect::{Effect, LiveCall, LiveState, Stats};
+use crate::effect::{Effect, LiveCall, LiveState, QueryId, Stats};
 use crate::health::Health;
 use crate::leg::event::Body;
 use crate::leg::{Leg, LegConfig};
+use crate::question::Answer;
 use crate::registrar::Bindings;
 use crate::release::Cause;
 use crate::routing::Source;
@@ -341,7 +343,10 @@ impl Call {
         result: Result<Authorization, Refused>,
     ) {
         // The call may have ended while billing thought; its settlement voids what was reserved.
-        let State::SettingUp(_) = &self.state else { return };
+        let State::SettingUp(setup) = &self.state else { return };
+        if setup.waits_until().is_some() {
+            return;
+        }
         let authorization = match result {
             Ok(authorization) => authorization,
             Err(refused) => return self.refuse(ctx, Refusal::Billing(refused)),
@@ -356,6 +361,33 @@ impl Call {
         self.state = State::Hunting(Box::new(setup.into_hunt()));
         self.hunt(ctx, authorization.egress);
         self.drain(ctx);
+    }
+
+    /// Names a question within this call.
+    pub(crate) fn query(&self, number: u8) -> QueryId {
+        QueryId(LegKey { leg: number, ..self.place }.to_user())
+    }
+
+    /// An answer from outside: the set-up or the hunt goes on. The call may have ended, or gone on
+    /// without it.
+    pub(crate) fn hears(&mut self, ctx: &mut Context<'_>, query: QueryId, answer: Answer) {
+        match &mut self.state {
+            State::SettingUp(setup) => {
+                if setup.hears(query, answer) {
+                    self.go_on_setting_up(ctx);
+                }
+            }
+            State::Hunting(_) => self.signed(ctx, Some(query), answer),
+            State::Arriving | State::Answering(_) | State::Talking(_) | State::Releasing => {}
+        }
+    }
+
+    fn go_on_setting_up(&mut self, ctx: &mut Context<'_>) {
+        // The stages have the call to themselves.
+        match std::mem::replace(&mut self.state, State::Arriving) {
+            State::SettingUp(setup) => self.set_up(ctx, setup),
+            _ => unreachable!("whoever calls has looked"),
+        }
     }
 
     pub(crate) fn hang_up(&mut self, ctx: &mut Context<'_>, cause: Cause, end: End) {
@@ -381,7 +413,8 @@ impl Call {
                 Some(talking.extend_at.unwrap_or(talking.cut_at).min(talking.cut_at))
             }
             State::Answering(answering) => Some(answering.at.monotonic + RECORD_LIMIT),
-            State::Arriving | State::SettingUp(_) | State::Releasing => None,
+            State::SettingUp(setup) => setup.waits_until(),
+            State::Arriving | State::Releasing => None,
         }
     }
 
@@ -394,6 +427,11 @@ impl Call {
         self.drain(ctx);
         if self.own_timeout().is_some_and(|at| at <= now) {
             match &mut self.state {
+                State::SettingUp(setup) => {
+                    if setup.hears_nothing() {
+                        self.go_on_setting_up(ctx);
+                    }
+                }
                 State::Hunting(_) => self.hunting_timed_out(ctx),
                 State::Answering(_) => {
                     self.hang_up(ctx, Cause::TemporaryFailure, End::AnswerNotRecorded);

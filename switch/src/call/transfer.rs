@@ -147,6 +147,7 @@ impl Call {
             is_secure: false,
             max_forwards: MAX_FORWARDS,
             diverted_by: vec![DivertedBy { subscriber: by, why: None }],
+            identity: None,
         }
     }
 

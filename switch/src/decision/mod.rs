@@ -21,6 +21,7 @@ use crate::forwarding::ForwardingDecision;
 use crate::numbers::NumberDecision;
 use crate::release::Cause;
 use crate::routing::Skip;
+use crate::stir::StirDecision;
 use crate::transfer::TransferDecision;
 
 pub use ended::End;
@@ -69,6 +70,8 @@ pub enum Decision {
     Transfer(TransferDecision),
     /// What the caller's number means for the call.
     CallerId(CallerIdDecision),
+    /// What was found of a signed caller, or signed.
+    Stir(StirDecision),
     /// What number rules and lists did. Boxed: it is seldom, and a call keeps its decisions.
     Number(Box<NumberDecision>),
     /// Neither its name nor its address led anywhere.
@@ -123,6 +126,7 @@ impl Decision {
             Decision::Did(decision) => decision.code(),
             Decision::Forwarding(decision) => decision.code(),
             Decision::Transfer(decision) => decision.code(),
+            Decision::Stir(decision) => decision.code(),
             Decision::Number(decision) => decision.code(),
             Decision::TrunkUnresolved(..) => "trunk_unresolved",
             Decision::CertificateRefused(..) => "certificate_refused",
@@ -237,6 +241,8 @@ mod tests {
         all.extend(topics.map(|refusal| (refusal, 403, 21)));
         let secure = security::samples().into_iter().map(Refusal::Security);
         all.extend(secure.map(|refusal| (refusal, 480, 20)));
+        let stir = crate::stir::samples().into_iter();
+        all.extend(stir.map(|(refusal, status)| (Refusal::Stir(refusal), status, 21)));
         let numbers = crate::numbers::samples().into_iter();
         all.extend(numbers.map(|(refusal, status, q850)| (Refusal::Number(refusal), status, q850)));
         all

@@ -13,6 +13,7 @@ use crate::forwarding::ForwardingRefusal;
 use crate::numbers::NumberRefusal;
 use crate::release::Cause;
 use crate::routing::{LoopRefusal, PlanError};
+use crate::stir::StirRefusal;
 
 /// Why a call was not let in, or found nobody.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub enum Refusal {
     Did(DidRefusal),
     /// The callee forwards its calls, and this one no further.
     Forwarding(ForwardingRefusal),
+    /// Who calls is not verified, and had to be.
+    Stir(StirRefusal),
     /// Number rules or lists.
     Number(NumberRefusal),
     /// The subscriber is switched off.
@@ -98,6 +101,7 @@ impl Refusal {
             Refusal::CallerId(why) => why.cause(),
             Refusal::Did(why) => why.cause(),
             Refusal::Forwarding(why) => why.cause(),
+            Refusal::Stir(why) => why.cause(),
             Refusal::Number(why) => why.cause(),
             Refusal::Billing(refused) => cause_of(refused),
             Refusal::SubscriberInactive(_)
@@ -141,6 +145,7 @@ impl Refusal {
             Refusal::InvalidNumber(_, PlanError::NotANumber(_)) | Refusal::NoNumber => 404,
             Refusal::Loop | Refusal::Loops(_) => 482,
             Refusal::BadInvite(status) => *status,
+            Refusal::Stir(why) => why.sip_status(),
             // A caller must not be asked for a password that only concerns us and the carrier.
             Refusal::AttemptsExhausted(_, 401 | 407, cause)
             | Refusal::CalleeRefused(_, 401 | 407, cause) => cause.sip_status(),
@@ -158,6 +163,7 @@ impl Refusal {
             Refusal::CallerId(why) => why.code(),
             Refusal::Did(why) => why.code(),
             Refusal::Forwarding(why) => why.code(),
+            Refusal::Stir(why) => why.code(),
             Refusal::Number(why) => why.code(),
             Refusal::Billing(refused) => refused.line().code,
             Refusal::SubscriberInactive(_) => "subscriber_inactive",

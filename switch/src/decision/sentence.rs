@@ -140,6 +140,7 @@ impl fmt::Display for Decision {
             Decision::Did(decision) => decision.fmt(f),
             Decision::Forwarding(decision) => decision.fmt(f),
             Decision::Transfer(decision) => decision.fmt(f),
+            Decision::Stir(decision) => decision.fmt(f),
             Decision::Number(decision) => decision.fmt(f),
             Decision::CertificateRefused(leg, why) => {
                 write!(f, "The certificate of the peer of leg {leg} was refused: {why}.")
@@ -209,6 +210,7 @@ impl fmt::Display for Refusal {
             Refusal::CallerId(why) => why.fmt(f),
             Refusal::Did(why) => why.fmt(f),
             Refusal::Forwarding(why) => why.fmt(f),
+            Refusal::Stir(why) => why.fmt(f),
             Refusal::Number(why) => why.fmt(f),
             Refusal::Billing(refused) => f.write_str(&refused.line().sentence),
             Refusal::SubscriberInactive(id) => write!(f, "Subscriber {id} is switched off."),

@@ -16,6 +16,7 @@ use crate::forwarding::{Availability, Forwards};
 use crate::health::ProbePolicy;
 use crate::numbers::NumberPolicy;
 use crate::routing::{CauseMap, HuntCodes, NumberPlan, RouteId, WindowId};
+use crate::stir::StirPolicy;
 
 /// Limits in one direction; `None` is no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -311,6 +312,8 @@ pub struct TrunkRow {
     pub probe: Option<ProbePolicy>,
     /// Our certificate for it; `None` shows none.
     pub client_certificate: Option<Arc<ClientCertificate>>,
+    /// What it wants of signed callers (S5).
+    pub stir: StirPolicy,
 }
 
 impl TrunkRow {
@@ -341,6 +344,7 @@ impl TrunkRow {
             numbers: None,
             probe: None,
             client_certificate: None,
+            stir: StirPolicy::default(),
         }
     }
 }

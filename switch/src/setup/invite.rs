@@ -5,7 +5,7 @@ use sip::message::Message;
 use sip::message::uri::{Scheme, Uri};
 use vocabulary::{AccountId, RateChoice, TrunkId};
 
-use super::Setup;
+use super::{Setup, identity};
 use crate::call::{Call, Caller, Context, OnwardCall};
 use crate::caller_id::Identity;
 use crate::decision::Refusal;
@@ -47,8 +47,11 @@ impl Setup {
             is_secure,
             max_forwards,
             diverted_by: Vec::new(),
+            identity: None,
         };
-        Ok(Setup { gateway, ..Setup::new(call, source, account, caller) })
+        // Not of a gateway: it sends the calls of our subscribers, whom we know ourselves.
+        let identity = identity::identity_of(ctx.directory, source, message);
+        Ok(Setup { gateway, identity, ..Setup::new(call, source, account, caller) })
     }
 
     /// A call that goes on for a subscriber who forwards or transfers it.
@@ -67,8 +70,20 @@ impl Setup {
     fn new(call: &mut Call, source: Source, account: AccountId, caller: Caller) -> Setup {
         call.comes_from(account, caller.known_number(), caller.is_withheld);
         let rate_choice = RateChoice::default();
-        let (gateway, called, routed, came_as) = (None, None, None, None);
-        Setup { source, gateway, account, caller, called, routed, rate_choice, came_as, next: 0 }
+        Setup {
+            source,
+            gateway: None,
+            account,
+            caller,
+            called: None,
+            routed: None,
+            rate_choice,
+            came_as: None,
+            identity: None,
+            asked: None,
+            answer: None,
+            next: 0,
+        }
     }
 }
 

@@ -7,11 +7,15 @@ mod authorize;
 mod caller_id;
 mod destination;
 mod forwarding;
+mod identity;
 mod invite;
 mod loops;
 mod numbers;
 mod secure;
 
+use std::time::Duration;
+
+use bytes::Bytes;
 use vocabulary::{AccountId, RateChoice, TrunkId};
 
 pub(crate) use invite::dialled;
@@ -19,22 +23,35 @@ pub(crate) use invite::dialled;
 use crate::admission::Owner;
 use crate::call::{Call, Caller, Context, Hunt};
 use crate::decision::Refusal;
+use crate::effect::{Effect, QueryId};
 use crate::numbers::Called;
+use crate::question::{Answer, Question};
 use crate::routing::{Routed, Source};
 
 /// What a stage leaves to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum Step {
     /// The next stage follows.
     Next,
-    /// An answer from outside has to come first.
+    /// Somebody outside is to be asked this. The stage is run again when the answer is there, and finds
+    /// it in `Setup::answer`; [`Answer::Nothing`] if none came in time. It asks once.
+    Ask(Question),
+    /// Billing's answer has to come first.
     Wait,
+}
+
+/// A question that is not answered yet.
+struct Asked {
+    query: QueryId,
+    /// When the call goes on without an answer, by the monotonic clock.
+    until: Duration,
 }
 
 type Stage = fn(&mut Setup, &mut Call, &mut Context<'_>) -> Result<Step, Refusal>;
 
-const STAGES: [Stage; 10] = [
+const STAGES: [Stage; 11] = [
     numbers::translate,
+    identity::verify,
     admission::admit_caller,
     destination::find,
     loops::refuse,
@@ -62,6 +79,11 @@ pub(crate) struct Setup {
     rate_choice: RateChoice,
     /// Where it is counted until it is answered, so that a loop is seen.
     came_as: Option<Owner>,
+    /// The Identity header that it came with, if its trunk's callers are verified.
+    identity: Option<Bytes>,
+    asked: Option<Asked>,
+    /// What the stage to be run next has asked for.
+    answer: Option<Answer>,
     /// The place in `STAGES` of the stage to be run next.
     next: usize,
 }
@@ -70,12 +92,43 @@ impl Setup {
     /// Runs stages until one waits, as the last of them does.
     pub(crate) fn run(&mut self, call: &mut Call, ctx: &mut Context<'_>) -> Result<(), Refusal> {
         while let Some(stage) = STAGES.get(self.next) {
-            self.next += 1;
-            if stage(self, call, ctx)? == Step::Wait {
-                break;
+            match stage(self, call, ctx)? {
+                Step::Next => self.next += 1,
+                Step::Wait => break,
+                Step::Ask(question) => {
+                    // One stage asks once, so that its place names the question within the call.
+                    let query = call.query(self.next as u8);
+                    let until = ctx.now.monotonic + question.limit();
+                    self.asked = Some(Asked { query, until });
+                    ctx.effects.push_back(Effect::Ask { query, question });
+                    break;
+                }
             }
         }
         Ok(())
+    }
+
+    /// When it goes on without an answer.
+    pub(crate) fn waits_until(&self) -> Option<Duration> {
+        self.asked.as_ref().map(|asked| asked.until)
+    }
+
+    /// Takes the answer to what is asked; false if that is not (any more) what it waits for.
+    pub(crate) fn hears(&mut self, query: QueryId, answer: Answer) -> bool {
+        let is_awaited = self.asked.as_ref().is_some_and(|asked| asked.query == query);
+        if is_awaited {
+            (self.asked, self.answer) = (None, Some(answer));
+        }
+        is_awaited
+    }
+
+    /// Nobody has answered in time; false if nobody was asked.
+    pub(crate) fn hears_nothing(&mut self) -> bool {
+        let was_asked = self.asked.take().is_some();
+        if was_asked {
+            self.answer = Some(Answer::Nothing);
+        }
+        was_asked
     }
 
     /// Billing said yes: what is needed to look for somebody who answers.

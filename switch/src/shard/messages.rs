@@ -7,6 +7,7 @@ use vocabulary::Now;
 
 use super::Shard;
 use crate::effect::{QueryId, Target};
+use crate::question::Answer;
 use crate::token::{LegKey, Tag};
 use crate::upstream;
 use crate::{health, leg, register_copy};
@@ -136,5 +137,11 @@ impl Shard {
         }
         let key = LegKey::from_user(query.0);
         self.with_key(now, key, |call, _, ctx| call.resolved(ctx, query, targets));
+    }
+
+    /// An answer from outside. The call may be gone, and its place taken by another.
+    pub(super) fn told(&mut self, now: Now, query: QueryId, answer: Answer) {
+        let key = LegKey::from_user(query.0);
+        self.with_key(now, key, |call, _, ctx| call.hears(ctx, query, answer));
     }
 }

@@ -199,6 +199,7 @@ impl Shard {
             }
             Input::BindingKept { answer } => self.binding_kept(now, answer),
             Input::Resolved { query, targets } => self.resolved(now, query, &targets),
+            Input::Told { query, answer } => self.told(now, query, answer),
             Input::Directory(directory) => self.swap_directory(now, directory),
             Input::HangUp { call } => self.with_id(now, call, |call, ctx| {
                 call.hang_up(ctx, Cause::OperatorHangUp, End::Operator);

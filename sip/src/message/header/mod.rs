@@ -3,6 +3,7 @@
 //! read of it for the answer should be readable.
 
 mod auth;
+mod identity;
 mod lists;
 mod name_addr;
 mod params;
@@ -13,6 +14,7 @@ mod session_timer;
 mod via;
 
 pub use auth::{AuthParam, AuthParams, AuthScheme};
+pub use identity::Identity;
 pub use lists::Tokens;
 pub use name_addr::NameAddr;
 pub use params::{Param, Params, ParamsIter};

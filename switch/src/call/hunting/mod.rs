@@ -18,6 +18,7 @@ use vocabulary::{Direction, SubscriberId, TrunkId};
 use super::egress::Caller;
 use super::failure::{Failure, FailureKind};
 use super::hop::HOP;
+use super::signing::Signing;
 use super::{Call, Context, State};
 use crate::admission::{Gate, NotAdmitted, Owner};
 use crate::decision::{Decision, Refusal};
@@ -26,6 +27,7 @@ use crate::effect::{Effect, HostToResolve, QueryId, Target};
 use crate::forwarding::Condition;
 use crate::leg::event::LegEvent;
 use crate::leg::path_to;
+use crate::question::Answer;
 use crate::registrar::Binding;
 use crate::release::Cause;
 use crate::routing::{Destination, Skip, pair};
@@ -107,6 +109,10 @@ pub(crate) struct Hunt {
     pub(super) early: Option<u8>,
     silence_timeout: Duration,
     progress_timeout: Duration,
+    /// An attempt that waits for its signature.
+    pub(super) signing: Option<Signing>,
+    /// How many have been asked for.
+    pub(super) signings: u8,
 }
 
 impl Hunt {
@@ -131,6 +137,8 @@ impl Hunt {
             early: None,
             silence_timeout: Duration::MAX,
             progress_timeout: Duration::MAX,
+            signing: None,
+            signings: 0,
         }
     }
 
@@ -157,7 +165,7 @@ impl Hunt {
 }
 
 impl Call {
-    fn hunt_mut(&mut self) -> Option<&mut Hunt> {
+    pub(super) fn hunt_mut(&mut self) -> Option<&mut Hunt> {
         if let State::Hunting(hunt) = &mut self.state { Some(hunt) } else { None }
     }
 
@@ -373,6 +381,7 @@ impl Call {
         let attempts = self.attempts.iter().filter(|a| a.released.is_none());
         let attempts = attempts.map(|attempt| attempt.deadline(hunt));
         let all = attempts.chain(hunt.pending.iter().map(|pending| pending.until));
+        let all = all.chain(hunt.signing.as_ref().map(|signing| signing.until));
         all.filter(|at| *at < Duration::MAX).min()
     }
 
@@ -399,6 +408,10 @@ impl Call {
             self.failed(ctx, n, Failure { leg: n + 1, status, cause, kind }, Some(cause));
         }
         let now = ctx.now.monotonic;
+        let signing = self.hunt_mut().and_then(|hunt| hunt.signing.as_ref());
+        if signing.is_some_and(|signing| signing.until <= now) {
+            self.signed(ctx, None, Answer::Nothing);
+        }
         while let Some(pending) = self.hunt_mut().and_then(|hunt| {
             let place = hunt.pending.iter().position(|pending| pending.until <= now)?;
             Some(hunt.pending.remove(place))

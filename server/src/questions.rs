@@ -1,0 +1,51 @@
+//! The desk where workers leave what calls ask of the outside: each question becomes a task on the
+//! runtime, and the answer a letter. A worker never waits for it.
+
+use std::sync::Arc;
+
+use switch::{Answer, QueryId, Question};
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use crate::dispatch::{Dispatch, Letter};
+
+/// Questions under way at the same time; beyond it they are answered with nothing.
+const QUESTIONS_MAX: usize = 1024;
+
+/// Shared by all workers.
+#[derive(Clone)]
+pub(crate) struct Questions {
+    dispatch: Dispatch,
+    runtime: Handle,
+    places: Arc<Semaphore>,
+}
+
+impl Questions {
+    /// Answers go by `dispatch`; tasks run on `runtime`.
+    pub(crate) fn new(dispatch: Dispatch, runtime: Handle) -> Questions {
+        Questions { dispatch, runtime, places: Arc::new(Semaphore::new(QUESTIONS_MAX)) }
+    }
+
+    /// Answers `worker` with a letter, no later than its call waits for it.
+    pub(crate) fn ask(&self, worker: u8, query: QueryId, question: Question) {
+        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
+            let answer = Answer::Nothing;
+            return self.dispatch.send(worker, Letter::Told { query, answer });
+        };
+        let desk = self.clone();
+        self.runtime.spawn(async move {
+            let limit = question.limit();
+            let answer = timeout(limit, desk.answer(question)).await.unwrap_or(Answer::Nothing);
+            desk.dispatch.send(worker, Letter::Told { query, answer });
+            drop(place);
+        });
+    }
+
+    /// Without keys and roots nobody can sign or verify.
+    async fn answer(&self, question: Question) -> Answer {
+        match question {
+            Question::Verify(_) | Question::Sign(_) => Answer::Nothing,
+        }
+    }
+}
