@@ -8,8 +8,8 @@ use std::time::Duration;
 use billing::{Ask, Use};
 use billing::{
     Currency, Fund, Journal, Lease, LeaseAnswer, LeaseAsk, LeaseSum, Ledger, MemoryJournal, Money,
-    OpId, Posting, PostingKind, ReservationId, SpendLimits, SpendPeriod, SystemAccount, SystemKind,
-    Terms,
+    OpId, Outcome, Overdraft, Posting, PostingKind, ReservationId, SpendLimits, SpendPeriod,
+    SystemAccount, SystemKind, Terms,
 };
 use proptest::prelude::*;
 use vocabulary::{AccountId, CallId, Utc};
@@ -20,8 +20,13 @@ const NODES: usize = 3;
 /// What the database has.
 #[derive(Default)]
 struct Tables {
+    /// As a customer.
     balance: i64,
     limit: i64,
+    /// As a carrier.
+    owed: i64,
+    /// What is owed pays for calls.
+    is_netted: bool,
     leases: [Lease; NODES],
 }
 
@@ -30,19 +35,25 @@ impl Tables {
         self.leases.iter().map(|lease| lease.granted.0 - lease.spent.0).sum()
     }
 
+    fn left(&self) -> i64 {
+        self.balance + self.limit + if self.is_netted { self.owed } else { 0 }
+    }
+
     fn fund(&self) -> Fund {
-        let left = Money(self.balance + self.limit);
-        Fund { left, leased: Money(self.leased()), spend_left: None }
+        Fund { left: Money(self.left()), leased: Money(self.leased()), spend_left: None }
     }
 
     fn answer(&self, node: usize) -> LeaseAnswer {
         let (account, lease) = (ACCOUNT, self.leases[node]);
-        LeaseAnswer { account, lease, left: Money(self.balance + self.limit), limited_by: None }
+        LeaseAnswer { account, lease, left: Money(self.left()), limited_by: None }
     }
 
-    /// The CHECK, and that no node used what it had not claimed.
-    fn check(&self) {
-        assert!(self.leased() <= 0 || self.balance + self.limit >= self.leased(), "over-leased");
+    /// The CHECK, and that no node used what it had not claimed. What is `paid_out` and not told is
+    /// leased beyond what is there, unless it was taken of that.
+    fn check(&self, paid_out: i64) {
+        let over = if self.is_netted { 0 } else { paid_out };
+        let leased = self.leased() - over;
+        assert!(leased <= 0 || self.left() >= leased, "over-leased");
         for lease in &self.leases {
             assert!(lease.spent <= lease.claimed && lease.claimed <= lease.granted, "{lease:?}");
         }
@@ -56,6 +67,9 @@ struct Node {
     open: Vec<(u64, i64)>,
     calls: u64,
     untold: i64,
+    /// Of its journal, what the account earned as a carrier, and was paid for it.
+    earned: i64,
+    paid_out: i64,
     is_dead: bool,
     /// A question whose answer is on its way.
     asked: Option<LeaseAsk>,
@@ -63,15 +77,52 @@ struct Node {
 
 impl Node {
     fn new(lease: Lease, untold: i64) -> Node {
+        Node::of(lease, untold, false)
+    }
+
+    fn of(lease: Lease, untold: i64, is_netted: bool) -> Node {
         let ledger = Ledger::new();
         ledger.share();
-        ledger.set_terms(ACCOUNT, Terms::prepaid(Currency::EUR)).unwrap();
+        let terms = Terms { is_netted, ..Terms::prepaid(Currency::EUR) };
+        ledger.set_terms(ACCOUNT, terms).unwrap();
         // As a start does: the tables' sums, then the journal's tail.
         let spent = Money(lease.spent.0 + untold);
         ledger.load_lease(ACCOUNT, Lease { spent, ..lease }, Currency::EUR);
         let journal = MemoryJournal::new();
         let (open, calls, is_dead, asked) = (Vec::new(), 0, false, None);
-        Node { ledger, journal, open, calls, untold, is_dead, asked }
+        let (earned, paid_out) = (0, 0);
+        Node { ledger, journal, open, calls, untold, earned, paid_out, is_dead, asked }
+    }
+
+    /// A call that it carried has ended.
+    fn earn(&mut self, amount: i64) {
+        self.calls += 1;
+        let call = CallId::new(0, 0, self.calls);
+        let posting = Posting {
+            op: OpId::cost(call, 1),
+            kind: PostingKind::Cost,
+            debit: SystemAccount { kind: SystemKind::Cost, currency: Currency::EUR }.id(),
+            credit: ACCOUNT,
+            amount: Money(amount),
+            currency: Currency::EUR,
+            at: Utc(0),
+            call: Some(call),
+            note: String::new(),
+        };
+        self.ledger.lock(&[ACCOUNT]).post(&[], &[posting]).unwrap();
+        self.earned += amount;
+    }
+
+    /// It is paid, of what was taken for that.
+    fn pay_out(&mut self, amount: i64, taken: &LeaseAnswer) {
+        self.calls += 1;
+        let (op, kind) = (OpId::outside(self.calls.into()), PostingKind::Payout);
+        let (amount, at, note) = (Money(amount), Utc(0), String::new());
+        let paid = Money(-amount.0);
+        let posting = Posting::between(kind, op, ACCOUNT, paid, Currency::EUR, at, note);
+        let posted = self.ledger.post_taken(posting, Overdraft::Allow, Some(taken), &self.journal);
+        assert_eq!(posted.unwrap().0, Outcome::Done);
+        self.paid_out += amount.0;
     }
 
     fn used(&self) -> i64 {
@@ -131,6 +182,10 @@ impl Node {
 #[derive(Clone, Debug)]
 enum Step {
     TopUp(i64),
+    /// A call that the account carried as a carrier ends on a node.
+    Earn(usize, i64),
+    /// A command on a node pays the account of what it is owed.
+    PayOut(usize, i64),
     Reserve(usize, i64),
     Settle(usize, usize, i64),
     /// The node asks because it needs to, or because it is time.
@@ -151,6 +206,8 @@ fn step() -> impl Strategy<Value = Step> {
     let node = 0..NODES;
     prop_oneof![
         1 => (1i64..10_000).prop_map(Step::TopUp),
+        3 => (node.clone(), 1i64..500).prop_map(|(n, a)| Step::Earn(n, a)),
+        1 => (node.clone(), 1i64..500).prop_map(|(n, a)| Step::PayOut(n, a)),
         6 => (node.clone(), 1i64..500).prop_map(|(n, a)| Step::Reserve(n, a)),
         5 => (node.clone(), 0usize..8, 0i64..=100).prop_map(|(n, i, p)| Step::Settle(n, i, p)),
         6 => (node.clone(), proptest::option::of(1i64..20)).prop_map(|(n, p)| Step::Ask(n, p)),
@@ -172,15 +229,21 @@ impl World {
     fn run(&mut self, step: &Step) {
         match *step {
             Step::TopUp(amount) => self.tables.balance += amount,
+            Step::Earn(n, amount) if !self.nodes[n].is_dead => self.nodes[n].earn(amount),
+            Step::PayOut(n, amount) if !self.nodes[n].is_dead => self.pay_out(n, amount),
             Step::Reserve(n, amount) if !self.nodes[n].is_dead => self.nodes[n].reserve(amount),
             Step::Settle(n, i, part) if !self.nodes[n].is_dead => self.nodes[n].settle(i, part),
             Step::Ask(n, periods) if !self.nodes[n].is_dead => self.ask(n, periods),
             Step::Decide(n) => self.decide(n),
             Step::Hear(n, is_lost) if !self.nodes[n].is_dead => self.hear(n, is_lost),
             Step::Tell(n) if !self.nodes[n].is_dead => {
-                let untold = std::mem::take(&mut self.nodes[n].untold);
+                let node = &mut self.nodes[n];
+                let untold = std::mem::take(&mut node.untold);
+                let (earned, paid) =
+                    (std::mem::take(&mut node.earned), std::mem::take(&mut node.paid_out));
                 self.tables.balance -= untold;
-                self.tables.leases[n].spent.0 += untold;
+                self.tables.owed += earned - paid;
+                self.tables.leases[n].spent.0 += untold + paid;
             }
             // A question that was sent may still arrive: `asked` stays.
             Step::Die(n) => self.nodes[n].is_dead = true,
@@ -193,10 +256,29 @@ impl World {
                 let node = &self.nodes[n];
                 // Its open calls are charged in full.
                 let open: i64 = node.open.iter().map(|(_, amount)| amount).sum();
-                self.nodes[n] = Node::new(self.tables.leases[n], node.untold + open);
+                let (untold, earned, paid) = (node.untold + open, node.earned, node.paid_out);
+                let (lease, is_netted) = (self.tables.leases[n], self.tables.is_netted);
+                self.nodes[n] = Node::of(lease, untold + paid, is_netted);
+                let node = &mut self.nodes[n];
+                (node.untold, node.earned, node.paid_out) = (untold, earned, paid);
             }
             _ => {}
         }
+    }
+
+    /// No question is under way meanwhile, and no more is paid than is owed. Of a netted account it is
+    /// money that no node has.
+    fn pay_out(&mut self, n: usize, amount: i64) {
+        let is_due = self.nodes.iter().map(|node| node.paid_out).sum::<i64>() + amount;
+        let is_there = !self.tables.is_netted || self.tables.fund().free() >= Money(amount);
+        if self.nodes[n].asked.is_some() || is_due > self.tables.owed || !is_there {
+            return;
+        }
+        let lease = &mut self.tables.leases[n];
+        lease.granted.0 += amount;
+        lease.claimed.0 += amount;
+        let taken = self.tables.answer(n);
+        self.nodes[n].pay_out(amount, &taken);
     }
 
     fn ask(&mut self, n: usize, periods: Option<i64>) {
@@ -242,15 +324,16 @@ impl World {
     }
 
     fn check(&self) {
-        self.tables.check();
-        let mut used = 0;
+        let paid_out: i64 = self.nodes.iter().map(|node| node.paid_out).sum();
+        self.tables.check(paid_out);
+        let mut used = if self.tables.is_netted { 0 } else { -paid_out };
         for (n, node) in self.nodes.iter().enumerate() {
             let lease = self.tables.leases[n];
             assert!(node.used() <= lease.claimed.0, "node {n} used what it had not claimed");
             used += node.used() - lease.spent.0;
         }
         // Were every journal told and every call charged in full at this moment:
-        assert!(self.tables.balance + self.tables.limit - used >= 0, "overdrawn");
+        assert!(self.tables.left() - used >= 0, "overdrawn");
     }
 }
 
@@ -272,13 +355,16 @@ fn a_question_of_need_takes_back_nothing_that_the_node_may_use() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
 
+    /// A-02 too: whether what is owed to the account as a carrier pays for its calls or not.
     #[test]
     fn no_order_of_things_overdraws_the_account(
         limit in prop_oneof![Just(0i64), 1i64..5_000],
+        is_netted in any::<bool>(),
         steps in proptest::collection::vec(step(), 1..120),
     ) {
-        let nodes = (0..NODES).map(|_| Node::new(Lease::default(), 0)).collect();
-        let mut world = World { tables: Tables { limit, ..Tables::default() }, nodes };
+        let node = |_| Node::of(Lease::default(), 0, is_netted);
+        let nodes = (0..NODES).map(node).collect();
+        let mut world = World { tables: Tables { limit, is_netted, ..Tables::default() }, nodes };
         for step in &steps {
             world.run(step);
             world.check();

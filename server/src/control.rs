@@ -98,10 +98,13 @@ impl Switchboard {
         let mut leases = desk.lock().await;
         let mut taken = Vec::new();
         for posting in &one.postings {
-            let is_raised = posting.kind == PostingKind::ChargeRaised;
-            let amount = if is_raised { posting.amount } else { Money::ZERO };
-            let (account, is_forced, is_own) = (posting.debit, true, false);
-            let taking = Taking { account, amount, is_forced, is_own };
+            // From a customer, or from a carrier; the talk has been had, so it is taken in any case.
+            let is_taken =
+                matches!(posting.kind, PostingKind::ChargeRaised | PostingKind::CostLowered);
+            let amount = if is_taken { posting.amount } else { Money::ZERO };
+            let (account, is_forced) = (posting.debit, true);
+            let (is_own, is_payout) = (false, false);
+            let taking = Taking { account, amount, is_forced, is_own, is_payout };
             let answer = tokio::time::timeout(ANSWER_MAX, leases.take(posting.op, taking)).await;
             let answer = answer.unwrap_or(Err(LeaseError::Silent));
             taken.extend(answer.map_err(|error| error.to_string())?);
@@ -139,16 +142,9 @@ async fn take(leases: &mut Leases, payment: &Payment) -> Result<Option<LeaseAnsw
     let Payment { op, account, kind, overdraft, .. } = *payment;
     let needed = Money(payment.amount.0.saturating_neg().max(0));
     let is_forced = overdraft == Overdraft::Allow;
-    // What we owe a carrier is nobody's lease.
-    let is_payout = kind == PostingKind::Payout;
-    if is_payout && !is_forced {
-        let free = leases.owed(account).await?;
-        if free < needed {
-            return Err(LeaseError::TooLittle { free, needed });
-        }
-    }
-    let amount = if is_payout { Money::ZERO } else { needed };
-    leases.take(op, Taking { account, amount, is_forced, is_own: kind == PostingKind::TopUp }).await
+    let (is_own, is_payout) = (kind == PostingKind::TopUp, kind == PostingKind::Payout);
+    let taking = Taking { account, amount: needed, is_forced, is_own, is_payout };
+    leases.take(op, taking).await
 }
 
 fn refused(error: LeaseError) -> PaymentRefused {
@@ -243,8 +239,9 @@ impl Control for Switchboard {
     fn grant(&self, grant: BundleGrant) -> Later<'_, Result<(), PaymentRefused>> {
         Box::pin(async move {
             if let Some(desk) = &self.leases {
-                let (account, amount) = (grant.account, Money::ZERO);
-                let taking = Taking { account, amount, is_forced: true, is_own: false };
+                let (account, amount, is_forced) = (grant.account, Money::ZERO, true);
+                let (is_own, is_payout) = (false, false);
+                let taking = Taking { account, amount, is_forced, is_own, is_payout };
                 desk.lock().await.take(grant.op, taking).await.map_err(refused)?;
             }
             let journal: &dyn Journal = &**self.store.journal();

@@ -69,6 +69,8 @@ pub struct Taking {
     pub is_forced: bool,
     /// Of money that was paid in, not of credit.
     pub is_own: bool,
+    /// To pay a carrier: no more than it is owed, netted with what it owes (A-02).
+    pub is_payout: bool,
 }
 
 /// One node's way to its leases.
@@ -87,13 +89,13 @@ impl Leases {
     /// For this start of a node.
     pub fn new(database: Database, node: Node) -> Leases {
         let balances = "UPDATE account_balance SET leased = account_balance.leased + v.leased, \
-                        allowance = v.allowance, short_at = v.short_at FROM (";
-        let on = ") AS v (account_id, leased, allowance, short_at) \
+                        allowance = v.allowance, short_at = v.short_at, is_netted = v.is_netted FROM (";
+        let on = ") AS v (account_id, leased, allowance, short_at, is_netted) \
                   WHERE account_balance.account_id = v.account_id";
         let leases = "INSERT INTO lease (node, account_id, granted, claimed, spent)";
         let set = "ON CONFLICT (node, account_id) DO UPDATE SET granted = excluded.granted, \
                    claimed = excluded.claimed";
-        let (balances, leases) = (Bulk::new(balances, 4, on), Bulk::new(leases, 5, set));
+        let (balances, leases) = (Bulk::new(balances, 5, on), Bulk::new(leases, 5, set));
         Leases { database, pool: None, node, turn: None, balances, leases }
     }
 
@@ -166,16 +168,6 @@ impl Leases {
         Ok(answers)
     }
 
-    /// What we owe an account as a carrier, as far as the journals are in the tables.
-    pub async fn owed(&mut self, account: AccountId) -> Result<Money, LeaseError> {
-        let pool = self.pool().await?;
-        let sql = "SELECT owed FROM account_balance WHERE account_id = ?";
-        let owed = sql::query_scalar::<i64>(sql).bind(account.0.cast_signed());
-        let owed = owed.fetch_optional(&pool).await?.unwrap_or(0);
-        self.pool = Some(pool);
-        Ok(Money(owed))
-    }
-
     /// What one node does for all: takes back what silent nodes cannot have used, and says whether
     /// this is the node that charges what is due (the first that is up). The names of the silent ones.
     pub async fn watch_others(&mut self) -> Result<(Vec<String>, bool), LeaseError> {
@@ -196,15 +188,12 @@ impl Leases {
         let (pool, expected) = (self.pool().await?, self.turn.take());
         let (mut transaction, turn) = self.begin(&pool, expected).await?;
         self.claim(&mut transaction, op).await?;
-        let Taking { account, amount, is_forced, is_own } = taking;
+        let Taking { account, amount, is_forced, .. } = taking;
         let mut answer = None;
         if amount > Money::ZERO {
             let found = self.lock(&mut transaction, &[account]).await?;
             let row = found.get(&account).copied().unwrap_or_default();
-            let mut free = row.fund(None).free();
-            if is_own {
-                free.0 = free.0.saturating_sub(row.limit.0);
-            }
+            let free = row.takeable(taking);
             if amount > free && !is_forced {
                 // Nothing was written but the turn and the claim; neither may stay.
                 return Err(LeaseError::TooLittle { free, needed: amount });
@@ -346,8 +335,12 @@ impl Leases {
 /// An account and this node's lease of it.
 #[derive(Clone, Copy, Debug, Default)]
 struct Row {
-    /// Received less taken, without what it is owed as a carrier.
+    /// Received less taken; unless it is netted, without what it is owed as a carrier.
     balance: Money,
+    /// Of all that was received, as a carrier.
+    owed: Money,
+    /// What it is owed pays for its own calls (A-02).
+    is_netted: bool,
     /// The credit limit.
     limit: Money,
     leased: Money,
@@ -362,6 +355,18 @@ impl Row {
 
     fn fund(&self, spend_left: Option<Money>) -> Fund {
         Fund { left: self.left(), leased: self.leased, spend_left }
+    }
+
+    /// What a command may take unless an operator insists.
+    fn takeable(&self, taking: Taking) -> Money {
+        let free = self.fund(None).free();
+        let own = Money(free.0.saturating_sub(self.limit.0));
+        match taking {
+            Taking { is_payout: true, .. } if self.is_netted => self.owed.min(own),
+            Taking { is_payout: true, .. } => self.owed,
+            Taking { is_own: true, .. } => own,
+            _ => free,
+        }
     }
 
     fn answer(&self, account: AccountId) -> LeaseAnswer {
@@ -388,9 +393,11 @@ impl BulkRow for BalanceRow<'_> {
         let leased = row.leased.0.saturating_sub(row.balance.0);
         values.put(account.0.cast_signed());
         values.put(lease.granted.0 - row.lease.granted.0);
-        // What is out already, because the limit was lowered, is no reason to refuse what comes back.
+        // What is out already, because the limit was lowered or netting ended, is no reason to refuse
+        // what comes back.
         values.put(row.limit.0.max(leased).saturating_add(over.0));
         values.put(if *is_short { self.1 } else { row.short_at });
+        values.put(row.is_netted);
     }
 }
 
@@ -417,9 +424,11 @@ async fn rows(
         return Ok(rows);
     }
     let mut query = Builder::new(
-        "SELECT b.account_id, b.credits_posted - b.debits_posted - b.owed, \
+        "SELECT b.account_id, b.credits_posted - b.debits_posted \
+         - CASE WHEN a.netted = 1 THEN 0 ELSE b.owed END, \
          CASE WHEN a.billing = 'postpaid' THEN a.credit_limit ELSE 0 END, b.leased, b.short_at, \
-         coalesce(l.granted, 0), coalesce(l.claimed, 0), coalesce(l.spent, 0) \
+         coalesce(l.granted, 0), coalesce(l.claimed, 0), coalesce(l.spent, 0), \
+         b.owed, coalesce(a.netted, 0) \
          FROM account_balance b LEFT JOIN account a ON a.id = b.account_id \
          LEFT JOIN lease l ON l.account_id = b.account_id AND l.node = ",
     );
@@ -438,6 +447,8 @@ async fn rows(
             leased: Money(row.try_get(3)?),
             short_at: row.try_get(4)?,
             lease,
+            owed: Money(row.try_get(8)?),
+            is_netted: row.try_get(9)?,
         };
         rows.insert(account, row);
     }

@@ -49,7 +49,7 @@ pub(crate) struct Sums {
     pub(crate) credits_posted: Money,
     /// Of these, as a carrier.
     pub(crate) owed: Money,
-    /// Of the debits posted, those that a node makes of what it has leased. Not read back.
+    /// The debits posted of an account that is not ours: what a node takes of its lease. Not read back.
     pub(crate) spent: Money,
 }
 

@@ -193,7 +193,8 @@ async fn a_command_takes_money_once_and_on_one_node() {
     let mut one = Leases::new(database.clone(), nodes[0].clone());
     let mut other = Leases::new(database.clone(), nodes[1].clone());
     let op = OpId::outside(7);
-    let taking = Taking { account, amount: Money(700), is_forced: false, is_own: false };
+    let (is_forced, is_own, is_payout) = (false, false, false);
+    let taking = Taking { account, amount: Money(700), is_forced, is_own, is_payout };
     let taken = one.take(op, taking).await.unwrap().unwrap();
     assert_eq!((taken.lease.granted, taken.lease.claimed), (Money(700), Money(700)));
     let elsewhere = other.take(op, taking).await.unwrap_err().to_string();
@@ -252,4 +253,64 @@ async fn charges_come_off_the_lease() {
     let broken: Vec<_> = report.checks.iter().filter(|check| check.offender_count > 0).collect();
     assert!(broken.is_empty(), "{broken:?}");
     assert!(world.ledger.are_leases_held(Duration::from_secs(1 << 40)));
+}
+
+/// As its calls' costs get into the tables.
+async fn earn(database: &Database, account: AccountId, micros: i64) {
+    pay_in(database, account, micros).await;
+    let pool = database.open().await.unwrap();
+    let sql = "UPDATE account_balance SET owed = owed + ? WHERE account_id = ?";
+    sql::query(sql).bind(micros).bind(account.0.cast_signed()).execute(&pool).await.unwrap();
+}
+
+/// The setting, as a command changes it.
+async fn set_netted(database: &Database, is_netted: bool) {
+    let directory = DirectoryStore::open(database).await.unwrap();
+    let mut change = directory.begin().await.unwrap();
+    let mut known = change.account("shared").await.unwrap();
+    known.credit.is_netted = is_netted;
+    change.set_account(&known).await.unwrap();
+    change.commit().await.unwrap();
+}
+
+/// what a netted carrier is owed is leased to its own calls on every node, and nobody is paid
+/// what is leased.
+#[tokio::test]
+async fn what_a_netted_carrier_is_owed_is_leased_to_its_calls() {
+    if !Backend::has_postgres() {
+        return;
+    }
+    let (_dirs, database, account, nodes) = nodes(2).await;
+    pay_in(&database, account, 100).await;
+    earn(&database, account, 1000).await;
+    let mut one = Leases::new(database.clone(), nodes[0].clone());
+    let mut other = Leases::new(database.clone(), nodes[1].clone());
+    let hears = async |leases: &mut Leases, least| {
+        let answers = leases.ask(&[question(account, least, least, least)]).await.unwrap();
+        let answer = *answers.last().unwrap();
+        (answer.lease.granted.0, answer.left.0)
+    };
+    let pay_out = async |leases: &mut Leases, op, amount| {
+        let (amount, is_forced, is_own) = (Money(amount), false, false);
+        let taking = Taking { account, amount, is_forced, is_own, is_payout: true };
+        leases.take(OpId::outside(op), taking).await
+    };
+    assert_eq!(hears(&mut one, 400).await, (100, 100));
+    set_netted(&database, true).await;
+    assert_eq!(hears(&mut one, 400).await, (400, 1100));
+    // All of the rest is 700; owed are 1000.
+    let refused = pay_out(&mut other, 1, 701).await.unwrap_err();
+    assert!(matches!(refused, LeaseError::TooLittle { free: Money(700), .. }), "{refused}");
+    let taken = pay_out(&mut other, 2, 600).await.unwrap().unwrap();
+    assert_eq!(taken.lease.claimed, Money(600));
+    assert_eq!(hears(&mut one, 900).await, (500, 1100));
+
+    // What is out stays out when netting ends, and nothing more is leased.
+    set_netted(&database, false).await;
+    assert_eq!(hears(&mut one, 600).await, (500, 100));
+    assert_eq!(hears(&mut one, 300).await, (300, 100));
+    // Of a carrier that is not netted, what is owed is nobody's lease.
+    let refused = pay_out(&mut other, 3, 1001).await.unwrap_err();
+    assert!(matches!(refused, LeaseError::TooLittle { free: Money(1000), .. }), "{refused}");
+    pay_out(&mut other, 4, 1000).await.unwrap();
 }

@@ -77,16 +77,26 @@ impl Drop for Killed {
 /// SIPp with a script of the load bench; its own port is the one called `port` in the run that
 /// starts at `base`, where Tandem listens.
 pub(crate) fn sipp(dir: &Path, base: u16, script: &str, port: &str) -> Result<Command, String> {
-    let line = format!(
-        "SEQUENTIAL\n1001;[authentication username=1001 password={}]\n",
-        tandem::password("1001")
-    );
-    fs::write(dir.join("users.csv"), line).map_err(|e| e.to_string())?;
+    sipp_as("1001", dir, base, script, port)
+}
+
+/// The same as another subscriber.
+pub(crate) fn sipp_as(
+    user: &str,
+    dir: &Path,
+    base: u16,
+    script: &str,
+    port: &str,
+) -> Result<Command, String> {
+    let password = tandem::password(user);
+    let line = format!("SEQUENTIAL\n{user};[authentication username={user} password={password}]\n");
+    let users = format!("users-{user}.csv");
+    fs::write(dir.join(&users), line).map_err(|e| e.to_string())?;
     let load = Path::new(env!("CARGO_MANIFEST_DIR")).join("../bench/load.d").join(script);
     let mut command = Command::new("sipp");
     command
         .arg(format!("127.0.0.1:{base}"))
-        .args(["-i", "127.0.0.1", "-nostdin", "-s", scenario::CLD, "-inf", "users.csv", "-sf"])
+        .args(["-i", "127.0.0.1", "-nostdin", "-s", scenario::CLD, "-inf", &users, "-sf"])
         .arg(load)
         .args(["-p", &scenario::port(base, port).to_string()])
         // On a busy machine its own 64 KiB overflow, and it calls that a lost message.

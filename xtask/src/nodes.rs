@@ -1,6 +1,7 @@
 //! Three nodes on one PostgreSQL and one prepaid account whose money is always nearly used up: calls
 //! on each, nodes killed at random and started again, one paused for longer than its leases hold, one
-//! left dead for so long. The account is never overdrawn, every call that a caller saw answered has
+//! left dead for so long. The carrier calls too, with what it earns by these calls and nothing else
+//! (A-02), and is paid some of it. Neither is ever overdrawn, every call that a caller saw answered has
 //! its CDRs once, what a dead node cannot have used is free again within its time, and the books are
 //! in order.
 
@@ -16,12 +17,15 @@ use crate::crash::{collect_answered, messages, seed};
 use crate::load::{self, Killed, Options};
 use crate::postgres::Cluster;
 use crate::scenarios::scenario::{Setup, port};
-use crate::scenarios::tandem::Tandem;
+use crate::scenarios::tandem::{Tandem, password};
 
 const BASE_PORT: u16 = 21_000;
 const NODES: u16 = 3;
-/// Calls a second on each node.
+/// Calls a second on each node, and those of the carrier: a little more than its earnings pay for.
 const RATE: u32 = 15;
+const CARRIER_RATE: u32 = 8;
+/// The carrier calls this number over another one.
+const CARRIER_CALLS: &str = "441619460000";
 const TTL: Duration = Duration::from_secs(4);
 /// A silent node is noticed within this after its time.
 const NOTICED: Duration = Duration::from_secs(2);
@@ -32,6 +36,9 @@ const SETTLE_MAX: Duration = Duration::from_secs(25);
 const DATABASE: &str = "nodes";
 /// What is paid in at a time, by one node after the other.
 const TOP_UP: &str = "0.25";
+/// The carrier is paid so much at a time, once in so many top-ups.
+const PAYOUT: &str = "0.03";
+const PAYOUT_EVERY: u32 = 4;
 
 /// `[SECONDS] [--kills N] [--binary PATH] [--keep]`.
 pub(crate) fn run(args: &[&str]) -> Result<(), String> {
@@ -54,15 +61,24 @@ struct Node {
     tandem: Tandem,
     dir: PathBuf,
     base: u16,
-    caller: Option<Killed>,
-    callers: u32,
+    /// The customer's, and the carrier's.
+    callers: Option<[Killed; 2]>,
+    /// How often they began to call.
+    rounds: u32,
     is_paused: bool,
+}
+
+impl Node {
+    /// The numbers of the files with what the callers of this round have said and heard.
+    fn message_files(&self) -> [u32; 2] {
+        [2 * self.rounds, 2 * self.rounds + 1]
+    }
 }
 
 struct Nodes {
     cluster: Arc<Cluster>,
     nodes: Vec<Node>,
-    _carrier: Killed,
+    _carriers: [Killed; 2],
     random: u64,
     answered: BTreeSet<String>,
     top_ups: u32,
@@ -79,16 +95,24 @@ impl Nodes {
             fs::create_dir_all(&dir).map_err(|error| error.to_string())?;
             let config = config(base, &url, number);
             let tandem = Tandem::start_configured(&binary, &dir, base, &config)?;
-            nodes.push(Node { tandem, dir, base, caller: None, callers: 0, is_paused: false });
+            nodes.push(Node { tandem, dir, base, callers: None, rounds: 0, is_paused: false });
         }
         // What one node is told is known to all.
         nodes[0].tandem.provision(&Setup::default())?;
-        let mut carrier = load::sipp(&nodes[0].dir, BASE_PORT, "uas.xml", "carrier-a")?;
-        let carrier = Killed(carrier.spawn().map_err(load::no_sipp)?);
+        nodes[0].tandem.command("account set carrier-a --rate-group standard --netted yes")?;
+        let subscriber =
+            format!("subscriber add 1008 --account carrier-a --password {}", password("1008"));
+        nodes[0].tandem.command(&subscriber)?;
+        nodes[0].tandem.command("route add 441 --trunk carrier-b")?;
+        let carrier = |port| {
+            let mut carrier = load::sipp(&nodes[0].dir, BASE_PORT, "uas.xml", port)?;
+            carrier.spawn().map(Killed).map_err(load::no_sipp)
+        };
+        let carriers = [carrier("carrier-a")?, carrier("carrier-b")?];
         let random = seed();
         println!("nodes: seed {random}");
         let (cluster, answered) = (Arc::new(cluster), BTreeSet::new());
-        Ok(Nodes { cluster, nodes, _carrier: carrier, random, answered, top_ups: 0 })
+        Ok(Nodes { cluster, nodes, _carriers: carriers, random, answered, top_ups: 0 })
     }
 
     fn run(&mut self, seconds: u32, kills: u32) -> Result<(), String> {
@@ -104,9 +128,10 @@ impl Nodes {
         for node in &self.nodes {
             node.tandem.command("ledger check").map_err(|why| self.explained(&why))?;
         }
+        let of_carrier = self.calls_of_carrier()?;
         println!(
-            "nodes: {} answered calls, each with its CDRs once; lowest of {samples} balances \
-             {lowest} micro-units; ledger in order on all nodes",
+            "nodes: {} answered calls, each with its CDRs once, {of_carrier} of them the carrier's; \
+             lowest of {samples} balances {lowest} micro-units; ledger in order on all nodes",
             self.answered.len()
         );
         Ok(())
@@ -129,6 +154,16 @@ impl Nodes {
         }
         self.paused()?;
         self.left_dead()
+    }
+
+    /// It had no money but what it earned.
+    fn calls_of_carrier(&self) -> Result<u32, String> {
+        let sql = "SELECT count(*) FROM cdr JOIN account a ON a.id = cdr.account_id \
+                   WHERE a.name = 'carrier-a' AND leg = 0 AND answered_at IS NOT NULL";
+        match self.cluster.psql(DATABASE, sql)?.parse() {
+            Ok(0) | Err(_) => Err("the carrier could not call with what it earned".to_owned()),
+            Ok(calls) => Ok(calls),
+        }
     }
 
     /// A node that is stopped for longer than its leases hold finds its own part as it left it.
@@ -184,17 +219,25 @@ impl Nodes {
 
     fn call(&mut self, number: usize) -> Result<(), String> {
         let node = &mut self.nodes[number];
-        node.callers += 1;
-        let mut caller = load::sipp(&node.dir, node.base, "uac.xml", "caller")?;
-        caller.args(["-m", "100000", "-r", &RATE.to_string(), "-d", "1200"]);
-        caller.args(["-trace_msg", "-message_file", &messages(node.callers)]);
-        node.caller = Some(Killed(caller.spawn().map_err(load::no_sipp)?));
+        node.rounds += 1;
+        let begin = |user, port, rate: u32, round| {
+            let mut caller = load::sipp_as(user, &node.dir, node.base, "uac.xml", port)?;
+            caller.args(["-m", "100000", "-r", &rate.to_string(), "-d", "1200"]);
+            caller.args(["-trace_msg", "-message_file", &messages(round)]);
+            Ok::<_, String>(caller)
+        };
+        let [of_customer, of_carrier] = node.message_files();
+        let mut customer = begin("1001", "caller", RATE, of_customer)?;
+        let mut carrier = begin("1008", "caller2", CARRIER_RATE, of_carrier)?;
+        carrier.args(["-s", CARRIER_CALLS]);
+        let spawn = |caller: &mut Command| caller.spawn().map(Killed).map_err(load::no_sipp);
+        node.callers = Some([spawn(&mut customer)?, spawn(&mut carrier)?]);
         Ok(())
     }
 
     /// SIPp places no more calls after SIGUSR1, and ends when the live ones have ended.
     fn stop_calling(&mut self) {
-        for caller in self.nodes.iter().filter_map(|node| node.caller.as_ref()) {
+        for caller in self.nodes.iter().filter_map(|node| node.callers.as_ref()).flatten() {
             let _ = Command::new("kill").args(["-USR1", &caller.0.id().to_string()]).status();
         }
         std::thread::sleep(LAST_CALLS);
@@ -207,8 +250,10 @@ impl Nodes {
     fn stop_calling_by(&mut self, number: usize, stop: impl FnOnce(&mut Tandem)) {
         let node = &mut self.nodes[number];
         stop(&mut node.tandem);
-        node.caller = None;
-        collect_answered(&node.dir, node.callers, &mut self.answered);
+        node.callers = None;
+        for file in node.message_files() {
+            collect_answered(&node.dir, file, &mut self.answered);
+        }
     }
 
     /// Time goes by, and a little money comes in, so that calls are let in and refused all the time.
@@ -216,6 +261,7 @@ impl Nodes {
         let until = Instant::now() + time;
         while Instant::now() < until {
             self.top_up()?;
+            self.pay_out();
             std::thread::sleep(Duration::from_millis(150).min(until - Instant::now().min(until)));
         }
         Ok(())
@@ -237,6 +283,16 @@ impl Nodes {
             }
         }
         Err(format!("no node takes a top-up: {why}"))
+    }
+
+    /// Refused if it was not earned, or is leased to the carrier's calls.
+    fn pay_out(&self) {
+        let first = self.top_ups as usize;
+        let node = &self.nodes[first % self.nodes.len()];
+        if self.top_ups.is_multiple_of(PAYOUT_EVERY) && node.tandem.is_up() && !node.is_paused {
+            let key = format!("nodes-test-payout-{}", self.top_ups);
+            let _ = node.tandem.command(&format!("payout carrier-a {PAYOUT} --key {key}"));
+        }
     }
 
     /// Waits until all that happened is in the tables, and nothing is leased any more.
@@ -307,7 +363,8 @@ impl Watch {
             let (mut samples, mut lowest) = (0, i64::MAX);
             while !until.load(Ordering::Relaxed) {
                 let sql = "SELECT min(credits_posted - debits_posted) FROM account_balance b \
-                           JOIN account a ON a.id = b.account_id WHERE a.name = 'retail'";
+                           JOIN account a ON a.id = b.account_id \
+                           WHERE a.name IN ('retail', 'carrier-a')";
                 let balance = cluster.psql(DATABASE, sql).ok().and_then(|text| text.parse().ok());
                 if let Some(balance) = balance {
                     samples += 1;

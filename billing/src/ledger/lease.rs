@@ -38,7 +38,7 @@ pub struct Lease {
     pub granted: Money,
     /// What of it the node may use before it asks again.
     pub claimed: Money,
-    /// Charged to the account by this node.
+    /// Charged to the account by this node, and paid out to it as a carrier.
     pub spent: Money,
 }
 
@@ -170,16 +170,16 @@ impl Leased {
         pending.is_zero() && self.lease.granted == self.lease.spent && self.needed.is_zero()
     }
 
-    /// Money of the account moved on this node.
-    pub(super) fn moved(&mut self, kind: PostingKind, is_debit: bool, amount: Money) {
-        if kind.changes_owed() {
-            return;
-        }
+    /// Money of the account moved on this node. Whatever is taken was leased before, also what is paid
+    /// to a carrier that is not netted: which accounts are netted may have changed before the journal is
+    /// in the tables, and both must count alike.
+    pub(super) fn moved(&mut self, kind: PostingKind, is_debit: bool, amount: Money, netted: bool) {
         if is_debit {
             self.lease.spent.0 = self.lease.spent.0.saturating_add(amount.0);
-            self.left.0 = self.left.0.saturating_sub(amount.0);
-        } else {
-            self.left.0 = self.left.0.saturating_add(amount.0);
+        }
+        if netted || !kind.changes_owed() {
+            let more = if is_debit { -amount.0 } else { amount.0 };
+            self.left.0 = self.left.0.saturating_add(more);
         }
     }
 

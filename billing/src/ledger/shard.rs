@@ -210,7 +210,8 @@ impl Shard {
         let account = self.account_or(id, || Account::unknown(currency));
         account.view.counters.post(is_debit, amount);
         if let Some(leased) = &mut account.view.lease {
-            leased.moved(posting.kind, is_debit, posting.amount);
+            let is_netted = account.view.terms.is_netted;
+            leased.moved(posting.kind, is_debit, posting.amount, is_netted);
         }
         let taken = if is_debit { amount } else { -amount };
         match posting.kind {

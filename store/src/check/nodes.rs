@@ -114,10 +114,12 @@ pub(super) async fn use_is_within_leases(
 }
 
 const COVERED: &str = "
-    SELECT account_id, credits_posted - debits_posted - owed + allowance - leased
-    FROM account_balance
-    WHERE leased > 0 AND credits_posted - debits_posted - owed + allowance - leased < 0
-    ORDER BY account_id";
+    WITH rest AS (
+        SELECT account_id, leased, credits_posted - debits_posted
+               - CASE WHEN is_netted = 1 THEN 0 ELSE owed END + allowance - leased AS rest
+        FROM account_balance
+    )
+    SELECT account_id, rest FROM rest WHERE leased > 0 AND rest < 0 ORDER BY account_id";
 
 pub(super) async fn leases_are_covered(connection: &mut Connection) -> Result<Check, sqlx::Error> {
     let mut finding = Finding::new(

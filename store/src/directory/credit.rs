@@ -82,6 +82,24 @@ impl Change {
         .bind(signed(account.id.0))
         .execute(&mut *self.tx)
         .await?;
+        self.set_netted(account).await
+    }
+
+    /// With several nodes: what is leased already stays leased if netting ends, as it does if the credit
+    /// limit is lowered; nothing more is leased then.
+    async fn set_netted(&mut self, account: &Account) -> Result<()> {
+        sql::query(
+            "UPDATE account_balance SET is_netted = ?1, allowance = CASE
+                WHEN allowance - leased >= CASE WHEN ?1 = 1 THEN 0 ELSE owed END
+                    - credits_posted + debits_posted THEN allowance
+                ELSE leased + CASE WHEN ?1 = 1 THEN 0 ELSE owed END
+                    - credits_posted + debits_posted END
+             WHERE account_id = ?2 AND is_netted <> ?1",
+        )
+        .bind(i64::from(account.credit.is_netted))
+        .bind(signed(account.id.0))
+        .execute(&mut *self.tx)
+        .await?;
         Ok(())
     }
 }

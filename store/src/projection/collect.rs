@@ -184,7 +184,9 @@ impl Collector {
         let changes_owed = posting.kind.changes_owed();
         if changes_owed {
             debit.owed.0 -= posting.amount.0;
-        } else if !SystemAccount::is_system(posting.debit) {
+        }
+        // As the ledger counts it (`Leased::moved`).
+        if !SystemAccount::is_system(posting.debit) {
             debit.spent.0 += posting.amount.0;
         }
         let credit = self.batch.moved.entry(posting.credit).or_default();
