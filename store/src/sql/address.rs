@@ -108,7 +108,8 @@ impl Database {
     }
 
     /// Opens one that exists, for one task that writes in large batches and waits at most
-    /// `busy_timeout` for others. A file that vanished must not come back empty.
+    /// `busy_timeout` for others; nor do others wait longer for it, should it fall silent. A file that
+    /// vanished must not come back empty.
     pub(crate) async fn open_for_batches(
         &self,
         busy_timeout: Duration,
@@ -122,7 +123,11 @@ impl Database {
             }
             Database::Postgres(options) => {
                 let wait = format!("{}ms", busy_timeout.as_millis());
-                postgres(&(**options).clone().options([("lock_timeout", wait)]), 1).await
+                // A node that is stopped amid a transaction must not keep the rows that it has locked
+                // from the others for as long as it is.
+                let limits =
+                    [("lock_timeout", &wait), ("idle_in_transaction_session_timeout", &wait)];
+                postgres(&(**options).clone().options(limits), 1).await
             }
         }
     }
@@ -211,6 +216,7 @@ impl fmt::Debug for Database {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sql;
 
     #[test]
     fn an_address_is_shown_without_its_password() {
@@ -236,5 +242,20 @@ mod tests {
         assert!(error.contains("\"d\" at 127.0.0.1:1"), "{error}");
         assert!(error.contains("does PostgreSQL run there"), "{error}");
         assert!(!error.contains("geheim"), "{error}");
+    }
+
+    /// A node that is paused amid a transaction: what it has locked is another's soon, and it hears of it.
+    #[tokio::test]
+    async fn who_falls_silent_amid_a_transaction_keeps_nobody_waiting() {
+        let Ok(url) = std::env::var("TANDEM_TEST_POSTGRES") else { return };
+        let database = Database::from_url(&url).unwrap();
+        let lock = "SELECT pg_advisory_xact_lock(30)";
+        let paused = database.open_for_batches(Duration::from_millis(200)).await.unwrap();
+        let mut of_paused = paused.begin().await.unwrap();
+        sql::query(lock).execute(&mut *of_paused).await.unwrap();
+        let other = database.open_for_batches(Duration::from_secs(10)).await.unwrap();
+        let mut of_other = other.begin().await.unwrap();
+        sql::query(lock).execute(&mut *of_other).await.unwrap();
+        assert!(of_paused.commit().await.is_err());
     }
 }
