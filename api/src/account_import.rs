@@ -404,6 +404,7 @@ async fn note(turn: &mut Turn, one: &Wanted, account: &Account, now: Utc) -> Res
         days: None,
         due_at: now,
         shortage: Shortage::Debt,
+        tax: None,
     };
     turn.change.add_charge(&charge).await?;
     Ok(())

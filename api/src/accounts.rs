@@ -446,7 +446,7 @@ pub(crate) async fn top_up(
     }
     let kind = if amount.is_negative() { PostingKind::Adjustment } else { PostingKind::TopUp };
     let (id, note, overdraft) = (account.id, top_up.note, Overdraft::Refuse);
-    let payment = Payment { op, account: id, amount, kind, overdraft, note };
+    let payment = Payment { op, account: id, amount, kind, overdraft, note, tax: None };
     api.pay_once(payment).await?;
     turn.change.try_charges_again(account.id, api.control.now()).await?;
     let receipt = ToppedUp::new(op, amount, &api.account_on_wire(account));

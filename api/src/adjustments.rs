@@ -4,7 +4,7 @@
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::Response;
-use billing::{Money, Overdraft, PostingKind};
+use billing::{Money, Overdraft, PostingKind, TaxableKind};
 use serde::{Deserialize, Serialize};
 use store::directory::{AccountStatus, Reason, ReasonKind};
 
@@ -58,7 +58,8 @@ pub(crate) async fn adjust(
         return Err(Problem::invalid("reason", what).into());
     }
     let amount: Money = parsed("amount", &asked.amount)?;
-    let how = How { kind: PostingKind::Adjustment, reason: ReasonKind::Adjustment, amount };
+    let (kind, reason) = (PostingKind::Adjustment, ReasonKind::Adjustment);
+    let how = How { kind, reason, taxable: None, amount };
     move_by_hand(&api, &account, &command, asked, how).await
 }
 
@@ -70,7 +71,8 @@ pub(crate) async fn credit(
 ) -> Result<Response, Stop> {
     let asked: ByHand = command.json()?;
     let amount = above_zero(&asked.amount)?;
-    let how = How { kind: PostingKind::CreditNote, reason: ReasonKind::CreditNote, amount };
+    let (kind, reason) = (PostingKind::CreditNote, ReasonKind::CreditNote);
+    let how = How { kind, reason, taxable: Some(TaxableKind::CreditNote), amount };
     move_by_hand(&api, &account, &command, asked, how).await
 }
 
@@ -82,7 +84,8 @@ pub(crate) async fn charge(
 ) -> Result<Response, Stop> {
     let asked: ByHand = command.json()?;
     let amount = Money(-above_zero(&asked.amount)?.0);
-    let how = How { kind: PostingKind::Fee, reason: ReasonKind::Charge, amount };
+    let (kind, reason) = (PostingKind::Fee, ReasonKind::Charge);
+    let how = How { kind, reason, taxable: Some(TaxableKind::OneTime), amount };
     move_by_hand(&api, &account, &command, asked, how).await
 }
 
@@ -97,6 +100,8 @@ pub(crate) fn above_zero(text: &str) -> Result<Money, Problem> {
 struct How {
     kind: PostingKind,
     reason: ReasonKind,
+    /// As what it is taxed; a correction is not (R13).
+    taxable: Option<TaxableKind>,
     amount: Money,
 }
 
@@ -108,7 +113,7 @@ async fn move_by_hand(
     how: How,
 ) -> Result<Response, Stop> {
     let op = command.op_id()?;
-    let How { kind, reason, amount } = how;
+    let How { kind, reason, taxable, amount } = how;
     if amount.is_zero() {
         return Err(Problem::invalid("amount", "write an amount other than 0").into());
     }
@@ -134,7 +139,11 @@ async fn move_by_hand(
         return Err(Problem::invalid("label", "write at most 200 bytes").into());
     }
     let overdraft = if asked.allow_debt { Overdraft::Allow } else { Overdraft::Refuse };
-    let payment = Payment { op, account: account.id, amount, kind, overdraft, note };
+    let (amount, tax) = match taxable {
+        Some(taxable) => turn.change.taxed(&account, taxable, amount, api.control.now()).await?,
+        None => (amount, None),
+    };
+    let payment = Payment { op, account: account.id, amount, kind, overdraft, note, tax };
     api.pay_once(payment).await?;
     let is_given = !amount.is_negative();
     if is_given {

@@ -246,6 +246,7 @@ fn payment(charge: &StoredCharge) -> Payment {
             Shortage::Retry | Shortage::Suspend => Overdraft::Refuse,
         },
         note: row.label.clone(),
+        tax: row.tax.clone(),
     }
 }
 
@@ -344,6 +345,8 @@ pub(crate) struct ChargeOnWire {
     op_id: String,
     kind: &'static str,
     amount: String,
+    /// What of it are taxes (R13).
+    tax: String,
     label: String,
     subscription: Option<u64>,
     due_at: String,
@@ -358,6 +361,7 @@ impl From<StoredCharge> for ChargeOnWire {
             op_id: charge.row.op.to_string(),
             kind: charge.row.kind.as_str(),
             amount: charge.row.amount.to_string(),
+            tax: charge.row.tax.map_or(Money::ZERO, |tax| tax.contained).to_string(),
             label: charge.row.label,
             subscription: charge.row.subscription.map(|(id, _)| id),
             due_at: format_utc(charge.row.due_at),

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use billing::{
-    AccountView, BundleGrant, Money, OpId, Overdraft, PostingKind, Quote, RateBook, Rerated, Terms,
+    AccountView, BundleGrant, Money, OpId, Overdraft, PostingKind, PostingTax, Quote, RateBook,
+    Rerated, Terms,
 };
 use switch::LiveCall;
 use switch::directory::{ClientCertificate, Directory};
@@ -45,6 +46,8 @@ pub struct Payment {
     pub overdraft: Overdraft,
     /// For the statement.
     pub note: String,
+    /// The taxes on it (R13).
+    pub tax: Option<PostingTax>,
 }
 
 /// Why a payment is not booked.

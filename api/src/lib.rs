@@ -14,6 +14,7 @@ mod accounts;
 mod adjustments;
 mod availability;
 mod bans;
+mod bill;
 mod caller_id;
 mod calls;
 mod carrier_statement;
@@ -52,6 +53,7 @@ mod subscribers;
 mod system;
 mod table_file;
 pub mod tariff;
+mod taxes;
 mod time_windows;
 mod tls;
 mod token;
@@ -227,6 +229,7 @@ fn resources() -> Router<Arc<Api>> {
         .merge(account_verdicts::routes())
         .merge(availability::routes())
         .merge(bans::routes())
+        .merge(bill::routes())
         .merge(caller_id::routes())
         .merge(cdrs::routes())
         .merge(dids::routes())
@@ -238,6 +241,7 @@ fn resources() -> Router<Arc<Api>> {
         .merge(receipts::routes())
         .merge(routes::routes())
         .merge(security::routes())
+        .merge(taxes::routes())
         .merge(traces::routes())
         .merge(time_windows::routes())
         .merge(trunk_causes::routes())

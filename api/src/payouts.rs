@@ -46,7 +46,8 @@ pub(crate) async fn pay_out(
     let account = turn.change.account(&name).await?;
     let kind = if asked.refund { PostingKind::TopUp } else { PostingKind::Payout };
     let overdraft = if asked.allow_debt { Overdraft::Allow } else { Overdraft::Refuse };
-    let payment = Payment { op, account: account.id, amount, kind, overdraft, note: asked.note };
+    let payment =
+        Payment { op, account: account.id, amount, kind, overdraft, note: asked.note, tax: None };
     api.pay_once(payment).await?;
     let receipt = ToppedUp::new(op, amount, &api.account_on_wire(account));
     api.finish(turn, Touched::Money, 201, &receipt).await

@@ -39,6 +39,8 @@ struct GroupChange {
     #[serde(default, deserialize_with = "nullable")]
     line_rounding: Option<Option<WrittenRounding>>,
     invoice_rounding: Option<WrittenRounding>,
+    tax_rounding: Option<String>,
+    prices_include_tax: Option<bool>,
     #[serde(default, deserialize_with = "nullable")]
     duration_rounding: Option<Option<String>>,
     /// Terms by their names; `null` takes one away.
@@ -58,6 +60,10 @@ impl GroupChange {
         if let Some(invoice) = self.invoice_rounding {
             group.invoice = invoice.read("invoice_rounding")?;
         }
+        if let Some(word) = &self.tax_rounding {
+            group.tax = parsed("tax_rounding", word)?;
+        }
+        group.prices_include_tax = self.prices_include_tax.unwrap_or(group.prices_include_tax);
         if let Some(word) = self.duration_rounding {
             let read = |word: String| parsed::<DurationRounding>("duration_rounding", &word);
             group.duration = word.map(read).transpose()?;

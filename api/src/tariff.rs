@@ -1,12 +1,13 @@
 //! The price of one call by a tariff document: what `tandem price` and `POST /api/v1/price` say. The
 //! format is described in docs/operating/tariffs.md; `sheets` reads it, here and when it is imported.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use billing::{
-    Answered, AppliedRate, CallQuery, Charge, Currency, Discount, DurationRounding, ExchangeRate,
-    GroupTerms, Money, MoneyRounding, NotRated, PayerTerms, RateGroup, RateGroupId, RateRow, Talk,
-    explain, max_talk,
+    Answered, AppliedRate, AppliedTaxes, CallQuery, Charge, Currency, Discount, DurationRounding,
+    ExchangeRate, GroupTerms, Money, MoneyRounding, NotRated, PayerTerms, RateGroup, RateGroupId,
+    RateRow, Talk, explain, max_talk,
 };
 use serde::{Deserialize, Serialize};
 pub use sheets::TariffError;
@@ -27,6 +28,7 @@ pub struct Tariff {
     currency: Currency,
     exchange: Option<ExchangeRate>,
     discounts: Vec<Discount>,
+    taxes: Option<Arc<AppliedTaxes>>,
 }
 
 /// What a call would be, for its price.
@@ -53,6 +55,8 @@ pub struct Question {
 pub struct Priced {
     /// What is to be paid.
     pub charge: String,
+    /// What of it are taxes (R13).
+    pub tax: String,
     /// In what.
     pub currency: String,
     /// The seconds paid for with money, whole increments.
@@ -115,6 +119,7 @@ impl Tariff {
             currency: written.account_currency.unwrap_or(written.currency),
             exchange: written.exchange_rate,
             discounts: written.discounts,
+            taxes: written.taxes,
         })
     }
 
@@ -134,6 +139,7 @@ impl Tariff {
         let lines = charge.lines.into_iter();
         Ok(Priced {
             charge: charge.amount.to_string(),
+            tax: charge.tax.to_string(),
             currency: applied.currency.code().to_owned(),
             billed_seconds: charge.billed_seconds,
             bundle_seconds: charge.bundle_seconds,
@@ -172,7 +178,7 @@ impl Tariff {
             let what = "write how much one unit of currency is in account_currency";
             return Err(TariffError::new("exchange_rate", what));
         }
-        Ok((applied, to))
+        Ok((AppliedRate { taxes: self.taxes.clone(), ..applied }, to))
     }
 }
 

@@ -326,8 +326,8 @@ fn given(
     now: Utc,
 ) -> ChargeRow {
     let label = label.to_owned();
-    let (subscription, days, shortage) = (None, None, Shortage::Debt);
-    ChargeRow { op, account, kind, amount, label, subscription, days, due_at: now, shortage }
+    let (subscription, days, shortage, tax) = (None, None, Shortage::Debt, None);
+    ChargeRow { op, account, kind, amount, label, subscription, days, due_at: now, shortage, tax }
 }
 
 async fn pin_length(change: &mut Change) -> Result<usize, Problem> {

@@ -213,6 +213,10 @@ pub(crate) struct Posting {
     call: Option<String>,
     leg: Option<u8>,
     note: String,
+    /// What of the amount are taxes, and which (R13).
+    tax: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    taxes: Option<serde_json::Value>,
 }
 
 impl Posting {
@@ -230,6 +234,8 @@ impl Posting {
             call: posting.call.map(|call| call.to_string()),
             leg: posting.leg,
             note: posting.note,
+            tax: posting.tax.to_string(),
+            taxes: posting.taxes.and_then(|text| serde_json::from_str(&text).ok()),
         }
     }
 }

@@ -266,6 +266,7 @@ async fn a_carrier_is_paid_what_it_is_owed_and_a_customer_gets_back_what_is_his_
         at: NOW,
         call: None,
         note: String::new(),
+        tax: None,
     };
     let control = &world.control;
     control.ledger.post(earned, Overdraft::Refuse, &*control.journal).unwrap();

@@ -195,6 +195,7 @@ async fn a_payment_booked_before_a_crash_is_not_booked_again(backend: Backend) {
         kind: billing::PostingKind::TopUp,
         overdraft: billing::Overdraft::Refuse,
         note: "cash".into(),
+        tax: None,
     };
     world.control.pay(payment).await.unwrap();
     let body = json!({"amount": "5", "note": "cash"}).to_string();

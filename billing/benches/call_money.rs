@@ -100,6 +100,7 @@ fn main() {
         sheet_version: 1,
         prefix_length: 2,
         special: None,
+        taxes: None,
     };
     let talk = Talk::answered(START, Duration::from_secs(25));
     let pricing = measure(|_| {

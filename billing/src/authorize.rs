@@ -233,10 +233,10 @@ fn rate_sentence(request: &AuthorizeRequest, account: AccountId, applied: &Appli
     format!("{found}: {} {} a minute, {first}/{next}{fee}.", rate.price, applied.currency)
 }
 
-/// As if it were answered as it comes in.
+/// As if it were answered as it comes in; without taxes, which nobody earns.
 pub(crate) fn at_typical_talk(settings: &CreditSettings, rate: &AppliedRate, at: Utc) -> Money {
     let talk = Duration::from_secs(settings.typical_talk_seconds.into());
-    price(rate, &Talk::answered(at, talk)).unwrap_or(Money(i64::MAX))
+    price(rate, &Talk::answered(at, talk)).map_or(Money(i64::MAX), |amount| rate.net(amount))
 }
 
 fn carrier_line(settings: &CreditSettings, carrier: &CarrierRate, at: Utc) -> DecisionLine {

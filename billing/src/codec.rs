@@ -465,13 +465,53 @@ code_enum!(PostingKind {
     Voucher = 19,
 });
 code_struct!(MoneyRounding { mode, decimals });
-code_struct!(AppliedRate {
-    rate,
-    duration_rounding,
-    money_rounding,
-    currency,
-    group,
-    sheet_version,
-    prefix_length,
-    special,
-});
+
+/// What follows a plain rate, as bits of one byte. Before version 6 there was only the first.
+const HAS_SPECIAL: u8 = 1;
+const HAS_TAXES: u8 = 2;
+
+impl Code for AppliedRate {
+    fn put(&self, out: &mut Vec<u8>) {
+        self.rate.put(out);
+        self.duration_rounding.put(out);
+        self.money_rounding.put(out);
+        self.currency.put(out);
+        self.group.put(out);
+        self.sheet_version.put(out);
+        self.prefix_length.put(out);
+        let special = if self.special.is_some() { HAS_SPECIAL } else { 0 };
+        let taxes = if self.taxes.is_some() { HAS_TAXES } else { 0 };
+        out.push(special | taxes);
+        if let Some(special) = &self.special {
+            special.put(out);
+        }
+        if let Some(taxes) = &self.taxes {
+            taxes.put(out);
+        }
+    }
+
+    fn take(from: &mut Reader<'_>) -> Result<AppliedRate, DecodeError> {
+        let mut applied = AppliedRate {
+            rate: Code::take(from)?,
+            duration_rounding: Code::take(from)?,
+            money_rounding: Code::take(from)?,
+            currency: Code::take(from)?,
+            group: Code::take(from)?,
+            sheet_version: Code::take(from)?,
+            prefix_length: Code::take(from)?,
+            special: None,
+            taxes: None,
+        };
+        let follows = from.byte()?;
+        if follows & !(HAS_SPECIAL | HAS_TAXES) != 0 {
+            return Err(DecodeError::Value("what follows a rate"));
+        }
+        if follows & HAS_SPECIAL != 0 {
+            applied.special = Some(Code::take(from)?);
+        }
+        if follows & HAS_TAXES != 0 {
+            applied.taxes = Some(Code::take(from)?);
+        }
+        Ok(applied)
+    }
+}

@@ -153,8 +153,9 @@ code_struct!(BundleGrant {
 /// - 2: without `rate_choice` of calls and CDRs and `is_withheld` of an origin;
 /// - 3: without what reports need: sites, names of destinations, exchange rates to the currency
 ///   that profit is counted in;
-/// - 4: without `kind` of CDRs.
-pub(crate) const VERSION: u8 = 5;
+/// - 4: without `kind` of CDRs;
+/// - 5: without taxes of rates and postings.
+pub(crate) const VERSION: u8 = 6;
 const OLDEST_VERSION: u8 = 2;
 
 pub(crate) fn check_version(from: &mut Reader<'_>) -> Result<(), DecodeError> {
@@ -328,7 +329,7 @@ impl Code for Ended {
     }
 }
 
-code_struct!(Posting { op, kind, debit, credit, amount, currency, at, call, note });
+code_struct!(Posting { op, kind, debit, credit, amount, currency, at, call, note } since 6 { tax });
 
 /// A journal in memory, for tests and the simulator: it keeps the bytes, as a disk would.
 #[derive(Debug, Default)]

@@ -23,6 +23,8 @@ mod report_rate;
 mod rerate;
 mod settlement;
 mod slices;
+mod statement;
+mod tax;
 #[cfg(test)]
 mod testing;
 
@@ -60,3 +62,10 @@ pub use rerate::{
     dry_run, reprice,
 };
 pub use slices::CreditSettings;
+pub use statement::{
+    Stated, StatedLine, StatedTax, StatementLine, StatementRounding, Sums, TaxRounding, state,
+};
+pub use tax::{
+    AccountTaxes, AppliedTax, AppliedTaxes, Exemption, OnTop, PostingTax, TAXES_MAX, Tax, TaxError,
+    TaxRate, TaxableKind, TaxedPrice,
+};

@@ -44,7 +44,7 @@ pub struct QuotedPayer {
     pub rate: AppliedRate,
     /// The price of the talk asked about, line by line.
     pub charge: Result<Charge, MoneyError>,
-    /// What a reseller would keep of what its customer pays; negative at a loss. `None` for the account
+    /// What a reseller would keep of what its customer pays, without taxes; negative at a loss. `None` for the account
     /// that calls, which sells to nobody.
     pub profit: Option<Money>,
 }
@@ -154,7 +154,7 @@ fn quoted_payers(
         let mut all = payer.clone();
         all.bundles = free_shares(locked, payer);
         let charge = explain(&payer.rate, &all.talk(at, talk));
-        let amount = charge.as_ref().ok().map(|charge| charge.amount);
+        let amount = charge.as_ref().ok().and_then(|charge| charge.net().ok());
         // Levels of a chain are in one currency.
         let profit =
             below.zip(amount).and_then(|(from, to): (Money, Money)| from.checked_sub(to).ok());
@@ -181,7 +181,7 @@ impl Revenue<'_> {
 
     fn less(&self, cost: Money, report: Option<ReportRate>) -> Option<(Money, Currency)> {
         let (ours, theirs) = (self.report?, report?);
-        let charge = self.charge.as_ref().ok()?.amount;
+        let charge = self.charge.as_ref().ok()?.net().ok()?;
         let profit = ours.convert_money(charge) - theirs.convert_money(cost);
         Some((Money(i64::try_from(profit).ok()?), ours.currency))
     }

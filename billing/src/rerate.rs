@@ -214,6 +214,17 @@ impl RepricedSide {
         self.before.as_ref().map_or(Money::ZERO, |before| before.amount)
     }
 
+    /// What stood, without taxes: what was earned.
+    pub fn net_stood(&self) -> Money {
+        self.before.as_ref().map_or(Money::ZERO, |before| before.applied.net(before.amount))
+    }
+
+    /// What stands afterwards, without taxes.
+    pub fn net_stands(&self) -> Money {
+        let after = self.after.as_ref();
+        after.map_or_else(|_| self.net_stood(), |after| after.applied.net(after.amount))
+    }
+
     /// What stands afterwards as an amount.
     pub fn stands(&self) -> Money {
         self.after.as_ref().map_or(self.stood(), |after| after.amount)

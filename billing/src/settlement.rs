@@ -71,6 +71,7 @@ pub(crate) fn settle(
             at,
             call: Some(paying.call),
             note: String::new(),
+            tax: charge.applied.posting_tax(charge.amount),
         });
         if level == 0 {
             settled.charge = Some(charge);
@@ -93,6 +94,7 @@ pub(crate) fn settle(
             at,
             call: Some(paying.call),
             note: String::new(),
+            tax: None,
         });
         settled.cost = Some(cost);
     }

@@ -14,5 +14,6 @@ pub(crate) fn applied(rate: Rate) -> AppliedRate {
         sheet_version: 1,
         prefix_length: 2,
         special: None,
+        taxes: None,
     }
 }

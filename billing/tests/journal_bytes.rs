@@ -4,14 +4,15 @@
 
 mod common;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use billing::{
-    AppliedRate, BundleGrant, BundleId, BundleShare, BundleUse, CallContext, CarrierRate, Cdr,
-    CdrCharge, CdrLine, Chain, Currency, DecodeError, DestinationSetId, DurationRounding, Ended,
-    ExchangeRate, LedgerEvent, Money, MoneyMode, MoneyRounding, OpId, OpenCall, Payer, Posting,
-    Price, Raise, Rate, RateGroupId, Record, ReportRate, Rerated, ReratedSide, Role, SpendPeriod,
-    UpperCharge,
+    AppliedRate, AppliedTax, AppliedTaxes, BundleGrant, BundleId, BundleShare, BundleUse,
+    CallContext, CarrierRate, Cdr, CdrCharge, CdrLine, Chain, Currency, DecodeError,
+    DestinationSetId, DurationRounding, Ended, ExchangeRate, LedgerEvent, Money, MoneyMode,
+    MoneyRounding, OpId, OpenCall, Payer, Posting, PostingTax, Price, Raise, Rate, RateGroupId,
+    Record, ReportRate, Rerated, ReratedSide, Role, SpendPeriod, TaxRate, TaxedPrice, UpperCharge,
 };
 use common::{CARRIER, CUSTOMER, START, TRUNK, call};
 use proptest::prelude::*;
@@ -47,8 +48,23 @@ fn any_applied() -> impl Strategy<Value = AppliedRate> {
             sheet_version,
             prefix_length,
             special: None,
+            taxes: any_taxes(prefix_length),
         },
     )
+}
+
+/// Taxes of any kind, and mostly none.
+fn any_taxes(byte: u8) -> Option<Arc<AppliedTaxes>> {
+    let prices = match byte % 8 {
+        0 => TaxedPrice::Included,
+        1 => TaxedPrice::WithCharge,
+        2 => TaxedPrice::OnStatement,
+        _ => return None,
+    };
+    let rate = TaxRate::from_parts(u32::from(byte) * 1_000).unwrap();
+    let exempt = (byte % 3 == 0).then(|| "reverse charge".to_owned());
+    let tax = AppliedTax { name: "VAT".into(), rate, is_compound: byte % 5 == 0, exempt };
+    Some(Arc::new(AppliedTaxes::new(prices, vec![tax]).unwrap()))
 }
 
 fn any_number() -> impl Strategy<Value = Number> {
@@ -212,7 +228,9 @@ fn any_grant() -> impl Strategy<Value = BundleGrant> {
 fn any_posting() -> impl Strategy<Value = Posting> {
     (any::<u128>(), any::<i64>(), any_time(), ".{0,30}").prop_map(|(op, amount, at, note)| {
         let op = OpId::outside(op);
-        Posting::adjustment(op, CUSTOMER, Money(amount), Currency::EUR, at, note)
+        let taxes = any_taxes(amount as u8);
+        let tax = taxes.map(|taxes| PostingTax { contained: Money(amount / 7), taxes });
+        Posting::adjustment(op, CUSTOMER, Money(amount), Currency::EUR, at, note).taxed(tax)
     })
 }
 
@@ -403,7 +421,7 @@ proptest! {
     fn no_garbage_makes_the_reader_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
         let _ = Record::decode(&bytes);
         let _ = OpenCall::decode(&bytes);
-        let mut right_start = vec![5, bytes.first().copied().unwrap_or(0) % 12];
+        let mut right_start = vec![6, bytes.first().copied().unwrap_or(0) % 12];
         right_start.extend_from_slice(&bytes);
         let _ = Record::decode(&right_start);
     }
@@ -428,10 +446,16 @@ proptest! {
 
 #[track_caller]
 fn check_golden(record: &Record, hex: &str) {
+    check_grown(record, hex, "");
+}
+
+/// The same for a record whose fields since then come to these bytes at its end.
+#[track_caller]
+fn check_grown(record: &Record, hex: &str, since: &str) {
     let bytes = bytes_of(record);
     let written: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    // These records are the same in each version but for its number.
-    assert_eq!(written[2..], hex[2..]);
+    // These records are the same in each version but for its number and for what came later.
+    assert_eq!(written[2..], format!("{}{since}", &hex[2..]));
     assert_eq!(Record::decode(&bytes).as_ref(), Ok(record));
     let golden: Vec<u8> = (0..hex.len() / 2)
         .map(|at| u8::from_str_radix(&hex[at * 2..at * 2 + 2], 16).unwrap())
@@ -469,9 +493,11 @@ fn the_bytes_of_version_3_stay() {
         START,
         "paid".into(),
     );
-    check_golden(
+    // Since version 6 a posting says which taxes are on it.
+    check_grown(
         &Record::Posted { posting: top_up, told: Vec::new() },
         "03058580808080808080808080808080808080200291a58680808080804001809bee02455552028080c489e5c5b206000470616964",
+        "00",
     );
 }
 
@@ -502,7 +528,7 @@ fn what_is_told_comes_before_its_cause() {
 
 #[test]
 fn a_later_release_s_record_is_named() {
-    assert_eq!(Record::decode(&[6, 6, 0]), Err(DecodeError::Version(6)));
+    assert_eq!(Record::decode(&[7, 6, 0]), Err(DecodeError::Version(7)));
     assert_eq!(Record::decode(&[2, 6, 0, 0]), Err(DecodeError::Long(1)));
     assert_eq!(Record::decode(&[2, 99]), Err(DecodeError::Value("record kind")));
     assert_eq!(Record::decode(&[]), Err(DecodeError::Short));

@@ -170,6 +170,7 @@ impl Node {
             at: Utc(0),
             call: Some(call),
             note: String::new(),
+            tax: None,
         };
         let id = ReservationId { call, level: 0 };
         let made = Use { id, account: ACCOUNT, charge: Some(&posting), bundles: &[] };

@@ -186,8 +186,9 @@ fn posting(number: u8, kind: PostingKind, amount: i64, account: AccountId) -> Po
         PostingKind::Charge => (OpId::charge(call, 0), account, ours(SystemKind::Revenue)),
         _ => (OpId::cost(call, 1), ours(SystemKind::Cost), account),
     };
-    let (amount, call) = (Money(amount), Some(call));
-    Posting { op, kind, debit, credit, amount, currency: EUR, at: START, call, note: String::new() }
+    let (amount, call, currency) = (Money(amount), Some(call), EUR);
+    let (at, note, tax) = (START, String::new(), None);
+    Posting { op, kind, debit, credit, amount, currency, at, call, note, tax }
 }
 
 fn apply(ledger: &Ledger, journal: &MemoryJournal, op: &Op) -> Result<Outcome, LedgerError> {

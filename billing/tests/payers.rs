@@ -704,6 +704,7 @@ fn what_a_carrier_earns_pays_for_its_own_calls_if_netted() {
         at: START,
         call: Some(call(50)),
         note: String::new(),
+        tax: None,
     };
     world.ledger.post(earned, billing::Overdraft::Refuse, &*world.journal).unwrap();
     assert!(world.credit.authorize(at(0), &request(call(1), "49301234")).is_err());

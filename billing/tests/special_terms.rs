@@ -491,6 +491,7 @@ fn any_applied() -> impl Strategy<Value = AppliedRate> {
                 sheet_version: 1,
                 prefix_length: 2,
                 special: special.map(Arc::new),
+                taxes: None,
             }
         },
     )

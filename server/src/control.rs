@@ -123,11 +123,11 @@ impl Switchboard {
     fn book(&self, payment: Payment, taken: Option<&LeaseAnswer>) -> Result<u64, PaymentRefused> {
         let view = self.ledger.account(payment.account).ok_or(PaymentRefused::NoAccount)?;
         let (currency, at) = (view.terms.currency, self.clock.now().utc);
-        let Payment { op, account, amount, kind, overdraft, note } = payment;
+        let Payment { op, account, amount, kind, overdraft, note, tax } = payment;
         let snapshot = self.snapshot.load();
         let reseller = snapshot.rate_book.tariff(account).and_then(|tariff| tariff.parent);
         let posting = Posting::between(kind, op, account, amount, currency, at, note);
-        let posting = posting.sold_by(reseller);
+        let posting = posting.sold_by(reseller).taxed(tax);
         let journal: &dyn Journal = &**self.store.journal();
         match self.ledger.post_taken(posting, overdraft, taken, journal) {
             Ok((_, position)) => Ok(position.0),

@@ -4,7 +4,7 @@
 
 use crate::sql::{self, Row};
 use billing::plans::{Day, Shortage};
-use billing::{Money, OpId, PostingKind};
+use billing::{Money, OpId, PostingKind, PostingTax};
 use vocabulary::{AccountId, Utc};
 
 use crate::directory::plan_words::{shortage_of, shortage_word};
@@ -61,6 +61,8 @@ pub struct ChargeRow {
     pub due_at: Utc,
     /// When there is no money.
     pub shortage: Shortage,
+    /// The taxes on it (R13).
+    pub tax: Option<PostingTax>,
 }
 
 /// One movement of money as it is stored.
@@ -148,6 +150,7 @@ fn charge(row: &Row) -> Result<StoredCharge> {
             due_at: Utc(row.try_get("due_at")?),
             shortage: shortage_of(&shortage)
                 .map_err(|_| ChangeError::Corrupt { column: "shortage", value: shortage })?,
+            tax: crate::taxes::posting_tax(row)?,
         },
         state: text("state")?,
         fault: text("fault")?,
@@ -262,8 +265,8 @@ impl Change {
         let (from, till) = charge.days.map_or((None, None), |(from, till)| (Some(from), till));
         sql::query(
             "INSERT INTO charge (op_id, account_id, kind, amount, label, subscription_id, item,
-                from_day, till_day, due_at, shortage, state, next_try_at)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'waiting', ?)
+                from_day, till_day, due_at, shortage, tax, taxes, state, next_try_at)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'waiting', ?)
              ON CONFLICT (op_id) DO NOTHING",
         )
         .bind(op_bytes(charge.op))
@@ -277,6 +280,8 @@ impl Change {
         .bind(till.map(|day| day.0))
         .bind(charge.due_at.0)
         .bind(shortage_word(charge.shortage))
+        .bind(charge.tax.as_ref().map_or(0, |tax| tax.contained.0))
+        .bind(charge.tax.as_ref().map(|tax| crate::taxes::written(&tax.taxes)))
         .bind(charge.due_at.0)
         .execute(&mut *self.tx)
         .await?;

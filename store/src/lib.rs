@@ -1,6 +1,7 @@
 //! The only crate with SQL, and the owner of the data directory: the journal files that are the
 //! point of no loss, and the database that follows them.
 
+pub mod bill;
 pub mod charges;
 pub mod directory;
 pub mod idempotency;
@@ -13,6 +14,7 @@ pub mod report;
 pub mod rerate;
 pub mod sql;
 pub mod statement;
+pub mod taxes;
 
 mod backup;
 mod bindings;

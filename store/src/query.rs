@@ -43,6 +43,7 @@ pub struct StoredCdr {
     pub sip_status: u16,
     pub released_by: String,
     pub amount: Money,
+    pub tax: Money,
     pub currency: Option<String>,
     pub rate: Option<StoredRate>,
     pub error_code: Option<String>,
@@ -99,6 +100,10 @@ pub struct StoredPosting {
     pub leg: Option<u8>,
     /// The reason given with a command; empty for calls.
     pub note: String,
+    /// What of the amount are taxes (R13).
+    pub tax: Money,
+    /// Which, as JSON; `None`: none.
+    pub taxes: Option<String>,
 }
 
 /// Which CDRs are wanted; the empty filter is all, newest first.
@@ -281,7 +286,7 @@ pub async fn statement(
     Ok(Statement { opening, postings, closing, is_cut })
 }
 
-async fn opening_balance(
+pub(crate) async fn opening_balance(
     executor: impl Executor<'_>,
     account: i64,
     before: Utc,
@@ -325,6 +330,7 @@ pub(crate) fn cdr_from_row(row: &Row) -> Result<StoredCdr, sqlx::Error> {
         sip_status: row.try_get("sip_status")?,
         released_by: row.try_get("released_by")?,
         amount: Money(row.try_get("amount")?),
+        tax: Money(row.try_get("tax")?),
         currency: row.try_get("currency")?,
         rate: rate_from_row(row)?,
         error_code: row.try_get("error_code")?,
@@ -374,5 +380,7 @@ pub(crate) fn posting_from_row(row: &Row) -> Result<StoredPosting, sqlx::Error> 
         call: row.try_get::<Option<i64>, _>("call_id")?.map(|id| CallId(id.cast_unsigned())),
         leg: row.try_get("leg")?,
         note: row.try_get("note")?,
+        tax: Money(row.try_get("tax")?),
+        taxes: row.try_get("taxes")?,
     })
 }

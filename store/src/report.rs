@@ -77,7 +77,7 @@ impl ProfitRow {
 }
 
 /// Profit of the calls begun from `from` (included) to `till` (not included): the greatest loss
-/// first within each period. Both sides of a call are in the currency that was fixed for it when it
+/// first within each period. Charges count without the taxes in them (R13). Both sides of a call are in the currency that was fixed for it when it
 /// came in, as far as there was an exchange rate. Days and months begin where the zone has them.
 pub(crate) async fn profit(
     pool: &Pool,
@@ -93,8 +93,8 @@ pub(crate) async fn profit(
         format!("({side} >= {OURS} AND ((({side} - {OURS}) >> 15) & 65535) = {kind})")
     };
     let sum = |gains: String, loses: String| {
-        let amount =
-            format!("CASE WHEN {gains} THEN p.amount WHEN {loses} THEN -p.amount ELSE 0 END");
+        let (net, back) = ("p.amount - p.tax", "p.tax - p.amount");
+        let amount = format!("CASE WHEN {gains} THEN {net} WHEN {loses} THEN {back} ELSE 0 END");
         format!("CAST(sum({amount}) AS BIGINT)")
     };
     let (debit, credit) = ("p.debit_account_id", "p.credit_account_id");

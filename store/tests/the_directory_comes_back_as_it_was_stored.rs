@@ -12,7 +12,8 @@ use store::Database;
 use store::directory::{
     Account, AccountStatus, BillingKind, CallLimits, Change, ChangeError, Did, DirectoryStore,
     DurationRounding, Filling, RateGroup, RateGroupRounding, Rounding, Route, StoredRule,
-    StoredWindow, Subscriber, Target, Trunk, TrunkProbe, TrunkTransport, digest_secret,
+    StoredWindow, Subscriber, Target, TaxRoundingWord, Trunk, TrunkProbe, TrunkTransport,
+    digest_secret,
 };
 use store::idempotency::{Answer, Seen};
 use store::rate_deck::NewSheet;
@@ -67,6 +68,8 @@ fn group(name: &str) -> RateGroup {
         rounding: Rounding { mode: RateGroupRounding::HalfUp, decimals: 4 },
         line: Some(Rounding { mode: RateGroupRounding::Down, decimals: 5 }),
         invoice: Rounding { mode: RateGroupRounding::HalfEven, decimals: 3 },
+        tax: TaxRoundingWord::Line,
+        prices_include_tax: true,
         duration: Some(DurationRounding::Nearest),
         defaults: serde_json::json!({ "connect_fee": "0.05", "grace_seconds": 3 }),
         ..RateGroup::new(name, "EUR")

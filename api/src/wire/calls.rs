@@ -88,6 +88,8 @@ pub(crate) struct Cdr {
     sip_status: u16,
     released_by: String,
     amount: String,
+    /// What of the amount are taxes (R13).
+    tax: String,
     currency: Option<String>,
     rate: Option<AppliedRate>,
     /// What profit counts it in.
@@ -181,6 +183,7 @@ impl Cdr {
             sip_status: cdr.sip_status,
             released_by: cdr.released_by,
             amount: cdr.amount.to_string(),
+            tax: cdr.tax.to_string(),
             currency: cdr.currency,
             rate: cdr.rate.map(AppliedRate::from),
             report_currency: cdr.report.map(|report| report.currency.to_string()),
@@ -212,7 +215,7 @@ fn maybe_number<'a>(number: Option<impl ToString>) -> Cow<'a, str> {
 
 /// What people look at first, then what says why, then the ids. The fields of `rate` stand under
 /// their names with `rate_` before them.
-pub(crate) const CDR_COLUMNS: [Column; 46] = [
+pub(crate) const CDR_COLUMNS: [Column; 47] = [
     ("started_at", |cdr| text(&cdr.started_at)),
     ("account_name", |cdr| maybe(cdr.account_name.as_ref())),
     ("site_name", |cdr| maybe(cdr.site_name.as_ref())),
@@ -231,6 +234,7 @@ pub(crate) const CDR_COLUMNS: [Column; 46] = [
     ("billed_s", |cdr| number(cdr.billed_s)),
     ("bundle_s", |cdr| number(cdr.bundle_s)),
     ("amount", |cdr| text(&cdr.amount)),
+    ("tax", |cdr| text(&cdr.tax)),
     ("currency", |cdr| maybe(cdr.currency.as_ref())),
     ("cause", |cdr| text(&cdr.cause)),
     ("q850", |cdr| number(cdr.q850)),

@@ -163,12 +163,12 @@ impl Switch {
 
     fn book(&self, payment: Payment) -> Result<u64, PaymentRefused> {
         let view = self.ledger.account(payment.account).ok_or(PaymentRefused::NoAccount)?;
-        let Payment { op, account, amount, kind, overdraft, note } = payment;
+        let Payment { op, account, amount, kind, overdraft, note, tax } = payment;
         let snapshot = self.snapshot();
         let reseller = snapshot.rate_book.tariff(account).and_then(|tariff| tariff.parent);
         let (currency, at) = (view.terms.currency, self.now_utc());
         let posting = Posting::between(kind, op, account, amount, currency, at, note);
-        match self.ledger.post(posting.sold_by(reseller), overdraft, &*self.journal) {
+        match self.ledger.post(posting.sold_by(reseller).taxed(tax), overdraft, &*self.journal) {
             Ok(_) if self.loses_answers.load(Relaxed) => {
                 Err(PaymentRefused::Amount("the answer is lost".into()))
             }

@@ -7,7 +7,7 @@ use hashbrown::HashMap;
 use vocabulary::{AccountId, CallId, Utc};
 
 use super::{BundleId, SystemAccount, SystemKind};
-use crate::{Currency, Money, OpId, Position};
+use crate::{Currency, Money, OpId, Position, PostingTax};
 
 /// What a posting is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +75,8 @@ pub struct Posting {
     pub call: Option<CallId>,
     /// Why, in an operator's words; empty for calls.
     pub note: String,
+    /// The taxes on it (R13).
+    pub tax: Option<PostingTax>,
 }
 
 impl Posting {
@@ -89,7 +91,18 @@ impl Posting {
     ) -> Posting {
         let cash = SystemAccount { kind: SystemKind::Cash, currency }.id();
         let kind = PostingKind::TopUp;
-        Posting { op, kind, debit: cash, credit: account, amount, currency, at, call: None, note }
+        Posting {
+            op,
+            kind,
+            debit: cash,
+            credit: account,
+            amount,
+            currency,
+            at,
+            call: None,
+            note,
+            tax: None,
+        }
     }
 
     /// A correction: a positive amount is given to the account, a negative one taken from it.
@@ -105,7 +118,7 @@ impl Posting {
         let (debit, credit) = if amount.is_negative() { (account, ours) } else { (ours, account) };
         let amount = Money(amount.0.saturating_abs());
         let kind = PostingKind::Adjustment;
-        Posting { op, kind, debit, credit, amount, currency, at, call: None, note }
+        Posting { op, kind, debit, credit, amount, currency, at, call: None, note, tax: None }
     }
 
     /// A movement between an account and the side of ours that its kind is kept on: a positive
@@ -130,7 +143,7 @@ impl Posting {
         let ours = SystemAccount { kind: ours, currency }.id();
         let (debit, credit) = if amount.is_negative() { (account, ours) } else { (ours, account) };
         let amount = Money(amount.0.saturating_abs());
-        Posting { op, kind, debit, credit, amount, currency, at, call: None, note }
+        Posting { op, kind, debit, credit, amount, currency, at, call: None, note, tax: None }
     }
 
     /// The same for an account below this reseller: what would go to or come from our revenue is
@@ -149,6 +162,13 @@ impl Posting {
         self
     }
 
+    /// The same with these taxes.
+    #[must_use]
+    pub fn taxed(mut self, tax: Option<PostingTax>) -> Posting {
+        self.tax = tax;
+        self
+    }
+
     /// We pay a carrier what we owe it: account → cash.
     pub fn payout(
         op: OpId,
@@ -160,7 +180,18 @@ impl Posting {
     ) -> Posting {
         let cash = SystemAccount { kind: SystemKind::Cash, currency }.id();
         let kind = PostingKind::Payout;
-        Posting { op, kind, debit: account, credit: cash, amount, currency, at, call: None, note }
+        Posting {
+            op,
+            kind,
+            debit: account,
+            credit: cash,
+            amount,
+            currency,
+            at,
+            call: None,
+            note,
+            tax: None,
+        }
     }
 
     pub(super) fn memo(&self, position: Position) -> Memo {

@@ -3,10 +3,11 @@
 //!
 //! Order: unanswered → 0; round the duration; grace; free seconds; minimum duration; connect fee;
 //! bundles; first then next increments, each at the price of its start; discount; surcharges;
-//! minimum charge; cap; exchange; one rounding. Everything before the rounding is exact, in i128,
-//! unless the rate rounds each line.
+//! minimum charge; cap; exchange; one rounding; taxes, if they are charged with the call, rounded once
+//! in the same way. Everything before the rounding is exact, in i128, unless the rate rounds each line.
 
 mod longest;
+mod taxed;
 
 use std::time::Duration;
 
@@ -54,6 +55,8 @@ impl Talk {
 pub struct Charge {
     /// What is to be paid.
     pub amount: Money,
+    /// What of it are taxes; the rest is net. Nothing, if a statement adds them (R13).
+    pub tax: Money,
     /// The seconds that were paid for with money, whole increments.
     pub billed_seconds: u32,
     /// The seconds that bundles paid for, not more than the call had.
@@ -62,6 +65,13 @@ pub struct Charge {
     pub lines: Vec<ChargeLine>,
     /// The talk, in seconds since the answer, after which the cap ends the call.
     pub disconnect_after: Option<u32>,
+}
+
+impl Charge {
+    /// What is to be paid without the taxes in it.
+    pub fn net(&self) -> Result<Money, MoneyError> {
+        self.amount.checked_sub(self.tax)
+    }
 }
 
 /// One step of a price.
@@ -87,7 +97,7 @@ pub fn explain(applied: &AppliedRate, talk: &Talk) -> Result<Charge, MoneyError>
     let mut note = |code, sentence: &dyn Fn() -> String| {
         lines.push(ChargeLine { code, sentence: sentence() });
     };
-    let Walked { amount, billed, from_bundles, .. } = walk(applied, talk, &mut note)?;
+    let Walked { amount, tax, billed, from_bundles, .. } = walk(applied, talk, &mut note)?;
     let disconnect_after = match talk {
         Talk::Answered(Answered { at, bundle_seconds, .. }) => {
             disconnect_after(applied, *at, *bundle_seconds)
@@ -96,6 +106,7 @@ pub fn explain(applied: &AppliedRate, talk: &Talk) -> Result<Charge, MoneyError>
     };
     Ok(Charge {
         amount,
+        tax,
         billed_seconds: billed,
         bundle_seconds: from_bundles,
         lines,
@@ -107,6 +118,7 @@ pub fn explain(applied: &AppliedRate, talk: &Talk) -> Result<Charge, MoneyError>
 #[derive(Clone, Copy, Default)]
 struct Walked {
     amount: Money,
+    tax: Money,
     billed: u32,
     from_bundles: u32,
     is_cap_reached: bool,
@@ -158,12 +170,13 @@ fn walk(applied: &AppliedRate, talk: &Talk, note: &mut Note<'_>) -> Result<Walke
             exchanged(applied, special, whole, note)?
         }
     };
-    let amount = scale.money(exact, applied.money_rounding)?;
-    note("total", &|| total_sentence(applied, amount));
-    Ok(Walked { amount, billed, from_bundles, is_cap_reached })
+    let priced = scale.money(exact, applied.money_rounding)?;
+    let (amount, tax) = taxed::taxed(applied, priced, note)?;
+    note("total", &|| total_sentence(applied, priced, amount));
+    Ok(Walked { amount, tax, billed, from_bundles, is_cap_reached })
 }
 
-fn total_sentence(applied: &AppliedRate, amount: Money) -> String {
+fn total_sentence(applied: &AppliedRate, priced: Money, amount: Money) -> String {
     let MoneyRounding { mode, decimals } = applied.money_rounding;
     let way = match mode {
         MoneyMode::Up => "up",
@@ -171,7 +184,12 @@ fn total_sentence(applied: &AppliedRate, amount: Money) -> String {
         MoneyMode::HalfUp => "half up",
         MoneyMode::HalfEven => "half to even",
     };
-    format!("Rounded {way} once to {decimals} decimals: {amount} {}.", applied.currency)
+    let currency = applied.currency;
+    let with_tax = match amount == priced {
+        true => String::new(),
+        false => format!(", with tax {amount} {currency}"),
+    };
+    format!("Rounded {way} once to {decimals} decimals: {priced} {currency}{with_tax}.")
 }
 
 /// Free seconds, minimum duration, bundles: the seconds that money pays for, before increments,

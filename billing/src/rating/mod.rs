@@ -28,6 +28,7 @@ pub use rate_book::{AccountTariff, RateBook, RateBookBuilder, RateBookError, Sit
 pub(crate) use rate_book::{Side, Unrated};
 pub use rate_group::{GroupTerms, RateGroup, RateGroupBuilder, RateRow, RateVersion, RowError};
 pub use resolve::{CallQuery, NotRated, PayerTerms};
+pub(crate) use rounding::rounded_ratio;
 pub use special::{
     AfterCap, AppliedDiscount, AppliedSpecial, Cap, Exchange, ExchangeRate, OriginTerms, Percent,
     SpecialTerms, Step, Surcharge, SurchargeAmount, TimePrice, VersionChoice, Window,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use vocabulary::Utc;
 
 use super::{AppliedSpecial, Price};
-use crate::{Currency, Money};
+use crate::{AppliedTaxes, Currency, Money};
 
 /// A set of rates assigned to accounts or carriers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -195,6 +195,8 @@ pub struct AppliedRate {
     pub prefix_length: u8,
     /// What the call has beyond the plain rate; nothing for most.
     pub special: Option<Arc<AppliedSpecial>>,
+    /// The taxes on what is paid by it (R13); nothing for a carrier, and for who pays none.
+    pub taxes: Option<Arc<AppliedTaxes>>,
 }
 
 impl AppliedRate {

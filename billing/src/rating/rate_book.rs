@@ -18,7 +18,7 @@ use super::{
     MoneyRounding, NotRated, PayerTerms, Percent, Price, RATE_GROUP_NONE, Rate, RateGroup,
     RateGroupId, Zone,
 };
-use crate::{Currency, DestinationSetId, Money, ReportRate};
+use crate::{AccountTaxes, AppliedTaxes, Currency, DestinationSetId, Money, ReportRate};
 
 /// How an account is priced, as customer and as carrier.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +46,8 @@ pub struct AccountTariff {
     pub customer_duration: DurationRounding,
     /// Rounding of talk time when it is paid.
     pub carrier_duration: DurationRounding,
+    /// The taxes on what it pays (R13).
+    pub taxes: Option<Arc<AccountTaxes>>,
 }
 
 impl Default for AccountTariff {
@@ -62,6 +64,7 @@ impl Default for AccountTariff {
             zone: None,
             customer_duration: DurationRounding::Up,
             carrier_duration: DurationRounding::Up,
+            taxes: None,
         }
     }
 }
@@ -276,15 +279,20 @@ impl RateBook {
         currency: Currency,
     ) -> Result<AppliedRate, Unrated> {
         let tariff = self.tariffs.get(&account).ok_or(Unrated::NoGroup)?;
+        let taxes = |group| self.taxes(tariff, group, call.at);
         let (group, duration_rounding, discounts): (_, _, &[Discount]) = match side {
-            Side::Payer(_, CallKind::Local, _) => return local_rate(tariff, currency),
+            Side::Payer(_, CallKind::Local, _) => {
+                let rate = local_rate(tariff, currency)?;
+                return Ok(AppliedRate { taxes: taxes(tariff.customer_group), ..rate });
+            }
             Side::Payer(level, CallKind::Inbound(did), _) => {
                 let (owner, rate) = **self.dids.get(&did).ok_or(Unrated::NoDid(did))?;
                 // What it costs its new owner is nothing to the one before.
                 if level == 0 && owner != account {
                     return Err(Unrated::NoDid(did));
                 }
-                return Ok(ungrouped(rate, tariff, currency));
+                let rate = ungrouped(rate, tariff, currency);
+                return Ok(AppliedRate { taxes: taxes(tariff.customer_group), ..rate });
             }
             Side::Payer(_, CallKind::Internal, _) => {
                 return Ok(ungrouped(free(), tariff, currency));
@@ -298,11 +306,25 @@ impl RateBook {
                 (group, tariff.carrier_duration, &[])
             }
         };
-        self.rate(
-            group,
-            call,
-            &PayerTerms { duration_rounding, currency, exchange: None, discounts },
-        )
+        let payer = PayerTerms { duration_rounding, currency, exchange: None, discounts };
+        let rate = self.rate(group, call, &payer)?;
+        match side {
+            Side::Payer(..) => Ok(AppliedRate { taxes: taxes(Some(group)), ..rate }),
+            Side::Carrier => Ok(rate),
+        }
+    }
+
+    /// The taxes on a call that is priced by this group. What has no group of its own is stated as the
+    /// prices of the account's are.
+    fn taxes(
+        &self,
+        tariff: &AccountTariff,
+        group: Option<RateGroupId>,
+        at: Utc,
+    ) -> Option<Arc<AppliedTaxes>> {
+        let taxes = tariff.taxes.as_ref()?;
+        let group = group.and_then(|id| self.groups.get(&id));
+        taxes.on_usage(at, group.is_some_and(|group| group.includes_tax()))
     }
 
     fn exchange(&self, from: Currency, to: Currency) -> Option<ExchangeRate> {
@@ -359,6 +381,7 @@ fn ungrouped(rate: Rate, tariff: &AccountTariff, currency: Currency) -> AppliedR
         sheet_version: 0,
         prefix_length: 0,
         special: None,
+        taxes: None,
     }
 }
 

@@ -75,6 +75,7 @@ const LAST: u32 = 1 << 31;
 #[derive(Clone, Debug)]
 pub struct RateGroup {
     terms: GroupTerms,
+    includes_tax: bool,
     trie: DigitTrie,
     /// The versions of one prefix lie together, newest first.
     versions: Vec<Version>,
@@ -88,6 +89,7 @@ impl RateGroup {
     pub fn builder(terms: GroupTerms) -> RateGroupBuilder {
         RateGroupBuilder {
             terms,
+            includes_tax: false,
             rows: Vec::new(),
             digits: Vec::new(),
             rates: Vec::new(),
@@ -100,6 +102,11 @@ impl RateGroup {
     /// What belongs to the whole group.
     pub fn terms(&self) -> &GroupTerms {
         &self.terms
+    }
+
+    /// Are its prices stated with the taxes in them (R13)?
+    pub fn includes_tax(&self) -> bool {
+        self.includes_tax
     }
 
     /// The rate of the longest prefix that has one in force at `at`.
@@ -199,6 +206,7 @@ struct Row {
 /// Collects the rows of a group.
 pub struct RateGroupBuilder {
     terms: GroupTerms,
+    includes_tax: bool,
     rows: Vec<Row>,
     digits: Vec<u8>,
     rates: Vec<(Rate, Option<Arc<SpecialTerms>>)>,
@@ -208,6 +216,13 @@ pub struct RateGroupBuilder {
 }
 
 impl RateGroupBuilder {
+    /// Says whether its prices are stated with the taxes in them (R13); otherwise they are without.
+    #[must_use]
+    pub fn including_tax(mut self, includes_tax: bool) -> RateGroupBuilder {
+        self.includes_tax = includes_tax;
+        self
+    }
+
     /// Adds a row; an error names what is wrong with it, and the row is left out.
     pub fn row(&mut self, row: &RateRow) -> Result<(), RowError> {
         self.row_named(row, "")
@@ -292,7 +307,8 @@ impl RateGroupBuilder {
         trie.shrink();
         self.rates.shrink_to_fit();
         self.names.shrink_to_fit();
-        RateGroup { terms: self.terms, trie, versions, rates: self.rates, names: self.names }
+        let (terms, includes_tax) = (self.terms, self.includes_tax);
+        RateGroup { terms, includes_tax, trie, versions, rates: self.rates, names: self.names }
     }
 }
 

@@ -104,6 +104,7 @@ impl RateGroup {
             group: self.terms().id,
             sheet_version: found.sheet_version,
             prefix_length,
+            taxes: None,
         })
     }
 }

@@ -62,6 +62,35 @@ fn steps(exact: Exact, step: i128, mode: MoneyMode) -> i128 {
     whole + i128::from(goes_up)
 }
 
+impl MoneyRounding {
+    /// What amounts are multiples of after it, in micro-units.
+    pub(crate) fn step_micros(self) -> i64 {
+        10_i64.pow(6 - u32::from(self.decimals.min(6)))
+    }
+}
+
+impl Money {
+    /// The amount in as many decimals. A negative one is rounded as its opposite is: up is away from
+    /// zero.
+    pub fn rounded(self, rounding: MoneyRounding) -> Result<Money, MoneyError> {
+        rounded_ratio(self, 1, 1, rounding)
+    }
+}
+
+/// `parts` of `whole` parts of an amount, rounded once: exact for up to 10^18 parts.
+pub(crate) fn rounded_ratio(
+    amount: Money,
+    parts: Exact,
+    whole: Exact,
+    rounding: MoneyRounding,
+) -> Result<Money, MoneyError> {
+    let step = i128::from(rounding.step_micros());
+    let size = i128::from(amount.0.unsigned_abs());
+    let size = steps(size * parts, whole * step, rounding.mode) * step;
+    let signed = if amount.is_negative() { -size } else { size };
+    i64::try_from(signed).map(Money).map_err(|_| MoneyError::TooLarge)
+}
+
 /// One line of a charge, rounded if the rate rounds lines.
 pub(super) fn rounded_line(
     exact: Exact,

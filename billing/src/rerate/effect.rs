@@ -28,16 +28,28 @@ pub struct Change {
 }
 
 impl Change {
-    fn add(&mut self, side: &RepricedSide, seconds: u64, report: Option<ReportRate>) {
+    /// What moves between accounts.
+    fn add(&mut self, side: &RepricedSide, seconds: u64) {
+        self.count(side, seconds);
+        self.before += i128::from(side.stood().0);
+        self.after += i128::from(side.stands().0);
+    }
+
+    /// What is earned or spent: without taxes, as reports count it.
+    fn add_net(&mut self, side: &RepricedSide, seconds: u64, report: Option<ReportRate>) {
         let converted = |amount: Money| match report {
             Some(report) => report.convert_money(amount),
             None => i128::from(amount.0),
         };
+        self.count(side, seconds);
+        self.before += converted(side.net_stood());
+        self.after += converted(side.net_stands());
+    }
+
+    fn count(&mut self, side: &RepricedSide, seconds: u64) {
         self.count += 1;
         self.changed += u64::from(!side.difference().is_zero());
         self.seconds += seconds;
-        self.before += converted(side.stood());
-        self.after += converted(side.stands());
     }
 }
 
@@ -125,15 +137,15 @@ impl Effect {
             match side.role {
                 Role::Payer(level) => {
                     let key = (side.account, level, letters);
-                    self.payers.entry(key).or_default().add(side, seconds, None);
+                    self.payers.entry(key).or_default().add(side, seconds);
                     if Some(level) == top {
-                        of_destination.or_default().revenue.add(side, seconds, report);
+                        of_destination.or_default().revenue.add_net(side, seconds, report);
                     }
                 }
                 Role::Carrier(_) => {
                     let key = (side.account, letters);
-                    self.carriers.entry(key).or_default().add(side, seconds, None);
-                    of_destination.or_default().cost.add(side, seconds, report);
+                    self.carriers.entry(key).or_default().add(side, seconds);
+                    of_destination.or_default().cost.add_net(side, seconds, report);
                 }
             }
             self.keep_biggest(call.call, side, currency);

@@ -130,7 +130,8 @@ fn posting(rated: &RatedCall, rerated: &Rerated, side: &RepricedSide) -> Option<
     if difference.is_zero() {
         return None;
     }
-    let currency = side.after.as_ref().ok()?.applied.currency;
+    let applied = &side.after.as_ref().ok()?.applied;
+    let currency = applied.currency;
     let ours = |kind| SystemAccount { kind, currency }.id();
     let is_more = !difference.is_negative();
     let (call, generation) = (rerated.call, rerated.generation);
@@ -150,16 +151,18 @@ fn posting(rated: &RatedCall, rerated: &Rerated, side: &RepricedSide) -> Option<
         }
     };
     let (debit, credit) = if is_more { (payer, paid) } else { (paid, payer) };
+    let amount = Money(difference.0.saturating_abs());
     Some(Posting {
         op,
         kind,
         debit,
         credit,
-        amount: Money(difference.0.saturating_abs()),
+        amount,
         currency,
         at: rerated.at,
         call: Some(call),
         note: String::new(),
+        tax: applied.posting_tax(amount),
     })
 }
 

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use billing::{
-    AccountTariff, AfterCap, BundleGrant, BundleId, Calendar, Cap, Currency, Days, DestinationSet,
-    DestinationSetId, Discount, DurationRounding, ExchangeRate, GroupTerms, MoneyMode,
-    MoneyRounding, OpId, OriginTerms, Percent, Period, PeriodChoice, Price, Rate, RateBook,
-    RateGroup, RateGroupId, RateRow, SpecialTerms, Step, Surcharge, SurchargeAmount, TimePrice,
-    VersionChoice, Zone,
+    AccountTariff, AccountTaxes, AfterCap, BundleGrant, BundleId, Calendar, Cap, Currency, Days,
+    DestinationSet, DestinationSetId, Discount, DurationRounding, ExchangeRate, GroupTerms,
+    MoneyMode, MoneyRounding, OnTop, OpId, OriginTerms, Percent, Period, PeriodChoice, Price, Rate,
+    RateBook, RateGroup, RateGroupId, RateRow, SpecialTerms, Step, Surcharge, SurchargeAmount, Tax,
+    TaxRate, TaxableKind, TimePrice, VersionChoice, Zone,
 };
 use proptest::prelude::*;
 use vocabulary::{AccountId, Utc};
@@ -38,6 +38,9 @@ pub struct AnyCall {
     groups: Vec<Group>,
     durations: [DurationRounding; 4],
     discounts: Vec<(u32, &'static str)>,
+    /// Of the payers in their order: rates in hundredths of a percent, compound or not, and whether
+    /// they go to the balance (R13).
+    taxes: [(Vec<(u32, bool)>, bool); 3],
     /// EUR in USD and USD in EUR, in billionths.
     exchange: (i64, i64),
     /// Level, seconds, increment, precedence.
@@ -49,6 +52,7 @@ pub struct AnyCall {
 #[derive(Clone, Debug)]
 struct Group {
     is_in_dollars: bool,
+    includes_tax: bool,
     rounding: MoneyRounding,
     first: Terms,
     others: Vec<(&'static str, i64, bool, Terms)>,
@@ -232,8 +236,15 @@ fn any_group() -> impl Strategy<Value = Group> {
     // Versions begin up to an hour before the call and up to one after.
     let other = (prefixes, -3_600..3_600_i64, any::<bool>(), any_terms());
     let others = prop::collection::vec(other, 0..3);
-    (prop::bool::weighted(0.2), any_rounding(), any_terms(), others).prop_map(
-        |(is_in_dollars, rounding, first, others)| Group { is_in_dollars, rounding, first, others },
+    let is_so = (prop::bool::weighted(0.2), prop::bool::weighted(0.3));
+    (is_so, any_rounding(), any_terms(), others).prop_map(
+        |((is_in_dollars, includes_tax), rounding, first, others)| Group {
+            is_in_dollars,
+            includes_tax,
+            rounding,
+            first,
+            others,
+        },
     )
 }
 
@@ -254,12 +265,14 @@ pub fn any_call() -> impl Strategy<Value = AnyCall> {
     let bundles = prop::collection::vec(bundle, 0..3);
     let exchange = (1_000_000..3_000_000_000_i64, 1_000_000..3_000_000_000_i64);
     let slices = (1..120_u32, 20..600_u32);
-    (of_call, groups, durations, discounts, exchange, bundles, slices).prop_map(
+    let taxed = || (prop::collection::vec((0..5_000_u32, any::<bool>()), 0..3), any::<bool>());
+    let taxes = [taxed(), taxed(), taxed()];
+    (of_call, groups, durations, (discounts, taxes), exchange, bundles, slices).prop_map(
         |(
             (at, ringing, talked, (cli, resellers, is_non_cli)),
             groups,
             durations,
-            discounts,
+            (discounts, taxes),
             exchange,
             bundles,
             slices,
@@ -274,6 +287,7 @@ pub fn any_call() -> impl Strategy<Value = AnyCall> {
                 groups,
                 durations,
                 discounts,
+                taxes,
                 exchange,
                 bundles,
                 slices,
@@ -317,6 +331,7 @@ impl AnyCall {
                 discounts: if level < 2 { discounts.clone().into() } else { Arc::default() },
                 parent: self.payers().get(level + 1).copied(),
                 is_loss_allowed: true,
+                taxes: Some(Arc::new(self.taxes(level))),
                 ..AccountTariff::default()
             };
             book = book.account(*account, tariff);
@@ -329,6 +344,20 @@ impl AnyCall {
         book.account(CARRIER, carrier).build().unwrap()
     }
 
+    fn taxes(&self, level: usize) -> AccountTaxes {
+        let (rates, is_to_balance) = &self.taxes[level];
+        let tax = |(index, (hundredths, is_compound)): (usize, &(u32, bool))| Tax {
+            name: format!("tax {index}"),
+            rate: TaxRate::from_parts(hundredths * 100).unwrap(),
+            is_compound: *is_compound,
+            applies_to: [TaxableKind::Usage].into(),
+            valid_from: None,
+            valid_till: None,
+        };
+        let on_top = if *is_to_balance { OnTop::Balance } else { OnTop::Statement };
+        AccountTaxes::new(rates.iter().enumerate().map(tax).collect(), Vec::new(), on_top).unwrap()
+    }
+
     fn group(&self, id: RateGroupId, group: &Group) -> RateGroup {
         let mut builder = RateGroup::builder(GroupTerms {
             id,
@@ -336,7 +365,8 @@ impl AnyCall {
             currency: if group.is_in_dollars { USD } else { Currency::EUR },
             money_rounding: group.rounding,
             special: None,
-        });
+        })
+        .including_tax(group.includes_tax);
         let row = |prefix: &str, terms: &Terms, from: Option<i64>, sheet_version| RateRow {
             prefix: prefix.into(),
             rate: terms.rate,

@@ -9,6 +9,7 @@ mod pricing;
 mod receipts;
 mod route;
 mod security;
+mod tax;
 mod trace;
 
 use std::path::PathBuf;
@@ -39,6 +40,7 @@ pub(crate) use pricing::{
 pub(crate) use receipts::ReceiptArgs;
 pub(crate) use route::{PrefixCommand, RouteChange, RouteCommand, WindowCommand};
 pub(crate) use security::{AllowCommand, BanCommand, SecurityCommand, TlsCommand};
+pub(crate) use tax::{BillArgs, TaxCommand};
 pub(crate) use trace::TraceCommand;
 
 /// Takes what `show` prints, `yes` and `no`, and what JSON has.
@@ -97,6 +99,13 @@ pub(crate) enum Command {
     Payout(PayOut),
     /// Show an account's movements of money
     Statement(StatementArgs),
+    /// Show what an account owes for a period, with taxes; nothing is booked
+    Bill(BillArgs),
+    /// Taxes, and who pays them
+    Tax {
+        #[command(subcommand)]
+        command: TaxCommand,
+    },
     /// Show the receipts of prepaid accounts, series by series
     Receipts(ReceiptArgs),
     /// Show one receipt

@@ -35,6 +35,7 @@ mod site;
 mod subscriber;
 mod system;
 mod table;
+mod tax;
 mod tls;
 mod trace;
 mod trunk;
@@ -170,6 +171,8 @@ fn dispatch(args: Args) -> Outcome {
         Command::Topup(top_up) => account::top_up(&context, &top_up),
         Command::Payout(asked) => account::pay_out(&context, &asked),
         Command::Statement(asked) => adjust::statement(&context, &asked),
+        Command::Bill(asked) => tax::bill(&context, &asked),
+        Command::Tax { command } => tax::run(&context, command),
         Command::Receipts(which) => receipts::list(&context, &which),
         Command::Receipt { number, seller } => receipts::show(&context, number, seller),
         Command::Adjust(asked) => adjust::by_hand(&context, "adjustments", &asked),

@@ -28,6 +28,9 @@ pub(super) fn run(context: &Context, asked: PriceQuestion) -> Outcome {
         return Ok(());
     }
     let mut text = format!("charge   {} {}\n", priced.charge, priced.currency);
+    if priced.tax != "0.000000" {
+        text += &format!("tax      {} {}\n", priced.tax, priced.currency);
+    }
     text += &format!("billed   {} s\n", priced.billed_seconds);
     if priced.bundle_seconds > 0 {
         text += &format!("bundle   {} s\n", priced.bundle_seconds);

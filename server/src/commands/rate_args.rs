@@ -145,6 +145,12 @@ pub(crate) struct GroupTerms {
     /// How the sums of an invoice are rounded, e.g. half_up/2
     #[arg(long, value_name = "MODE/DECIMALS")]
     pub(crate) invoice_rounding: Option<String>,
+    /// On what taxes of a bill are rounded: line or total
+    #[arg(long)]
+    pub(crate) tax_rounding: Option<String>,
+    /// Whether its prices are stated with the taxes in them
+    #[arg(long, value_name = "YES|NO", value_parser = yes_or_no())]
+    pub(crate) prices_include_tax: Option<bool>,
     /// How talk becomes seconds, whatever the account has: up, down, nearest, or none
     #[arg(long)]
     pub(crate) duration_rounding: Option<String>,

@@ -36,6 +36,9 @@ fn tell(answer: &Value) {
     println!("  a call is rounded     {}/{}", word("rounding"), answer["decimals"]);
     println!("  a line is rounded     {}", rounding("line_rounding"));
     println!("  an invoice is rounded {}", rounding("invoice_rounding"));
+    println!("  its taxes are rounded on each {}", word("tax_rounding"));
+    let with = if answer["prices_include_tax"] == true { "with" } else { "without" };
+    println!("  prices are stated     {with} taxes");
     println!(
         "  talk becomes seconds  {}",
         match word("duration_rounding").as_str() {
@@ -59,6 +62,8 @@ fn written(terms: GroupTerms) -> Result<Map<String, Value>, String> {
     put("rounding", terms.rounding.map(Value::String));
     put("decimals", terms.decimals.map(|decimals| json!(decimals)));
     put("line_rounding", terms.line_rounding.as_deref().map(rounding).transpose()?);
+    put("tax_rounding", terms.tax_rounding.map(Value::String));
+    put("prices_include_tax", terms.prices_include_tax.map(Value::Bool));
     put("invoice_rounding", terms.invoice_rounding.as_deref().map(rounding).transpose()?);
     put(
         "duration_rounding",

@@ -9,8 +9,9 @@ mod write;
 mod written;
 
 use std::fmt;
+use std::sync::Arc;
 
-use billing::{Currency, Discount, ExchangeRate, Price};
+use billing::{AppliedTaxes, Currency, Discount, ExchangeRate, Price};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use vocabulary::Utc;
@@ -54,6 +55,8 @@ pub struct Tariff<'a> {
     pub exchange_rate: Option<ExchangeRate>,
     /// Of the account, for `tandem price`.
     pub discounts: Vec<Discount>,
+    /// The taxes on what it pays, for `tandem price` (R13).
+    pub taxes: Option<Arc<AppliedTaxes>>,
     defaults: Partial,
     destinations: Vec<&'a RawValue>,
 }
@@ -101,6 +104,7 @@ impl Tariff<'_> {
             account_currency: written.account_currency.map(|text| text.0),
             exchange_rate: written.exchange_rate.and_then(|text| ExchangeRate::new(text.0)),
             discounts: discounts.collect::<Result<_, _>>()?,
+            taxes: written.taxes.map(|taxes| read::taxes(taxes, "taxes")).transpose()?,
             defaults,
             destinations: written.destinations,
         })

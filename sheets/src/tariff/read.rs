@@ -1,8 +1,9 @@
 //! From the written document to terms, each fault with the path of its field.
 
 use billing::{
-    AfterCap, Cap, Date, Days, DestinationSet, Discount, MoneyRounding, OriginTerms, PeriodChoice,
-    SpecialTerms, Step, Surcharge, SurchargeAmount, VersionChoice, Zone,
+    AfterCap, AppliedTax, AppliedTaxes, Cap, Date, Days, DestinationSet, Discount, MoneyRounding,
+    OriginTerms, PeriodChoice, SpecialTerms, Step, Surcharge, SurchargeAmount, TaxedPrice,
+    VersionChoice, Zone,
 };
 use serde::Deserialize;
 use std::sync::Arc;
@@ -186,6 +187,22 @@ pub(super) fn partial(written: WrittenTerms, path: &str) -> Result<Partial, Tari
         holidays: written.holidays.map(sorted),
         choice: written.periods_apply.map(PeriodChoice::from),
     })
+}
+
+pub(super) fn taxes(written: WrittenTaxes, path: &str) -> Result<Arc<AppliedTaxes>, TariffError> {
+    let prices = match written.prices {
+        Prices::Included => TaxedPrice::Included,
+        Prices::WithCharge => TaxedPrice::WithCharge,
+        Prices::OnStatement => TaxedPrice::OnStatement,
+    };
+    let taxes = written.taxes.into_iter().map(|tax| AppliedTax {
+        name: tax.name,
+        rate: tax.percent.0,
+        is_compound: tax.compound,
+        exempt: tax.exempt,
+    });
+    let taxes = AppliedTaxes::new(prices, taxes.collect());
+    taxes.map(Arc::new).map_err(|why| TariffError::new(join(path, "taxes"), why))
 }
 
 pub(super) fn discount(written: WrittenDiscount, path: &str) -> Result<Discount, TariffError> {

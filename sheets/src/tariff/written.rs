@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use billing::{
     Currency, Date, Days, DurationRounding, MoneyMode, MoneyRounding, Percent, PeriodChoice, Price,
-    VersionChoice,
+    TaxRate, VersionChoice,
 };
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
@@ -20,6 +20,32 @@ impl<'de, T: FromStr<Err: fmt::Display>> Deserialize<'de> for Text<T> {
         let text = String::deserialize(from)?;
         text.parse().map(Text).map_err(D::Error::custom)
     }
+}
+
+/// The taxes on what is paid, for `tandem price` (R13).
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WrittenTaxes {
+    pub(super) prices: Prices,
+    pub(super) taxes: Vec<WrittenTax>,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Prices {
+    Included,
+    WithCharge,
+    OnStatement,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WrittenTax {
+    pub(super) name: String,
+    pub(super) percent: Text<TaxRate>,
+    #[serde(default)]
+    pub(super) compound: bool,
+    pub(super) exempt: Option<String>,
 }
 
 #[derive(Clone, Copy, Deserialize)]
@@ -233,4 +259,5 @@ pub(super) struct WrittenTariff<'a> {
     pub(super) destinations: Vec<&'a RawValue>,
     #[serde(default)]
     pub(super) discounts: Vec<WrittenDiscount>,
+    pub(super) taxes: Option<WrittenTaxes>,
 }

@@ -26,6 +26,25 @@ words!(
     }
 );
 
+words!(
+    /// On what taxes of a statement are calculated and rounded (R13).
+    TaxRoundingWord {
+        /// On each line.
+        Line = "line",
+        /// On the sum of all lines with the same taxes.
+        Total = "total",
+    }
+);
+
+impl From<TaxRoundingWord> for billing::TaxRounding {
+    fn from(word: TaxRoundingWord) -> billing::TaxRounding {
+        match word {
+            TaxRoundingWord::Line => billing::TaxRounding::Line,
+            TaxRoundingWord::Total => billing::TaxRounding::Total,
+        }
+    }
+}
+
 /// Which way, and to how many decimals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rounding {
@@ -62,6 +81,10 @@ pub struct RateGroup {
     pub line: Option<Rounding>,
     /// Of the sums of an invoice.
     pub invoice: Rounding,
+    /// On what taxes of a statement are calculated and rounded (R13).
+    pub tax: TaxRoundingWord,
+    /// Are its prices stated with the taxes in them (R13)?
+    pub prices_include_tax: bool,
     /// Of the talk of a call to seconds; nothing: as the account has it (R6).
     pub duration: Option<DurationRounding>,
     /// What its rates have that do not say otherwise (V-15): terms in JSON, as a tariff has them.
@@ -80,6 +103,8 @@ impl RateGroup {
             rounding: Rounding { mode: RateGroupRounding::Up, decimals: 6 },
             line: None,
             invoice: Rounding { mode: RateGroupRounding::HalfUp, decimals: 2 },
+            tax: TaxRoundingWord::Total,
+            prices_include_tax: false,
             duration: None,
             defaults: Value::Object(serde_json::Map::new()),
             rate_count: 0,
@@ -179,6 +204,8 @@ fn group(row: &Row) -> Result<RateGroup> {
             mode: word(row, "invoice_rounding")?,
             decimals: row.try_get("invoice_decimals")?,
         },
+        tax: word(row, "tax_rounding")?,
+        prices_include_tax: row.try_get("prices_include_tax")?,
         duration,
         defaults: serde_json::from_str(&defaults)
             .map_err(|_| ChangeError::Corrupt { column: "defaults", value: defaults })?,
@@ -231,7 +258,8 @@ impl Change {
         self.touched.group(group.id);
         sql::query(
             "UPDATE rate_group SET rounding = ?, decimals = ?, line_rounding = ?, line_decimals = ?,
-                invoice_rounding = ?, invoice_decimals = ?, duration_rounding = ?, defaults = ?
+                invoice_rounding = ?, invoice_decimals = ?, duration_rounding = ?, defaults = ?,
+                tax_rounding = ?, prices_include_tax = ?
              WHERE id = ?",
         )
         .bind(group.rounding.mode.as_str())
@@ -242,6 +270,8 @@ impl Change {
         .bind(group.invoice.decimals)
         .bind(group.duration.map(DurationRounding::as_str))
         .bind(group.defaults.to_string())
+        .bind(group.tax.as_str())
+        .bind(group.prices_include_tax)
         .bind(signed(group.id))
         .execute(&mut *self.tx)
         .await?;

@@ -4,7 +4,7 @@ use crate::sql::{self, Executor, Row};
 use billing::plans::{
     AccountCalendar, Due, DueKind, Plan, Shortage, Subscription, Zone, due, next_due,
 };
-use billing::{Money, OpId};
+use billing::{Money, OpId, TaxableKind};
 use vocabulary::{AccountId, Utc};
 
 use super::plan::SoldPlan;
@@ -229,7 +229,7 @@ impl Change {
             let dues = due(&calendar, &sold.plan, &had.subscription, had.charged_until, until);
             let dues = dues.map_err(|error| ChangeError::InUse(error.to_string()))?;
             for due in dues {
-                self.write_due(&had, &sold.plan, &due).await?;
+                self.write_due(&account, &had, &sold.plan, &due).await?;
                 let label = label(&sold.plan, &had, &due);
                 written.push(Scheduled { account: had.account_name.clone(), label, due });
             }
@@ -244,9 +244,16 @@ impl Change {
         Ok((written, rows.len() == limit as usize))
     }
 
-    async fn write_due(&mut self, had: &AccountPlan, plan: &Plan, due: &Due) -> Result<()> {
+    async fn write_due(
+        &mut self,
+        account: &Account,
+        had: &AccountPlan,
+        plan: &Plan,
+        due: &Due,
+    ) -> Result<()> {
         let label = label(plan, had, due);
-        let charge = |kind, amount, shortage| ChargeRow {
+        let kind = if due.till.is_some() { TaxableKind::Recurring } else { TaxableKind::OneTime };
+        let charge = |kind, (amount, tax), shortage| ChargeRow {
             op: due.op,
             account: had.account,
             kind,
@@ -256,16 +263,19 @@ impl Change {
             days: Some((due.from, due.till)),
             due_at: due.at,
             shortage,
+            tax,
         };
         match due.kind {
             DueKind::Fee { amount } if amount.is_zero() => Ok(()),
             DueKind::Fee { amount } => {
                 let fee = plan.fees.iter().find(|fee| fee.item == due.item);
                 let shortage = fee.map_or(Shortage::Retry, |fee| fee.shortage);
-                self.add_charge(&charge(ChargeKind::Fee, Money(-amount.0), shortage)).await
+                let taxed = self.taxed(account, kind, Money(-amount.0), due.at).await?;
+                self.add_charge(&charge(ChargeKind::Fee, taxed, shortage)).await
             }
             DueKind::Refund { amount } => {
-                self.add_charge(&charge(ChargeKind::Refund, amount, Shortage::Debt)).await
+                let taxed = self.taxed(account, kind, amount, due.at).await?;
+                self.add_charge(&charge(ChargeKind::Refund, taxed, Shortage::Debt)).await
             }
             DueKind::Grant { seconds, valid_from, valid_till } => {
                 let bundle = plan.bundles.iter().find(|bundle| bundle.item == due.item);

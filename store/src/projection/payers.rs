@@ -7,7 +7,7 @@ use super::rows::{posting_key, seconds};
 use crate::sql::{BulkRow, Values};
 
 /// In the order in which `PayerRow` binds them.
-pub(crate) const PAYER_COLUMNS: [&str; 14] = [
+pub(crate) const PAYER_COLUMNS: [&str; 15] = [
     "call_id",
     "level",
     "account_id",
@@ -22,6 +22,7 @@ pub(crate) const PAYER_COLUMNS: [&str; 14] = [
     "charge",
     "ended_at",
     "destination_name",
+    "tax",
 ];
 
 /// What one reseller paid for a call.
@@ -57,6 +58,7 @@ impl BulkRow for PayerRow<'_> {
         row.put(charge.encode());
         row.put(self.cdr.ended_at.0);
         row.put(self.upper.destination.clone());
+        row.put(super::rows::tax_in(charge));
     }
 }
 

@@ -69,6 +69,7 @@ async fn update(
     let seconds = charge.map_or(0, |charge| charge.billed_seconds);
     let mut update = Builder::new("UPDATE cdr SET amount = ");
     update.push_bind(charge.map_or(0, |charge| charge.amount.0));
+    update.push(", tax = ").push_bind(charge.map_or(0, super::rows::tax_in));
     update.push(", billed_us = ").push_bind(i64::from(seconds) * 1_000_000);
     update.push(", currency = ").push_bind(applied.map(|a| a.currency.code().to_owned()));
     update.push(", rate_group_id = ").push_bind(applied.map(|a| i64::from(a.group.0)));
@@ -108,6 +109,7 @@ async fn update_payer(
     let Some(charge) = &side.after else { return Ok(()) };
     let mut update = Builder::new("UPDATE cdr_payer SET amount = ");
     update.push_bind(charge.amount.0);
+    update.push(", tax = ").push_bind(super::rows::tax_in(charge));
     update.push(", currency = ").push_bind(charge.applied.currency.code().to_owned());
     update.push(", billed_us = ").push_bind(super::rows::seconds(charge.billed_seconds));
     update.push(", rate_group_id = ").push_bind(i64::from(charge.applied.group.0));

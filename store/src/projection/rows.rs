@@ -10,7 +10,7 @@ use vocabulary::{CallId, CallKind, Direction, Party, Utc};
 use crate::sql::{BulkRow, Values};
 
 /// In the order in which `CdrRow` binds them.
-pub(crate) const CDR_COLUMNS: [&str; 45] = [
+pub(crate) const CDR_COLUMNS: [&str; 46] = [
     "call_id",
     "leg",
     "direction",
@@ -56,6 +56,7 @@ pub(crate) const CDR_COLUMNS: [&str; 45] = [
     "report_rate",
     "kind",
     "did_id",
+    "tax",
 ];
 
 pub(crate) struct CdrRow<'a>(pub(crate) &'a Cdr);
@@ -109,7 +110,13 @@ impl BulkRow for CdrRow<'_> {
         row.put(cdr.report.map(|report| report.rate.rate().nanos()));
         row.put(cdr.kind.map(CallKind::word));
         row.put(cdr.kind.and_then(CallKind::did).map(|did| did.0.cast_signed()));
+        row.put(cdr.charge.as_ref().map_or(0, tax_in));
     }
+}
+
+/// What of a charge are taxes, in micro-units (R13).
+pub(super) fn tax_in(charge: &CdrCharge) -> i64 {
+    charge.applied.tax_in(charge.amount).0
 }
 
 /// Seconds as microseconds.
@@ -184,6 +191,10 @@ pub(super) fn terms(applied: &AppliedRate) -> Option<String> {
     if rate.unit_seconds != 60 {
         terms.insert("unit_s".into(), rate.unit_seconds.into());
     }
+    if let Some(taxes) = &applied.taxes {
+        let taxes = serde_json::from_str(&crate::taxes::written(taxes));
+        terms.insert("taxes".into(), taxes.expect("written as JSON"));
+    }
     if let Some(special) = &applied.special {
         // The rate by which the price was converted, for those who read with SQL (R12, V-27).
         if let Some(exchange) = special.exchange {
@@ -234,7 +245,7 @@ pub(crate) fn posting_key(op: OpId) -> Vec<u8> {
 }
 
 /// In the order in which `PostingRow` binds them.
-pub(crate) const POSTING_COLUMNS: [&str; 11] = [
+pub(crate) const POSTING_COLUMNS: [&str; 13] = [
     "op_id",
     "kind",
     "debit_account_id",
@@ -246,6 +257,8 @@ pub(crate) const POSTING_COLUMNS: [&str; 11] = [
     "leg",
     "level",
     "note",
+    "tax",
+    "taxes",
 ];
 
 pub(crate) struct PostingRow<'a>(pub(crate) &'a Posting);
@@ -285,5 +298,7 @@ impl BulkRow for PostingRow<'_> {
         row.put(part.map(|leg| if is_charge { 0 } else { leg }));
         row.put(part.map(|level| if is_charge { level } else { 0 }));
         row.put(posting.note.clone());
+        row.put(posting.tax.as_ref().map_or(0, |tax| tax.contained.0));
+        row.put(posting.tax.as_ref().map(|tax| crate::taxes::written(&tax.taxes)));
     }
 }

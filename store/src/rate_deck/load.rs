@@ -15,7 +15,8 @@ use vocabulary::AccountId;
 use super::chunk;
 use crate::directory::{
     Account, Change, ChangeError, RateGroup as GroupRow, all_exchange_rates, all_groups,
-    dids_for_snapshot, load_discounts, signed, site_members, site_of, unsigned, with_parents,
+    dids_for_snapshot, load_discounts, load_taxes, signed, site_members, site_of, unsigned,
+    with_parents,
 };
 use crate::sql::{self, Executor, Row};
 
@@ -86,10 +87,12 @@ impl Change {
         let destinations = destinations(&mut *self.tx).await?;
         let find = |id| destinations.iter().find(|(known, _)| *known == id).map(|(_, set)| set);
         let discounts = load_discounts(&mut self.tx, &|id| find(id).cloned(), None).await?;
+        let mut taxes = load_taxes(&mut self.tx, None).await?;
         let tariffs = accounts.iter().map(|(account, parent)| {
-            let discounts = discounts.of(account.id);
-            (account.id, AccountTariff { discounts, ..tariff(account, *parent, &ids) })
+            let (discounts, taxes) = (discounts.of(account.id), taxes.remove(&account.id));
+            (account.id, AccountTariff { discounts, taxes, ..tariff(account, *parent, &ids) })
         });
+        let tariffs: Vec<_> = tariffs.collect();
         for did in dids_for_snapshot(&mut self.tx, None).await? {
             builder = builder.did(did.row.id, Some((did.row.account, did.rate)));
         }
@@ -128,7 +131,8 @@ impl Change {
             };
             let discounts = load_discounts(&mut self.tx, &set_of, Some(account.id)).await?;
             let discounts = discounts.of(account.id);
-            let tariff = AccountTariff { discounts, ..tariff(account, *parent, &ids) };
+            let taxes = load_taxes(&mut self.tx, Some(account.id)).await?.remove(&account.id);
+            let tariff = AccountTariff { discounts, taxes, ..tariff(account, *parent, &ids) };
             builder = builder.account(account.id, tariff);
         }
         if let Some(sets) = sets {
@@ -242,7 +246,7 @@ fn build(
     }
     let terms =
         GroupTerms { id, name: head.name, currency: head.currency, money_rounding, special: None };
-    let mut builder = RateGroup::builder(terms);
+    let mut builder = RateGroup::builder(terms).including_tax(row.prices_include_tax);
     let mut rate = RateRow {
         prefix: String::new(),
         rate: Rate::per_minute(Price::ZERO, 60, 60),
@@ -289,6 +293,7 @@ fn tariff(
         customer_duration: account.duration_rounding.into(),
         carrier_duration: account.carrier_duration_rounding.into(),
         discounts: Arc::default(),
+        taxes: None,
         parent,
         is_loss_allowed: account.allow_loss,
         loss: percent(account.loss_percent_max),
