@@ -31,7 +31,7 @@ fn check(example: usize, question: &Question, expected: (&str, u32, Option<u32>)
 
 #[test]
 fn the_examples_of_the_manual_price_calls() {
-    assert_eq!(examples().len(), 3);
+    assert_eq!(examples().len(), 4);
     let year = Some(366 * 86_400);
     check(
         0,
@@ -57,6 +57,18 @@ fn the_examples_of_the_manual_price_calls() {
     check(2, &summer, ("0.097868", 114, year));
     let winter = question("2026-12-01T00:00:00Z", "110", None, "12125550000");
     check(2, &winter, ("0.108743", 114, year));
+    // 0.60 with 14.975 % of taxes; a second is 0.0114975, so 0.68 pays for 59 (R13, R15).
+    let taxed = Question {
+        balance: Some("0.68".into()),
+        ..question("2026-12-01T00:00:00Z", "60", None, "15145550000")
+    };
+    check(3, &taxed, ("0.689850", 60, Some(59)));
+    let priced = Tariff::read(examples()[3].as_bytes()).unwrap().price(&taxed).unwrap();
+    assert_eq!(priced.tax, "0.089850");
+    assert_eq!(
+        priced.lines[1].sentence,
+        "Taxes on 0.600000: GST 5 % 0.030000, QST 9.975 % 0.059850."
+    );
 }
 
 #[track_caller]

@@ -56,6 +56,12 @@ async fn taxed(world: &World, body: Value) {
     put(world, "/accounts/alice/taxes", body).await;
 }
 
+async fn by_hand(world: &World, what: &str, body: Value) {
+    let path = format!("/accounts/alice/{what}");
+    let answer = world.ask("POST", &path, Some(what), body.to_string()).await;
+    assert_eq!(answer.0, 201, "{}", answer.1);
+}
+
 async fn talk(world: &World, seconds: u32) -> Value {
     let alice = world.id("alice").await;
     let call = world.control.talk(Calling::new(alice, "4930111"), seconds).unwrap();
@@ -114,7 +120,7 @@ async fn a_bill_adds_the_taxes_that_no_posting_has(backend: Backend) {
         (&why["legs"][0]["amount"], &why["legs"][0]["tax"]),
         (&json!("0.330000"), &json!("0.000000"))
     );
-    world.made("/accounts/alice/charges", json!({"amount": "0.335", "label": "Set-up"})).await;
+    by_hand(&world, "charges", json!({"amount": "0.335", "label": "Set-up"})).await;
     let total = bill(&world).await;
     // 0.665 is 0.67, and of that the tax 0.1273; as lines 0.33 and 0.34.
     assert_eq!(sums(&total["total"]), ["0.670000", "0.130000", "0.800000"]);
@@ -240,10 +246,10 @@ async fn fees_and_credit_notes_have_their_taxes(backend: Backend) {
     assert_eq!(world.balance("alice").await, "88.000000");
     let charge = &world.get("/accounts/alice/charges").await["items"][0];
     assert_eq!((&charge["amount"], &charge["tax"]), (&json!("-12.000000"), &json!("2.000000")));
-    world.made("/accounts/alice/charges", json!({"amount": "5", "label": "Set-up"})).await;
-    world.made("/accounts/alice/credit-notes", json!({"amount": "1", "label": "Sorry"})).await;
+    by_hand(&world, "charges", json!({"amount": "5", "label": "Set-up"})).await;
+    by_hand(&world, "credit-notes", json!({"amount": "1", "label": "Sorry"})).await;
     let adjusted = json!({"amount": "-3", "reason": "correction"});
-    world.made("/accounts/alice/adjustments", adjusted).await;
+    by_hand(&world, "adjustments", adjusted).await;
     assert_eq!(world.balance("alice").await, "80.200000");
     let bill = bill(&world).await;
     let lines = bill["lines"].as_array().unwrap();

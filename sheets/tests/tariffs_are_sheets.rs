@@ -144,6 +144,8 @@ fn what_is_not_of_rates_is_not_dropped() {
     );
     let discount = r#""discounts": [{"name": "a", "prefixes": ["1"], "percent": "5"}]"#;
     check_refused(&with(discount), "discounts: are of accounts");
+    let taxes = r#""taxes": {"prices": "included", "taxes": [{"name": "VAT", "percent": "20"}]}"#;
+    check_refused(&with(taxes), "taxes: are of accounts");
     check_refused(
         &with(r#""defaults": {"prefix": "49"}"#),
         "defaults.prefix: is of one destination",

@@ -66,6 +66,9 @@ pub enum OnTop {
     Balance,
 }
 
+/// Taxes on top of prices, and taxes in them; `None`: none.
+type OnTopOrIncluded = [Option<Arc<AppliedTaxes>>; 2];
+
 /// The taxes of one account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccountTaxes {
@@ -74,7 +77,7 @@ pub struct AccountTaxes {
     on_top: OnTop,
     /// On calls, from each moment at which something changes: for prices that contain them, and for
     /// others. The first holds from ever.
-    usage: Box<[(Utc, [Option<Arc<AppliedTaxes>>; 2])]>,
+    usage: Box<[(Utc, OnTopOrIncluded)]>,
 }
 
 fn holds(from: Option<Utc>, till: Option<Utc>, at: Utc) -> bool {

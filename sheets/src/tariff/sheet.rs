@@ -106,6 +106,11 @@ fn check_is_of_rates(tariff: &Tariff<'_>) -> Result<(), SheetError> {
                     discount add`";
         return Err(TariffError::new("discounts", what).into());
     }
+    if tariff.taxes.is_some() {
+        let what =
+            "are of accounts, not of rates: leave them out here, and set them with `tandem tax`";
+        return Err(TariffError::new("taxes", what).into());
+    }
     Ok(())
 }
 
