@@ -21,7 +21,7 @@ const OPENING: &str = "opening_balance";
 /// Before the name of a field of the operator's own.
 const CUSTOM: &str = "custom.";
 
-const FIELDS: [Field; 30] = [
+const FIELDS: [Field; 31] = [
     Field { title: "name", show: |a| a.name.clone(), set: |_, _| Ok(()) },
     Field {
         title: "number",
@@ -161,6 +161,11 @@ const FIELDS: [Field; 30] = [
         set: |a, text| put(&mut a.credit.owed_limit, money(text)?),
     },
     Field {
+        title: "spend_hour_max",
+        show: |a| amount(a.credit.spend_hour_max),
+        set: |a, text| put(&mut a.credit.spend_hour_max, money(text)?),
+    },
+    Field {
         title: "spend_day_max",
         show: |a| amount(a.credit.spend_day_max),
         set: |a, text| put(&mut a.credit.spend_day_max, money(text)?),
@@ -181,7 +186,7 @@ const FIELDS: [Field; 30] = [
 const LOW_BALANCE: &str = "low_balance";
 
 /// What an empty cell of these takes away; any other stays as it is.
-const CAN_BE_ABSENT: [&str; 12] = [
+const CAN_BE_ABSENT: [&str; 13] = [
     "parent",
     "rate_group",
     "carrier_rate_group",
@@ -192,6 +197,7 @@ const CAN_BE_ABSENT: [&str; 12] = [
     "cps_out_max",
     "call_seconds_max",
     "owed_limit",
+    "spend_hour_max",
     "spend_day_max",
     "spend_month_max",
 ];

@@ -78,6 +78,8 @@ pub(crate) struct CreditChange {
     owed_limit: Option<Option<String>>,
     netted: Option<bool>,
     #[serde(default, deserialize_with = "nullable")]
+    spend_hour_max: Option<Option<String>>,
+    #[serde(default, deserialize_with = "nullable")]
     spend_day_max: Option<Option<String>>,
     #[serde(default, deserialize_with = "nullable")]
     spend_month_max: Option<Option<String>>,
@@ -89,6 +91,7 @@ impl CreditChange {
         let credit = &mut account.credit;
         for (field, change, limit) in [
             ("owed_limit", self.owed_limit, &mut credit.owed_limit),
+            ("spend_hour_max", self.spend_hour_max, &mut credit.spend_hour_max),
             ("spend_day_max", self.spend_day_max, &mut credit.spend_day_max),
             ("spend_month_max", self.spend_month_max, &mut credit.spend_month_max),
         ] {
@@ -108,9 +111,10 @@ impl CreditChange {
 }
 
 /// The fields of a change, of all its parts.
-pub(crate) const FIELDS: [&str; 29] = [
+pub(crate) const FIELDS: [&str; 30] = [
     "owed_limit",
     "netted",
+    "spend_hour_max",
     "spend_day_max",
     "spend_month_max",
     "low_balance",

@@ -30,6 +30,7 @@ mod dry_run;
 mod edges;
 mod exchange;
 mod forwarding;
+mod fraud;
 mod names;
 mod nodes;
 mod number_lists;
@@ -235,6 +236,7 @@ fn resources() -> Router<Arc<Api>> {
         .merge(dids::routes())
         .merge(edges::routes())
         .merge(forwarding::routes())
+        .merge(fraud::routes())
         .merge(number_lists::routes())
         .merge(numbers::routes())
         .merge(probes::routes())

@@ -40,7 +40,7 @@ pub use ledger::{
     DestinationSetId, Fund, Lease, LeaseAnswer, LeaseAsk, LeaseSum, Leased, Ledger, LedgerCheck,
     LedgerError, LedgerEvent, Locked, Outcome, Overdraft, PaymentMode, Posting, PostingKind,
     ReservationId, ReservationState, SpendLimits, SpendPeriod, SpendWindow, Spending, Status,
-    SystemAccount, SystemKind, Terms, Thresholds, Use,
+    SystemAccount, SystemKind, Terms, Thresholds, Use, hour_of,
 };
 pub use money::{Currency, Money, MoneyError};
 pub use op_id::OpId;

@@ -281,8 +281,8 @@ fn any_event() -> impl Strategy<Value = LedgerEvent> {
         money().prop_map(move |left| LedgerEvent::BalanceRestored { account, left, currency }),
         any::<u64>()
             .prop_map(move |id| LedgerEvent::BundleExhausted { account, bundle: BundleId(id) }),
-        (any_time(), money(), any::<bool>()).prop_map(move |(from, limit, is_day)| {
-            let period = if is_day { SpendPeriod::Day } else { SpendPeriod::Month };
+        (any_time(), money(), 0..SpendPeriod::ALL.len()).prop_map(move |(from, limit, which)| {
+            let period = SpendPeriod::ALL[which];
             LedgerEvent::SpendLimitReached { account, period, from, limit, currency }
         }),
     ]

@@ -456,7 +456,7 @@ fn a_node_tells_of_a_limit_of_spending_when_it_hears_that_nothing_else_is_left()
     let (journal, day) = (MemoryJournal::new(), SpendPeriod::Day);
     let lease = Lease { granted: Money(90), claimed: Money(80), spent: Money(50) };
     let node = Node::new(lease, 0);
-    let spend = SpendLimits { day: Some(Money(90)), month: None };
+    let spend = SpendLimits { hour: None, day: Some(Money(90)), month: None };
     node.ledger.set_terms(ACCOUNT, Terms { spend, ..Terms::prepaid(Currency::EUR) }).unwrap();
     let hear = |limited_by| {
         let answer = LeaseAnswer { account: ACCOUNT, lease, left: Money(1_000), limited_by };

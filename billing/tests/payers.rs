@@ -473,7 +473,7 @@ fn a_bundle_counts_when_the_call_comes_in() {
 #[test]
 fn a_day_s_limit_holds_whatever_the_balance() {
     let mut world = World::prepaid(rate("0.60", 60, 60), "100");
-    let spend = SpendLimits { day: Some("1.20".parse().unwrap()), month: None };
+    let spend = SpendLimits { hour: None, day: Some("1.20".parse().unwrap()), month: None };
     world.ledger.set_terms(CUSTOMER, Terms { spend, ..Terms::prepaid(EUR) }).unwrap();
     let now = at(0);
     world.credit.authorize(now, &request(call(1), "49301234")).unwrap();
@@ -505,7 +505,7 @@ fn a_limit_of_spending_is_told_once_in_its_day_or_month() {
     // V-11, P-013.
     let mut world = World::prepaid(rate("0.60", 60, 60), "100");
     let limit = |day: &str| {
-        let spend = SpendLimits { day: day.parse().ok(), month: "2.40".parse().ok() };
+        let spend = SpendLimits { hour: None, day: day.parse().ok(), month: "2.40".parse().ok() };
         world.ledger.set_terms(CUSTOMER, Terms { spend, ..Terms::prepaid(EUR) }).unwrap();
     };
     limit("1.20");

@@ -93,7 +93,7 @@ fn terms(account: AccountId) -> Terms {
     match account {
         AccountId(1) => Terms::prepaid(EUR),
         AccountId(2) => Terms {
-            spend: SpendLimits { day: Some(Money::units(1)), month: None },
+            spend: SpendLimits { hour: None, day: Some(Money::units(1)), month: None },
             is_netted: true,
             ..Terms::postpaid(EUR, Money::units(2))
         },

@@ -54,6 +54,7 @@ pub fn shard(now: Now) -> (Shard, Shared) {
         admission: Arc::new(Admission::default()),
         nonces: Arc::new(NonceCounts::new(64)),
         guard: Arc::default(),
+        fraud: Arc::default(),
         health: Arc::default(),
         tls_peers: Arc::default(),
     };

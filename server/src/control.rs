@@ -401,6 +401,7 @@ impl Control for Switchboard {
         counters.push(("admission_places_taken", admission.places_taken() as u64));
         let journal = self.store.journal();
         counters.push(("bans", self.shared.guard.banned() as u64));
+        counters.push(("fraud_holds", self.shared.fraud.held() as u64));
         counters.extend(self.shared.health.counts().map(|(state, count)| {
             let name = match state {
                 HealthState::Untested => "trunks_untested",

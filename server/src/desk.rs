@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use store::Store;
 use switch::attribution::Attribution;
+use switch::fraud::FraudNote;
 use switch::guard::Ban;
 use switch::token::LegAddress;
 use switch::{HostToResolve, QueryId, Question, Said};
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 use vocabulary::CallId;
 
 use crate::dispatch::Dispatch;
@@ -17,6 +19,31 @@ use crate::net::lookup::Lookup;
 use crate::net::streams::Streams;
 use crate::questions::Questions;
 use crate::trace::Tap;
+
+/// What waits to be stored; more of it only holds until the next start.
+const WAITING_MAX: usize = 4096;
+
+/// To whoever stores what shards have found out.
+#[derive(Clone)]
+pub(crate) struct ToStore {
+    bans: mpsc::Sender<Ban>,
+    fraud: mpsc::Sender<FraudNote>,
+}
+
+/// Where that arrives.
+pub(crate) struct ToBeStored {
+    pub(crate) bans: mpsc::Receiver<Ban>,
+    pub(crate) fraud: mpsc::Receiver<FraudNote>,
+}
+
+impl ToBeStored {
+    /// The way to it, and its end.
+    pub(crate) fn way() -> (ToStore, ToBeStored) {
+        let (to_bans, bans) = mpsc::channel(WAITING_MAX);
+        let (to_fraud, fraud) = mpsc::channel(WAITING_MAX);
+        (ToStore { bans: to_bans, fraud: to_fraud }, ToBeStored { bans, fraud })
+    }
+}
 
 /// What a worker's shard asks of the rest of the process.
 pub(crate) struct Desk {
@@ -28,8 +55,7 @@ pub(crate) struct Desk {
     pub(crate) store: Arc<Store>,
     pub(crate) leases: Option<Arc<LeaseDesk>>,
     pub(crate) tap: Tap,
-    /// To whoever stores them.
-    pub(crate) bans: mpsc::Sender<Ban>,
+    pub(crate) to_store: ToStore,
 }
 
 impl Outside for Desk {
@@ -52,8 +78,18 @@ impl Outside for Desk {
     }
 
     fn banned(&self, ban: Ban) {
-        if self.bans.try_send(ban).is_err() {
+        if self.to_store.bans.try_send(ban).is_err() {
             tracing::warn!(network = %ban.network, "a ban is not stored: it ends with this process");
+        }
+    }
+
+    fn fraud(&self, note: FraudNote) {
+        if let Err(error) = self.to_store.fraud.try_send(note) {
+            let (TrySendError::Full(note) | TrySendError::Closed(note)) = error;
+            tracing::warn!(
+                ?note,
+                "what a fraud rule says is not stored: it ends with this process"
+            );
         }
     }
 

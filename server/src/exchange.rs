@@ -11,6 +11,7 @@ use billing::{Attempt, CreditControl};
 use sip::transport::{Path, Transmit};
 use store::journal::{JournalFiles, JournalState};
 use switch::attribution::Attribution;
+use switch::fraud::FraudNote;
 use switch::guard::Ban;
 use switch::leg::event::LegEvent;
 use switch::registrar::StoredBinding;
@@ -40,6 +41,8 @@ pub trait Outside {
     fn keep_bindings(&self, subscriber: SubscriberId, bindings: Vec<StoredBinding>) -> u64;
     /// A source is kept out from now on: store that.
     fn banned(&self, ban: Ban);
+    /// Fraud rules have found or learned something: store that.
+    fn fraud(&self, note: FraudNote);
     /// Whose messages are, while somebody follows them.
     fn attributed(&self, attribution: Box<Attribution>);
     /// A call is over.
@@ -214,6 +217,7 @@ impl<O: Outside> Exchange<O> {
             Effect::Onward(onward) => self.follow_up.push_back(Input::Onward(onward)),
             Effect::Relay { to, from, said } => self.relay(to, from, said),
             Effect::Banned(ban) => self.outside.banned(ban),
+            Effect::Fraud(note) => self.outside.fraud(*note),
             Effect::Attributed(attribution) => self.outside.attributed(attribution),
             Effect::KeepPath(path) => self.outside.keep_path(path),
             Effect::Resolve { query, host } => self.outside.resolve(query, host),

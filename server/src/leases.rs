@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use ::metrics::Histogram;
 use api::Snapshot;
-use billing::{Currency, Journal, LeaseAnswer, LeaseAsk, LeaseSum, Ledger};
+use billing::{Currency, Journal, LeaseAnswer, LeaseAsk, LeaseSum, Ledger, hour_of};
 use store::{LeaseError, LeaseQuestion, Leases, Node};
 use tokio::sync::{Mutex, MutexGuard, Notify};
 
@@ -181,7 +181,7 @@ impl LeaseDesk {
         let question = |ask: &LeaseAsk| {
             let windows = ask.spend.are_set().then(|| {
                 let (day, month) = snapshot.rate_book.day_and_month(ask.account, now);
-                [day, month]
+                [hour_of(now), day, month]
             });
             LeaseQuestion { ask: *ask, windows }
         };

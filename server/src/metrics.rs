@@ -11,6 +11,7 @@ use metrics::{Histogram, counter, gauge, histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use switch::Stats;
 use switch::admission::Admission;
+use switch::fraud::Fraud;
 use switch::guard::Guard;
 use switch::health::Health;
 use vocabulary::{CallFacts, Party};
@@ -55,6 +56,7 @@ fn describe() {
     describe_counter!("tandem_icmp_errors_total", "Peers reported unreachable");
     describe_counter!("tandem_udp_banned_total", "Datagrams of banned sources, not read");
     describe_gauge!("tandem_bans", "Networks that are banned");
+    describe_gauge!("tandem_fraud_holds", "Accounts whose calls fraud rules block or reduce");
     describe_gauge!("tandem_queue_length", "Inputs that wait for a worker");
     describe_gauge!("tandem_calls_admitted", "Calls that limits count, in any set");
     describe_gauge!("tandem_admission_places_taken", "Sizes of all sets that limits look at");
@@ -235,6 +237,11 @@ pub fn publish_admission(admission: &Admission) {
 /// Who is kept out at this moment.
 pub fn publish_bans(guard: &Guard) {
     gauge!("tandem_bans").set(guard.banned() as f64);
+}
+
+/// Accounts upon which fraud rules have brought something.
+pub fn publish_fraud(fraud: &Fraud) {
+    gauge!("tandem_fraud_holds").set(fraud.held() as f64);
 }
 
 /// How many trunks are up and down, of those that are asked.

@@ -19,14 +19,16 @@ use store::journal::JournalOptions;
 use store::{Leases, Opening, Store};
 use switch::Shared;
 use switch::admission::Admission;
-use switch::guard::{Ban, Guard};
+use switch::fraud::Fraud;
+use switch::guard::Guard;
 use switch::registrar::Bindings;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::Signal;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 
 use crate::clock::Clock;
 use crate::control::Switchboard;
+use crate::desk::ToBeStored;
 use crate::dispatch::{Dispatch, Letter};
 use crate::leases::LeaseDesk;
 use crate::log;
@@ -49,8 +51,6 @@ const GOODBYE: Duration = Duration::from_secs(5);
 /// Digest nonces remembered at the same time, 4 bytes each; an older one costs its phone one more
 /// round.
 const NONCES: usize = 1 << 20;
-/// New bans that wait to be stored; more of them only hold until the next start.
-const BANS_WAITING_MAX: usize = 4096;
 /// How often what has become due is charged, besides when a command asks for it.
 const CHARGE_EACH: Duration = Duration::from_secs(60);
 /// With several nodes: how often it is looked whether another one has changed the directory.
@@ -207,7 +207,7 @@ impl Running {
             leases,
         });
         let worker_died = Arc::new(AtomicBool::new(false));
-        let (bans, banned) = mpsc::channel(BANS_WAITING_MAX);
+        let (to_store, to_be_stored) = ToBeStored::way();
         let Bound { udp, streams: accepting, advertised, addresses, .. } = bound;
         let make = Make {
             config: &config,
@@ -215,7 +215,7 @@ impl Running {
             streams: &streams,
             lookup: &lookup,
             questions: &Questions::new(switchboard.dispatch.clone(), runtime.handle().clone()),
-            bans,
+            to_store,
             secrets: opened.secrets,
             listeners: advertised,
             worker_died: &worker_died,
@@ -231,7 +231,7 @@ impl Running {
         let (api, serving) =
             runtime.block_on(serve_api(&config, &switchboard, directory, stopped))?;
         tasks.extend(share(&switchboard, &api, runtime));
-        tasks.extend(keep_house(api, banned, runtime));
+        tasks.extend(keep_house(api, to_be_stored, runtime));
         tracing::info!(listeners = ?switchboard.listeners, workers, "taking calls");
         let (drain_limit, api) = (config.calls.drain_limit, serving);
         Ok(Running { switchboard, threads, signal, worker_died, stop_api, api, drain_limit, tasks })
@@ -350,16 +350,17 @@ fn share(
     vec![runtime.spawn(keep), runtime.spawn(follow)]
 }
 
-/// What the API does unasked: it stores the guard's bans, tells which trunks went down or came up, and charges
+/// What the API does unasked: it stores the guard's bans and what fraud rules say, tells which trunks went down or came up, and charges
 /// what is due.
 fn keep_house(
     api: Arc<Api>,
-    banned: mpsc::Receiver<Ban>,
+    ToBeStored { bans, fraud }: ToBeStored,
     runtime: &Runtime,
-) -> [tokio::task::JoinHandle<()>; 3] {
-    let bans = runtime.spawn(Arc::clone(&api).keep_bans(banned));
+) -> [tokio::task::JoinHandle<()>; 4] {
+    let bans = runtime.spawn(Arc::clone(&api).keep_bans(bans));
+    let fraud = runtime.spawn(Arc::clone(&api).keep_fraud(fraud));
     let trunks = runtime.spawn(Arc::clone(&api).watch_trunks(WATCH_EACH));
-    [bans, trunks, runtime.spawn(api.charge_always(CHARGE_EACH))]
+    [bans, fraud, trunks, runtime.spawn(api.charge_always(CHARGE_EACH))]
 }
 
 /// Where messages are sent as HEP, if anywhere.
@@ -402,8 +403,9 @@ async fn open(config: &Config, clock: Clock) -> Result<Opened, RunError> {
         ledger.set_terms(*account, *terms)?;
         // Before the books are put together: what was charged today is looked up from here.
         if terms.spend.are_set() {
-            let (day, month) = snapshot.rate_book.day_and_month(*account, clock.now().utc);
-            ledger.lock(&[*account]).turn(*account, &day, &month);
+            let now = clock.now().utc;
+            let (day, month) = snapshot.rate_book.day_and_month(*account, now);
+            ledger.lock(&[*account]).turn(*account, now, &day, &month);
         }
     }
     drop(terms);
@@ -418,6 +420,8 @@ async fn open(config: &Config, clock: Clock) -> Result<Opened, RunError> {
     );
     let (bindings, guard) = (Bindings::default(), Guard::new(secrets.seed));
     guard.configure(clock.now().utc, snapshot.directory.guard());
+    let fraud = Fraud::new(secrets.seed);
+    fraud.configure(clock.now().utc, snapshot.directory.fraud_of_accounts());
     let known_for = snapshot.directory.settings().registration_max;
     for set in store.take_bindings() {
         if snapshot.directory.subscriber(set.subscriber).is_some() {
@@ -433,6 +437,7 @@ async fn open(config: &Config, clock: Clock) -> Result<Opened, RunError> {
         admission: Arc::new(Admission::default()),
         nonces: Arc::new(NonceCounts::new(NONCES)),
         guard: Arc::new(guard),
+        fraud: Arc::new(fraud),
         health: Arc::default(),
         tls_peers: Arc::default(),
     };
@@ -451,6 +456,7 @@ async fn each_second(switchboard: Arc<Switchboard>, streams: Streams) {
         metrics::publish_shared(&streams, dispatch, lag, store.projection().lag());
         metrics::publish_admission(&shared.admission);
         metrics::publish_bans(&shared.guard);
+        metrics::publish_fraud(&shared.fraud);
         metrics::publish_health(&shared.health);
         metrics::publish_traces(&switchboard.tap);
         metrics::publish_log(log::lines_left_out());

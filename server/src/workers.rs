@@ -8,12 +8,10 @@ use std::time::Duration;
 
 use billing::CreditControl;
 use config::Config;
-use switch::guard::Ban;
-use tokio::sync::mpsc;
 
 use crate::call_log::CallLog;
 use crate::control::Switchboard;
-use crate::desk::Desk;
+use crate::desk::{Desk, ToStore};
 use crate::dispatch::Letter;
 use crate::exchange::Exchange;
 use crate::mailbox::mailbox;
@@ -51,7 +49,7 @@ pub(crate) struct Make<'a> {
     pub(crate) streams: &'a Streams,
     pub(crate) lookup: &'a Lookup,
     pub(crate) questions: &'a Questions,
-    pub(crate) bans: mpsc::Sender<Ban>,
+    pub(crate) to_store: ToStore,
     pub(crate) secrets: Secrets,
     pub(crate) listeners: Vec<sip::endpoint::Listener>,
     pub(crate) worker_died: &'a Arc<AtomicBool>,
@@ -96,7 +94,7 @@ impl Make<'_> {
             store: Arc::clone(store),
             leases,
             tap: tap.clone(),
-            bans: self.bans.clone(),
+            to_store: self.to_store.clone(),
         };
         let workers = u32::try_from(self.switchboard.workers).expect("a byte");
         let call_log = CallLog::new(self.config.log.call_lines_per_second.div_ceil(workers));

@@ -140,6 +140,7 @@ fn shared() -> Shared {
         admission: Arc::default(),
         nonces: Arc::new(NonceCounts::new(1024)),
         guard: Arc::default(),
+        fraud: Arc::default(),
         health: Arc::default(),
         tls_peers: Arc::default(),
     }

@@ -364,7 +364,10 @@ impl World {
                     self.shard.handle(self.now, Input::Relayed { to: to.key, from, said });
                 }
                 // No connection here is ever idle.
-                Effect::KeepPath(_) | Effect::Banned(_) | Effect::Attributed(_) => {}
+                Effect::KeepPath(_)
+                | Effect::Banned(_)
+                | Effect::Fraud(_)
+                | Effect::Attributed(_) => {}
                 Effect::Ask { query, question } => self.asked(query, &question),
                 Effect::Resolve { query, .. } => {
                     self.shard.handle(self.now, Input::Resolved { query, targets: Vec::new() });

@@ -195,6 +195,7 @@ impl World {
             admission: Arc::default(),
             nonces: Arc::new(NonceCounts::new(64)),
             guard: Arc::default(),
+            fraud: Arc::default(),
             health: Arc::default(),
             tls_peers: Arc::default(),
         };

@@ -15,6 +15,7 @@ mod edge;
 mod event;
 mod exchange;
 mod forwarding;
+mod fraud;
 mod hierarchy;
 mod load;
 mod number_list;
@@ -57,6 +58,7 @@ pub use event::{AccountEvent, AccountEventKind, EVENTS_MAX, EventFilter, event_k
 pub use exchange::StoredExchange;
 pub(crate) use exchange::all as all_exchange_rates;
 pub use forwarding::NO_ANSWER_AFTER;
+pub use fraud::{StoredFraudRule, StoredHold};
 pub use hierarchy::LEVELS_MAX;
 pub use load::Loaded;
 pub use number_list::{Filling, StoredList, StoredUse};

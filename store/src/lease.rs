@@ -49,13 +49,13 @@ pub enum LeaseError {
     Database(#[from] sqlx::Error),
 }
 
-/// A question, and the present day and month of its account if it has limits for them.
+/// A question, and the present hour, day and month of its account if it has limits for them.
 #[derive(Clone, Debug)]
 pub struct LeaseQuestion {
     /// What is asked.
     pub ask: LeaseAsk,
-    /// When the account's day and month begin and end.
-    pub windows: Option<[Range<Utc>; 2]>,
+    /// When the hour, and the account's day and month, begin and end.
+    pub windows: Option<[Range<Utc>; 3]>,
 }
 
 /// What is to be taken by a command, in one piece.
@@ -455,18 +455,18 @@ async fn rows(
     Ok(rows)
 }
 
-/// What the limits of the day and the month leave, and which of them leaves less. The account is locked: what is charged and not
+/// What the limits of the hour, the day and the month leave, and which of them leaves less. The account is locked: what is charged and not
 /// among the postings yet is still leased.
 async fn spend_left(
     connection: &mut Connection,
     ask: &LeaseAsk,
-    windows: Option<&[Range<Utc>; 2]>,
+    windows: Option<&[Range<Utc>; 3]>,
 ) -> Result<Option<(Money, SpendPeriod)>, sqlx::Error> {
     let Some(windows) = windows else { return Ok(None) };
     let sql = "SELECT coalesce(sum(amount), 0) FROM posting \
                WHERE debit_account_id = ? AND at >= ? AND at < ? AND kind = 'charge'";
     let mut left: Option<(Money, SpendPeriod)> = None;
-    for (period, window) in [SpendPeriod::Day, SpendPeriod::Month].into_iter().zip(windows) {
+    for (period, window) in SpendPeriod::ALL.into_iter().zip(windows) {
         let Some(limit) = ask.spend.of(period) else { continue };
         let query = sql::query_scalar::<i64>(sql).bind(ask.account.0.cast_signed());
         let spent =

@@ -402,8 +402,9 @@ async fn spent(
     }
     let sql = "SELECT coalesce(sum(amount), 0) FROM posting \
                WHERE debit_account_id = ? AND at >= ? AND at < ? AND kind = 'charge'";
-    let Spending { day, month } = &mut spending;
-    for (period, window) in [(SpendPeriod::Day, day), (SpendPeriod::Month, month)] {
+    let Spending { hour, day, month } = &mut spending;
+    let windows = [hour, day, month];
+    for (period, window) in SpendPeriod::ALL.into_iter().zip(windows) {
         let query = sql::query_scalar::<i64>(sql).bind(account.0.cast_signed());
         let spent = query.bind(window.from.0).bind(window.until.0).fetch_one(pool).await?;
         window.spent = Money(spent);

@@ -167,7 +167,7 @@ async fn lists_are_cut_by_account_kind_and_place(backend: Backend) {
 
 /// V-11: also by a process that has not told it itself.
 async fn a_limit_of_spending_is_told_once_a_day(backend: Backend) {
-    let spend = SpendLimits { day: Some(Money(30_000)), month: None };
+    let spend = SpendLimits { hour: None, day: Some(Money(30_000)), month: None };
     let prepare = |ledger: &Ledger| {
         ledger.set_terms(POOR, Terms { spend, ..Terms::prepaid(Currency::EUR) }).unwrap();
     };

@@ -103,8 +103,9 @@ async fn who_has_all_that_a_limit_leaves_hears_that_it_is_the_reason() {
     let [mut one, mut two] = [0, 1].map(|at| Leases::new(database.clone(), nodes[at].clone()));
     let asked = |granted: i64, claimed: i64| {
         let mut question = question(account, granted, claimed, claimed);
-        question.ask.spend = SpendLimits { day: Some(Money(2_000)), month: Some(Money(1_000)) };
-        question.windows = Some([Utc(0)..Utc(10), Utc(0)..Utc(100)]);
+        question.ask.spend =
+            SpendLimits { hour: None, day: Some(Money(2_000)), month: Some(Money(1_000)) };
+        question.windows = Some([Utc(0)..Utc(5), Utc(0)..Utc(10), Utc(0)..Utc(100)]);
         [question]
     };
     let hears = async |leases: &mut Leases, granted, claimed| {

@@ -15,6 +15,7 @@ use vocabulary::{
 use crate::attribution::{Attribution, Following};
 use crate::call::OnwardCall;
 use crate::directory::Directory;
+use crate::fraud::FraudNote;
 use crate::guard::Ban;
 use crate::leg::event::LegEvent;
 use crate::question::{Answer, Question};
@@ -186,6 +187,8 @@ pub enum Effect {
     },
     /// Somebody is kept out from now on: store that.
     Banned(Ban),
+    /// Fraud rules have found or learned something: store that, and tell people.
+    Fraud(Box<FraudNote>),
     /// Messages with this Call-ID, those sent from now on among them, are of this call, account and
     /// trunk. Only while somebody follows ([`Input::Follow`]).
     Attributed(Box<Attribution>),
@@ -351,6 +354,8 @@ stats! {
     messages_muted,
     /// Sources banned for what they did.
     sources_banned,
+    /// Times that a fraud rule found something in a call.
+    fraud_found,
     /// Credentials not looked at, because their source had shown too many wrong ones.
     guesses_refused,
     /// REGISTERs refused because there were too many in a minute.

@@ -17,6 +17,7 @@ pub mod did;
 pub mod directory;
 pub mod effect;
 pub mod forwarding;
+pub mod fraud;
 pub mod guard;
 pub mod health;
 pub mod leg;

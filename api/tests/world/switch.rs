@@ -110,7 +110,7 @@ impl Switch {
         for (account, terms) in terms {
             ledger.set_terms(*account, *terms).unwrap();
             let (day, month) = snapshot.rate_book.day_and_month(*account, begun);
-            ledger.lock(&[*account]).turn(*account, &day, &month);
+            ledger.lock(&[*account]).turn(*account, begun, &day, &month);
         }
         let store = opening.recover(&ledger).await.unwrap();
         let files = Arc::clone(store.journal());

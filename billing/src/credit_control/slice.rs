@@ -128,7 +128,7 @@ pub(super) fn nothing(payers: &Chain<Payer>) -> Chain<Raise> {
     })
 }
 
-/// Accounts with limits of spending: which day and month is it for them?
+/// Accounts with limits of spending: which hour, day and month is it for them?
 pub(crate) fn turn(locked: &mut Locked<'_>, book: &RateBook, payers: &Chain<Payer>, now: Utc) {
     for payer in payers.iter() {
         let view = locked.account(payer.account);
@@ -137,7 +137,7 @@ pub(crate) fn turn(locked: &mut Locked<'_>, book: &RateBook, payers: &Chain<Paye
             && !view.spending.is_of(now)
         {
             let (day, month) = book.day_and_month(payer.account, now);
-            locked.turn(payer.account, &day, &month);
+            locked.turn(payer.account, now, &day, &month);
         }
     }
 }

@@ -59,13 +59,13 @@ pub enum LedgerEvent {
         /// The last bundle.
         bundle: BundleId,
     },
-    /// The limit of a day or a month refused or cut a call (V-11).
+    /// The limit of an hour, a day or a month refused or cut a call (V-11).
     SpendLimitReached {
         /// Whose.
         account: AccountId,
         /// Which limit.
         period: SpendPeriod,
-        /// When that day or month began.
+        /// When that hour, day or month began.
         from: Utc,
         /// How high it is.
         limit: Money,
@@ -173,6 +173,7 @@ impl Code for LedgerEvent {
                 out.push(match period {
                     SpendPeriod::Day => 4,
                     SpendPeriod::Month => 5,
+                    SpendPeriod::Hour => 6,
                 });
                 from.put(out);
                 limit.put(out);
@@ -203,9 +204,13 @@ impl Code for LedgerEvent {
                 currency: Code::take(from)?,
             },
             3 => LedgerEvent::BundleExhausted { account, bundle: Code::take(from)? },
-            4 | 5 => LedgerEvent::SpendLimitReached {
+            4..=6 => LedgerEvent::SpendLimitReached {
                 account,
-                period: if tag == 4 { SpendPeriod::Day } else { SpendPeriod::Month },
+                period: match tag {
+                    4 => SpendPeriod::Day,
+                    5 => SpendPeriod::Month,
+                    _ => SpendPeriod::Hour,
+                },
                 from: Code::take(from)?,
                 limit: Code::take(from)?,
                 currency: Code::take(from)?,

@@ -12,7 +12,7 @@ use super::reservation::Closing;
 use super::shard::Shard;
 use super::{
     AccountView, Ask, Bundle, BundleId, BundleShare, Ledger, LedgerError, LedgerEvent, Outcome,
-    Posting, ReservationId, ReservationState, SpendPeriod, SystemAccount, Use,
+    Posting, ReservationId, ReservationState, SpendPeriod, SystemAccount, Use, hour_of,
 };
 use crate::{Journal, Money, Record};
 
@@ -79,11 +79,11 @@ impl<'a> Locked<'a> {
         account.into_iter().flat_map(|account| account.bundles.iter())
     }
 
-    /// Says when the account's present day and month begin and end; what was charged in another
-    /// day or month counts no more.
-    pub fn turn(&mut self, account: AccountId, day: &Range<Utc>, month: &Range<Utc>) {
+    /// Says in which hour of UTC it is `now`, and when the account's present day and month begin and end;
+    /// what was charged in another hour, day or month counts no more.
+    pub fn turn(&mut self, account: AccountId, now: Utc, day: &Range<Utc>, month: &Range<Utc>) {
         if let Some(account) = self.shard_mut(account).accounts.get_mut(&account) {
-            account.view.spending.turn(day, month);
+            account.view.spending.turn(&hour_of(now), day, month);
         }
     }
 

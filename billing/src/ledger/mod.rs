@@ -25,7 +25,7 @@ pub use lease::{Fund, Lease, LeaseAnswer, LeaseAsk, LeaseSum, Leased};
 pub use locked::Locked;
 pub use posting::{Overdraft, Posting, PostingKind};
 pub use reservation::{Ask, ReservationId, ReservationState, Use};
-pub use spending::{SpendLimits, SpendPeriod, SpendWindow, Spending};
+pub use spending::{SpendLimits, SpendPeriod, SpendWindow, Spending, hour_of};
 
 use vocabulary::AccountId;
 

@@ -184,6 +184,7 @@ pub(super) fn put_limit(
 fn put_credit(body: &mut Map<String, Value>, credit: &Credit) {
     put(body, "owed_limit", or_none(credit.owed_limit.as_ref()));
     put(body, "netted", credit.netted);
+    put(body, "spend_hour_max", or_none(credit.spend_hour_max.as_ref()));
     put(body, "spend_day_max", or_none(credit.spend_day_max.as_ref()));
     put(body, "spend_month_max", or_none(credit.spend_month_max.as_ref()));
     let amounts = credit.low_balance.as_ref().map(|amounts| match &amounts[..] {

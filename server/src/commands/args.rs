@@ -3,6 +3,7 @@
 mod account;
 mod cdr;
 mod did;
+mod fraud;
 mod number;
 mod peer;
 mod pricing;
@@ -28,6 +29,9 @@ pub(crate) use account::{
 };
 pub(crate) use cdr::CdrArgs;
 pub(crate) use did::{DidChange, DidCommand, DidImport};
+pub(crate) use fraud::{
+    FraudCommand, FraudCountryCommand, FraudHoldCommand, FraudRuleCommand, NewFraudRule,
+};
 pub(crate) use number::{ListCommand, NumberCommand, Owner, RuleCommand, Side};
 pub(crate) use peer::{
     ForwardsChange, SubscriberCommand, TrunkCallerIdChange, TrunkCausesChange, TrunkChange,
@@ -181,6 +185,11 @@ pub(crate) enum Command {
     Allow {
         #[command(subcommand)]
         command: AllowCommand,
+    },
+    /// Calls that look like fraud: what is looked for, and what came of it
+    Fraud {
+        #[command(subcommand)]
+        command: Box<FraudCommand>,
     },
     /// How much a source may do before it is banned, and what a password must be
     Security {

@@ -16,6 +16,7 @@ mod demo;
 mod did;
 mod discount;
 mod download;
+mod fraud;
 mod node;
 mod number;
 mod paged;
@@ -211,6 +212,7 @@ fn dispatch(args: Args) -> Outcome {
         Command::Restore { from } => backup::restore(&context, &from),
         Command::Node { command } => node::run(&context, &command),
         Command::Ban { command } => security::ban(&context, command),
+        Command::Fraud { command } => fraud::run(&context, *command),
         Command::Allow { command } => security::allow(&context, command),
         Command::Security { command } => security::security(&context, command),
         Command::Tls { command } => tls::run(&context, &command),

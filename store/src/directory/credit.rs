@@ -14,6 +14,8 @@ pub struct Credit {
     pub owed_limit: Option<i64>,
     /// Whether what we owe it as a carrier pays for its own calls (A-02).
     pub is_netted: bool,
+    /// What it may be charged for calls in an hour of the clock, in micro-units (S4).
+    pub spend_hour_max: Option<i64>,
     /// What it may be charged for calls in a day of its time zone, in micro-units (V-11).
     pub spend_day_max: Option<i64>,
     /// The same in a month.
@@ -30,6 +32,7 @@ impl Credit {
         Ok(Credit {
             owed_limit: row.try_get("owed_limit")?,
             is_netted: row.try_get("netted")?,
+            spend_hour_max: row.try_get("spend_hour_max")?,
             spend_day_max: row.try_get("spend_day_max")?,
             spend_month_max: row.try_get("spend_month_max")?,
             low_balance: serde_json::from_str(&low_balance)
@@ -40,6 +43,7 @@ impl Credit {
     pub(super) fn check(&self) -> Result<()> {
         let limits = [
             ("owed_limit", self.owed_limit),
+            ("spend_hour_max", self.spend_hour_max),
             ("spend_day_max", self.spend_day_max),
             ("spend_month_max", self.spend_month_max),
         ];
@@ -59,7 +63,7 @@ impl Credit {
         terms.owed_limit = self.owed_limit.map(Money);
         terms.is_netted = self.is_netted;
         let (day, month) = (self.spend_day_max.map(Money), self.spend_month_max.map(Money));
-        terms.spend = SpendLimits { day, month };
+        terms.spend = SpendLimits { hour: self.spend_hour_max.map(Money), day, month };
         for (slot, amount) in terms.low_balance.iter_mut().zip(&self.low_balance) {
             *slot = Some(Money(*amount));
         }
@@ -71,11 +75,12 @@ impl Change {
         let credit = &account.credit;
         let low_balance = serde_json::to_string(&credit.low_balance).expect("numbers are JSON");
         sql::query(
-            "UPDATE account SET owed_limit = ?, netted = ?, spend_day_max = ?,
-                spend_month_max = ?, low_balance = ? WHERE id = ?",
+            "UPDATE account SET owed_limit = ?, netted = ?, spend_hour_max = ?,
+                spend_day_max = ?, spend_month_max = ?, low_balance = ? WHERE id = ?",
         )
         .bind(credit.owed_limit)
         .bind(credit.is_netted)
+        .bind(credit.spend_hour_max)
         .bind(credit.spend_day_max)
         .bind(credit.spend_month_max)
         .bind(low_balance)

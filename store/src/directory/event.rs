@@ -39,6 +39,14 @@ words!(
         TrunkDown = "trunk_down",
         /// The trunk answers again.
         TrunkUp = "trunk_up",
+        /// A fraud rule has found something in its calls.
+        FraudAlarm = "fraud_alarm",
+        /// The same, and its calls are refused.
+        FraudBlocked = "fraud_blocked",
+        /// The same, and it has fewer calls.
+        FraudReduced = "fraud_reduced",
+        /// An operator has lifted that.
+        FraudLifted = "fraud_lifted",
     }
 );
 

@@ -26,8 +26,8 @@ use super::trunk::{self, Trunk, TrunkTransport};
 use super::trunk_tls::TrunkTls;
 use super::{CallLimits, Change, ChangeError, Result};
 use super::{
-    availability, caller_id, did, edge, forwarding, number_list, number_rule, probe, route_prefix,
-    time_window, trunk_cause, trunk_tls,
+    availability, caller_id, did, edge, forwarding, fraud, number_list, number_rule, probe,
+    route_prefix, time_window, trunk_cause, trunk_tls,
 };
 
 /// Snapshots, and what the ledger must be told.
@@ -112,6 +112,7 @@ impl Change {
     ) -> Result<Directory> {
         let guard = self.guard_rows().await?;
         let mut builder = DirectoryBuilder::new(settings, seed).guard(guard);
+        builder = builder.fraud_rules(self.fraud_rules_of_all().await?);
         for list in number_list::all(&mut self.tx).await? {
             builder = builder.number_list(list);
         }
@@ -121,10 +122,13 @@ impl Change {
             builder = builder.numbers_of_all(Arc::unwrap_or_clone(policy));
         }
         let mut caller_ids = self.caller_id_policies().await?;
+        let mut frauds = fraud::of_accounts(&mut self.tx).await?;
         for (account, _) in accounts {
             let caller_id = caller_ids.remove(&account.id).unwrap_or_default();
             let numbers = numbers_of(NumberOwner::Account(account.id));
-            builder = builder.account(AccountRow { numbers, ..account_row(account, caller_id) });
+            let fraud = frauds.remove(&account.id).map(Arc::new);
+            let row = AccountRow { numbers, fraud, ..account_row(account, caller_id) };
+            builder = builder.account(row);
         }
         let mut forwards = forwarding::all(&mut *self.tx).await?;
         let mut availabilities = availability::all(&mut *self.tx).await?;
@@ -183,13 +187,17 @@ impl Change {
             let policy = number_rule::policy_of(&mut self.tx, NumberOwner::Switch).await?;
             builder = builder.numbers_of_all(policy.unwrap_or_default());
         }
+        if self.touched.fraud_of_all {
+            builder = builder.fraud_rules(self.fraud_rules_of_all().await?);
+        }
         if self.touched.routing {
             builder = self.with_routing(builder).await?;
         }
         for (account, _) in accounts {
             let caller_id = self.caller_id_policy(account.id).await?;
             let numbers = self.numbers_of(NumberOwner::Account(account.id)).await?;
-            let row = AccountRow { numbers, ..account_row(account, caller_id) };
+            let fraud = fraud::of_account(&mut self.tx, account.id).await?.map(Arc::new);
+            let row = AccountRow { numbers, fraud, ..account_row(account, caller_id) };
             builder = builder.without_account(account.id).account(row);
         }
         for id in self.touched.subscribers.clone() {

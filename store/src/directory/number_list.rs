@@ -272,11 +272,12 @@ impl Change {
         let list = named(&mut *self.tx, name).await?;
         let fitting = match list.kind {
             ListKind::DoNotOriginate => Some(Subject::Cli),
-            ListKind::Premium => Some(Subject::Cld),
+            ListKind::Premium | ListKind::Emergency => Some(Subject::Cld),
             ListKind::Plain | ListKind::Invalid => None,
         };
         if fitting.is_some_and(|fitting| fitting != subject) {
-            let what = "numbers that never call are looked for in cli, premium numbers in cld";
+            let what =
+                "numbers that never call are looked for in cli, premium and emergency ones in cld";
             return Err(ChangeError::invalid("subject", what));
         }
         let applied = ListUse { list: list.id, subject, effect };

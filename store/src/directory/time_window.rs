@@ -153,7 +153,7 @@ impl Change {
         Ok(wanted)
     }
 
-    /// Removes a time window that no route holds in.
+    /// Removes a time window that no route and no fraud rule holds in.
     pub async fn remove_time_window(&mut self, name: &str) -> Result<()> {
         let id = self.time_window(name).await?.id;
         let used = "SELECT count(*) FROM route WHERE window_id = ?";
@@ -166,6 +166,13 @@ impl Change {
             return Err(ChangeError::InUse(what));
         }
         self.touched.routing();
+        let watched = "SELECT count(*) FROM fraud_rule WHERE window_id = ?";
+        let query = sql::query_scalar::<i64>(watched).bind(signed(id.0));
+        let rules = query.fetch_one(&mut *self.tx).await?;
+        if rules > 0 {
+            let what = format!("{rules} fraud rule(s) use time window {name:?}; remove them first");
+            return Err(ChangeError::InUse(what));
+        }
         sql::query("DELETE FROM time_window WHERE id = ?")
             .bind(signed(id.0))
             .execute(&mut *self.tx)

@@ -27,6 +27,8 @@ pub(crate) struct Touched {
     pub(super) guard: bool,
     /// Number rules and lists of everybody.
     pub(super) numbers_of_all: bool,
+    /// Fraud rules of everybody.
+    pub(super) fraud_of_all: bool,
     /// Time windows, and what is said of prefixes of routes.
     pub(super) routing: bool,
     /// Lists of numbers, with their lines.
@@ -57,6 +59,10 @@ impl Touched {
 
     pub(super) fn numbers_of_all(&mut self) {
         self.numbers_of_all = true;
+    }
+
+    pub(super) fn fraud_of_all(&mut self) {
+        self.fraud_of_all = true;
     }
 
     pub(super) fn routing(&mut self) {
@@ -92,14 +98,21 @@ impl Touched {
         }
     }
 
-    /// Nothing is noted, or too much: everything is to be read.
-    pub(super) fn is_everything(&self) -> bool {
-        let rows =
-            self.accounts.len() + self.subscribers.len() + self.trunks.len() + self.dids.len();
-        let numbers = self.numbers_of_all || !self.number_lists.is_empty();
+    fn rows(&self) -> usize {
+        self.accounts.len() + self.subscribers.len() + self.trunks.len() + self.dids.len()
+    }
+
+    /// Nothing is noted.
+    pub(super) fn is_nothing(&self) -> bool {
+        let numbers = self.numbers_of_all || !self.number_lists.is_empty() || self.fraud_of_all;
         let flags = [self.destinations, self.exchange_rates, self.all_tariffs, self.guard];
         let others = flags.contains(&true) || self.routing || numbers;
-        rows > ROWS_MAX || (rows == 0 && self.groups.is_empty() && !others)
+        self.rows() == 0 && self.groups.is_empty() && !others
+    }
+
+    /// Nothing is noted, or too much: everything is to be read.
+    pub(super) fn is_everything(&self) -> bool {
+        self.rows() > ROWS_MAX || self.is_nothing()
     }
 
     /// As other nodes read it; `None`: everything.
@@ -117,6 +130,7 @@ impl Touched {
             all_tariffs: self.all_tariffs,
             guard: self.guard,
             numbers_of_all: self.numbers_of_all,
+            fraud_of_all: self.fraud_of_all,
             routing: self.routing,
             number_lists: self.number_lists.clone(),
             dids: self.dids.iter().map(|id| id.0).collect(),
@@ -136,6 +150,7 @@ impl Touched {
         self.all_tariffs |= written.all_tariffs;
         self.guard |= written.guard;
         self.numbers_of_all |= written.numbers_of_all;
+        self.fraud_of_all |= written.fraud_of_all;
         self.routing |= written.routing;
         self.number_lists.extend(written.number_lists);
         self.dids.extend(written.dids.into_iter().map(DidId));
@@ -158,6 +173,8 @@ struct Written {
     guard: bool,
     #[serde(default)]
     numbers_of_all: bool,
+    #[serde(default)]
+    fraud_of_all: bool,
     #[serde(default)]
     routing: bool,
     #[serde(default)]

@@ -9,6 +9,7 @@ use super::{Call, Context, State};
 use crate::admission::Admission;
 use crate::decision::{Decision, End, Refusal};
 use crate::effect::Effect;
+use crate::fraud::Fraud;
 use crate::leg::event::LegEvent;
 use crate::release::Cause;
 use crate::routing::Told;
@@ -76,6 +77,7 @@ impl Call {
             _ => None,
         };
         ctx.admission.release(self.id);
+        self.tell_watchers(ctx, talking.as_ref());
         let request = self.settlement(ctx.now, &ending, talking.as_ref());
         ctx.effects.push_back(Effect::Settle(Box::new(request)));
     }
@@ -105,12 +107,15 @@ impl Call {
     pub(crate) fn settle_only(
         &mut self,
         now: Now,
-        admission: &Admission,
+        (admission, fraud): (&Admission, &Fraud),
         effects: &mut VecDeque<Effect>,
     ) {
         let state = std::mem::replace(&mut self.state, State::Releasing);
         let talking = if let State::Talking(talking) = state { Some(talking) } else { None };
         admission.release(self.id);
+        if let Some(watched) = self.watched.take() {
+            fraud.ended(now, None, *watched, None);
+        }
         let (cause, sip_status) = (Cause::InternalFault, 500);
         let ending = Ending::by_switch(cause, sip_status);
         let attempts = self.attempts.iter_mut().filter_map(|attempt| attempt.side.as_deref_mut());

@@ -22,6 +22,7 @@ mod side;
 mod signing;
 mod talking;
 mod transfer;
+mod watched;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -39,6 +40,7 @@ use crate::admission::Admission;
 use crate::decision::{Decision, End, Reasons, Refusal};
 use crate::directory::Directory;
 use crate::effect::{Effect, LiveCall, LiveState, QueryId, Stats};
+use crate::fraud::{Fraud, Watched};
 use crate::health::Health;
 use crate::leg::event::Body;
 use crate::leg::{Leg, LegConfig};
@@ -71,6 +73,7 @@ pub(crate) struct Context<'a> {
     pub(crate) directory: &'a Arc<Directory>,
     pub(crate) bindings: &'a Bindings,
     pub(crate) admission: &'a Admission,
+    pub(crate) fraud: &'a Fraud,
     pub(crate) health: &'a Health,
     pub(crate) tls_peers: &'a TlsPeers,
     pub(crate) leg_config: &'a Arc<LegConfig>,
@@ -93,6 +96,8 @@ pub(crate) struct Call {
     rate_choice: RateChoice,
     kind: Option<CallKind>,
     grant: Grant,
+    /// What fraud rules remember of it.
+    watched: Option<Box<Watched>>,
     reasons: Reasons,
     state: State,
 }
@@ -208,6 +213,7 @@ impl Call {
             rate_choice: RateChoice::default(),
             kind: None,
             grant: Grant { talk_time: Duration::ZERO, is_final: false },
+            watched: None,
             reasons: Reasons::new(),
             state: State::Arriving,
         }

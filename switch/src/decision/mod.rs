@@ -18,6 +18,7 @@ use vocabulary::{DecisionLine, Number, SubscriberId, TrunkId};
 use crate::caller_id::CallerIdDecision;
 use crate::did::DidDecision;
 use crate::forwarding::ForwardingDecision;
+use crate::fraud::FraudDecision;
 use crate::numbers::NumberDecision;
 use crate::release::Cause;
 use crate::routing::Skip;
@@ -74,6 +75,8 @@ pub enum Decision {
     Stir(StirDecision),
     /// What number rules and lists did. Boxed: it is seldom, and a call keeps its decisions.
     Number(Box<NumberDecision>),
+    /// What fraud rules have found.
+    Fraud(Box<FraudDecision>),
     /// Neither its name nor its address led anywhere.
     TrunkUnresolved(TrunkId, Box<str>),
     /// The peer of this leg showed a certificate that was refused for this reason.
@@ -128,6 +131,7 @@ impl Decision {
             Decision::Transfer(decision) => decision.code(),
             Decision::Stir(decision) => decision.code(),
             Decision::Number(decision) => decision.code(),
+            Decision::Fraud(decision) => decision.code(),
             Decision::TrunkUnresolved(..) => "trunk_unresolved",
             Decision::CertificateRefused(..) => "certificate_refused",
             Decision::ContactUnresolved(..) => "contact_unresolved",
@@ -243,6 +247,8 @@ mod tests {
         all.extend(secure.map(|refusal| (refusal, 480, 20)));
         let stir = crate::stir::samples().into_iter();
         all.extend(stir.map(|(refusal, status)| (Refusal::Stir(refusal), status, 21)));
+        let fraud = crate::fraud::samples().into_iter().map(Refusal::Fraud);
+        all.extend(fraud.map(|refusal| (refusal, 403, 21)));
         let numbers = crate::numbers::samples().into_iter();
         all.extend(numbers.map(|(refusal, status, q850)| (Refusal::Number(refusal), status, q850)));
         all

@@ -10,6 +10,7 @@ use crate::admission::{Limit, NotAdmitted, Owner};
 use crate::caller_id::CallerIdRefusal;
 use crate::did::DidRefusal;
 use crate::forwarding::ForwardingRefusal;
+use crate::fraud::FraudRefusal;
 use crate::numbers::NumberRefusal;
 use crate::release::Cause;
 use crate::routing::{LoopRefusal, PlanError};
@@ -32,6 +33,8 @@ pub enum Refusal {
     Stir(StirRefusal),
     /// Number rules or lists.
     Number(NumberRefusal),
+    /// Fraud rules.
+    Fraud(FraudRefusal),
     /// The subscriber is switched off.
     SubscriberInactive(SubscriberId),
     /// The trunk is switched off.
@@ -103,6 +106,7 @@ impl Refusal {
             Refusal::Forwarding(why) => why.cause(),
             Refusal::Stir(why) => why.cause(),
             Refusal::Number(why) => why.cause(),
+            Refusal::Fraud(why) => why.cause(),
             Refusal::Billing(refused) => cause_of(refused),
             Refusal::SubscriberInactive(_)
             | Refusal::TrunkInactive(_)
@@ -165,6 +169,7 @@ impl Refusal {
             Refusal::Forwarding(why) => why.code(),
             Refusal::Stir(why) => why.code(),
             Refusal::Number(why) => why.code(),
+            Refusal::Fraud(why) => why.code(),
             Refusal::Billing(refused) => refused.line().code,
             Refusal::SubscriberInactive(_) => "subscriber_inactive",
             Refusal::TrunkInactive(_) => "trunk_inactive",

@@ -142,6 +142,7 @@ impl fmt::Display for Decision {
             Decision::Transfer(decision) => decision.fmt(f),
             Decision::Stir(decision) => decision.fmt(f),
             Decision::Number(decision) => decision.fmt(f),
+            Decision::Fraud(decision) => decision.fmt(f),
             Decision::CertificateRefused(leg, why) => {
                 write!(f, "The certificate of the peer of leg {leg} was refused: {why}.")
             }
@@ -212,6 +213,7 @@ impl fmt::Display for Refusal {
             Refusal::Forwarding(why) => why.fmt(f),
             Refusal::Stir(why) => why.fmt(f),
             Refusal::Number(why) => why.fmt(f),
+            Refusal::Fraud(why) => why.fmt(f),
             Refusal::Billing(refused) => f.write_str(&refused.line().sentence),
             Refusal::SubscriberInactive(id) => write!(f, "Subscriber {id} is switched off."),
             Refusal::TrunkInactive(id) => write!(f, "Trunk {id} is switched off."),

@@ -200,7 +200,7 @@ pub enum DirectoryError {
 /// Collects rows in any order; `build` takes out what is to go, puts in what came, and checks it.
 #[derive(Debug)]
 pub struct DirectoryBuilder {
-    directory: Directory,
+    pub(super) directory: Directory,
     accounts_gone: Vec<AccountId>,
     subscribers_gone: Vec<SubscriberId>,
     trunks_gone: Vec<TrunkId>,
@@ -245,6 +245,8 @@ impl DirectoryBuilder {
             numbers_of_all: Arc::default(),
             number_lists: SnapshotMap::with_seed(seed),
             number_policies: 0,
+            special_lists: Arc::default(),
+            fraud_rules: Arc::default(),
             probed: Vec::new(),
             certificates: Arc::default(),
         })

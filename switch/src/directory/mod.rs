@@ -5,6 +5,7 @@
 //! but the parts that the changed rows are in, however many accounts there are.
 
 mod builder;
+mod fraud;
 mod network;
 mod number_policies;
 mod owned_numbers;
@@ -21,6 +22,7 @@ use snapshot_map::SnapshotMap;
 use vocabulary::{AccountId, DidId, Number, SubscriberId, TrunkId};
 
 pub use builder::{DirectoryBuilder, DirectoryError};
+use fraud::SpecialLists;
 pub use network::{Network, NetworkError, NetworkTable};
 pub use owned_numbers::DidFault;
 pub use rows::{
@@ -33,6 +35,7 @@ pub use trunk_tls::CertificateError;
 use trunk_tls::TrunkCertificates;
 
 use crate::did::DidRow;
+use crate::fraud::FraudRule;
 use crate::guard::GuardRows;
 use crate::numbers::{ListId, NumberList, NumberPolicy};
 use crate::routing::{RoutePrefix, RouteTable, RouteTarget, TimeWindow, WindowId};
@@ -71,6 +74,9 @@ pub struct Directory {
     guard: Arc<GuardRows>,
     numbers_of_all: Arc<NumberPolicy>,
     number_lists: SnapshotMap<ListId, Arc<NumberList>>,
+    special_lists: Arc<SpecialLists>,
+    /// Those of everybody.
+    fraud_rules: Arc<[FraudRule]>,
     /// How many accounts, trunks and subscribers have number rules or lists of their own.
     number_policies: usize,
 }

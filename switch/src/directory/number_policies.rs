@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Directory;
 use super::builder::DirectoryError;
+use super::fraud::SpecialLists;
 use crate::numbers::{ListId, NumberList, NumberOwner, NumberPolicy};
 
 /// Takes lists out and puts lists in.
@@ -13,6 +14,7 @@ pub(super) fn change_lists(
     come: Vec<NumberList>,
     faults: &mut Vec<DirectoryError>,
 ) {
+    let is_changed = !gone.is_empty() || !come.is_empty();
     for id in gone {
         directory.number_lists.remove(&id);
     }
@@ -21,6 +23,9 @@ pub(super) fn change_lists(
         if directory.number_lists.insert(id, Arc::new(list)).is_some() {
             faults.push(DirectoryError::NumberListTwice(id));
         }
+    }
+    if is_changed {
+        directory.special_lists = SpecialLists::of(directory);
     }
 }
 

@@ -13,6 +13,7 @@ use super::network::Network;
 use crate::caller_id::{CallerIdPolicy, TrunkCallerId};
 use crate::effect::HostToResolve;
 use crate::forwarding::{Availability, Forwards};
+use crate::fraud::AccountFraud;
 use crate::health::ProbePolicy;
 use crate::numbers::NumberPolicy;
 use crate::routing::{CauseMap, HuntCodes, NumberPlan, RouteId, WindowId};
@@ -28,6 +29,16 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// The lower one of each.
+    #[must_use]
+    pub fn and(self, other: Limits) -> Limits {
+        let lower = |one: Option<u32>, other: Option<u32>| one.into_iter().chain(other).min();
+        Limits {
+            concurrent: lower(self.concurrent, other.concurrent),
+            per_second: lower(self.per_second, other.per_second),
+        }
+    }
+
     /// Whether there is any: a gate without one need not be passed.
     pub fn is_limited(&self) -> bool {
         *self != Limits::default()
@@ -55,6 +66,8 @@ pub struct AccountRow {
     pub caller_id: CallerIdPolicy,
     /// Its number rules and lists, if it has any.
     pub numbers: Option<Arc<NumberPolicy>>,
+    /// Its fraud rules and what they know of it, if there is anything.
+    pub fraud: Option<Arc<AccountFraud>>,
 }
 
 impl AccountRow {
@@ -70,6 +83,7 @@ impl AccountRow {
             duration_max: None,
             caller_id: CallerIdPolicy::default(),
             numbers: None,
+            fraud: None,
         }
     }
 }

@@ -15,7 +15,7 @@
 mod bans;
 mod bucket;
 mod limits;
-mod sources;
+pub(crate) mod sources;
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};

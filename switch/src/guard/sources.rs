@@ -19,7 +19,7 @@ struct Generations<K, V> {
 
 /// Values by source, in sharded locks; a source that is not there has the default value.
 #[derive(Debug)]
-pub(super) struct Sources<K, V> {
+pub(crate) struct Sources<K, V> {
     hasher: FixedState,
     parts: Vec<Mutex<Generations<K, V>>>,
     /// In one generation of one part.
@@ -29,7 +29,7 @@ pub(super) struct Sources<K, V> {
 impl<K: Hash + Eq + Copy, V: Copy + Default> Sources<K, V> {
     /// Keeps at least `max` of those looked at last, and at most about twice as many. The seed keys
     /// what strangers choose; keep it secret.
-    pub(super) fn new(seed: u64, max: usize) -> Sources<K, V> {
+    pub(crate) fn new(seed: u64, max: usize) -> Sources<K, V> {
         let hasher = FixedState::with_seed(seed);
         let map = || HashMap::with_hasher(hasher.clone());
         let part = || Mutex::new(Generations { young: map(), old: map() });
@@ -43,14 +43,14 @@ impl<K: Hash + Eq + Copy, V: Copy + Default> Sources<K, V> {
     }
 
     /// What is known of a source.
-    pub(super) fn get(&self, key: K) -> V {
+    pub(crate) fn get(&self, key: K) -> V {
         // Values are replaced whole, so a panic elsewhere leaves none half changed.
         let part = self.part(&key).lock().unwrap_or_else(PoisonError::into_inner);
         part.young.get(&key).or_else(|| part.old.get(&key)).copied().unwrap_or_default()
     }
 
     /// Changes what is known of a source.
-    pub(super) fn change<R>(&self, key: K, change: impl FnOnce(&mut V) -> R) -> R {
+    pub(crate) fn change<R>(&self, key: K, change: impl FnOnce(&mut V) -> R) -> R {
         let mut part = self.part(&key).lock().unwrap_or_else(PoisonError::into_inner);
         let part = &mut *part;
         if let Some(known) = part.young.get_mut(&key) {
@@ -65,14 +65,14 @@ impl<K: Hash + Eq + Copy, V: Copy + Default> Sources<K, V> {
     }
 
     /// Forgets a source.
-    pub(super) fn forget(&self, key: K) {
+    pub(crate) fn forget(&self, key: K) {
         let mut part = self.part(&key).lock().unwrap_or_else(PoisonError::into_inner);
         part.young.remove(&key);
         part.old.remove(&key);
     }
 
     #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         let len = |part: &Mutex<Generations<K, V>>| {
             let part = part.lock().expect("no test panics in it");
             part.young.len() + part.old.len()

@@ -101,6 +101,11 @@ pub fn classify(number: &Number) -> Option<Classified> {
     })?
 }
 
+/// Whether a numbering plan has this region.
+pub(crate) fn is_region(text: &str) -> bool {
+    PLANS.iter().flat_map(|plans| &plans.regions).any(|region| region.name == text)
+}
+
 /// The table, read when it is first asked for.
 static PLANS: LazyLock<Vec<Plans>> =
     LazyLock::new(|| read(include_str!("classes.txt")).expect("the table is tested"));

@@ -32,12 +32,20 @@ pub enum ListKind {
     DoNotOriginate,
     /// Numbers that cost more than others.
     Premium,
+    /// Numbers for help: fraud rules do not hold for calls to them, and they go first when there is
+    /// more to do than can be done.
+    Emergency,
 }
 
 impl ListKind {
     /// All of them.
-    pub const ALL: [ListKind; 4] =
-        [ListKind::Plain, ListKind::Invalid, ListKind::DoNotOriginate, ListKind::Premium];
+    pub const ALL: [ListKind; 5] = [
+        ListKind::Plain,
+        ListKind::Invalid,
+        ListKind::DoNotOriginate,
+        ListKind::Premium,
+        ListKind::Emergency,
+    ];
 
     /// The word in the database and the API.
     pub fn word(self) -> &'static str {
@@ -46,6 +54,7 @@ impl ListKind {
             ListKind::Invalid => "invalid",
             ListKind::DoNotOriginate => "do_not_originate",
             ListKind::Premium => "premium",
+            ListKind::Emergency => "emergency",
         }
     }
 

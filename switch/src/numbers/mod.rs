@@ -18,6 +18,7 @@ mod translation;
 mod trial;
 mod written;
 
+pub(crate) use class::is_region;
 pub use class::{Classified, NumberClass, classify};
 pub use list::{ListEffect, ListId, ListKind, ListUse, NumberList};
 pub use pattern::{Pattern, PatternError};

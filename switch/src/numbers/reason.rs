@@ -143,7 +143,7 @@ pub enum NumberRefusal {
 
 impl NumberRefusal {
     pub(crate) fn code(&self) -> &'static str {
-        use ListKind::{DoNotOriginate, Invalid, Plain, Premium};
+        use ListKind::{DoNotOriginate, Emergency, Invalid, Plain, Premium};
         use Subject::{Cld, Cli};
         match self {
             NumberRefusal::RuleRejects(_) => "number_rejected",
@@ -152,8 +152,8 @@ impl NumberRefusal {
                 (Premium, _) => "premium_blocked",
                 (Invalid, Cld) => "number_not_in_use",
                 (Invalid, Cli) => "caller_not_in_use",
-                (Plain, Cld) => "number_blocked",
-                (Plain, Cli) => "caller_blocked",
+                (Plain | Emergency, Cld) => "number_blocked",
+                (Plain | Emergency, Cli) => "caller_blocked",
             },
             NumberRefusal::NotListed { subject: Cld, .. } => "number_not_allowed",
             NumberRefusal::NotListed { subject: Cli, .. } => "caller_not_allowed",
@@ -184,6 +184,7 @@ impl fmt::Display for NumberRefusal {
                     ListKind::Invalid => " of numbers that are not in use",
                     ListKind::DoNotOriginate => " of numbers that never call",
                     ListKind::Premium => " of premium numbers",
+                    ListKind::Emergency => " of emergency numbers",
                 };
                 let the = The(*subject);
                 write!(f, "{the} is on list {list}{of}, which is blocked for {owner}.")

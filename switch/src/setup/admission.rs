@@ -21,6 +21,7 @@ pub(super) fn admit_caller(
     let direction = Direction::Ingress;
     let (account, directory) = (setup.account, ctx.directory);
     let limits = directory.account(account).map_or(Limits::default(), |a| a.ingress);
+    let limits = setup.reduced_to.map_or(limits, |reduced| limits.and(reduced));
     let mut gates = vec![Gate { owner: Owner::Account(account), direction, limits }];
     let (trunk, phone) = match setup.source {
         Source::Trunk(id) => (Some(id), None),

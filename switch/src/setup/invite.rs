@@ -82,6 +82,8 @@ impl Setup {
             identity: None,
             asked: None,
             answer: None,
+            is_emergency: false,
+            reduced_to: None,
             next: 0,
         }
     }

@@ -7,6 +7,7 @@ mod authorize;
 mod caller_id;
 mod destination;
 mod forwarding;
+mod fraud;
 mod identity;
 mod invite;
 mod loops;
@@ -23,6 +24,7 @@ pub(crate) use invite::dialled;
 use crate::admission::Owner;
 use crate::call::{Call, Caller, Context, Hunt};
 use crate::decision::Refusal;
+use crate::directory::Limits;
 use crate::effect::{Effect, QueryId};
 use crate::numbers::Called;
 use crate::question::{Answer, Question};
@@ -49,12 +51,14 @@ struct Asked {
 
 type Stage = fn(&mut Setup, &mut Call, &mut Context<'_>) -> Result<Step, Refusal>;
 
-const STAGES: [Stage; 11] = [
+const STAGES: [Stage; 13] = [
     numbers::translate,
+    fraud::look_at_account,
     identity::verify,
     admission::admit_caller,
     destination::find,
     loops::refuse,
+    fraud::look_at_call,
     admission::admit_prefix,
     forwarding::follow,
     secure::require,
@@ -84,6 +88,10 @@ pub(crate) struct Setup {
     asked: Option<Asked>,
     /// What the stage to be run next has asked for.
     answer: Option<Answer>,
+    /// A number for help is called.
+    is_emergency: bool,
+    /// What fraud rules have left of the account's limits.
+    reduced_to: Option<Limits>,
     /// The place in `STAGES` of the stage to be run next.
     next: usize,
 }

@@ -24,6 +24,7 @@ use crate::call::Call;
 use crate::decision::End;
 use crate::directory::{Directory, Settings};
 use crate::effect::{AnswerId, Effect, Input, LiveCall, Stats};
+use crate::fraud::Fraud;
 use crate::guard::Guard;
 use crate::health::{Health, Probes};
 use crate::keep_alive::KeepAlives;
@@ -71,6 +72,8 @@ pub struct Shared {
     pub nonces: Arc<NonceCounts>,
     /// Who gets in.
     pub guard: Arc<Guard>,
+    /// What the calls of accounts look like.
+    pub fraud: Arc<Fraud>,
     /// Which trunks are there.
     pub health: Arc<Health>,
     /// What TLS handshakes told of peers.
@@ -348,6 +351,7 @@ impl Shard {
             if !self.directory.has_guard_of(&before) {
                 self.shared.guard.configure(now.utc, self.directory.guard());
             }
+            self.shared.fraud.configure(now.utc, self.directory.fraud_since(&before));
             let silenced = self.directory.silenced_since(&before).into_iter();
             for subscriber in silenced.filter(|id| self.shared.bindings.remove(*id)) {
                 let changed =

@@ -126,6 +126,7 @@ impl Shard {
             directory: &self.directory,
             bindings: &self.shared.bindings,
             admission: &self.shared.admission,
+            fraud: &self.shared.fraud,
             health: &self.shared.health,
             tls_peers: &self.shared.tls_peers,
             leg_config: &self.leg_config,
@@ -143,7 +144,8 @@ impl Shard {
                 ctx.stats.calls_panicked += 1;
                 let told = catch_unwind(AssertUnwindSafe(|| call.wreck(&mut ctx)));
                 if told.is_err() && !call.is_settled() {
-                    call.settle_only(now, &self.shared.admission, &mut self.effects);
+                    let shared = (&*self.shared.admission, &*self.shared.fraud);
+                    call.settle_only(now, shared, &mut self.effects);
                 }
                 true
             }

@@ -219,6 +219,7 @@ impl World {
             admission: Arc::new(Admission::default()),
             nonces: Arc::new(NonceCounts::new(1024)),
             guard: Arc::default(),
+            fraud: Arc::default(),
             health: Arc::default(),
             tls_peers: Arc::default(),
         };

@@ -233,6 +233,9 @@ pub(crate) struct Credit {
     /// Whether what it earns as a carrier pays for its calls as a customer
     #[arg(long, value_name = "YES|NO", value_parser = yes_or_no())]
     pub(crate) netted: Option<bool>,
+    /// The most it may spend in an hour of the clock, or "none"
+    #[arg(long, value_name = "AMOUNT")]
+    pub(crate) spend_hour_max: Option<String>,
     /// The most it may spend in a day of its time zone, or "none"
     #[arg(long, value_name = "AMOUNT")]
     pub(crate) spend_day_max: Option<String>,

@@ -114,7 +114,7 @@ pub(crate) enum ListCommand {
         /// What its numbers are
         #[arg(
             long,
-            value_parser = ["plain", "invalid", "do_not_originate", "premium"],
+            value_parser = ["plain", "invalid", "do_not_originate", "premium", "emergency"],
             default_value = "plain"
         )]
         kind: String,
