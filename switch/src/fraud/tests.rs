@@ -206,7 +206,7 @@ fn a_storm_of_short_calls_is_a_share_of_the_answered_ones() {
 #[test]
 fn premium_minutes_are_those_of_an_hour() {
     let world = World::new(FraudCheck::PremiumMinutes(10), FraudAction::Alarm, &[]);
-    let mut talk = |at_s: u64, called: &str, talked_s: u64| {
+    let talk = |at_s: u64, called: &str, talked_s: u64| {
         let before = world.try_call(at_s, "1", called);
         let after = world.end(at_s, before.watched.unwrap(), Some(talked_s));
         (before.trips.len(), after.len())
@@ -222,8 +222,8 @@ fn premium_minutes_are_those_of_an_hour() {
 #[test]
 fn what_is_found_again_within_an_hour_is_no_news() {
     let world = World::new(FraudCheck::CallsPerCli(0), FraudAction::Alarm, &[]);
-    let mut is_news = |at_s: u64| world.try_call(at_s, "1", DE).trips[0].is_news;
-    assert_eq!([0, 1, 3_599, 3_600, 3_601].map(&mut is_news), [true, false, false, true, false]);
+    let is_news = |at_s: u64| world.try_call(at_s, "1", DE).trips[0].is_news;
+    assert_eq!([0, 1, 3_599, 3_600, 3_601].map(is_news), [true, false, false, true, false]);
 }
 
 #[test]
