@@ -177,6 +177,11 @@ impl Cause {
 
     /// Reads the Q.850 cause out of a Reason header's value (RFC 3326), if there is one.
     pub fn from_reason_header(value: &[u8]) -> Option<Cause> {
+        Cause::q850_in(value).map(Cause::from_q850)
+    }
+
+    /// The Q.850 value in a Reason header's value as it stands there: several mean the same cause.
+    pub fn q850_in(value: &[u8]) -> Option<u8> {
         let text = std::str::from_utf8(value).ok()?;
         text.split(',').find_map(|reason| {
             let mut parts = reason.split(';').map(str::trim);
@@ -187,7 +192,7 @@ impl Cause {
                 let (name, value) = part.split_once('=')?;
                 name.trim().eq_ignore_ascii_case("cause").then(|| value.trim().parse::<u8>())
             })?;
-            cause.ok().map(Cause::from_q850)
+            cause.ok()
         })
     }
 }
@@ -254,6 +259,7 @@ mod tests {
         assert_eq!(Cause::Busy.reason_header(), "Q.850;cause=17;text=\"busy\"");
         let both = b"SIP;cause=200;text=\"x\", q.850 ; cause = 17 ;text=\"b\"";
         assert_eq!(Cause::from_reason_header(both), Some(Cause::Busy));
+        assert_eq!(Cause::q850_in(b"Q.850;cause=58"), Some(58));
         assert_eq!(Cause::from_reason_header(b"SIP;cause=200"), None);
         assert_eq!(Cause::from_reason_header(b"Q.850;cause=999"), None);
     }

@@ -111,15 +111,16 @@ impl CauseMap {
         }
     }
 
-    /// What a failed attempt means, and the status that stands for it; `None`: what the standards say.
-    pub(crate) fn meaning(&self, status: u16, reason: Option<Cause>) -> Option<(Cause, u16)> {
-        let becomes = find(&self.heard, status, reason)?;
+    /// What a failed attempt means that ended with this status, and this Q.850 value if it said one, and
+    /// the status that stands for it; `None`: what the standards say.
+    pub(crate) fn meaning(&self, status: u16, q850: Option<u8>) -> Option<(Cause, u16)> {
+        let becomes = find(&self.heard, status, q850)?;
         Some((becomes.cause(), becomes.status()))
     }
 
     /// What the caller's trunk is told of a call that would end with this.
     pub(crate) fn told(&self, status: u16, cause: Cause) -> Option<Told> {
-        let becomes = find(&self.told, status, Some(cause))?;
+        let becomes = find(&self.told, status, Some(cause.q850()))?;
         let reason = match becomes {
             Code::Status(_) => None,
             Code::Q850(value) => Some(format!("Q.850;cause={value}").into()),
@@ -128,13 +129,14 @@ impl CauseMap {
     }
 }
 
-/// A Q.850 value says more than a status.
-fn find(rows: &Rows, status: u16, cause: Option<Cause>) -> Option<Code> {
+/// A Q.850 value says more than a status. Values are compared as they were said: a cause stands for
+/// several, and a row is about one.
+fn find(rows: &Rows, status: u16, q850: Option<u8>) -> Option<Code> {
     if rows.is_empty() {
         return None;
     }
-    let is_cause = |from: Code| matches!(from, Code::Q850(_)) && cause == Some(from.cause());
-    let row = rows.iter().find(|(from, _)| is_cause(*from));
+    let said = q850.map(Code::Q850);
+    let row = rows.iter().find(|(from, _)| Some(*from) == said);
     let row = row.or_else(|| rows.iter().find(|(from, _)| *from == Code::Status(status)));
     row.map(|(_, becomes)| *becomes)
 }
@@ -172,19 +174,21 @@ mod tests {
     }
 
     #[track_caller]
-    fn hears(status: u16, reason: Option<Cause>, expected: Option<(Cause, u16)>) {
+    fn hears(status: u16, q850: Option<u8>, expected: Option<(Cause, u16)>) {
         let heard = rows(&[("503", "404"), ("Q34", "Q17"), ("487", "Q38")]);
         let map = CauseMap { heard, ..CauseMap::default() };
-        assert_eq!(map.meaning(status, reason), expected, "{status} {reason:?}");
+        assert_eq!(map.meaning(status, q850), expected, "{status} {q850:?}");
     }
 
     #[test]
     fn what_a_trunk_says_means_what_its_table_says() {
         // S6.
         hears(503, None, Some((Cause::UnallocatedNumber, 404)));
-        hears(503, Some(Cause::NoCircuit), Some((Cause::Busy, 486)));
-        hears(480, Some(Cause::NoCircuit), Some((Cause::Busy, 486)));
-        hears(503, Some(Cause::Busy), Some((Cause::UnallocatedNumber, 404)));
+        hears(503, Some(34), Some((Cause::Busy, 486)));
+        hears(480, Some(34), Some((Cause::Busy, 486)));
+        hears(503, Some(17), Some((Cause::UnallocatedNumber, 404)));
+        // 44 is no circuit as well, but the row is about 34.
+        hears(480, Some(44), None);
         hears(487, None, Some((Cause::NetworkOutOfOrder, 502)));
         hears(486, None, None);
     }
@@ -197,6 +201,8 @@ mod tests {
         assert_eq!(map.told(404, Cause::NoRoute), status(503));
         let reason = Some(Bytes::from_static(b"Q.850;cause=34"));
         assert_eq!(map.told(403, Cause::Rejected), Some(Told { status: 503, reason }));
+        let reason = Some(Bytes::from_static(b"Q.850;cause=34"));
+        assert_eq!(map.told(603, Cause::Declined), Some(Told { status: 503, reason }));
         assert_eq!(map.told(486, Cause::Busy), None);
     }
 }

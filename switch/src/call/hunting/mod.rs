@@ -405,7 +405,7 @@ impl Call {
                 side.send(ctx, event);
             }
             let n = n as u8;
-            self.failed(ctx, n, Failure { leg: n + 1, status, cause, kind }, Some(cause));
+            self.failed(ctx, n, Failure { leg: n + 1, status, cause, kind }, Some(cause.q850()));
         }
         let now = ctx.now.monotonic;
         let signing = self.hunt_mut().and_then(|hunt| hunt.signing.as_ref());

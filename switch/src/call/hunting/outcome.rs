@@ -55,7 +55,7 @@ impl Call {
             LegEvent::Answer { headers, body } => self.answered(ctx, n, headers, body),
             LegEvent::Redirect { status, contacts } => self.redirected(ctx, n, status, &contacts),
             LegEvent::Release { cause, reason_header, sip_status } => {
-                let reason = reason_header.and_then(|r| Cause::from_reason_header(&r));
+                let said = reason_header.and_then(|reason| Cause::q850_in(&reason));
                 // What a peer says never means this cause.
                 let is_lost = cause == Cause::DestinationOutOfOrder;
                 let kind = if is_lost || !self.attempts[index].has_heard {
@@ -70,7 +70,7 @@ impl Call {
                     status => status,
                 };
                 let failure = Failure { leg: n + 1, status, cause, kind };
-                self.failed(ctx, n, failure, reason);
+                self.failed(ctx, n, failure, said);
             }
             event => {
                 let is_early = self.hunt_mut().is_some_and(|hunt| hunt.early == Some(n));
@@ -147,11 +147,12 @@ impl Call {
     }
 
     pub(super) fn failed(
+    /// An attempt failed, with a Q.850 value if one was said.
         &mut self,
         ctx: &mut Context<'_>,
         n: u8,
         failure: Failure,
-        reason: Option<Cause>,
+        said: Option<u8>,
     ) {
         let attempt = &mut self.attempts[usize::from(n)];
         if attempt.released.is_some() {
@@ -171,7 +172,7 @@ impl Call {
         let row = way.trunk().and_then(|id| ctx.directory.trunk(id));
         let meaning = row
             .filter(|_| kind == FailureKind::Refused)
-            .and_then(|row| row.causes.meaning(status, reason));
+            .and_then(|row| row.causes.meaning(status, said));
         let meant = meaning.map_or(failure, |(cause, status)| Failure { cause, status, ..failure });
         let Some(hunt) = self.hunt_mut() else { return };
         hunt.note(meant);
@@ -198,7 +199,7 @@ impl Call {
         if let Some((cause, _)) = meaning {
             self.decide(Decision::CauseHeard(n + 1, status, cause));
         }
-        let reason = meaning.map(|(cause, _)| cause).or(reason);
+        let reason = meaning.map(|(cause, _)| cause).or(said.map(Cause::from_q850));
         let next = match way {
             Way::Trunk(_) => {
                 row.map_or(Next::Hunt, |trunk| trunk.codes.next(status, reason, has_rung))
