@@ -12,6 +12,7 @@ use billing::{
 use switch::LiveCall;
 use switch::directory::{ClientCertificate, Directory};
 use switch::health::{HealthChange, TrunkHealth};
+use switch::quality::{QualityChange, QualityView};
 use switch::registrar::StoredBinding;
 use switch::routing::{Calling, Recorded};
 use switch::upstream::UpstreamStatus;
@@ -190,6 +191,21 @@ pub trait Control: Send + Sync + 'static {
 
     /// The oldest change of a trunk's health that was not taken yet.
     fn trunk_change(&self) -> Option<HealthChange>;
+
+    /// How good the calls over trunks are, by trunk, prefix and rule.
+    fn trunk_quality(&self) -> Vec<QualityView>;
+
+    /// Has a trunk left for so long, for calls that are judged with those to this prefix, or with `None`
+    /// has it get them again; `None` if no quality rule is about it.
+    fn set_trunk_quality(
+        &self,
+        trunk: TrunkId,
+        prefix: &str,
+        drop_for: Option<Duration>,
+    ) -> Option<QualityView>;
+
+    /// The oldest change of how a trunk stands for its quality that was not taken yet.
+    fn quality_change(&self) -> Option<QualityChange>;
 
     /// Begins a SIP trace; why not, if it does not begin.
     fn begin_trace(&self, wanted: NewTrace) -> Result<TraceView, String>;

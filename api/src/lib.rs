@@ -40,6 +40,7 @@ mod plans;
 mod price;
 mod probes;
 mod problem;
+mod quality;
 mod rate_sheets;
 mod rates;
 mod receipts;
@@ -240,6 +241,7 @@ fn resources() -> Router<Arc<Api>> {
         .merge(number_lists::routes())
         .merge(numbers::routes())
         .merge(probes::routes())
+        .merge(quality::routes())
         .merge(receipts::routes())
         .merge(routes::routes())
         .merge(security::routes())

@@ -103,14 +103,17 @@ async fn set(
 }
 
 impl Api {
-    /// Looks each `interval` which trunks went down or came up: each change is logged, and an event of
-    /// the trunk's account.
+    /// Looks each `interval` which trunks went down or came up, or are left for their quality: each
+    /// change is logged, and an event of the trunk's account.
     pub async fn watch_trunks(self: Arc<Self>, interval: Duration) {
         let mut turn = tokio::time::interval(interval);
         loop {
             turn.tick().await;
             while let Some(change) = self.control.trunk_change() {
                 self.tell_of(change).await;
+            }
+            while let Some(change) = self.control.quality_change() {
+                self.tell_of_quality(change).await;
             }
         }
     }
@@ -131,7 +134,7 @@ impl Api {
         }
     }
 
-    async fn trunk_name(&self, trunk: TrunkId) -> String {
+    pub(crate) async fn trunk_name(&self, trunk: TrunkId) -> String {
         let directory = self.snapshot().await.directory;
         directory.trunk(trunk).map_or_else(|| trunk.to_string(), |row| row.name.clone())
     }

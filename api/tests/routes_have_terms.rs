@@ -1,5 +1,5 @@
 //! Routes, what holds for their prefixes, the times at which they hold, and what causes mean to their
-//! trunks: from the command to the switch's snapshot (T3, T6, S6).
+//! trunks: from the command to the switch's snapshot (T3, T4, T6, S6).
 #![allow(clippy::unwrap_used)] // in a test it is an assertion
 
 mod world;
@@ -16,6 +16,7 @@ use world::{World, world};
 on_both!(
     a_route_has_terms,
     a_prefix_has_a_policy_and_limits,
+    quality_is_asked_of_trunks,
     windows_open_and_close,
     causes_mean_what_a_trunk_says
 );
@@ -115,6 +116,60 @@ async fn a_prefix_has_a_policy_and_limits(backend: Backend) {
     change(&world, "DELETE", &one, Value::Null).await;
     assert!(directory(&world).route_prefix(&number).is_none());
     assert_eq!(world.ask("DELETE", &one, None, String::new()).await.0, 404);
+}
+
+async fn quality_is_asked_of_trunks(backend: Backend) {
+    // T4
+    let world = world(backend).await;
+    let trunk = trunk(&world).await;
+    let path = "/quality-rules";
+    let of_all =
+        change(&world, "PATCH", path, json!({"prefix": "+33", "asr_min_percent": 40})).await;
+    let mut expected = json!({
+        "id": of_all["id"], "trunk": null, "prefix": "33", "by_route": true, "window_s": 900,
+        "calls_min": 20, "asr_min_percent": 40, "acd_min_ms": null, "pdd_max_ms": null,
+        "drop_s": 600, "trial_calls": 5, "hysteresis_percent": 10,
+    });
+    assert_eq!(of_all, expected);
+    // The same rule has other demands then.
+    expected["asr_min_percent"] = Value::Null;
+    expected["pdd_max_ms"] = 4_500.into();
+    let other = json!({"prefix": "33", "asr_min_percent": null, "pdd_max_ms": 4_500});
+    assert_eq!(change(&world, "PATCH", path, other).await, expected);
+    let own = json!({"trunk": "out", "prefix": "33", "acd_min_ms": 30_000, "by_route": false});
+    let own = change(&world, "PATCH", path, own).await;
+    assert_eq!((&own["trunk"], &own["acd_min_ms"]), (&json!("out"), &json!(30_000)));
+    assert_eq!(get(&world, path).await["items"], json!([expected, own]));
+    let known = directory(&world);
+    let rule = known.quality_rules().find(trunk, "33123").unwrap();
+    assert_eq!((rule.id.0, rule.is_by_route), (own["id"].as_u64().unwrap(), false));
+    for (body, field) in [
+        (json!({"prefix": "3x"}), "prefix"),
+        (json!({"window_s": 59}), "window_s"),
+        (json!({"drop_s": 86_401}), "drop_s"),
+        (json!({"calls_min": 0}), "calls_min"),
+        (json!({"asr_min_percent": 101}), "asr_min_percent"),
+        (json!({"hysteresis_percent": 101}), "hysteresis_percent"),
+        (json!({"pdd_max_ms": 0}), "pdd_max_ms"),
+    ] {
+        assert_eq!(refused(&world, "PATCH", path, body).await, field);
+    }
+    // An operator leaves the trunk and lifts it.
+    let out = json!({"trunk": "out", "prefix": "33"});
+    let dropped = change(&world, "POST", "/trunk-quality/drop", out.clone()).await;
+    assert_eq!((&dropped["state"], &dropped["trunk"]), (&json!("dropped"), &json!("out")));
+    assert_eq!(get(&world, "/trunk-quality").await["items"], json!([dropped]));
+    let lifted = change(&world, "POST", "/trunk-quality/lift", out).await;
+    assert_eq!((&lifted["state"], &lifted["calls"]), (&json!("open"), &json!(0)));
+    let unruled = json!({"trunk": "out", "prefix": "44"});
+    assert_eq!(refused(&world, "POST", "/trunk-quality/drop", unruled).await, "prefix");
+    let one = format!("{path}/{}", of_all["id"]);
+    change(&world, "DELETE", &one, Value::Null).await;
+    assert_eq!(world.ask("DELETE", &one, None, String::new()).await.0, 404);
+    // A trunk that goes takes its rules along.
+    change(&world, "DELETE", "/trunks/out", Value::Null).await;
+    assert!(directory(&world).quality_rules().is_empty());
+    assert_eq!(get(&world, path).await["items"], json!([]));
 }
 
 async fn windows_open_and_close(backend: Backend) {

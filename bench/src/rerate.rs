@@ -151,6 +151,7 @@ impl World {
                     carrier: CARRIER,
                     priority: 1,
                     rank: 0,
+                    is_standby: false,
                 }],
                 ..AuthorizeRequest::new(call, CUSTOMER, CallKind::Egress, cld, now.utc)
             };

@@ -87,6 +87,7 @@ pub(crate) fn find_terms(
     if request.kind == CallKind::Egress {
         refusal = losing_reseller(book, settings, &payers, request.at);
         (carriers, skipped) = order_carriers(ledger, book, settings, request, &query, &payers);
+        decisions.extend(standby_line(request, &carriers));
         if carriers.is_empty() {
             refusal.get_or_insert_with(|| Refused::NoCarrier(no_carrier(&skipped)));
         }
@@ -347,8 +348,23 @@ fn losing_reseller(
     })
 }
 
+/// That a trunk is used which routing had left out. Where it was left nothing else, it has said so.
+fn standby_line(request: &AuthorizeRequest, carriers: &[CarrierRate]) -> Option<DecisionLine> {
+    let used = carriers.first()?.trunk;
+    let standby = request.candidates.iter().find(|c| c.trunk == used && c.is_standby)?;
+    let is_said = standby.rank == 0 && request.candidates.iter().all(|c| c.is_standby);
+    let sentence =
+        format!("Trunk {used} is tried all the same: no other carrier can take the call.");
+    (!is_said).then(|| line("standby_used", sentence))
+}
+
+/// Where a carrier stands: whether it only stands by, priority, rank, whether its cost is in another
+/// currency that cannot be compared, and the cost.
+type Order = (bool, u16, u16, bool, Money);
+
 /// Carriers that may be used, by priority and rank, then by cost at the typical length in real increments,
-/// in the currency of the payer. Equal ones stay in the order of routing.
+/// in the currency of the payer. Equal ones stay in the order of routing. Of those
+/// that stand by the first is used, if there are no others.
 fn order_carriers(
     ledger: &Ledger,
     book: &RateBook,
@@ -359,8 +375,7 @@ fn order_carriers(
 ) -> (Vec<CarrierRate>, Vec<Skipped>) {
     let currency = payers.last().rate.currency;
     let profit = Profit::needed(book, settings, payers.last(), request.at);
-    let mut found: Vec<((u16, u16, bool, Money), CarrierRate)> =
-        Vec::with_capacity(request.candidates.len());
+    let mut found: Vec<(Order, CarrierRate)> = Vec::with_capacity(request.candidates.len());
     let mut skipped = Vec::new();
     for candidate in &request.candidates {
         let carrier = carrier_rate(ledger, book, query, candidate, currency);
@@ -372,8 +387,9 @@ fn order_carriers(
         match carrier {
             Ok((carrier, cost)) => {
                 let exchanged = book.converted(cost, carrier.rate.currency, currency);
-                let Candidate { priority, rank, .. } = *candidate;
-                let key = (priority, rank, exchanged.is_none(), exchanged.unwrap_or(cost));
+                let Candidate { priority, rank, is_standby, .. } = *candidate;
+                let cost = (exchanged.is_none(), exchanged.unwrap_or(cost));
+                let key = (is_standby, priority, rank, cost.0, cost.1);
                 found.push((key, carrier));
             }
             Err((code, why)) => {
@@ -384,6 +400,16 @@ fn order_carriers(
         }
     }
     found.sort_by_key(|(key, _)| *key);
+    match found.partition_point(|((is_standby, ..), _)| !is_standby) {
+        0 => found.truncate(1),
+        used => {
+            found.truncate(used);
+            // Nobody asks what they would have cost.
+            let is_standby =
+                |trunk| request.candidates.iter().any(|c| c.trunk == trunk && c.is_standby);
+            skipped.retain(|skipped: &Skipped| !is_standby(skipped.trunk));
+        }
+    }
     (found.into_iter().map(|(_, carrier)| carrier).collect(), skipped)
 }
 

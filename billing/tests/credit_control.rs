@@ -11,7 +11,7 @@ use billing::{
     Terms, TimePrice, Zone, quote,
 };
 use common::*;
-use vocabulary::{CallKind, ExtendRequest, Grant, Refused};
+use vocabulary::{AuthorizeRequest, CallKind, Candidate, ExtendRequest, Grant, Refused};
 
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -185,6 +185,37 @@ fn a_carrier_without_a_rate_is_skipped() {
     assert_eq!(authorization.egress, [TRUNK]);
     assert_eq!(authorization.skipped.len(), 1);
     assert_eq!(authorization.skipped[0].reason.code, "carrier_no_rate");
+}
+
+#[test]
+fn a_trunk_that_stands_by_is_used_if_no_other_has_a_rate() {
+    // T4: one that is up and has no price must not hide one that is down and has one.
+    let mut world = World::prepaid(rate("0.60", 60, 60), "10");
+    let standby = |trunk, carrier, rank| {
+        let candidate = Candidate::new(trunk, carrier, 0);
+        Candidate { rank, is_standby: true, ..candidate }
+    };
+    let mut request = request(call(1), "49891234");
+    request.candidates = vec![
+        Candidate::new(CHEAP_TRUNK, CHEAP, 1),
+        standby(CHEAP_TRUNK, CHEAP, 0),
+        standby(TRUNK, CARRIER, 1),
+    ];
+    let authorization = world.credit.authorize(at(0), &request).unwrap();
+    assert_eq!(authorization.egress, [TRUNK]);
+    let codes: Vec<_> = authorization.decisions.iter().map(|line| line.code).collect();
+    assert!(codes.contains(&"standby_used"), "{codes:?}");
+    // Nor is one used, or asked for its price, while another can take the call.
+    let mut request = AuthorizeRequest { call: call(2), ..request };
+    request.candidates = vec![Candidate::new(TRUNK, CARRIER, 9), standby(CHEAP_TRUNK, CHEAP, 0)];
+    let authorization = world.credit.authorize(at(0), &request).unwrap();
+    assert_eq!((authorization.egress, authorization.skipped.len()), (vec![TRUNK], 0));
+    // Where routing has left nothing else, it has said so.
+    let mut request = AuthorizeRequest { call: call(3), ..request };
+    request.candidates = vec![standby(TRUNK, CARRIER, 0), standby(CHEAP_TRUNK, CHEAP, 1)];
+    let authorization = world.credit.authorize(at(0), &request).unwrap();
+    assert_eq!(authorization.egress, [TRUNK]);
+    assert!(authorization.decisions.iter().all(|line| line.code != "standby_used"));
 }
 
 #[test]

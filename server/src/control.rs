@@ -20,8 +20,9 @@ use store::{LeaseError, Leases, Store, Taking};
 use switch::decision::{Decision, Refusal};
 use switch::directory::ClientCertificate;
 use switch::health::{HealthChange, HealthState, TrunkHealth};
+use switch::quality::{QualityChange, QualityView};
 use switch::registrar::StoredBinding;
-use switch::routing::{Question, simulate, simulate_like};
+use switch::routing::{Question, TrunksNow, simulate, simulate_like};
 use switch::upstream::UpstreamStatus;
 use switch::{LiveCall, Shared, Stats};
 use tokio::sync::oneshot;
@@ -280,6 +281,25 @@ impl Control for Switchboard {
         self.shared.health.of(trunk)
     }
 
+    fn trunk_quality(&self) -> Vec<QualityView> {
+        self.shared.quality.views(self.now())
+    }
+
+    fn set_trunk_quality(
+        &self,
+        trunk: TrunkId,
+        prefix: &str,
+        drop_for: Option<Duration>,
+    ) -> Option<QualityView> {
+        let snapshot = self.snapshot.load();
+        let rules = snapshot.directory.quality_rules();
+        self.shared.quality.set_by_hand(self.now(), rules, (trunk, prefix), drop_for)
+    }
+
+    fn quality_change(&self) -> Option<QualityChange> {
+        self.shared.quality.poll_change()
+    }
+
     fn upstreams(&self) -> Later<'_, Vec<UpstreamStatus>> {
         Box::pin(self.ask(Letter::Upstreams))
     }
@@ -313,11 +333,12 @@ impl Control for Switchboard {
         let Thought { from, account, to, at, talk, like } = *thought;
         let now = self.clock.now().utc;
         let question = Question { from, account, to, at, now };
-        let Shared { bindings, health, .. } = &self.shared;
+        let Shared { bindings, health, quality, .. } = &self.shared;
+        let trunks = TrunksNow { now, health, quality };
         let directory = &snapshot.directory;
         let simulation = match like {
             Some(recorded) => simulate_like(directory, bindings, recorded, &question),
-            None => simulate(directory, bindings, health, &question),
+            None => simulate(directory, bindings, trunks, &question),
         };
         let mut refusal = simulation.outcome.err();
         let ask = |request: &AuthorizeRequest| {
@@ -410,6 +431,10 @@ impl Control for Switchboard {
             };
             (name, count as u64)
         }));
+        let (windows, not_open, unwatched) = self.shared.quality.counts();
+        counters.push(("quality_windows", windows as u64));
+        counters.push(("quality_windows_not_open", not_open as u64));
+        counters.push(("quality_calls_not_watched", unwatched));
         counters.push(("journal_lag_bytes", journal.end().saturating_sub(journal.durable())));
         counters.push(("journal_failures", journal.failures()));
         counters.push(("projection_lag_bytes", self.store.projection().lag()));

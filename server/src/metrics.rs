@@ -14,6 +14,7 @@ use switch::admission::Admission;
 use switch::fraud::Fraud;
 use switch::guard::Guard;
 use switch::health::Health;
+use switch::quality::Quality;
 use vocabulary::{CallFacts, Party};
 
 use crate::dispatch::Dispatch;
@@ -61,6 +62,9 @@ fn describe() {
     describe_gauge!("tandem_calls_admitted", "Calls that limits count, in any set");
     describe_gauge!("tandem_admission_places_taken", "Sizes of all sets that limits look at");
     describe_gauge!("tandem_trunks", "Trunks that are asked with OPTIONS, by what that found");
+    describe_gauge!("tandem_quality_windows", "Trunks and prefixes whose calls are judged");
+    describe_gauge!("tandem_quality_windows_not_open", "Those that are left or on trial");
+    describe_counter!("tandem_quality_calls_not_watched_total", "Too many windows for these calls");
     describe_gauge!("tandem_journal_lag_bytes", "Journal not yet on disk");
     describe_gauge!("tandem_projection_lag_bytes", "Journal not yet in the database");
     describe_gauge!("tandem_traces_running", "SIP traces that run");
@@ -249,6 +253,14 @@ pub fn publish_health(health: &Health) {
     for (state, count) in health.counts() {
         gauge!("tandem_trunks", "health" => state.word()).set(count as f64);
     }
+}
+
+/// What is known of the quality of trunks.
+pub fn publish_quality(quality: &Quality) {
+    let (windows, not_open, unwatched) = quality.counts();
+    gauge!("tandem_quality_windows").set(windows as f64);
+    gauge!("tandem_quality_windows_not_open").set(not_open as f64);
+    counter!("tandem_quality_calls_not_watched_total").absolute(unwatched);
 }
 
 /// How this node stands with the database that several share.

@@ -439,6 +439,7 @@ async fn open(config: &Config, clock: Clock) -> Result<Opened, RunError> {
         guard: Arc::new(guard),
         fraud: Arc::new(fraud),
         health: Arc::default(),
+        quality: Arc::default(),
         tls_peers: Arc::default(),
     };
     Ok(Opened { store, directory, snapshot, ledger, shared, secrets, last_change })
@@ -458,6 +459,7 @@ async fn each_second(switchboard: Arc<Switchboard>, streams: Streams) {
         metrics::publish_bans(&shared.guard);
         metrics::publish_fraud(&shared.fraud);
         metrics::publish_health(&shared.health);
+        metrics::publish_quality(&shared.quality);
         metrics::publish_traces(&switchboard.tap);
         metrics::publish_log(log::lines_left_out());
         leases.iter().for_each(|desk| metrics::publish_leases(desk));

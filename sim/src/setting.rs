@@ -142,6 +142,7 @@ fn shared() -> Shared {
         guard: Arc::default(),
         fraud: Arc::default(),
         health: Arc::default(),
+        quality: Arc::default(),
         tls_peers: Arc::default(),
     }
 }

@@ -21,6 +21,7 @@ use sip::transport::{Path, Transport};
 use switch::directory::{AccountRow, Directory, DirectoryBuilder, RouteRow, Settings, TrunkRow};
 use switch::health::{Outcome, ProbePolicy};
 use switch::numbers::Called;
+use switch::quality::{Demands, QualityRule, QualityRuleId};
 use switch::routing::{
     Clock, Conditions, Destination, PrefixId, Recorded, RoutePolicy, RoutePrefix, Source,
     TimeWindow, WindowId, destination,
@@ -46,6 +47,7 @@ fn is_of_the_route(line: &DecisionLine) -> bool {
         || code == "no_trunk_usable"
         || code.starts_with("trunk")
         || code.starts_with("all_trunks")
+        || code == "standby_used"
         || code.starts_with("carrier_")
 }
 
@@ -110,8 +112,25 @@ fn directory(random: &mut Random) -> Directory {
         prefixes.push(RoutePrefix { id, prefix: prefix.into(), policy, limits });
     }
     prefixes.retain(|_| !one_in(random, 3));
-    let built = builder.route_prefixes(prefixes).build();
+    let built = builder.route_prefixes(prefixes).quality_rules(quality_rules(random)).build();
     built.unwrap_or_else(|errors| panic!("the rows are wrong: {errors:?}"))
+}
+
+fn quality_rules(random: &mut Random) -> Vec<QualityRule> {
+    let mut rules = Vec::new();
+    for (id, prefix) in (1..).zip(["", "44", "4930"]) {
+        let demands = Demands {
+            window: Duration::from_secs(86_400),
+            calls_min: 1 + random.below(9) as u32,
+            drop: Duration::from_secs(7_200),
+            trial_calls: 1,
+            ..Demands::default()
+        };
+        let trunk = one_in(random, 2).then(|| TrunkId(10 + random.below(CARRIERS)));
+        let (id, prefix, is_by_route) = (QualityRuleId(id), prefix.into(), one_in(random, 2));
+        rules.push(QualityRule { id, trunk, prefix, is_by_route, demands });
+    }
+    rules
 }
 
 fn group(random: &mut Random, id: u32, currency: Currency, most: u64) -> RateGroup {
@@ -197,6 +216,7 @@ impl World {
             guard: Arc::default(),
             fraud: Arc::default(),
             health: Arc::default(),
+            quality: Arc::default(),
             tls_peers: Arc::default(),
         };
         let config = ShardConfig {
@@ -251,7 +271,7 @@ impl World {
         self.input(Input::Directory(Arc::clone(&self.directory)));
     }
 
-    /// Trunks go down and come up.
+    /// Trunks go down and come up, and are left for their quality.
     fn upset_trunks(&mut self) {
         let policy =
             ProbePolicy { every: Duration::from_secs(30), failures_max: 1, successes_min: 1 };
@@ -263,6 +283,12 @@ impl World {
                 false => Outcome::Status(200),
             };
             self.shared.health.probed(self.now.utc, trunk, outcome);
+            for prefix in ["", "4", "44", "442", "49", "4930"] {
+                let drop_for = one_in(&mut self.random, 3).then_some(Duration::from_secs(36_000));
+                let rules = self.directory.quality_rules();
+                let quality = &self.shared.quality;
+                quality.set_by_hand(self.now.utc, rules, (trunk, prefix), drop_for);
+            }
         }
     }
 
@@ -381,7 +407,7 @@ fn the_record_of_a_call_finds_its_route_again() {
     let calls = std::env::var("TANDEM_WHY_CALLS").ok();
     let calls: u32 = calls.map_or(1_000, |text| text.parse().expect("a number of calls"));
     let mut world = World::new(5);
-    let (mut drawn, mut closed, mut down) = (0, 0, 0);
+    let (mut drawn, mut closed, mut down, mut poor, mut graded) = (0, 0, 0, 0, 0);
     for era in 0..calls.div_ceil(CALLS_AN_ERA) {
         let mut past = Vec::new();
         for n in 0..CALLS_AN_ERA {
@@ -402,11 +428,14 @@ fn the_record_of_a_call_finds_its_route_again() {
             drawn += has("trunks_drawn");
             closed += has("trunk_skipped_closed");
             down += has("trunk_skipped_down") + has("all_trunks_down");
+            poor += has("trunk_skipped_quality") + has("all_trunks_poor");
+            graded += has("trunks_graded");
         }
         world.next_era();
     }
     assert!(world.shared.admission.is_empty());
     // The calls were of all kinds.
     let few = calls / 20;
-    assert!(drawn > few && closed > few && down > few, "{drawn} {closed} {down} of {calls}");
+    let kinds = [drawn, closed, down, poor, 2 * graded];
+    assert!(kinds.iter().all(|count| *count > few), "{kinds:?} of {calls}");
 }

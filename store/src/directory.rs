@@ -23,6 +23,7 @@ mod number_rule;
 mod plan;
 pub mod plan_words;
 mod probe;
+mod quality;
 mod rate_group;
 mod reason;
 mod route;

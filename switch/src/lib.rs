@@ -22,6 +22,7 @@ pub mod guard;
 pub mod health;
 pub mod leg;
 pub mod numbers;
+pub mod quality;
 pub mod question;
 pub mod registrar;
 pub mod release;

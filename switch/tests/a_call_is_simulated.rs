@@ -4,7 +4,6 @@ mod support;
 
 use support::*;
 use switch::decision::{Decision, IdentityRefusal, Refusal};
-use switch::health::Health;
 use switch::registrar::Bindings;
 use switch::routing::{Calling, Destination, Question, Simulation, Source, simulate};
 use vocabulary::{CallKind, SubscriberId, Utc};
@@ -13,7 +12,7 @@ const NOW: Utc = Utc(1_700_000_000_000_000);
 
 fn thought(rows: &Rows, bindings: &Bindings, from: &str, to: &str) -> Simulation {
     let question = Question { from, account: None, to, at: Utc(7), now: NOW };
-    simulate(&rows.build(), bindings, &Health::default(), &question)
+    simulate(&rows.build(), bindings, Untested::default().trunks(), &question)
 }
 
 #[track_caller]
@@ -56,7 +55,7 @@ fn a_local_call_names_the_subscriber() {
 fn thought_of_account(rows: &Rows, from: &str, to: &str) -> Simulation {
     let account = Some(LOCAL_ACCOUNT);
     let question = Question { from, account, to, at: Utc(7), now: NOW };
-    simulate(&rows.build(), &Bindings::default(), &Health::default(), &question)
+    simulate(&rows.build(), &Bindings::default(), Untested::default().trunks(), &question)
 }
 
 #[test]

@@ -11,7 +11,6 @@ use support::*;
 use switch::directory::SubscriberRow;
 use switch::effect::Said;
 use switch::forwarding::{Condition, NoAnswer};
-use switch::health::Health;
 use switch::leg::event::LegEvent;
 use switch::registrar::Bindings;
 use switch::routing::{Destination, Question, simulate};
@@ -309,7 +308,7 @@ fn simulate_says_that_it_goes_on() {
     let (directory, bindings) = (rows(MOBILE).build(), Bindings::default());
     let (at, now) = (Utc(7), Utc(7));
     let question = Question { from: "alice", account: None, to: BOBS, at, now };
-    let thought = simulate(&directory, &bindings, &Health::default(), &question);
+    let thought = simulate(&directory, &bindings, Untested::default().trunks(), &question);
     let destination = thought.outcome.unwrap().destination;
     assert_eq!(
         destination,

@@ -9,7 +9,6 @@ use std::time::Duration;
 use support::*;
 use switch::did::{DidRow, DidTarget, Group, RingOrder};
 use switch::directory::{Limits, TrunkRole, TrunkRow};
-use switch::health::Health;
 use switch::routing::{Destination, Question, simulate};
 use vocabulary::{AccountId, CallKind, DecisionLine, DidId, Refused, SubscriberId, TrunkId, Utc};
 
@@ -268,7 +267,7 @@ fn simulate_says_the_same() {
     let thought = |rows: &Rows, w: &World, from| {
         let (at, now) = (Utc(7), w.now.utc);
         let question = Question { from, account: None, to: CALLED, at, now };
-        simulate(&rows.build(), &w.shared.bindings, &Health::default(), &question)
+        simulate(&rows.build(), &w.shared.bindings, Untested::default().trunks(), &question)
     };
     let rows = rows(in_order(10));
     let w = with_phones(Rows { dids: rows.dids.clone(), ..Rows::default() });

@@ -8,7 +8,6 @@ use support::*;
 use switch::caller_id::{CliPool, DefaultCaller};
 use switch::decision::Decision;
 use switch::directory::SubscriberRow;
-use switch::health::Health;
 use switch::registrar::Bindings;
 use switch::routing::{Question, simulate};
 use vocabulary::{RateChoice, SubscriberId, Utc};
@@ -53,7 +52,7 @@ fn check(
     let (directory, bindings) = (rows(pool, own).build(), Bindings::default());
     let at = Utc(7);
     let question = Question { from: "customer", account: None, to: "4930123456", at, now: at };
-    let thought = simulate(&directory, &bindings, &Health::default(), &question);
+    let thought = simulate(&directory, &bindings, Untested::default().trunks(), &question);
     // Simulated, a trunk calls with no number of its own.
     if own == "4989777" {
         return;
@@ -175,7 +174,7 @@ fn who_says_too_little_is_the_accounts_default() {
         // Simulated, a trunk calls with no number of its own.
         let at = Utc(7);
         let question = Question { from: "customer", account: None, to: "4930123456", at, now: at };
-        let thought = simulate(&directory, &bindings, &Health::default(), &question);
+        let thought = simulate(&directory, &bindings, Untested::default().trunks(), &question);
         assert_eq!(thought.authorize.unwrap().cli, Some(number("4989100")));
         assert!(thought.decisions.iter().any(|line| line.code() == "cli_default"));
     }

@@ -10,7 +10,6 @@ use sip::message::HeaderName;
 use support::*;
 use switch::decision::Decision;
 use switch::directory::Directory;
-use switch::health::Health;
 use switch::numbers::{
     Called, ListEffect, ListId, ListKind, ListUse, NumberList, NumberOwner, NumberPolicy,
     NumberRule, RuleId, Subject, Then, Trial, TrialEnd, called, try_out,
@@ -235,7 +234,7 @@ fn a_trial_shows_each_step() {
 
 fn thought(directory: &Directory, from: &str, to: &str) -> Simulation {
     let question = Question { from, account: None, to, at: Utc(7), now: Utc(7) };
-    simulate(directory, &Bindings::default(), &Health::default(), &question)
+    simulate(directory, &Bindings::default(), Untested::default().trunks(), &question)
 }
 
 fn settled(w: &mut World, cld: &str) -> SettleRequest {

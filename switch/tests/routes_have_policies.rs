@@ -9,7 +9,6 @@ use support::*;
 use switch::admission::Owner;
 use switch::decision::Decision;
 use switch::directory::{Directory, DirectoryBuilder, Limits, RouteRow};
-use switch::health::Health;
 use switch::registrar::Bindings;
 use switch::routing::{
     CauseMap, Clock, Code, PrefixId, Question, RouteId, RoutePolicy, RoutePrefix, Simulation,
@@ -41,7 +40,7 @@ fn with_policy(rows: &Rows, policy: RoutePolicy) -> Directory {
 
 fn thought(directory: &Directory, at: Utc) -> Simulation {
     let question = Question { from: "customer", account: None, to: CLD, at, now: at };
-    simulate(directory, &Bindings::default(), &Health::default(), &question)
+    simulate(directory, &Bindings::default(), Untested::default().trunks(), &question)
 }
 
 fn trunks(simulation: &Simulation) -> Vec<u64> {

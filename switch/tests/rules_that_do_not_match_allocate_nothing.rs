@@ -19,8 +19,7 @@ fn allocations(rows: &Rows) -> u64 {
     let counted = allocation_counter::measure(|| {
         let (from, to, at) = ("alice", "4930123456", Utc(7));
         let question = Question { from, account: None, to, at, now: at };
-        let thought =
-            simulate(&directory, &bindings, &switch::health::Health::default(), &question);
+        let thought = simulate(&directory, &bindings, Untested::default().trunks(), &question);
         assert!(thought.outcome.is_ok());
     });
     counted.count_total

@@ -90,12 +90,15 @@ pub struct Candidate {
     pub priority: u16,
     /// Lower goes first within one priority, whatever it costs: by cost go those of one rank.
     pub rank: u16,
+    /// Routing has left it out, but no worse than that: if all others cannot take the call for their
+    /// prices, the standby of the lowest rank may.
+    pub is_standby: bool,
 }
 
 impl Candidate {
     /// One that goes by cost among those of its priority.
     pub fn new(trunk: TrunkId, carrier: AccountId, priority: u16) -> Candidate {
-        Candidate { trunk, carrier, priority, rank: 0 }
+        Candidate { trunk, carrier, priority, rank: 0, is_standby: false }
     }
 }
 

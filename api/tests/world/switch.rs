@@ -10,8 +10,9 @@ use ::switch::LiveCall;
 use ::switch::decision::{Decision, Refusal};
 use ::switch::directory::ClientCertificate;
 use ::switch::health::{Health, HealthChange, TrunkHealth};
+use ::switch::quality::{Quality, QualityChange, QualityView};
 use ::switch::registrar::{Bindings, StoredBinding};
-use ::switch::routing::{Question, simulate, simulate_like};
+use ::switch::routing::{Question, TrunksNow, simulate, simulate_like};
 use ::switch::upstream::UpstreamStatus;
 use api::{
     Certificate, Control, Later, LedgerReport, NewTrace, Payment, PaymentRefused, Simulated,
@@ -78,6 +79,8 @@ pub struct Switch {
     blown: Notify,
     /// What is known of trunks, as far as a test says so.
     pub health: Health,
+    /// How good trunks are.
+    pub quality: Quality,
     /// How our registrations at trunks stand, as far as a test says so.
     pub upstreams: Mutex<Vec<UpstreamStatus>>,
     /// Traces, which no message ever reaches.
@@ -129,6 +132,7 @@ impl Switch {
             fuse: AtomicI64::new(NO_FUSE),
             blown: Notify::new(),
             health: Health::default(),
+            quality: Quality::default(),
             upstreams: Mutex::default(),
             traces: Mutex::default(),
             traced: Mutex::default(),
@@ -275,6 +279,25 @@ impl Control for Switch {
         self.health.poll_change()
     }
 
+    fn trunk_quality(&self) -> Vec<QualityView> {
+        self.quality.views(self.now_utc())
+    }
+
+    fn set_trunk_quality(
+        &self,
+        trunk: TrunkId,
+        prefix: &str,
+        drop_for: Option<Duration>,
+    ) -> Option<QualityView> {
+        let snapshot = self.snapshot();
+        let rules = snapshot.directory.quality_rules();
+        self.quality.set_by_hand(self.now_utc(), rules, (trunk, prefix), drop_for)
+    }
+
+    fn quality_change(&self) -> Option<QualityChange> {
+        self.quality.poll_change()
+    }
+
     fn begin_trace(&self, wanted: NewTrace) -> Result<TraceView, String> {
         let mut traces = self.traces.lock().unwrap();
         let id = traces.len() as u64 + 1;
@@ -340,7 +363,10 @@ impl Control for Switch {
         let (directory, bindings) = (&snapshot.directory, Bindings::default());
         let simulation = match like {
             Some(recorded) => simulate_like(directory, &bindings, recorded, &question),
-            None => simulate(directory, &bindings, &self.health, &question),
+            None => {
+                let (health, quality) = (&self.health, &self.quality);
+                simulate(directory, &bindings, TrunksNow { now, health, quality }, &question)
+            }
         };
         let (settings, book) = (CreditSettings::default(), &snapshot.rate_book);
         let quote =

@@ -7,6 +7,7 @@ mod fraud;
 mod number;
 mod peer;
 mod pricing;
+mod quality;
 mod receipts;
 mod route;
 mod security;
@@ -41,6 +42,7 @@ pub(crate) use pricing::{
     CarrierStatement, Output, PriceQuestion, Recycle, ReportCommand, Rerate, Selected, Spanned,
 };
 
+pub(crate) use quality::{QualityCommand, QualityDemands};
 pub(crate) use receipts::ReceiptArgs;
 pub(crate) use route::{PrefixCommand, RouteChange, RouteCommand, WindowCommand};
 pub(crate) use security::{AllowCommand, BanCommand, SecurityCommand, TlsCommand};

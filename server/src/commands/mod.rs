@@ -22,6 +22,7 @@ mod number;
 mod paged;
 mod plan;
 mod price;
+mod quality;
 mod rate_args;
 mod rate_group;
 mod rates;

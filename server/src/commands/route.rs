@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::account::{or_none, put, put_limit};
 use super::args::{PrefixCommand, RouteChange, RouteCommand, WindowCommand};
 use super::client::{Client, escape};
-use super::{Context, Outcome, table};
+use super::{Context, Outcome, quality, table};
 
 const ROUTES: [(&str, &str); 8] = [
     ("ID", "id"),
@@ -53,6 +53,7 @@ pub(super) fn run(context: &Context, command: RouteCommand) -> Outcome {
             context.show(&answer, |_| println!("removed route {id}"));
         }
         RouteCommand::Prefix { command } => return prefix(context, &client, command),
+        RouteCommand::Quality { command } => return quality::run(context, &client, *command),
         RouteCommand::Window { command } => return window(context, &client, command),
     }
     Ok(())

@@ -47,6 +47,10 @@ words!(
         FraudReduced = "fraud_reduced",
         /// An operator has lifted that.
         FraudLifted = "fraud_lifted",
+        /// Calls over a trunk of it are poor, and it gets none for a while.
+        TrunkDropped = "trunk_dropped",
+        /// It gets calls again.
+        TrunkBack = "trunk_back",
     }
 );
 

@@ -26,7 +26,7 @@ use super::trunk::{self, Trunk, TrunkTransport};
 use super::trunk_tls::TrunkTls;
 use super::{CallLimits, Change, ChangeError, Result};
 use super::{
-    availability, caller_id, did, edge, forwarding, fraud, number_list, number_rule, probe,
+    availability, caller_id, did, edge, forwarding, fraud, number_list, number_rule, probe, quality,
     route_prefix, time_window, trunk_cause, trunk_tls,
 };
 
@@ -237,13 +237,14 @@ impl Change {
         built(builder)
     }
 
-    /// Time windows, and what is said of prefixes.
+    /// Time windows, what is said of prefixes, and quality rules.
     async fn with_routing(&mut self, builder: DirectoryBuilder) -> Result<DirectoryBuilder> {
         let windows = time_window::all(&mut *self.tx).await?;
         let windows = windows.iter().map(time_window::StoredWindow::in_force);
         let windows = windows.collect::<Result<Vec<_>>>()?;
         let prefixes = route_prefix::all(&mut *self.tx).await?;
-        Ok(builder.time_windows(windows).route_prefixes(prefixes))
+        let quality = quality::all(&mut *self.tx).await?;
+        Ok(builder.time_windows(windows).route_prefixes(prefixes).quality_rules(quality))
     }
 
     async fn numbers_of(&mut self, owner: NumberOwner) -> Result<Option<Arc<NumberPolicy>>> {

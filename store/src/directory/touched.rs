@@ -29,7 +29,7 @@ pub(crate) struct Touched {
     pub(super) numbers_of_all: bool,
     /// Fraud rules of everybody.
     pub(super) fraud_of_all: bool,
-    /// Time windows, and what is said of prefixes of routes.
+    /// Time windows, what is said of prefixes of routes, and quality rules.
     pub(super) routing: bool,
     /// Lists of numbers, with their lines.
     pub(super) number_lists: BTreeSet<u64>,

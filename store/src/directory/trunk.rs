@@ -396,6 +396,8 @@ impl Change {
         self.check_no_did_leads_to("trunk", trunk.id.0).await?;
         self.touched.trunk(trunk.id);
         self.touched.account(trunk.account);
+        // Its quality rules go with it.
+        self.touched.routing();
         for sql in ["DELETE FROM route WHERE trunk_id = ?", "DELETE FROM trunk WHERE id = ?"] {
             sql::query(sql).bind(signed(trunk.id.0)).execute(&mut *self.tx).await?;
         }

@@ -11,6 +11,7 @@ use crate::decision::{Decision, End, Refusal};
 use crate::effect::Effect;
 use crate::fraud::Fraud;
 use crate::leg::event::LegEvent;
+use crate::quality::Quality;
 use crate::release::Cause;
 use crate::routing::Told;
 
@@ -78,7 +79,7 @@ impl Call {
         };
         ctx.admission.release(self.id);
         self.tell_watchers(ctx, talking.as_ref());
-        let request = self.settlement(ctx.now, &ending, talking.as_ref());
+        let request = self.settlement(ctx.now, ctx.quality, &ending, talking.as_ref());
         ctx.effects.push_back(Effect::Settle(Box::new(request)));
     }
 
@@ -107,7 +108,7 @@ impl Call {
     pub(crate) fn settle_only(
         &mut self,
         now: Now,
-        (admission, fraud): (&Admission, &Fraud),
+        (admission, fraud, quality): (&Admission, &Fraud, &Quality),
         effects: &mut VecDeque<Effect>,
     ) {
         let state = std::mem::replace(&mut self.state, State::Releasing);
@@ -122,7 +123,7 @@ impl Call {
         for side in std::iter::once(&mut self.ingress.side).chain(attempts) {
             side.say_release(effects, LegEvent::Release { cause, reason_header: None, sip_status });
         }
-        let request = self.settlement(now, &ending, talking.as_ref());
+        let request = self.settlement(now, quality, &ending, talking.as_ref());
         effects.push_back(Effect::Settle(Box::new(request)));
     }
 }

@@ -7,6 +7,7 @@ use vocabulary::{CallFacts, CallId, Direction, LegFacts, Now, Origin, SettleRequ
 use super::ending::Ending;
 use super::{Attempt, Call, Talking};
 use crate::attribution::Attribution;
+use crate::quality::Quality;
 
 impl Call {
     /// What billing journals of the ingress leg, in case we do not live to write its CDR.
@@ -45,6 +46,7 @@ impl Call {
     pub(super) fn settlement(
         &mut self,
         now: Now,
+        quality: &Quality,
         ending: &Ending,
         talking: Option<&Talking>,
     ) -> SettleRequest {
@@ -62,6 +64,11 @@ impl Call {
         for (n, attempt) in self.attempts.iter().enumerate() {
             let still = attempt.talks_since.map(|since| end.saturating_sub(since));
             legs.push(attempt.facts(n, now, ending, still.unwrap_or(attempt.talked)));
+        }
+        if let Some(placed) = self.placed.take() {
+            let is_trunk = |leg: &&LegFacts| leg.index > 0 && leg.trunk.is_some();
+            let talked = legs.iter().filter(is_trunk).map(|leg| leg.talked).max();
+            quality.ended(now.utc, placed, talked.unwrap_or_default());
         }
         SettleRequest {
             talked,

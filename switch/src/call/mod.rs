@@ -44,6 +44,7 @@ use crate::fraud::{Fraud, Watched};
 use crate::health::Health;
 use crate::leg::event::Body;
 use crate::leg::{Leg, LegConfig};
+use crate::quality::{Placed, Quality};
 use crate::question::Answer;
 use crate::registrar::Bindings;
 use crate::release::Cause;
@@ -75,6 +76,7 @@ pub(crate) struct Context<'a> {
     pub(crate) admission: &'a Admission,
     pub(crate) fraud: &'a Fraud,
     pub(crate) health: &'a Health,
+    pub(crate) quality: &'a Quality,
     pub(crate) tls_peers: &'a TlsPeers,
     pub(crate) leg_config: &'a Arc<LegConfig>,
     pub(crate) effects: &'a mut VecDeque<Effect>,
@@ -98,6 +100,8 @@ pub(crate) struct Call {
     grant: Grant,
     /// What fraud rules remember of it.
     watched: Option<Box<Watched>>,
+    /// By which window of quality it goes, from the attempt over a trunk on.
+    placed: Option<Placed>,
     reasons: Reasons,
     state: State,
 }
@@ -214,6 +218,7 @@ impl Call {
             kind: None,
             grant: Grant { talk_time: Duration::ZERO, is_final: false },
             watched: None,
+            placed: None,
             reasons: Reasons::new(),
             state: State::Arriving,
         }

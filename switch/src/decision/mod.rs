@@ -59,6 +59,10 @@ pub enum Decision {
     TrunkSkipped(TrunkId, Skip),
     /// All trunks that could take the call are down; this one is tried all the same.
     AllTrunksDown(TrunkId),
+    /// The calls of all trunks that could take the call are poor; this one is tried all the same.
+    AllTrunksPoor(TrunkId),
+    /// Trunks go by how many of their calls they answer: percent, in steps.
+    TrunksGraded(Box<[(TrunkId, u8)]>),
     /// Trunks share calls, and the order of these was drawn by this.
     TrunksDrawn(u32),
     /// The trunks that nothing in routing speaks against.
@@ -123,6 +127,8 @@ impl Decision {
             Decision::RoutesFound { .. } => "routes_found",
             Decision::TrunkSkipped(_, why) => why.code(),
             Decision::AllTrunksDown(_) => "all_trunks_down",
+            Decision::AllTrunksPoor(_) => "all_trunks_poor",
+            Decision::TrunksGraded(_) => "trunks_graded",
             Decision::TrunksDrawn(_) => "trunks_drawn",
             Decision::TrunksAccepted(_) => "trunks_accepted",
             Decision::CallerId(decision) => decision.code(),

@@ -129,6 +129,12 @@ impl fmt::Display for Decision {
                 f,
                 "Every trunk that could carry the call is down; trunk {id}, the least bad, is tried."
             ),
+            Decision::AllTrunksPoor(id) => write!(
+                f,
+                "Every trunk that could carry the call has poor quality or is down; trunk {id}, the \
+                 least bad, is tried."
+            ),
+            Decision::TrunksGraded(grades) => fmt_grades(f, grades),
             Decision::TrunksDrawn(draw) => {
                 write!(
                     f,
@@ -194,6 +200,15 @@ impl Decision {
             _ => f.write_str(self.code()),
         }
     }
+}
+
+fn fmt_grades(f: &mut fmt::Formatter<'_>, grades: &[(TrunkId, u8)]) -> fmt::Result {
+    write!(f, "Trunks go by the percentage of their calls that they answer:")?;
+    for (place, (trunk, grade)) in grades.iter().enumerate() {
+        let comma = if place == 0 { "" } else { "," };
+        write!(f, "{comma} trunk {trunk} {grade}")?;
+    }
+    write!(f, ".")
 }
 
 fn fmt_accepted(f: &mut fmt::Formatter<'_>, trunks: &[TrunkId]) -> fmt::Result {

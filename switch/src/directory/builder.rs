@@ -17,6 +17,7 @@ use super::{DigestOwner, Directory};
 use crate::did::DidRow;
 use crate::guard::GuardRows;
 use crate::numbers::{ListId, NumberList, NumberOwner, NumberPolicy, RuleError, RuleId};
+use crate::quality::{QualityRule, QualityRules};
 use crate::routing::{NumberPlan, RoutePrefix, TimeWindow, WindowId};
 
 /// A row that cannot be used.
@@ -240,6 +241,7 @@ impl DirectoryBuilder {
             routes: Arc::default(),
             route_prefixes: Arc::default(),
             time_windows: Arc::default(),
+            quality_rules: Arc::default(),
             registering: Vec::new(),
             guard: Arc::default(),
             numbers_of_all: Arc::default(),
@@ -333,6 +335,13 @@ impl DirectoryBuilder {
     pub fn time_windows(mut self, windows: Vec<TimeWindow>) -> DirectoryBuilder {
         let windows = windows.into_iter().map(|window| (window.id, window));
         self.directory.time_windows = Arc::new(windows.collect());
+        self
+    }
+
+    /// Which quality is asked of trunks, instead of what was asked before.
+    #[must_use]
+    pub fn quality_rules(mut self, rules: Vec<QualityRule>) -> DirectoryBuilder {
+        self.directory.quality_rules = Arc::new(QualityRules::new(rules));
         self
     }
 

@@ -38,6 +38,7 @@ use crate::did::DidRow;
 use crate::fraud::FraudRule;
 use crate::guard::GuardRows;
 use crate::numbers::{ListId, NumberList, NumberPolicy};
+use crate::quality::{QualityRules, Watch};
 use crate::routing::{RoutePrefix, RouteTable, RouteTarget, TimeWindow, WindowId};
 
 /// A digest user name belongs to a subscriber or to a trunk.
@@ -67,6 +68,7 @@ pub struct Directory {
     routes: Arc<RouteTable>,
     route_prefixes: Arc<BTreeMap<Box<str>, RoutePrefix>>,
     time_windows: Arc<BTreeMap<WindowId, TimeWindow>>,
+    quality_rules: Arc<QualityRules>,
     /// In the order of their ids.
     registering: Vec<TrunkId>,
     /// The same.
@@ -243,6 +245,21 @@ impl Directory {
     /// When a route holds.
     pub fn time_window(&self, id: WindowId) -> Option<&TimeWindow> {
         self.time_windows.get(&id)
+    }
+
+    /// Which quality is asked of trunks.
+    pub fn quality_rules(&self) -> &QualityRules {
+        &self.quality_rules
+    }
+
+    /// What is watched of a call to this number over this trunk; `None` if no rule is about it.
+    pub(crate) fn watch<'a>(&'a self, trunk: TrunkId, number: &'a Number) -> Option<Watch<'a>> {
+        if self.quality_rules.is_empty() {
+            return None;
+        }
+        let rule = self.quality_rules.find(trunk, number.as_str())?;
+        let routed_by = if rule.is_by_route { self.routes(number)?.0 } else { 0 };
+        Some(Watch::new(rule, trunk, number, routed_by))
     }
 
     /// The subscribers that could register by `older` and cannot any more: they are gone or switched

@@ -336,23 +336,14 @@ impl Health {
             && self.part(trunk).get(&trunk).is_some_and(Record::is_down)
     }
 
-    /// The trunk of these that is most likely to take a call though all are down: the one that has
-    /// answered most lately, and of those alike the one that went down last.
-    pub fn least_bad(&self, trunks: impl Iterator<Item = TrunkId>) -> Option<TrunkId> {
-        let standing = |trunk: &TrunkId| {
-            let part = self.part(*trunk);
-            let record = part.get(trunk).filter(|record| record.is_down());
-            // One that came up meanwhile is better than all others.
-            record.map_or((u8::MAX, None), |record| (record.successes, record.seen.since))
-        };
-        let mut best: Option<(TrunkId, (u8, Option<Utc>))> = None;
-        for trunk in trunks {
-            let standing = standing(&trunk);
-            if best.is_none_or(|(_, known)| standing > known) {
-                best = Some((trunk, standing));
-            }
-        }
-        best.map(|(trunk, _)| trunk)
+    /// Of trunks that are all down, how likely one is to take a call: how many answers in a row it has
+    /// given lately, and of those alike when it went down. More is better.
+    pub(crate) fn goodness(&self, trunk: TrunkId) -> (u8, i64) {
+        let part = self.part(trunk);
+        let record = part.get(&trunk).filter(|record| record.is_down());
+        // One that came up meanwhile is better than all others.
+        let since = |record: &Record| record.seen.since.map_or(i64::MIN, |since| since.0);
+        record.map_or((u8::MAX, i64::MIN), |record| (record.successes, since(record)))
     }
 
     /// Whether a trunk is to be asked at once.
@@ -505,10 +496,10 @@ mod tests {
             health.watch(trunk, ProbePolicy { failures_max: 1, ..POLICY });
             health.probed(Utc(at), trunk, Outcome::Silent);
         }
-        assert_eq!(health.least_bad(all.into_iter()), Some(TrunkId(2)));
+        let best = || all.into_iter().max_by_key(|trunk| health.goodness(*trunk));
+        assert_eq!(best(), Some(TrunkId(2)));
         health.probed(Utc(40), TrunkId(1), Outcome::Status(200));
-        assert_eq!(health.least_bad(all.into_iter()), Some(TrunkId(1)));
-        assert_eq!(health.least_bad(std::iter::empty()), None);
+        assert_eq!(best(), Some(TrunkId(1)));
     }
 
     #[test]

@@ -142,7 +142,7 @@ pub fn destination(
         trunks: u8::try_from(targets.len()).unwrap_or(u8::MAX),
     });
     let policy = directory.route_prefix(&number).map(|row| row.policy);
-    let asking = Asking { directory, source, cld: &number, conditions };
+    let asking = Asking { directory, source, cld: &number, conditions, is_routed: true };
     let candidates = candidates(&asking, targets, policy.unwrap_or_default(), decisions);
     if candidates.is_empty() {
         return Err(Refusal::NoTrunkUsable(number));
@@ -165,7 +165,7 @@ fn to_did(
     let cld = row.number;
     if let Destination::Trunk(trunk) = destination {
         let target = [RouteTarget::only(trunk)];
-        let asking = Asking { directory, source, cld: &cld, conditions };
+        let asking = Asking { directory, source, cld: &cld, conditions, is_routed: false };
         if candidates(&asking, &target, RoutePolicy::default(), decisions).is_empty() {
             return Err(Refusal::NoTrunkUsable(cld));
         }

@@ -15,7 +15,7 @@ mod window;
 
 pub(crate) use causes::Told;
 pub use causes::{CauseMap, Code, CodeError};
-pub use conditions::{Conditions, Recorded};
+pub use conditions::{Conditions, Recorded, TrunksNow};
 pub use destination::{Destination, Routed, Source, destination, owner, payer, plan};
 pub use hunt::{HuntCodes, Next};
 pub use loops::LoopRefusal;

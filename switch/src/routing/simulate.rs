@@ -2,14 +2,13 @@
 
 use vocabulary::{AccountId, AuthorizeRequest, CallId, Number, Origin, SubscriberId, Utc};
 
-use super::conditions::{Conditions, Recorded};
+use super::conditions::{Conditions, Recorded, TrunksNow};
 use super::destination::{Destination, Routed, Source, active, destination, payer, plan};
 use crate::caller_id::{self, Ruling};
 use crate::decision::{Decision, IdentityRefusal, Refusal};
 use crate::did::{DidDecision, Group};
 use crate::directory::Directory;
 use crate::forwarding::{Sent, instead_of_ringing};
-use crate::health::Health;
 use crate::numbers::{called, screen};
 use crate::registrar::Bindings;
 
@@ -73,11 +72,11 @@ pub struct Simulation {
 pub fn simulate(
     directory: &Directory,
     bindings: &Bindings,
-    health: &Health,
+    trunks: TrunksNow<'_>,
     question: &Question<'_>,
 ) -> Simulation {
     // What is drawn is the same for the same moment.
-    let conditions = Conditions::new(question.at, question.at.0 as u32, health);
+    let conditions = Conditions::new(question.at, question.at.0 as u32, trunks);
     think(directory, bindings, &conditions, question)
 }
 

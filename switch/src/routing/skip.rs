@@ -6,6 +6,7 @@ use vocabulary::TrunkId;
 
 use crate::admission::NotAdmitted;
 use crate::numbers::RuleId;
+use crate::quality::{Poor, QualityRuleId};
 
 use super::window::WindowId;
 
@@ -24,6 +25,8 @@ pub enum Skip {
     Insecure,
     /// It does not answer, and another trunk could take the call (T4).
     Down,
+    /// Its calls are not what this rule asks, and another trunk could take the call (T4).
+    Poor(Poor, QualityRuleId),
     /// It, or its account, has as many calls as it may.
     Full(NotAdmitted),
 }
@@ -37,6 +40,8 @@ impl Skip {
             Skip::Closed(_) => "trunk_skipped_closed",
             Skip::Insecure => "trunk_skipped_insecure",
             Skip::Down => "trunk_skipped_down",
+            Skip::Poor(Poor::Dropped, _) => "trunk_skipped_quality",
+            Skip::Poor(Poor::OnTrial, _) => "trunk_skipped_on_trial",
             Skip::Full(_) => "trunk_skipped_full",
         }
     }
@@ -59,6 +64,15 @@ impl Skip {
                 )
             }
             Skip::Down => write!(f, "Trunk {trunk} was left out: it is down."),
+            Skip::Poor(Poor::Dropped, rule) => write!(
+                f,
+                "Trunk {trunk} was left out: its calls are not as good as quality rule {rule} asks."
+            ),
+            Skip::Poor(Poor::OnTrial, rule) => write!(
+                f,
+                "Trunk {trunk} was left out: it is on trial by quality rule {rule}, and has the calls \
+                 for that."
+            ),
             Skip::Full(why) => write!(f, "Trunk {trunk} was left out: {why}."),
         }
     }

@@ -3,7 +3,7 @@
 use super::{Setup, Step};
 use crate::call::{Call, Context};
 use crate::decision::Refusal;
-use crate::routing::{self, Conditions, Destination};
+use crate::routing::{self, Conditions, Destination, TrunksNow};
 
 pub(super) fn find(
     setup: &mut Setup,
@@ -13,7 +13,8 @@ pub(super) fn find(
     let Setup { source, account, called, .. } = *setup;
     let called = called.expect("the stage before has found out");
     // By the moment that prices go by too.
-    let conditions = Conditions::new(call.came_at(), ctx.random.next() as u32, ctx.health);
+    let trunks = TrunksNow { now: ctx.now.utc, health: ctx.health, quality: ctx.quality };
+    let conditions = Conditions::new(call.came_at(), ctx.random.next() as u32, trunks);
     let (directory, source, decisions) = (ctx.directory, Some(source), call.decisions());
     let routed = routing::destination(directory, source, account, called, &conditions, decisions)?;
     call.leads_to(routed.cld);

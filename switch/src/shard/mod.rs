@@ -29,6 +29,7 @@ use crate::guard::Guard;
 use crate::health::{Health, Probes};
 use crate::keep_alive::KeepAlives;
 use crate::leg::LegConfig;
+use crate::quality::Quality;
 use crate::register_copy::Copies;
 use crate::registrar::{Binding, Bindings};
 use crate::release::Cause;
@@ -76,6 +77,8 @@ pub struct Shared {
     pub fraud: Arc<Fraud>,
     /// Which trunks are there.
     pub health: Arc<Health>,
+    /// How good they are.
+    pub quality: Arc<Quality>,
     /// What TLS handshakes told of peers.
     pub tls_peers: Arc<TlsPeers>,
 }
@@ -322,6 +325,7 @@ impl Shard {
 
     fn sweep(&mut self, now: Now) {
         let changed = self.shared.bindings.expire(now.utc, self.sweep_part);
+        self.shared.quality.sweep(now.utc, self.sweep_part, self.directory.quality_rules());
         self.sweep_part = self.sweep_part.wrapping_add(1);
         self.shared.guard.expire(now.utc);
         for (subscriber, bindings) in changed {

@@ -128,6 +128,7 @@ impl Shard {
             admission: &self.shared.admission,
             fraud: &self.shared.fraud,
             health: &self.shared.health,
+            quality: &self.shared.quality,
             tls_peers: &self.shared.tls_peers,
             leg_config: &self.leg_config,
             effects: &mut self.effects,
@@ -144,7 +145,8 @@ impl Shard {
                 ctx.stats.calls_panicked += 1;
                 let told = catch_unwind(AssertUnwindSafe(|| call.wreck(&mut ctx)));
                 if told.is_err() && !call.is_settled() {
-                    let shared = (&*self.shared.admission, &*self.shared.fraud);
+                    let super::Shared { admission, fraud, quality, .. } = &self.shared;
+                    let shared = (&**admission, &**fraud, &**quality);
                     call.settle_only(now, shared, &mut self.effects);
                 }
                 true

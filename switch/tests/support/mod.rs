@@ -20,13 +20,29 @@ use switch::directory::{
     SubscriberRow, TrunkRow,
 };
 use switch::guard::GuardRows;
+use switch::health::Health;
 use switch::numbers::{NumberList, NumberPolicy};
+use switch::quality::{Quality, QualityRule};
 use switch::registrar::{Bindings, StoredBinding};
+use switch::routing::{RoutePrefix, TrunksNow};
 use switch::{Effect, Input, Shard, ShardConfig, Shared};
 use vocabulary::{
     AccountId, Authorization, AuthorizeRequest, CallId, Extension, Grant, Now, Number, Refused,
     SettleRequest, SubscriberId, TrunkId, Utc,
 };
+
+/// Of which trunks nothing is known.
+#[derive(Default)]
+pub(crate) struct Untested {
+    health: Health,
+    quality: Quality,
+}
+
+impl Untested {
+    pub(crate) fn trunks(&self) -> TrunksNow<'_> {
+        TrunksNow { now: Utc(0), health: &self.health, quality: &self.quality }
+    }
+}
 
 /// The customer's trunk, known by its address.
 pub(crate) const CUSTOMER: &str = "10.0.0.1:5060";
@@ -66,6 +82,8 @@ pub(crate) struct Rows {
     pub(crate) guard: GuardRows,
     pub(crate) lists: Vec<NumberList>,
     pub(crate) numbers_of_all: NumberPolicy,
+    pub(crate) quality: Vec<QualityRule>,
+    pub(crate) prefixes: Vec<RoutePrefix>,
 }
 
 fn account(id: AccountId) -> AccountRow {
@@ -107,6 +125,8 @@ impl Default for Rows {
             guard: GuardRows::default(),
             lists: Vec::new(),
             numbers_of_all: NumberPolicy::default(),
+            quality: Vec::new(),
+            prefixes: Vec::new(),
         }
     }
 }
@@ -131,7 +151,9 @@ impl Rows {
     pub(crate) fn build(&self) -> Directory {
         let builder = DirectoryBuilder::new(self.settings.clone(), 7);
         let builder = builder.guard(self.guard.clone());
-        let mut builder = builder.numbers_of_all(self.numbers_of_all.clone());
+        let builder = builder.numbers_of_all(self.numbers_of_all.clone());
+        let builder = builder.route_prefixes(self.prefixes.clone());
+        let mut builder = builder.quality_rules(self.quality.clone());
         for list in &self.lists {
             builder = builder.number_list(list.clone());
         }
@@ -221,6 +243,7 @@ impl World {
             guard: Arc::default(),
             fraud: Arc::default(),
             health: Arc::default(),
+            quality: Arc::default(),
             tls_peers: Arc::default(),
         };
         World::sharing(rows, config, shared)
@@ -424,11 +447,14 @@ impl World {
         request
     }
 
-    /// Billing grants so many seconds, and all candidates in order.
+    /// Billing grants so many seconds, and all candidates in order; of those that stand by one if there is
+    /// no other.
     #[track_caller]
     pub(crate) fn grant(&mut self, secs: u64, is_final: bool) -> CallId {
         let request = self.asked();
-        let egress = request.candidates.iter().map(|c| c.trunk).collect();
+        let standby = request.candidates.iter().position(|c| c.is_standby);
+        let used = standby.map_or(request.candidates.len(), |first| first.max(1));
+        let egress = request.candidates.iter().take(used).map(|c| c.trunk).collect();
         let grant = Grant { talk_time: Duration::from_secs(secs), is_final };
         let authorization =
             Authorization { grant, egress, skipped: Vec::new(), decisions: Vec::new() };

@@ -2,6 +2,8 @@
 
 use clap::{Args as ClapArgs, Subcommand};
 
+use super::quality::QualityCommand;
+
 #[derive(Subcommand)]
 pub(crate) enum RouteCommand {
     /// Send a prefix to a trunk
@@ -32,6 +34,11 @@ pub(crate) enum RouteCommand {
     Prefix {
         #[command(subcommand)]
         command: PrefixCommand,
+    },
+    /// Which quality is asked of trunks, and how they stand
+    Quality {
+        #[command(subcommand)]
+        command: Box<QualityCommand>,
     },
     /// Times of the week at which routes hold
     Window {
@@ -66,8 +73,8 @@ pub(crate) enum PrefixCommand {
     Set {
         /// Digits; "" is the one that covers everything
         prefix: String,
-        /// priority (the cheapest within one), least_cost (whatever the priority) or weight (shares of
-        /// the calls within one priority)
+        /// priority (the cheapest within one), least_cost (whatever the priority), weight (shares of
+        /// the calls within one priority) or quality (who answers more calls, within one priority)
         #[arg(long)]
         policy: Option<String>,
         /// Calls at the same time; "none" for no limit

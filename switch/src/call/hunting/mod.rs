@@ -4,6 +4,7 @@
 mod going_on;
 mod group;
 mod outcome;
+mod quality;
 mod redirection;
 
 use std::collections::VecDeque;
@@ -276,6 +277,7 @@ impl Call {
                 hunt.route = route.map(|gate| gate.owner);
                 hunt.sent_as = pair.map(|gate| gate.owner);
             }
+            self.watch_quality(ctx, id);
             let host = HostToResolve {
                 host: trunk.host.clone(),
                 port: trunk.port,

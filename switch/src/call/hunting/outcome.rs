@@ -91,6 +91,7 @@ impl Call {
         if let Some(trunk) = trunk {
             ctx.health.call_answered(ctx.now.utc, trunk);
         }
+        self.note_answer(ctx, n);
         // It is no loop.
         if let Some(hunt) = self.hunt_mut() {
             let ways = [(hunt.came_as, Direction::Ingress), (hunt.sent_as, Direction::Egress)];
@@ -146,8 +147,8 @@ impl Call {
         }
     }
 
-    pub(super) fn failed(
     /// An attempt failed, with a Q.850 value if one was said.
+    pub(super) fn failed(
         &mut self,
         ctx: &mut Context<'_>,
         n: u8,
@@ -195,6 +196,7 @@ impl Call {
         // Not before the last address of its host: it is the trunk that is there or not.
         if let Some(trunk) = way.trunk() {
             note_health(ctx, trunk, failure);
+            self.note_failure(ctx, Some(failure));
         }
         if let Some((cause, _)) = meaning {
             self.decide(Decision::CauseHeard(n + 1, status, cause));
@@ -241,6 +243,7 @@ impl Call {
         match way {
             Way::Trunk(id) => {
                 let call = self.id;
+                self.note_failure(ctx, None);
                 if let Some(hunt) = self.hunt_mut() {
                     hunt.spares.clear();
                     for owner in [hunt.route.take(), hunt.sent_as.take()].into_iter().flatten() {
