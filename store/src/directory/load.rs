@@ -26,8 +26,8 @@ use super::trunk::{self, Trunk, TrunkTransport};
 use super::trunk_tls::TrunkTls;
 use super::{CallLimits, Change, ChangeError, Result};
 use super::{
-    availability, caller_id, did, edge, forwarding, fraud, number_list, number_rule, probe, quality,
-    route_prefix, time_window, trunk_cause, trunk_tls,
+    availability, caller_id, did, edge, forwarding, fraud, number_list, number_rule, probe,
+    quality, route_prefix, time_window, trunk_cause, trunk_tls,
 };
 
 /// Snapshots, and what the ledger must be told.
