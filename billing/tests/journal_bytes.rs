@@ -62,8 +62,8 @@ fn any_taxes(byte: u8) -> Option<Arc<AppliedTaxes>> {
         _ => return None,
     };
     let rate = TaxRate::from_parts(u32::from(byte) * 1_000).unwrap();
-    let exempt = (byte % 3 == 0).then(|| "reverse charge".to_owned());
-    let tax = AppliedTax { name: "VAT".into(), rate, is_compound: byte % 5 == 0, exempt };
+    let exempt = byte.is_multiple_of(3).then(|| "reverse charge".to_owned());
+    let tax = AppliedTax { name: "VAT".into(), rate, is_compound: byte.is_multiple_of(5), exempt };
     Some(Arc::new(AppliedTaxes::new(prices, vec![tax]).unwrap()))
 }
 
