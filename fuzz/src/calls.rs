@@ -179,10 +179,7 @@ impl World {
             Effect::Relay { to, from, said } => {
                 self.joint.push_back(Input::Relayed { to: to.key, from, said });
             }
-            Effect::KeepPath(_)
-                | Effect::Banned(_)
-                | Effect::Fraud(_)
-                | Effect::Attributed(_) => {}
+            Effect::KeepPath(_) | Effect::Banned(_) | Effect::Fraud(_) | Effect::Attributed(_) => {}
             Effect::Resolve { query, .. } => self.queries.push(query),
             Effect::Ask { query, question } => self.questions.keep(query, question),
             Effect::BindingChanged { answer, .. } => self.kept.extend(answer),
