@@ -108,6 +108,7 @@ impl Node {
             at: Utc(0),
             call: Some(call),
             note: String::new(),
+            tax: None,
         };
         self.ledger.lock(&[ACCOUNT]).post(&[], &[posting]).unwrap();
         self.earned += amount;
