@@ -204,7 +204,8 @@ struct ByHand {
 }
 
 /// Naturally idempotent, as is lifting it.
-async fn drop_trunk(State(api): Shared, Json(asked): Json<ByHand>) -> Result<Json<Value>, Problem> {
+async fn drop_trunk(State(api): Shared, command: Command) -> Result<Json<Value>, Stop> {
+    let asked: ByHand = command.json()?;
     let directory = api.snapshot().await.directory;
     let (trunk, prefix) = named(&asked, &directory)?;
     let rule = directory.quality_rules().find(trunk, prefix).ok_or_else(|| no_rule(&asked))?;
@@ -213,17 +214,19 @@ async fn drop_trunk(State(api): Shared, Json(asked): Json<ByHand>) -> Result<Jso
     let drop_for = wanted.unwrap_or(rule.demands.drop);
     if !(least..=most).contains(&drop_for) {
         let what = format!("write {} to {}", least.as_secs(), most.as_secs());
-        return Err(Problem::invalid("seconds", what));
+        return Err(Problem::invalid("seconds", what).into());
     }
-    decide(&api, &asked, Some(drop_for), &directory)
+    Ok(decide(&api, &asked, Some(drop_for), &directory)?)
 }
 
-async fn lift_trunk(State(api): Shared, Json(asked): Json<ByHand>) -> Result<Json<Value>, Problem> {
+async fn lift_trunk(State(api): Shared, command: Command) -> Result<Json<Value>, Stop> {
+    let asked: ByHand = command.json()?;
     if asked.seconds.is_some() {
-        return Err(Problem::invalid("seconds", "a trunk is lifted at once; leave it out"));
+        let what = "a trunk is lifted at once; leave it out";
+        return Err(Problem::invalid("seconds", what).into());
     }
     let directory = api.snapshot().await.directory;
-    decide(&api, &asked, None, &directory)
+    Ok(decide(&api, &asked, None, &directory)?)
 }
 
 fn named<'a>(asked: &'a ByHand, directory: &Directory) -> Result<(TrunkId, &'a str), Problem> {

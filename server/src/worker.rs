@@ -28,6 +28,8 @@ use crate::trace::Tap;
 const WORK_BATCH: usize = 32;
 /// Own datagrams taken in before they are worked on; beyond it they wait in the kernel.
 const INBOX_MAX: usize = 8192;
+/// Batches of one socket before everything else has its turn: keep-alives and what is stopped fill no inbox.
+const BATCHES_MAX: usize = 64;
 /// The worker is behind when its oldest input has waited this long …
 const BEHIND_AT: Duration = Duration::from_millis(100);
 /// … and has caught up when none has waited longer than this.
@@ -231,7 +233,10 @@ impl<O: Outside> Worker<O> {
     fn receive(&mut self, now: Duration) {
         let mut datagrams = 0;
         for index in 0..self.ports.len() {
-            while self.inbox.len() < INBOX_MAX {
+            for _ in 0..BATCHES_MAX {
+                if self.inbox.len() >= INBOX_MAX {
+                    break;
+                }
                 let count = self.receive_batch(index, now);
                 datagrams += count;
                 if count < BATCH {

@@ -17,6 +17,9 @@ use crate::upstream::{contact_host, own_call_id};
 /// How often phones are looked for whose turn it is.
 const LOOK_EACH: Duration = Duration::from_secs(1);
 
+/// So many seconds' phones may be asked in one.
+const LATE_MAX: u64 = 3;
+
 /// What the questions of one shard have in common.
 #[derive(Debug)]
 pub(crate) struct KeepAlives {
@@ -81,8 +84,9 @@ impl Shard {
         self.arm_keep_alives(now.monotonic);
         let every = every.as_secs().max(1);
         let (until, shards) = (now.monotonic.as_secs(), u64::from(self.config.shards.max(1)));
-        // Whoever was late asks those of the seconds in between too, each once.
-        let passed = (until - self.keep_alives.asked_until.min(until)).min(every);
+        // Whoever was late asks those of the seconds in between too, each once; after a pause they wait for
+        // their next turn instead of being asked all at once.
+        let passed = (until - self.keep_alives.asked_until.min(until)).min(every).min(LATE_MAX);
         self.keep_alives.asked_until = until;
         let shard = u64::from(self.config.shard);
         let is_due = |number: u64| {

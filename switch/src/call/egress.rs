@@ -102,8 +102,12 @@ impl Call {
         place: Place,
         identity: Option<Bytes>,
     ) {
-        let before = self.attempts.len();
+        let (before, way) = (self.attempts.len(), place.way);
         self.attempt(ctx, place, identity.as_deref());
+        if self.attempts.len() == before && matches!(way, Way::Trunk(_)) {
+            // It was removed while its address or its signature was waited for.
+            return self.after_failure(ctx, way);
+        }
         // Said before what the endpoint has to send is sent.
         if ctx.is_followed {
             let newest = self.attempts[before..].iter();

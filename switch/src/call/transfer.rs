@@ -364,8 +364,12 @@ impl Call {
                 transfer.offer = body.filter(|_| is_success);
                 self.give_back(ctx);
             }
-            _ if !is_success => {
+            stage if !is_success => {
                 transfer.stage = Stage::Offered;
+                if stage == Stage::Asked {
+                    // It was asked for an offer and sent none: its 200 is acknowledged all the same.
+                    self.tell(ctx, stays, LegEvent::Acknowledge { body: None });
+                }
                 self.transfer_failed(ctx, if status < 300 { 488 } else { status });
             }
             Stage::Asked => {

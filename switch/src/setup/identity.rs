@@ -44,6 +44,8 @@ pub(super) fn verify(
     let verification = verification(ctx.directory, setup.source);
     let Source::Trunk(trunk) = setup.source else { return Ok(Step::Next) };
     if verification == Verification::Off {
+        // Perhaps it was asked before the trunk was changed.
+        setup.answer = None;
         return Ok(Step::Next);
     }
     let outcome = match (setup.answer.take(), to_verify(setup, call, ctx)) {

@@ -239,7 +239,7 @@ impl Call {
     }
 
     /// One way led nowhere: the next trunk, or wait for the other contacts.
-    pub(super) fn after_failure(&mut self, ctx: &mut Context<'_>, way: Way) {
+    pub(in crate::call) fn after_failure(&mut self, ctx: &mut Context<'_>, way: Way) {
         match way {
             Way::Trunk(id) => {
                 let call = self.id;
