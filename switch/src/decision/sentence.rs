@@ -97,21 +97,6 @@ impl fmt::Display for NotAdmitted {
 impl fmt::Display for Decision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Decision::FromSubscriber(id, name) => {
-                write!(f, "The caller is subscriber {id} ({name}), by digest.")
-            }
-            Decision::FromTrunk(id, from) => {
-                write!(f, "The caller is trunk {id}, known by its address {from}.")
-            }
-            Decision::FromTrunkByDigest(id, name) => {
-                write!(f, "The caller is trunk {id}, by digest as {name}.")
-            }
-            Decision::FromTrunkByCertificate(id, name) => {
-                write!(f, "The caller is trunk {id}, by its certificate for {name}.")
-            }
-            Decision::NamedByGateway(trunk, id) => {
-                write!(f, "The gateway, trunk {trunk}, sends a call of subscriber {id}.")
-            }
             Decision::NumberTranslated(dialled, number) if **dialled == *number.as_str() => {
                 write!(f, "Dialled {dialled}.")
             }
@@ -164,12 +149,34 @@ impl fmt::Display for Decision {
             Decision::Billing(line) => f.write_str(&line.sentence),
             Decision::Refused(refusal) => refusal.fmt(f),
             Decision::Ended(end) => end.fmt(f),
-            other => other.fmt_attempt(f),
+            other => other.fmt_caller(f),
         }
     }
 }
 
 impl Decision {
+    /// Who calls.
+    fn fmt_caller(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Decision::FromSubscriber(id, name) => {
+                write!(f, "The caller is subscriber {id} ({name}), by digest.")
+            }
+            Decision::FromTrunk(id, from) => {
+                write!(f, "The caller is trunk {id}, known by its address {from}.")
+            }
+            Decision::FromTrunkByDigest(id, name) => {
+                write!(f, "The caller is trunk {id}, by digest as {name}.")
+            }
+            Decision::FromTrunkByCertificate(id, name) => {
+                write!(f, "The caller is trunk {id}, by its certificate for {name}.")
+            }
+            Decision::NamedByGateway(trunk, id) => {
+                write!(f, "The gateway, trunk {trunk}, sends a call of subscriber {id}.")
+            }
+            other => other.fmt_attempt(f),
+        }
+    }
+
     /// What was tried, and what came of it.
     fn fmt_attempt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

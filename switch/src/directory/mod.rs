@@ -5,6 +5,7 @@
 //! but the parts that the changed rows are in, however many accounts there are.
 
 mod builder;
+mod fault;
 mod fraud;
 mod network;
 mod number_policies;
@@ -21,7 +22,8 @@ use std::time::Duration;
 use snapshot_map::SnapshotMap;
 use vocabulary::{AccountId, DidId, Number, SubscriberId, TrunkId};
 
-pub use builder::{DirectoryBuilder, DirectoryError};
+pub use builder::DirectoryBuilder;
+pub use fault::DirectoryError;
 use fraud::SpecialLists;
 pub use network::{Network, NetworkError, NetworkTable};
 pub use owned_numbers::DidFault;

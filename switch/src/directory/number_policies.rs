@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Directory;
-use super::builder::DirectoryError;
+use super::fault::DirectoryError;
 use super::fraud::SpecialLists;
 use crate::numbers::{ListId, NumberList, NumberOwner, NumberPolicy};
 

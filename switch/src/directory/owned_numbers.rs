@@ -7,7 +7,7 @@ use std::sync::Arc;
 use vocabulary::{AccountId, DidId, Number, SubscriberId, TrunkId};
 
 use super::Directory;
-use super::builder::DirectoryError;
+use super::fault::DirectoryError;
 use super::rows::{NumberRow, SubscriberRow};
 use crate::did::{DidRow, DidTarget, MEMBERS_MAX};
 
