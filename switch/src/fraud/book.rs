@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use vocabulary::Utc;
+
 use super::rules::{Country, FraudRuleId, Hold};
 
 pub(super) const HOUR: Duration = Duration::from_secs(3600);
@@ -61,11 +63,35 @@ impl Shorts {
     }
 }
 
-/// A hold, and whether it is in the directory: what disappears from there is lifted.
+/// A hold, and the one that the directory has of this account.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Held {
     pub(super) hold: Hold,
-    pub(super) is_stored: bool,
+    pub(super) stored: Option<Hold>,
+}
+
+impl Held {
+    /// What holds when the directory has `stored`. What is not stored yet stays if it is newer, but a
+    /// block gives way only to another.
+    pub(super) fn beside_stored(held: Option<Held>, stored: Hold, now: Utc) -> Held {
+        let is_waiting = |held: &Held| held.stored != Some(held.hold) && !held.hold.is_over(now);
+        let waiting = held.filter(is_waiting).map(|held| held.hold);
+        let stays = waiting.filter(|hold| {
+            match (hold.reduced_to, stored.reduced_to) {
+                (None, Some(_)) => true,
+                (Some(_), None) => false,
+                // Of the same moment it is the stored one, which goes on for longer here.
+                _ => hold.since >= stored.since,
+            }
+        });
+        Held { hold: stays.unwrap_or(stored), stored: Some(stored) }
+    }
+
+    /// Now that the directory has none: whether somebody has taken it away. One that has run out there
+    /// was not; it goes on for longer here, or another is on its way.
+    pub(super) fn is_lifted(&self, now: Utc) -> bool {
+        self.stored.is_some_and(|stored| !stored.is_over(now))
+    }
 }
 
 /// See the module.

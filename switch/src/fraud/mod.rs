@@ -181,11 +181,10 @@ impl Fraud {
         })
     }
 
-    /// When something was brought upon the account, its caller is counted anew: so what ends does not
+    /// When something was brought upon the account, or goes on for longer, its caller is counted anew: so what ends does not
     /// begin again at once.
     fn forget_caller(&self, attempt: &Attempt, trips: &[Trip]) {
-        let is_it =
-            |trip: &Trip| trip.hold.is_some() && trip.rule.check.kind() == FraudKind::CallsPerCli;
+        let is_it = |trip: &Trip| trip.holds() && trip.rule.check.kind() == FraudKind::CallsPerCli;
         if let Some(cli) = attempt.cli.filter(|_| trips.iter().any(is_it)) {
             self.callers.forget((attempt.account, cli));
         }
@@ -240,16 +239,34 @@ impl Fraud {
         if kind == FraudKind::ShortCalls {
             book.shorts = book::Shorts::default();
         }
-        let is_blocked =
-            |held: &Held| held.hold.reduced_to.is_none() && !held.hold.is_over(now.utc);
-        let is_blocked = book.held.as_ref().is_some_and(is_blocked);
-        let hold = rule.action.hold(kind, now.utc).filter(|_| !is_blocked);
-        if let Some(hold) = hold {
-            self.put(book, Some(Held { hold, is_stored: false }));
-        }
+        let is_news = book.is_news(now.monotonic, rule.id);
+        let found = rule.action.hold(kind, now.utc);
+        let hold = found.and_then(|hold| self.bring(book, now.utc, hold, is_news));
         // A hold is stored as it is told.
-        let is_news = book.is_news(now.monotonic, rule.id) || hold.is_some();
+        let is_news = is_news || hold.is_some();
         Trip { account, rule, what: what.into(), at: now.utc, hold, is_news }
+    }
+
+    /// Brings this upon an account. What is to be stored of it: while a reduction lasts only what is told
+    /// anyway, as callers choose how often it is found.
+    fn bring(&self, book: &mut Book, now: Utc, mut hold: Hold, is_news: bool) -> Option<Hold> {
+        let held = book.held.filter(|held| !held.hold.is_over(now));
+        let stored = held.and_then(|held| held.stored);
+        let Some(Held { hold: before, .. }) = held else {
+            self.put(book, Some(Held { hold, stored }));
+            return Some(hold);
+        };
+        before.reduced_to?;
+        let is_same = (before.kind, before.reduced_to) == (hold.kind, hold.reduced_to);
+        if is_same && before.until.is_none() {
+            return None;
+        }
+        let is_told = is_news || hold.reduced_to.is_none();
+        if is_same && !is_told {
+            hold.since = before.since;
+        }
+        self.put(book, Some(Held { hold, stored }));
+        is_told.then_some(hold)
     }
 
     /// Takes over what is stored of accounts. What was stored before and is not any more is lifted.
@@ -265,13 +282,12 @@ impl Fraud {
                 continue;
             }
             let book = part.entry(account).or_default();
-            match (hold, book.held) {
-                // One that is newer is on its way to the store.
-                (Some(hold), Some(held)) if !held.is_stored && held.hold.since > hold.since => {}
-                (Some(hold), _) => self.put(book, Some(Held { hold, is_stored: true })),
-                (None, Some(held)) if held.is_stored => self.put(book, None),
-                (None, _) => {}
-            }
+            let held = match (hold, book.held) {
+                (Some(hold), held) => Some(Held::beside_stored(held, hold, now)),
+                (None, Some(held)) if held.is_lifted(now) => None,
+                (None, held) => held.map(|held| Held { stored: None, ..held }),
+            };
+            self.put(book, held);
             let countries = stored.map_or(&[][..], |stored| &stored.countries);
             book.learned.retain(|country| countries.binary_search(country).is_err());
             if stored.is_none() && book.is_blank() {

@@ -19,7 +19,8 @@ pub struct Trip {
     pub what: Box<str>,
     /// When.
     pub at: Utc,
-    /// What is brought upon the account from now on, unless something worse is already.
+    /// What is brought upon the account from now on and is to be stored, unless it or something worse
+    /// is already.
     pub hold: Option<Hold>,
     /// It is to be told: the same was not told within the last hour.
     pub is_news: bool,
@@ -29,6 +30,11 @@ impl Trip {
     /// Whether the call that was looked at is refused.
     pub(crate) fn refuses(&self) -> bool {
         matches!(self.rule.action, FraudAction::Block(_))
+    }
+
+    /// Whether the rule does something to the calls that follow.
+    pub(super) fn holds(&self) -> bool {
+        self.rule.action.hold(self.rule.check.kind(), self.at).is_some()
     }
 }
 

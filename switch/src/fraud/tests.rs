@@ -273,3 +273,69 @@ fn what_is_stored_comes_back_and_what_is_taken_away_is_lifted() {
     assert!(!is_held(601), "it is over");
     assert_eq!(world.fraud.held(), 0);
 }
+
+fn reduced(lasting_s: u64) -> (Limits, FraudAction) {
+    let limits = Limits { concurrent: Some(2), per_second: None };
+    (limits, FraudAction::Reduce(limits, Some(Duration::from_secs(lasting_s))))
+}
+
+#[test]
+fn a_reduction_that_is_found_again_lasts_longer_and_is_stored_once_an_hour() {
+    let world = World::new(FraudCheck::PremiumMinutes(0), reduced(1_800).1, &[]);
+    // When it is found, and whether that is told and stored.
+    for (at_s, is_stored) in [(0, true), (1, false), (1_700, false), (3_400, false), (3_600, true)]
+    {
+        let trip = world.try_call(at_s, "1", DE_PREMIUM).trips.remove(0);
+        assert_eq!((trip.hold.is_some(), trip.is_news), (is_stored, is_stored), "at {at_s} s");
+        let until = world.fraud.hold_of(at(at_s).utc, ACCOUNT).unwrap().until;
+        assert_eq!(until, Some(at(at_s + 1_800).utc), "at {at_s} s");
+    }
+    // One after its end is a new one.
+    assert!(world.try_call(5_400, "1", DE_PREMIUM).trips[0].hold.is_some());
+    assert_eq!(world.fraud.held(), 1);
+}
+
+#[test]
+fn a_reduction_until_it_is_lifted_is_stored_once() {
+    let action = FraudAction::Reduce(reduced(0).0, None);
+    let world = World::new(FraudCheck::PremiumMinutes(0), action, &[]);
+    let trip = |at_s| world.try_call(at_s, "1", DE_PREMIUM).trips.remove(0);
+    assert!(trip(0).hold.is_some());
+    let again = trip(3_600);
+    assert_eq!((again.hold, again.is_news), (None, true));
+}
+
+fn configure(world: &World, at_s: u64, hold: Option<Hold>) -> Option<Hold> {
+    let stored = AccountFraud { hold, ..AccountFraud::default() };
+    world.fraud.configure(at(at_s).utc, [(ACCOUNT, Some(&stored))].into_iter());
+    world.fraud.hold_of(at(at_s).utc, ACCOUNT)
+}
+
+#[test]
+fn what_was_stored_and_goes_on_for_longer_is_not_cut_short() {
+    let world = World::new(FraudCheck::PremiumMinutes(0), reduced(600).1, &[]);
+    let stored = world.try_call(0, "1", DE_PREMIUM).trips[0].hold;
+    assert_eq!(configure(&world, 1, stored), stored);
+    world.try_call(300, "1", DE_PREMIUM);
+    let until = |hold: Option<Hold>| hold.and_then(|hold| hold.until);
+    assert_eq!(until(configure(&world, 301, stored)), Some(at(900).utc));
+    assert_eq!(until(configure(&world, 601, None)), Some(at(900).utc), "it has run out there");
+    assert_eq!(configure(&world, 900, None), None);
+}
+
+#[test]
+fn a_stored_block_wins_over_a_newer_reduction_and_a_lift_over_both() {
+    let world = World::new(FraudCheck::PremiumMinutes(0), reduced(600).1, &[]);
+    let since = at(0).utc;
+    let block = Hold { kind: FraudKind::Hours, reduced_to: None, since, until: None };
+    let find = |at_s| world.try_call(at_s, "1", DE_PREMIUM).trips.remove(0).hold;
+    assert!(find(5).is_some());
+    assert_eq!(configure(&world, 6, Some(block)), Some(block));
+    assert_eq!(configure(&world, 7, None), None, "somebody has lifted the block");
+    let stored = find(8);
+    assert_eq!(configure(&world, 9, stored), stored);
+    // What has come since is of this process alone.
+    find(10);
+    assert_eq!(configure(&world, 11, None), None, "somebody has lifted the reduction");
+    assert_eq!(world.fraud.held(), 0);
+}
