@@ -117,7 +117,7 @@ impl Book {
         self.live.len() + usize::from(!self.live.iter().any(|(other, _)| *other == country))
     }
 
-    pub(super) fn enter(&mut self, country: Country) {
+    fn enter(&mut self, country: Country) {
         match self.live.iter_mut().find(|(other, _)| *other == country) {
             Some((_, calls)) => *calls += 1,
             None => self.live.push((country, 1)),
@@ -133,11 +133,17 @@ impl Book {
         }
     }
 
-    /// How many countries it has called within the last hour with this one, which it calls now.
+    /// How many countries it would have called within the last hour with this one.
     pub(super) fn lately_with(&mut self, now: Duration, country: Country) -> usize {
+        self.lately.retain(|(_, at)| *at + HOUR > now);
+        self.lately.len() + usize::from(!self.lately.iter().any(|(other, _)| *other == country))
+    }
+
+    /// It calls this country now.
+    pub(super) fn call(&mut self, now: Duration, country: Country) {
+        self.enter(country);
         self.lately.retain(|(other, at)| *other != country && *at + HOUR > now);
         self.lately.push((country, now));
-        self.lately.len()
     }
 
     /// Whether this is to be told of; not again within an hour.

@@ -164,7 +164,7 @@ impl Fraud {
                 book.learned.push(country);
                 verdict.learned = Some(country);
             }
-            book.enter(country);
+            book.call(now.monotonic, country);
         }
         let Seen { country, is_premium, .. } = seen;
         verdict.watched = Some(Watched { account: attempt.account, country, is_premium });

@@ -339,3 +339,13 @@ fn a_stored_block_wins_over_a_newer_reduction_and_a_lift_over_both() {
     assert_eq!(configure(&world, 11, None), None, "somebody has lifted the reduction");
     assert_eq!(world.fraud.held(), 0);
 }
+
+#[test]
+fn a_refused_call_to_one_country_more_does_not_stand_against_the_usual_ones() {
+    let block = FraudAction::Block(Some(Duration::ZERO));
+    let world = World::new(FraudCheck::CountriesPerHour(2), block, &[]);
+    let is_accepted = |at_s, called| world.try_call(at_s, "1", called).watched.is_some();
+    assert!(is_accepted(0, DE) && is_accepted(1, GB) && !is_accepted(2, FR));
+    assert!(is_accepted(3, DE) && is_accepted(4, GB) && !is_accepted(5, FR));
+    assert!(is_accepted(3_602, DE) && is_accepted(3_604, FR), "the last call to GB is an hour old");
+}
