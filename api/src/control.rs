@@ -11,6 +11,7 @@ use billing::{
 };
 use switch::LiveCall;
 use switch::directory::{ClientCertificate, Directory};
+use switch::fraud::Hold;
 use switch::health::{HealthChange, TrunkHealth};
 use switch::quality::{QualityChange, QualityView};
 use switch::registrar::StoredBinding;
@@ -203,6 +204,12 @@ pub trait Control: Send + Sync + 'static {
         prefix: &str,
         drop_for: Option<Duration>,
     ) -> Option<QualityView>;
+
+    /// What fraud rules have brought upon accounts and could not be stored yet, by account.
+    fn unstored_fraud_holds(&self) -> Vec<(AccountId, Hold)>;
+
+    /// Lifts what fraud rules have brought upon an account, stored or not; `None` if there is nothing.
+    fn lift_fraud(&self, account: AccountId) -> Option<Hold>;
 
     /// The oldest change of how a trunk stands for its quality that was not taken yet.
     fn quality_change(&self) -> Option<QualityChange>;

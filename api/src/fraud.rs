@@ -10,11 +10,11 @@ use axum::response::Response;
 use axum::routing::{delete, get};
 use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
-use store::directory::{ChangeError, StoredFraudRule, StoredHold};
+use store::directory::{AccountEventKind, ChangeError, StoredFraudRule, StoredHold};
 use store::moment::format_utc;
 use switch::directory::{Directory, Limits};
 use switch::fraud::{
-    Country, FraudAction, FraudCheck, FraudKind, FraudNote, FraudRule, FraudRuleId,
+    Country, FraudAction, FraudCheck, FraudKind, FraudNote, FraudRule, FraudRuleId, Hold,
 };
 use switch::numbers::NumberClass;
 use switch::routing::WindowId;
@@ -29,6 +29,8 @@ use crate::{Api, Problem, Shared};
 
 /// Notes that are stored with one commit.
 const BATCH: usize = 256;
+/// What could not be stored is tried again after so long.
+const RETRY: Duration = Duration::from_secs(1);
 const ACTIONS: &str = "alarm, block, reduce";
 
 pub(crate) fn routes() -> Router<Arc<Api>> {
@@ -283,8 +285,17 @@ impl HoldOnWire {
 async fn holds(State(api): Shared) -> Result<Json<List<HoldOnWire>>, Problem> {
     let holds = api.store.fraud_holds(api.control.now()).await?;
     let snapshot = api.snapshot().await;
-    let items = holds.into_iter().map(|hold| HoldOnWire::new(hold, &snapshot.directory));
+    let is_stored = |account| holds.iter().any(|stored| stored.account == account);
+    let mut unstored = api.control.unstored_fraud_holds();
+    unstored.retain(|(account, _)| !is_stored(*account));
+    let holds = unstored.into_iter().map(of_this_node).chain(holds.iter().cloned());
+    let items = holds.map(|hold| HoldOnWire::new(hold, &snapshot.directory));
     Ok(Json(List { items: items.collect() }))
+}
+
+/// A hold that was not stored, or not yet.
+fn of_this_node((account, hold): (AccountId, Hold)) -> StoredHold {
+    StoredHold { account, hold, what: "not stored, of this node alone".into() }
 }
 
 async fn lift(
@@ -294,9 +305,24 @@ async fn lift(
 ) -> Result<Response, Stop> {
     let mut turn = api.begin(&command).await?;
     let account = turn.change.account(&account).await?.id;
-    let lifted = turn.change.lift_fraud_hold(account, api.control.now()).await?;
+    let (lifted, touched) = match turn.change.lift_fraud_hold(account, api.control.now()).await {
+        Ok(lifted) => (lifted, Touched::Directory),
+        Err(missing @ ChangeError::NotFound { .. }) => {
+            let unstored = api.control.unstored_fraud_holds().into_iter();
+            let held = unstored.map(of_this_node).find(|held| held.account == account);
+            let held = held.ok_or(missing)?;
+            let (kind, detail) = (AccountEventKind::FraudLifted, held.hold.kind.word());
+            turn.change.add_event(account, kind, detail, api.control.now()).await?;
+            // Its event is all that the store has of it.
+            (held, Touched::Layouts)
+        }
+        Err(error) => return Err(error.into()),
+    };
     let wire = HoldOnWire::new(lifted, &turn.snapshot.directory);
-    api.finish(turn, Touched::Directory, 200, &wire).await
+    let response = api.finish(turn, touched, 200, &wire).await?;
+    // What has come since it was stored goes too.
+    api.control.lift_fraud(account);
+    Ok(response)
 }
 
 #[derive(Serialize)]
@@ -343,16 +369,21 @@ async fn set_countries(
 }
 
 impl Api {
-    /// Stores what fraud rules say, until the switch has ended.
+    /// Stores what fraud rules say, until the switch has ended. What cannot be stored is tried again: a
+    /// block is found once and not again, as the calls after it are refused.
     pub async fn keep_fraud(self: Arc<Self>, mut notes: Receiver<FraudNote>) {
         let mut batch = Vec::with_capacity(BATCH);
         while notes.recv_many(&mut batch, BATCH).await > 0 {
             for note in &batch {
                 log(note);
             }
-            if let Err(error) = self.store_fraud(&batch).await {
+            while let Err(error) = self.store_fraud(&batch).await {
                 // It holds all the same, here and until the next start.
                 tracing::error!(%error, count = batch.len(), "what fraud rules say is not stored");
+                if notes.is_closed() {
+                    break;
+                }
+                tokio::time::sleep(RETRY).await;
             }
             batch.clear();
         }
@@ -362,7 +393,9 @@ impl Api {
         let mut snapshot = self.queue().await;
         let mut change = self.store.begin().await?;
         self.follow_in(&mut change, &mut snapshot).await?;
-        for note in notes {
+        // Of an account that is gone nothing can be stored, and the others are not to wait for that.
+        let is_there = |note: &&FraudNote| snapshot.directory.account(note.account()).is_some();
+        for note in notes.iter().filter(is_there) {
             change.keep_fraud(note).await?;
         }
         // An alarm alone changes nothing that calls know.

@@ -22,6 +22,8 @@ on_both!(
     rules_are_made_listed_and_removed,
     rules_that_mean_nothing_are_refused,
     what_rules_find_is_stored_told_and_lifted,
+    what_cannot_be_stored_is_stored_later,
+    what_is_not_stored_is_listed_and_lifted,
     usual_countries_are_no_news,
     an_hour_has_a_limit_of_spending,
 );
@@ -163,6 +165,50 @@ async fn what_rules_find_is_stored_told_and_lifted(backend: Backend) {
     assert_eq!(stored(&world, "acme").await.hold, None);
     assert_eq!(world.ask("DELETE", "/fraud-holds/acme", None, String::new()).await.0, 404);
     assert_eq!(items(&world, "/events?kind=fraud_lifted").await.len(), 1);
+}
+
+async fn rename(world: &World, from: &str, to: &str) {
+    let sql = format!("ALTER TABLE {from} RENAME TO {to}");
+    store::sql::query(&sql).execute(world.control.store.pool()).await.unwrap();
+}
+
+async fn what_cannot_be_stored_is_stored_later(backend: Backend) {
+    let world = opened(backend).await;
+    let acme = world.id("acme").await;
+    let hold = Hold { kind: FraudKind::Hours, reduced_to: None, since: NOW, until: None };
+    rename(&world, "fraud_hold", "away").await;
+    let (tell, told) = mpsc::channel(16);
+    let keeping = tokio::spawn(Arc::clone(&world.api).keep_fraud(told));
+    // Of an account that is gone nothing is ever stored.
+    for account in [AccountId(99), acme] {
+        tell.send(trip(account, FraudAction::Block(None), Some(hold))).await.unwrap();
+    }
+    // They have arrived, and an answer later were tried.
+    while tell.capacity() < tell.max_capacity() {
+        tokio::task::yield_now().await;
+    }
+    items(&world, "/events").await;
+    rename(&world, "away", "fraud_hold").await;
+    while stored(&world, "acme").await.hold != Some(hold) {
+        tokio::task::yield_now().await;
+    }
+    drop(tell);
+    keeping.await.unwrap();
+}
+
+async fn what_is_not_stored_is_listed_and_lifted(backend: Backend) {
+    let world = opened(backend).await;
+    let acme = world.id("acme").await;
+    let kind = FraudKind::NewCountry;
+    let hold = Hold { kind, reduced_to: None, since: NOW, until: None };
+    world.control.unstored_holds.lock().unwrap().push((acme, hold));
+    let held = items(&world, "/fraud-holds").await;
+    assert_eq!((held.len(), &held[0]["kind"]), (1, &json!("new_country")));
+    let lift = || world.ask("DELETE", "/fraud-holds/acme", None, String::new());
+    assert_eq!(lift().await.0, 200);
+    assert_eq!(lift().await.0, 404);
+    assert_eq!(items(&world, "/events?kind=fraud_lifted").await.len(), 1);
+    assert_eq!(items(&world, "/fraud-holds").await.len(), 0);
 }
 
 async fn priced(backend: Backend) -> World {

@@ -19,6 +19,7 @@ use store::journal::JournalState;
 use store::{LeaseError, Leases, Store, Taking};
 use switch::decision::{Decision, Refusal};
 use switch::directory::ClientCertificate;
+use switch::fraud::Hold;
 use switch::health::{HealthChange, HealthState, TrunkHealth};
 use switch::quality::{QualityChange, QualityView};
 use switch::registrar::StoredBinding;
@@ -294,6 +295,14 @@ impl Control for Switchboard {
         let snapshot = self.snapshot.load();
         let rules = snapshot.directory.quality_rules();
         self.shared.quality.set_by_hand(self.now(), rules, (trunk, prefix), drop_for)
+    }
+
+    fn unstored_fraud_holds(&self) -> Vec<(AccountId, Hold)> {
+        self.shared.fraud.unstored(self.now())
+    }
+
+    fn lift_fraud(&self, account: AccountId) -> Option<Hold> {
+        self.shared.fraud.lift(self.now(), account)
     }
 
     fn quality_change(&self) -> Option<QualityChange> {

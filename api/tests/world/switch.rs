@@ -9,6 +9,7 @@ use std::time::Duration;
 use ::switch::LiveCall;
 use ::switch::decision::{Decision, Refusal};
 use ::switch::directory::ClientCertificate;
+use ::switch::fraud::Hold;
 use ::switch::health::{Health, HealthChange, TrunkHealth};
 use ::switch::quality::{Quality, QualityChange, QualityView};
 use ::switch::registrar::{Bindings, StoredBinding};
@@ -81,6 +82,7 @@ pub struct Switch {
     pub health: Health,
     /// How good trunks are.
     pub quality: Quality,
+    pub unstored_holds: Mutex<Vec<(AccountId, Hold)>>,
     /// How our registrations at trunks stand, as far as a test says so.
     pub upstreams: Mutex<Vec<UpstreamStatus>>,
     /// Traces, which no message ever reaches.
@@ -133,6 +135,7 @@ impl Switch {
             blown: Notify::new(),
             health: Health::default(),
             quality: Quality::default(),
+            unstored_holds: Mutex::default(),
             upstreams: Mutex::default(),
             traces: Mutex::default(),
             traced: Mutex::default(),
@@ -292,6 +295,16 @@ impl Control for Switch {
         let snapshot = self.snapshot();
         let rules = snapshot.directory.quality_rules();
         self.quality.set_by_hand(self.now_utc(), rules, (trunk, prefix), drop_for)
+    }
+
+    fn unstored_fraud_holds(&self) -> Vec<(AccountId, Hold)> {
+        self.unstored_holds.lock().unwrap().clone()
+    }
+
+    fn lift_fraud(&self, account: AccountId) -> Option<Hold> {
+        let mut holds = self.unstored_holds.lock().unwrap();
+        let place = holds.iter().position(|(held, _)| *held == account)?;
+        Some(holds.remove(place).1)
     }
 
     fn quality_change(&self) -> Option<QualityChange> {

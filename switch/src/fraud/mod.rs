@@ -136,6 +136,29 @@ impl Fraud {
         }
     }
 
+    /// What was brought upon accounts and is stored nowhere, by account.
+    pub fn unstored(&self, now: Utc) -> Vec<(AccountId, Hold)> {
+        let mut unstored = Vec::new();
+        for part in &self.parts {
+            let part = part.lock().unwrap_or_else(PoisonError::into_inner);
+            let held = part.iter().filter_map(|(account, book)| Some((*account, book.held?)));
+            let is_here_alone = |held: &Held| held.stored.is_none() && !held.hold.is_over(now);
+            let here = held.filter(|(_, held)| is_here_alone(held));
+            unstored.extend(here.map(|(account, held)| (account, held.hold)));
+        }
+        unstored.sort_unstable_by_key(|(account, _)| *account);
+        unstored
+    }
+
+    /// Lifts what was brought upon an account, whether it is stored or not; what that was.
+    pub fn lift(&self, now: Utc, account: AccountId) -> Option<Hold> {
+        let lifted = self.hold_of(now, account)?;
+        if let Some(book) = self.lock(account).get_mut(&account) {
+            self.put(book, None);
+        }
+        Some(lifted)
+    }
+
     /// Looks at a call that an account is about to place.
     pub(crate) fn attempt(
         &self,

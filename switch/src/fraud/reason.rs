@@ -54,6 +54,16 @@ pub enum FraudNote {
     },
 }
 
+impl FraudNote {
+    /// Whose calls it is about.
+    pub fn account(&self) -> AccountId {
+        match self {
+            FraudNote::Tripped(trip) => trip.account,
+            FraudNote::Learned { account, .. } => *account,
+        }
+    }
+}
+
 /// Why a call is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FraudRefusal {

@@ -349,3 +349,15 @@ fn a_refused_call_to_one_country_more_does_not_stand_against_the_usual_ones() {
     assert!(is_accepted(3, DE) && is_accepted(4, GB) && !is_accepted(5, FR));
     assert!(is_accepted(3_602, DE) && is_accepted(3_604, FR), "the last call to GB is an hour old");
 }
+
+#[test]
+fn what_could_not_be_stored_is_shown_and_lifted() {
+    let world = World::new(FraudCheck::PremiumMinutes(0), FraudAction::Block(None), &[]);
+    let hold = world.try_call(0, "1", DE_PREMIUM).trips[0].hold.unwrap();
+    let now = at(1).utc;
+    assert_eq!(world.fraud.unstored(now), [(ACCOUNT, hold)]);
+    assert_eq!(world.fraud.lift(now, ACCOUNT), Some(hold));
+    assert_eq!((world.fraud.held(), world.fraud.lift(now, ACCOUNT)), (0, None));
+    assert_eq!(configure(&world, 2, Some(hold)), Some(hold));
+    assert_eq!(world.fraud.unstored(now), []);
+}
