@@ -95,7 +95,7 @@ impl<'a> Conditions<'a> {
             Trunks::Now(TrunksNow { now, quality, .. }) => {
                 let good = watch.map(|watch| quality.goodness(now, watch));
                 let (is_on_trial, asr) = good.unwrap_or_default();
-                (true, u32::from(asr), is_on_trial.into())
+                (true, is_on_trial.into(), asr.into())
             }
             // The record has them in their order.
             Trunks::Then(recorded) => {
@@ -166,9 +166,11 @@ fn trunk_in(sentence: &str) -> Option<TrunkId> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::decision::Decision;
-    use crate::quality::{Demands, QualityRule, QualityRuleId};
+    use crate::quality::{Demands, QualityRule, QualityRuleId, QualityRules};
 
     fn recorded(decisions: impl IntoIterator<Item = Decision>) -> Recorded {
         let lines: Vec<_> = decisions.into_iter().map(Decision::into_line).collect();
@@ -220,6 +222,41 @@ mod tests {
         assert!(
             goodness(4, poor) > goodness(5, poor) && goodness(5, poor) > goodness(7, Skip::Down)
         );
+    }
+
+    #[test]
+    fn on_trial_comes_before_a_higher_asr() {
+        // T4
+        let (health, quality) = (Health::default(), Quality::default());
+        let (id, prefix) = (QualityRuleId(1), "".into());
+        let rule = QualityRule {
+            id,
+            trunk: None,
+            prefix,
+            is_by_route: false,
+            demands: Demands::default(),
+        };
+        let rules = QualityRules::new([rule.clone()]);
+        let number = "44".parse().unwrap();
+        let watch = |trunk| Watch::new(&rule, TrunkId(trunk), &number, 2);
+        let (begin, now) = (Utc(1_000_000_000), Utc(1_020_000_000));
+        for (trunk, answered, seconds) in [(1, 1, 10), (2, 9, 3_600)] {
+            for n in 0..10 {
+                let mut placed = quality.place(begin, &watch(trunk)).unwrap();
+                match n < answered {
+                    true => quality.answered(begin, &mut placed, Duration::ZERO),
+                    false => quality.failed(begin, placed, None),
+                }
+            }
+            let drop_for = Some(Duration::from_secs(seconds));
+            quality.set_by_hand(begin, &rules, (TrunkId(trunk), ""), drop_for);
+        }
+        let trunks = TrunksNow { now, health: &health, quality: &quality };
+        let conditions = Conditions::new(now, 0, trunks);
+        let goodness = |trunk, poor| {
+            conditions.goodness(TrunkId(trunk), Skip::Poor(poor, id), Some(&watch(trunk)))
+        };
+        assert!(goodness(1, Poor::OnTrial) > goodness(2, Poor::Dropped));
     }
 
     #[test]
