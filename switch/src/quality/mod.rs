@@ -36,7 +36,8 @@ const GRADE_STEP: u8 = 5;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Placed {
     key: u64,
-    is_of_trial: bool,
+    /// It is one of the trial that began then.
+    trial: Option<Utc>,
     answered_at: Option<Utc>,
 }
 
@@ -140,14 +141,14 @@ impl Quality {
         let key = watch.key();
         let mut part = self.part(key);
         let watched = self.window(&mut part, watch)?;
-        let is_of_trial = self.change(watched, |window| window.place(now, watch.rule.demands));
-        Some(Placed { key, is_of_trial, answered_at: None })
+        let trial = self.change(watched, |window| window.place(now, watch.rule.demands));
+        Some(Placed { key, trial, answered_at: None })
     }
 
     fn note(&self, now: Utc, placed: Placed, event: Event) {
         let mut part = self.part(placed.key);
         let Some(watched) = part.get_mut(&placed.key) else { return };
-        let became = self.change(watched, |window| window.note(now, placed.is_of_trial, event));
+        let became = self.change(watched, |window| window.note(now, placed.trial, event));
         if let Some(standing) = became {
             self.tell(now, watched, standing);
         }
@@ -189,12 +190,13 @@ impl Quality {
             return None;
         }
         let key = watch.key();
-        match self.part(key).get(&key)?.window.standing(at) {
+        let mut part = self.part(key);
+        let window = &mut part.get_mut(&key)?.window;
+        window.follow(watch.rule.demands);
+        match window.standing(at) {
             Standing::Open => None,
             Standing::Dropped { .. } => Some(Poor::Dropped),
-            Standing::OnTrial { placed, .. } => {
-                (placed >= watch.rule.demands.trial_calls).then_some(Poor::OnTrial)
-            }
+            Standing::OnTrial { .. } => window.has_its_trial(at).then_some(Poor::OnTrial),
         }
     }
 

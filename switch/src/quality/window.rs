@@ -171,6 +171,8 @@ pub(super) struct Window {
     waiting: u32,
     talking: Talking,
     trial_talking: Talking,
+    /// When the last call of a trial was placed.
+    trial_placed_at: Utc,
     standing: Standing,
 }
 
@@ -183,6 +185,7 @@ impl Window {
             waiting: 0,
             talking: Talking::default(),
             trial_talking: Talking::default(),
+            trial_placed_at: Utc(0),
             standing: Standing::Open,
         }
     }
@@ -226,13 +229,26 @@ impl Window {
         match self.standing {
             Standing::Dropped { until, .. } if until <= now => trial(until),
             Standing::OnTrial { .. } if self.trial_verdict(now) == Some(None) => Standing::Open,
+            // A trial whose calls do not come to an end is made again.
+            Standing::OnTrial { placed, .. } if placed >= self.demands.trial_calls => {
+                let again = self.trial_placed_at.plus(self.demands.drop + self.demands.window);
+                if again < now { trial(again) } else { self.standing }
+            }
             standing => standing,
         }
     }
 
     /// Whether it could be forgotten without anything being lost.
     pub(super) fn is_idle(&self, now: Utc) -> bool {
-        matches!(self.standing, Standing::Open)
+        let is_stale = match self.standing(now) {
+            Standing::Open => true,
+            Standing::Dropped { .. } => false,
+            // Nobody sends it calls any more, or there is no such trunk.
+            Standing::OnTrial { since, .. } => {
+                now.since(since.max(self.trial_placed_at)) > Demands::DROP.1
+            }
+        };
+        is_stale
             && self.waiting == 0
             && self.talking.calls == 0
             && self.figures(now) == Figures::default()
@@ -242,40 +258,46 @@ impl Window {
         self.standing == Standing::Open
     }
 
-    /// A call goes by it; true if that is one of its trial.
-    pub(super) fn place(&mut self, now: Utc, demands: Demands) -> bool {
+    /// From now on these are its demands.
+    pub(super) fn follow(&mut self, demands: Demands) {
         if demands.window != self.demands.window {
             self.clear();
             self.newest = 0;
         }
         self.demands = demands;
+    }
+
+    /// Whether it is on trial and has all calls for that.
+    pub(super) fn has_its_trial(&self, now: Utc) -> bool {
+        let Standing::OnTrial { placed, .. } = self.standing(now) else { return false };
+        placed >= self.demands.trial_calls
+    }
+
+    /// A call goes by it; since when it is on trial, if it is one of that trial.
+    pub(super) fn place(&mut self, now: Utc, demands: Demands) -> Option<Utc> {
+        self.follow(demands);
         self.waiting += 1;
         self.settle_standing(now);
-        let Standing::OnTrial { placed, .. } = &mut self.standing else { return false };
+        let Standing::OnTrial { since, placed, .. } = &mut self.standing else { return None };
         if *placed >= demands.trial_calls {
-            return false;
+            return None;
         }
         *placed += 1;
-        true
+        self.trial_placed_at = now;
+        Some(*since)
     }
 
     /// What has become of its standing by time alone.
     fn settle_standing(&mut self, now: Utc) {
         let standing = self.standing(now);
         match (self.standing, standing) {
-            (Standing::Dropped { .. }, Standing::OnTrial { .. }) => {
+            (Standing::OnTrial { since: before, .. }, Standing::OnTrial { since, .. })
+                if since == before => {}
+            (_, Standing::OnTrial { .. }) => {
                 self.trial_talking = Talking::default();
                 self.standing = standing;
             }
             (Standing::OnTrial { .. }, Standing::Open) => self.reopen(),
-            // A trial whose calls do not come to an end is made again.
-            (Standing::OnTrial { since, placed, .. }, _)
-                if placed >= self.demands.trial_calls
-                    && now.since(since) > self.demands.drop + self.demands.window =>
-            {
-                self.trial_talking = Talking::default();
-                self.standing = trial(now);
-            }
             _ => {}
         }
     }
@@ -286,7 +308,8 @@ impl Window {
     }
 
     /// A call more; how the trunk stands now, if that has changed.
-    pub(super) fn note(&mut self, now: Utc, is_of_trial: bool, event: Event) -> Option<Standing> {
+    /// `trial` is the one that it is of, as [`Window::place`] has said.
+    pub(super) fn note(&mut self, now: Utc, trial: Option<Utc>, event: Event) -> Option<Standing> {
         self.advance(now);
         let mut more = Figures::default();
         match event {
@@ -306,8 +329,8 @@ impl Window {
             }
         }
         self.bucket().add(&more);
-        if let Standing::OnTrial { figures, .. } = &mut self.standing
-            && is_of_trial
+        if let Standing::OnTrial { since, figures, .. } = &mut self.standing
+            && trial == Some(*since)
         {
             figures.add(&more);
             match event {
@@ -440,9 +463,9 @@ mod tests {
             for outcome in outcomes.chars() {
                 self.now += 1;
                 let now = at(self.now);
-                let is_of_trial = self.window.place(now, self.window.demands);
+                let trial = self.window.place(now, self.window.demands);
                 let (is_answered, waited) = (outcome == 'a', None);
-                self.window.note(now, is_of_trial, Event::Outcome { is_answered, waited });
+                self.window.note(now, trial, Event::Outcome { is_answered, waited });
             }
             self
         }
@@ -494,9 +517,9 @@ mod tests {
         assert!(window.is_idle(at(0)));
         window.place(at(0), DEMANDS);
         assert!(!window.is_idle(at(0)), "it waits for an answer");
-        window.note(at(0), false, Event::Outcome { is_answered: true, waited: None });
+        window.note(at(0), None, Event::Outcome { is_answered: true, waited: None });
         assert!(!window.is_idle(at(900)), "it talks");
-        window.note(at(900), false, Event::Ended { answered_at: at(0), talked: DEMANDS.drop });
+        window.note(at(900), None, Event::Ended { answered_at: at(0), talked: DEMANDS.drop });
         assert!(!window.is_idle(at(900)) && window.is_idle(at(1_800)));
     }
 
@@ -511,7 +534,7 @@ mod tests {
     fn judged(demands: Demands, events: &[(i64, Event)], expected: Option<Ground>) {
         let mut window = Window::new(demands);
         for (second, event) in events {
-            window.note(at(*second), false, *event);
+            window.note(at(*second), None, *event);
         }
         let found = match window.standing {
             Standing::Dropped { ground, .. } => Some(ground),
@@ -575,14 +598,14 @@ mod tests {
         let mut played = Played::new(demands);
         started(&mut played);
         played.wait(47).stands("on_trial").wait(1).stands("open");
-        assert!(!played.window.place(at(played.now), demands) && played.window.is_open());
+        assert!(played.window.place(at(played.now), demands).is_none() && played.window.is_open());
         let mut played = Played::new(demands);
         started(&mut played);
         for second in 11..=15 {
             played.stands("on_trial");
             let talked = Duration::from_secs(2);
             let ended = Event::Ended { answered_at: at(second), talked };
-            played.window.note(at(20), true, ended);
+            played.window.note(at(20), Some(at(10)), ended);
         }
         played.stands("dropped");
     }
@@ -591,13 +614,42 @@ mod tests {
     fn a_trial_that_does_not_end_is_made_again() {
         let mut played = Played::new(DEMANDS);
         played.window.set_by_hand(at(0), Some(at(10)));
-        played.wait(10);
+        // Nobody calls for long; that is not counted.
+        played.wait(5_000);
         for _ in 0..5 {
-            assert!(played.window.place(at(played.now), DEMANDS));
+            assert_eq!(played.window.place(at(played.now), DEMANDS), Some(at(10)));
         }
-        assert!(!played.window.place(at(played.now), DEMANDS), "it has all its calls");
+        assert_eq!(played.window.place(at(played.now), DEMANDS), None, "it has all its calls");
+        played.wait(900);
+        assert!(played.window.has_its_trial(at(played.now)));
+        // Whoever looks sees it, though no call is placed.
+        played.wait(1);
+        assert!(!played.window.has_its_trial(at(played.now)));
+        assert_eq!(played.window.place(at(played.now), DEMANDS), Some(at(5_900)));
+        // What a call of the trial before was like says nothing of this one.
+        for _ in 0..5 {
+            played.window.note(at(played.now), Some(at(10)), outcome(true, 1));
+        }
+        played.stands("on_trial");
+    }
+
+    #[test]
+    fn a_trial_of_fewer_calls_than_it_has_is_not_stuck() {
+        let mut played = Played::new(DEMANDS);
+        played.window.set_by_hand(at(0), Some(at(10)));
+        played.wait(10).calls("...").stands("on_trial");
+        played.window.follow(Demands { trial_calls: 3, ..DEMANDS });
+        assert!(played.window.has_its_trial(at(played.now)));
         played.wait(901);
-        assert!(played.window.place(at(played.now), DEMANDS));
+        assert!(!played.window.has_its_trial(at(played.now)));
+    }
+
+    #[test]
+    fn a_window_that_nobody_uses_after_its_drop_is_forgotten() {
+        let mut window = Window::new(DEMANDS);
+        window.set_by_hand(at(0), Some(at(300)));
+        assert!(!window.is_idle(at(299)) && !window.is_idle(at(86_700)));
+        assert!(window.is_idle(at(86_701)));
     }
 
     #[test]
