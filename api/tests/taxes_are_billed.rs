@@ -13,6 +13,7 @@ on_both!(
     a_bill_adds_the_taxes_that_no_posting_has,
     prices_with_taxes_in_them_are_split,
     a_rate_that_changes_changes_nothing_before,
+    a_call_priced_again_has_its_new_taxes_only,
     who_is_exempt_pays_no_tax_and_the_bill_says_why,
     fees_and_credit_notes_have_their_taxes,
     what_is_wrong_with_taxes_is_said,
@@ -201,13 +202,50 @@ async fn a_rate_that_changes_changes_nothing_before(backend: Backend) {
     let again = json!({"from": "2026-09-01", "till": "2026-10-01", "reason": "again"});
     let run = world.done(&world.post("/rerates", again).await).await;
     assert_eq!((&run["calls"], &run["changed"]), (&json!(3), &json!(0)), "{run:#}");
-    // Without its taxes it is: 0.16 comes back, and what of it is none of the taxes any more.
-    taxed(&world, json!({"tax_set": null})).await;
-    let again = json!({"from": "2026-09-01", "till": "2026-10-01", "reason": "exempt"});
-    let run = world.done(&world.post("/rerates", again).await).await;
-    assert_eq!(run["changed"], 3, "{run:#}");
-    assert_eq!(world.balance("alice").await, "7.000000");
     world.check_books().await;
+}
+
+async fn a_call_priced_again_has_its_new_taxes_only(backend: Backend) {
+    let world = selling(backend, "prepaid").await;
+    taxed(&world, json!({"tax_set": "germany", "on_top": "balance"})).await;
+    world.top_up("alice", "t1", "10").await;
+    talk(&world, 100).await;
+    let again = async |changed: u64, balance: &str, total: [&str; 3]| {
+        let asked = json!({"from": "2026-09-01", "till": "2026-10-01", "reason": "taxes"});
+        let run = world.done(&world.post("/rerates", asked).await).await;
+        assert_eq!(run["changed"], changed, "{run:#}");
+        world.control.store.flush().await;
+        assert_eq!(world.balance("alice").await, balance);
+        let bill = bill(&world).await;
+        assert_eq!(sums(&bill["total"]), total, "{bill:#}");
+        let profit = world.get(&format!("/reports/profit?{SPAN}")).await;
+        assert_eq!(profit["items"][0]["revenue"], "1.000000", "{profit:#}");
+        world.check_books().await;
+        bill
+    };
+    again(0, "8.810000", ["1.000000", "0.190000", "1.190000"]).await;
+    // The bill adds what the balance has paid until now, and the other way round.
+    taxed(&world, json!({"tax_set": "germany", "on_top": "statement"})).await;
+    let on_top = again(1, "9.000000", ["1.000000", "0.190000", "1.190000"]).await;
+    assert_eq!(
+        (&on_top["posted"], &on_top["tax_on_top"]),
+        (&json!("1.000000"), &json!("0.190000"))
+    );
+    again(0, "9.000000", ["1.000000", "0.190000", "1.190000"]).await;
+    taxed(&world, json!({"tax_set": "germany", "on_top": "balance"})).await;
+    again(1, "8.810000", ["1.000000", "0.190000", "1.190000"]).await;
+    // Without taxes nothing of them is left.
+    taxed(&world, json!({"tax_set": null})).await;
+    let untaxed = again(1, "9.000000", ["1.000000", "0.000000", "1.000000"]).await;
+    assert_eq!(untaxed["taxes"][0]["amount"], "0.000000");
+    again(0, "9.000000", ["1.000000", "0.000000", "1.000000"]).await;
+    // Exempt pays as much, and is named.
+    let exemptions = json!([{"tax": "VAT", "reason": "Reverse charge"}]);
+    let exempt = json!({"tax_set": "germany", "on_top": "balance", "exemptions": exemptions});
+    taxed(&world, exempt).await;
+    let exempt = again(1, "9.000000", ["1.000000", "0.000000", "1.000000"]).await;
+    let named = exempt["taxes"].as_array().unwrap().iter().find(|tax| tax["exempt"].is_string());
+    assert_eq!(named.unwrap()["base"], "1.000000", "{exempt:#}");
 }
 
 async fn who_is_exempt_pays_no_tax_and_the_bill_says_why(backend: Backend) {

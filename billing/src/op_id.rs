@@ -36,6 +36,12 @@ impl OpId {
         OpId(self.0 | u128::from(generation) << 72)
     }
 
+    /// What the same pricing gives back of what stood before, where that has other taxes (R13).
+    #[must_use]
+    pub(crate) fn taken_back(self) -> OpId {
+        OpId(self.0 | 1 << 104)
+    }
+
     /// A charge, a refund or a grant (`kind`) of one item of a subscription's plan, for what begins
     /// on a day.
     pub(crate) fn plan(kind: u8, subscription: u64, item: u16, day: i32) -> OpId {
@@ -117,6 +123,9 @@ mod tests {
         assert!(ids[0] != ids[1] && ids[1] != ids[2]);
         let again = ids.map(|id| id.of_generation(u32::MAX));
         assert!(!ids.iter().any(|id| again.contains(id)));
+        let back = again.map(OpId::taken_back);
+        assert!(!ids.iter().chain(&again).any(|id| back.contains(id)));
+        assert_eq!(back.map(OpId::call_part), ids.map(OpId::call_part));
         assert_eq!(ids.map(|id| id.of_generation(0)), ids);
         assert_eq!(outside.to_string().parse(), Ok(outside));
     }

@@ -7,9 +7,9 @@ mod common;
 use std::time::Duration;
 
 use billing::{
-    Cdr, Currency, Effect, Ledger, Money, Position, PostingKind, Rate, RateBook, RatedBy,
-    RatedCall, RatedLeg, Record, Recovery, RepricedSide, Rerated, Role, Sides, Terms, Unpriced,
-    reprice,
+    AppliedTax, AppliedTaxes, Cdr, Currency, Effect, Ledger, Money, Position, Posting, PostingKind,
+    Rate, RateBook, RatedBy, RatedCall, RatedLeg, Record, Recovery, RepricedSide, Rerated, Role,
+    Sides, TaxedPrice, Terms, Unpriced, reprice,
 };
 use common::*;
 use proptest::prelude::*;
@@ -125,6 +125,60 @@ fn a_dearer_and_a_cheaper_price_replace_the_first() {
     use PostingKind::{ChargeLowered, ChargeRaised, CostLowered, CostRaised};
     let expected = [ChargeRaised, CostRaised, ChargeLowered, CostLowered, ChargeRaised, CostRaised];
     assert_eq!(kinds, expected);
+}
+
+/// Prices the world's call, with these taxes in the money of both, and tells what moves: kind, amount, tax.
+#[track_caller]
+fn check_taxed(
+    before: Option<(TaxedPrice, &str)>,
+    after: Option<(TaxedPrice, &str)>,
+    expected: &[(PostingKind, i64, i64)],
+) {
+    let mut call = rated(&talked(rate("0.6", 1, 1), Duration::from_secs(100)));
+    let charge = |(amount, taxed): (i64, Option<(TaxedPrice, &str)>)| {
+        let mut charge = call.sides[0].before.clone().unwrap();
+        let of = |(prices, percent): (TaxedPrice, &str)| {
+            let rate = percent.parse().unwrap();
+            let tax = AppliedTax { name: "VAT".into(), rate, is_compound: false, exempt: None };
+            std::sync::Arc::new(AppliedTaxes::new(prices, vec![tax]).unwrap())
+        };
+        (charge.amount, charge.applied.taxes) = (Money(amount), taxed.map(of));
+        charge
+    };
+    let amount = |taxed| match taxed {
+        Some((TaxedPrice::WithCharge, "19")) => 1_190_000,
+        Some((TaxedPrice::WithCharge, "20")) => 1_200_000,
+        _ => 1_000_000,
+    };
+    let (old, new) = (charge((amount(before), before)), charge((amount(after), after)));
+    call.sides.truncate(1);
+    call.sides[0].before = Some(old.clone());
+    let (role, account) = (call.sides[0].role, call.sides[0].account);
+    let side = RepricedSide { role, account, before: Some(old), after: Ok(new), destination: None };
+    let rerated = Rerated::new(7, LATER, &call, vec![side]);
+    let postings = rerated.map(|rerated| rerated.postings).unwrap_or_default();
+    let tax = |posting: &Posting| posting.tax.as_ref().map_or(0, |tax| tax.contained.0);
+    let moved: Vec<_> =
+        postings.iter().map(|posting| (posting.kind, posting.amount.0, tax(posting))).collect();
+    assert_eq!(moved, expected);
+    let ops: std::collections::BTreeSet<_> = postings.iter().map(|posting| posting.op).collect();
+    assert_eq!(ops.len(), postings.len(), "each has its own id");
+}
+
+#[test]
+fn what_stood_with_other_taxes_is_given_back_with_them() {
+    use PostingKind::{ChargeLowered as Back, ChargeRaised as Taken};
+    use TaxedPrice::{Included, OnStatement, WithCharge};
+    let (with, on) = (Some((WithCharge, "19")), Some((OnStatement, "19")));
+    check_taxed(with, with, &[]);
+    check_taxed(with, None, &[(Back, 1_190_000, 190_000), (Taken, 1_000_000, 0)]);
+    check_taxed(None, with, &[(Back, 1_000_000, 0), (Taken, 1_190_000, 190_000)]);
+    check_taxed(with, on, &[(Back, 1_190_000, 190_000), (Taken, 1_000_000, 0)]);
+    let raised = Some((WithCharge, "20"));
+    check_taxed(with, raised, &[(Back, 1_190_000, 190_000), (Taken, 1_200_000, 200_000)]);
+    // The amount is the same, what of it is tax is not.
+    let included = Some((Included, "19"));
+    check_taxed(None, included, &[(Back, 1_000_000, 0), (Taken, 1_000_000, 159_664)]);
 }
 
 #[test]

@@ -245,20 +245,21 @@ impl Ledger {
         taken: &[LeaseAnswer],
         journal: &dyn Journal,
     ) -> Result<Position, LedgerError> {
-        let mut locked = self.lock(&rerated.accounts());
+        let accounts = rerated.accounts();
+        let mut locked = self.lock(&accounts);
         taken.iter().for_each(|taken| locked.hear(taken));
         for posting in &rerated.postings {
             locked.validate(posting)?;
         }
-        rerated.postings.iter().for_each(|posting| locked.apply(posting));
+        locked.apply_together(&rerated.postings, &accounts);
         rerated.told = locked.take_told();
         Ok(journal.append(&Record::Rerated(rerated)))
     }
 
     /// Replays such a record.
     pub(crate) fn replay_rerated(&self, rerated: &Rerated) {
-        let mut locked = self.lock(&rerated.accounts());
-        rerated.postings.iter().for_each(|posting| locked.apply(posting));
+        let accounts = rerated.accounts();
+        self.lock(&accounts).apply_together(&rerated.postings, &accounts);
     }
 
     /// Gives an account seconds for some destinations (V-04, V-05). Journaled under the account's

@@ -220,17 +220,27 @@ impl<'a> Locked<'a> {
 
     /// Moves the counters, without a question.
     pub(crate) fn apply(&mut self, posting: &Posting) {
+        let mut told = std::mem::take(&mut self.told);
+        self.shift(posting, Some(&mut told));
+        self.told = told;
+    }
+
+    /// The same with several at once, of these accounts of others: what is given back and taken again
+    /// crosses no threshold in between.
+    pub(crate) fn apply_together(&mut self, postings: &[Posting], accounts: &[AccountId]) {
+        postings.iter().for_each(|posting| self.shift(posting, None));
+        accounts.iter().for_each(|account| self.look_at(*account));
+    }
+
+    fn shift(&mut self, posting: &Posting, mut told: Option<&mut Vec<LedgerEvent>>) {
         // Our own side is counted in the shard of the other side: no lock is shared by all.
         let home = |side: AccountId, other: AccountId| {
             if SystemAccount::is_system(side) { other } else { side }
         };
-        let mut told = std::mem::take(&mut self.told);
-        let mut tell = |event| told.push(event);
         let debit_home = home(posting.debit, posting.credit);
-        self.shard_mut(debit_home).apply(posting.debit, true, posting, &mut tell);
+        self.shard_mut(debit_home).apply(posting.debit, true, posting, told.as_deref_mut());
         let credit_home = home(posting.credit, posting.debit);
-        self.shard_mut(credit_home).apply(posting.credit, false, posting, &mut tell);
-        self.told = told;
+        self.shard_mut(credit_home).apply(posting.credit, false, posting, told);
     }
 
     /// Puts a reservation back as it was before a restart.

@@ -193,14 +193,15 @@ impl Shard {
         Ok(Outcome::Done)
     }
 
-    /// Moves one side of a posting, without a question. An unknown account is opened, closed to
+    /// Moves one side of a posting, without a question. What is to be told of it goes to `told`; without
+    /// one, whoever asks looks at the account afterwards. An unknown account is opened, closed to
     /// new calls: money that moved is never lost for want of a name.
     pub(super) fn apply(
         &mut self,
         id: AccountId,
         is_debit: bool,
         posting: &Posting,
-        tell: &mut dyn FnMut(LedgerEvent),
+        told: Option<&mut Vec<LedgerEvent>>,
     ) {
         let (currency, amount) = (posting.currency, posting.amount.0);
         if SystemAccount::is_system(id) {
@@ -222,7 +223,9 @@ impl Shard {
             // Limits of spending are about calls as they happen; a later price is none of today's.
             _ => {}
         }
-        account.moved(id, tell);
+        if let Some(told) = told {
+            account.moved(id, &mut |event| told.push(event));
+        }
     }
 
     /// Opens an account that nobody knows.

@@ -1,6 +1,7 @@
 //! What the journal keeps of a call that was priced again, and the postings of the differences.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use vocabulary::{AccountId, CallId, Utc};
 
@@ -9,7 +10,7 @@ use crate::cdr::{CdrCharge, CdrLine};
 use crate::codec::{Code, DecodeError, Reader, code_struct, put_list, take_list};
 use crate::ledger::{LedgerEvent, Posting, PostingKind, SystemAccount, SystemKind};
 use crate::rating::explain;
-use crate::{Money, OpId};
+use crate::{Money, OpId, PostingTax};
 
 /// A call that was priced again, as the journal keeps it: what its CDRs say from now on, and the
 /// postings of the differences.
@@ -76,7 +77,9 @@ impl Rerated {
                 continue;
             }
             rerated.lines.extend(lines(call, &side));
-            rerated.postings.extend(posting(call, &rerated, &side));
+            for one in moves(&side) {
+                rerated.postings.extend(posting(call, &rerated, &side, one));
+            }
             let (after, error) = match side.after {
                 Ok(after) => (Some(after), None),
                 Err(why) => (side.before.clone(), Some(Cow::Borrowed(why.code()))),
@@ -124,34 +127,84 @@ fn lines(call: &RatedCall, repriced: &RepricedSide) -> Vec<CdrLine> {
     lines
 }
 
-/// The difference between what stood and what stands.
-fn posting(rated: &RatedCall, rerated: &Rerated, side: &RepricedSide) -> Option<Posting> {
-    let difference = side.difference();
-    if difference.is_zero() {
-        return None;
-    }
-    let applied = &side.after.as_ref().ok()?.applied;
-    let currency = applied.currency;
+/// Money that moves because of a new price.
+struct Move {
+    /// Above 0: more is to be paid.
+    amount: Money,
+    tax: Option<PostingTax>,
+    is_taken_back: bool,
+}
+
+/// The difference between what stood and what stands, taxes and all. Where both do not have the same
+/// taxes, what stood is given back with its own, and what stands is taken with the new ones: a
+/// difference of the two would be taxed like neither.
+fn moves(side: &RepricedSide) -> Vec<Move> {
+    let Ok(after) = &side.after else { return Vec::new() };
+    let tax_of = |charge: &CdrCharge| charge.applied.posting_tax(charge.amount);
+    let (old, new) = (side.before.as_ref().and_then(tax_of), tax_of(after));
+    let mut moves = match difference_of_same_taxes(side.difference(), old.as_ref(), new.as_ref()) {
+        Some(one) => vec![one],
+        None => {
+            let back = Money(side.stood().0.saturating_neg());
+            vec![
+                Move { amount: back, tax: old, is_taken_back: true },
+                Move { amount: after.amount, tax: new, is_taken_back: false },
+            ]
+        }
+    };
+    moves.retain(|one| !one.amount.is_zero());
+    moves
+}
+
+/// `None`: the taxes are not the same, or are rounded in another way, so that what they differ by is
+/// no part of what the amounts differ by.
+fn difference_of_same_taxes(
+    amount: Money,
+    old: Option<&PostingTax>,
+    new: Option<&PostingTax>,
+) -> Option<Move> {
+    let tax = match (old, new) {
+        (None, None) => None,
+        (Some(old), Some(new)) if old.taxes == new.taxes => {
+            let more = new.contained.checked_sub(old.contained).ok()?;
+            let contained = if amount.is_negative() { Money(-more.0) } else { more };
+            let is_part = !contained.is_negative() && contained.0 <= amount.0.saturating_abs();
+            is_part.then(|| PostingTax { contained, taxes: Arc::clone(&new.taxes) })?.into()
+        }
+        _ => return None,
+    };
+    Some(Move { amount, tax, is_taken_back: false })
+}
+
+/// What moves because of a new price as a posting.
+fn posting(
+    rated: &RatedCall,
+    rerated: &Rerated,
+    side: &RepricedSide,
+    one: Move,
+) -> Option<Posting> {
+    let currency = side.after.as_ref().ok()?.applied.currency;
     let ours = |kind| SystemAccount { kind, currency }.id();
-    let is_more = !difference.is_negative();
+    let is_more = !one.amount.is_negative();
     let (call, generation) = (rerated.call, rerated.generation);
     let (op, kind, payer, paid) = match side.role {
         Role::Payer(level) => {
             let kind = if is_more { PostingKind::ChargeRaised } else { PostingKind::ChargeLowered };
-            let op = OpId::charge(call, level).of_generation(generation);
             let above = Role::Payer(level.saturating_add(1));
             let above = rated.sides.iter().find(|side| side.role == above);
             let seller = above.map_or(SystemKind::Revenue, |s| SystemKind::Sales(s.account));
-            (op, kind, side.account, ours(seller))
+            (OpId::charge(call, level), kind, side.account, ours(seller))
         }
         Role::Carrier(leg) => {
             let kind = if is_more { PostingKind::CostRaised } else { PostingKind::CostLowered };
-            let op = OpId::cost(call, leg).of_generation(generation);
-            (op, kind, ours(SystemKind::Cost), side.account)
+            (OpId::cost(call, leg), kind, ours(SystemKind::Cost), side.account)
         }
     };
+    let op = op.of_generation(generation);
+    let op = if one.is_taken_back { op.taken_back() } else { op };
     let (debit, credit) = if is_more { (payer, paid) } else { (paid, payer) };
-    let amount = Money(difference.0.saturating_abs());
+    let amount = Money(one.amount.0.saturating_abs());
+    let (at, note) = (rerated.at, String::new());
     Some(Posting {
         op,
         kind,
@@ -159,10 +212,10 @@ fn posting(rated: &RatedCall, rerated: &Rerated, side: &RepricedSide) -> Option<
         credit,
         amount,
         currency,
-        at: rerated.at,
+        at,
         call: Some(call),
-        note: String::new(),
-        tax: applied.posting_tax(amount),
+        note,
+        tax: one.tax,
     })
 }
 
