@@ -33,6 +33,8 @@ pub struct StatementRounding {
 pub struct StatementLine {
     /// What was posted, exactly: charged if above 0, given back if below.
     pub posted: Money,
+    /// What of it were taxes when it was posted: what counts where they were added to a price.
+    pub tax: Money,
     /// Their taxes, and whether they are in it.
     pub taxes: Option<Arc<AppliedTaxes>>,
 }
@@ -104,16 +106,19 @@ pub fn state(lines: &[StatementLine], rounding: StatementRounding) -> Result<Sta
     let mut stated = Stated::default();
     let mut taxes = Taxes::default();
     let mut shown = Sums::default();
-    let mut groups: Vec<(Option<&AppliedTaxes>, Money)> = Vec::new();
+    let mut groups: Vec<(Option<&AppliedTaxes>, Money, Money)> = Vec::new();
     for line in lines {
         let terms = line.taxes.as_deref();
         stated.posted = stated.posted.checked_add(line.posted)?;
-        let sums = split(line.posted, terms, rounding.money)?;
+        let sums = split(line.posted, line.tax, terms, rounding.money)?;
         shown.add(sums)?;
         stated.lines.push(sums);
-        match groups.iter_mut().find(|(known, _)| *known == terms) {
-            Some((_, sum)) => *sum = sum.checked_add(line.posted)?,
-            None => groups.push((terms, line.posted)),
+        match groups.iter_mut().find(|(known, ..)| *known == terms) {
+            Some((_, sum, tax)) => {
+                *sum = sum.checked_add(line.posted)?;
+                *tax = tax.checked_add(line.tax)?;
+            }
+            None => groups.push((terms, line.posted, line.tax)),
         }
     }
     let mut count = |terms: Option<&AppliedTaxes>, sums: Sums| {
@@ -131,8 +136,8 @@ pub fn state(lines: &[StatementLine], rounding: StatementRounding) -> Result<Sta
             }
         }
         TaxRounding::Total => {
-            for (terms, posted) in groups {
-                count(terms, split(posted, terms, rounding.money)?)?;
+            for (terms, posted, tax) in groups {
+                count(terms, split(posted, tax, terms, rounding.money)?)?;
             }
         }
     }
@@ -143,9 +148,10 @@ pub fn state(lines: &[StatementLine], rounding: StatementRounding) -> Result<Sta
     Ok(stated)
 }
 
-/// The amount rounded, and its taxes out of it or on top of it.
+/// The amount rounded, and its taxes: those that were charged with it, or out of it, or on top of it.
 fn split(
     posted: Money,
+    charged: Money,
     taxes: Option<&AppliedTaxes>,
     rounding: MoneyRounding,
 ) -> Result<Sums, MoneyError> {
@@ -159,7 +165,10 @@ fn split(
             Ok(Sums { net: rounded, tax, gross: rounded.checked_add(tax)? })
         }
         TaxedPrice::Included | TaxedPrice::WithCharge => {
-            let tax = taxes.within(rounded, rounding)?;
+            let tax = match taxes.prices() {
+                TaxedPrice::WithCharge => charged.rounded(rounding)?,
+                _ => taxes.within(rounded, rounding)?,
+            };
             Ok(Sums { net: rounded.checked_sub(tax)?, tax, gross: rounded })
         }
     }

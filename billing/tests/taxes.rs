@@ -88,7 +88,9 @@ fn taxes_that_cannot_be_exact_are_refused() {
 }
 
 fn line(posted: &str, taxes: Option<&Arc<AppliedTaxes>>) -> StatementLine {
-    StatementLine { posted: money(posted), taxes: taxes.cloned() }
+    let posted = money(posted);
+    let tax = taxes.map_or(Money::ZERO, |taxes| taxes.contained(posted, CENTS).unwrap());
+    StatementLine { posted, tax, taxes: taxes.cloned() }
 }
 
 #[test]
@@ -125,6 +127,26 @@ fn a_bill_is_the_postings_with_what_was_rounded_off() {
     assert_eq!((stated.total.net, stated.total.tax), (money("0.50"), money("0.19")));
     assert_eq!((stated.total.gross, stated.rounded_off), (money("0.69"), money("-0.005")));
     assert_eq!(stated.tax_on_top, Money::ZERO);
+}
+
+/// Each of many calls had its tax rounded: what they add up to was taken, not what is in their sum.
+#[test]
+fn a_bill_states_the_taxes_that_were_charged() {
+    let with = Arc::new(taxes(TaxedPrice::WithCharge, &[tax("VAT", "19")]));
+    let included = Arc::new(taxes(TaxedPrice::Included, &[tax("VAT", "19")]));
+    let posted = |taxes: &Arc<AppliedTaxes>| StatementLine {
+        posted: money("119.00"),
+        tax: money("19.02"),
+        taxes: Some(Arc::clone(taxes)),
+    };
+    for way in [TaxRounding::Line, TaxRounding::Total] {
+        let rounding = StatementRounding { money: CENTS, taxes: way };
+        let stated = state(&[posted(&with)], rounding).unwrap();
+        assert_eq!((stated.total.net, stated.total.tax), (money("99.98"), money("19.02")));
+        assert_eq!((stated.total.gross, stated.taxes[0].amount), (money("119"), money("19.02")));
+        let stated = state(&[posted(&included)], rounding).unwrap();
+        assert_eq!((stated.total.net, stated.total.tax), (money("100"), money("19")));
+    }
 }
 
 fn in_force(name: &str, percent: &str, from: Option<i64>, till: Option<i64>) -> Tax {
@@ -310,9 +332,11 @@ proptest! {
         is_by_line: bool,
     ) {
         let sets: Vec<_> = sets.into_iter().map(|(all, p)| Arc::new(taxes(p, &all))).collect();
-        let line = |(posted, set): (i64, usize)| StatementLine {
-            posted: Money(posted),
-            taxes: sets.get(set).cloned(),
+        let line = |(posted, set): (i64, usize)| {
+            let taxes = sets.get(set).cloned();
+            let is_taxed = taxes.as_ref().is_some_and(|taxes| !taxes.taxes().is_empty());
+            let tax = if is_taxed { Money(posted / 7) } else { Money::ZERO };
+            StatementLine { posted: Money(posted), tax, taxes }
         };
         let lines: Vec<_> = posted.into_iter().map(line).collect();
         let way = if is_by_line { TaxRounding::Line } else { TaxRounding::Total };

@@ -54,6 +54,8 @@ pub struct BillLine {
     pub billed_seconds: u64,
     /// Their sum, exactly: charged if above 0, given if below.
     pub posted: Money,
+    /// What of it were taxes when it was posted.
+    pub tax: Money,
     /// Their taxes.
     pub taxes: Option<Arc<AppliedTaxes>>,
 }
@@ -78,7 +80,8 @@ pub struct Bill {
 /// The postings of an account in a stretch of time, by what they are for. `?1` is the account.
 const LINES: &str = "
 SELECT kind, label, taxes, CAST(sum(calls) AS BIGINT) AS calls, count(*) AS moves,
-       CAST(sum(billed_us) AS BIGINT) / 1000000 AS billed_s, CAST(sum(posted) AS BIGINT) AS posted
+       CAST(sum(billed_us) AS BIGINT) / 1000000 AS billed_s, CAST(sum(posted) AS BIGINT) AS posted,
+       CAST(sum(tax) AS BIGINT) AS tax
 FROM (
     SELECT CASE WHEN p.kind IN ('charge', 'charge_raised', 'charge_lowered') THEN 'calls'
                 WHEN p.kind IN ('fee', 'fee_refund') AND c.till_day IS NOT NULL THEN 'recurring'
@@ -97,7 +100,8 @@ FROM (
            CASE WHEN p.kind <> 'charge' THEN 0
                 WHEN p.level > 0 THEN coalesce(u.billed_us, 0)
                 ELSE coalesce(d.billed_us, 0) END AS billed_us,
-           CASE WHEN p.debit_account_id = ?1 THEN p.amount ELSE -p.amount END AS posted
+           CASE WHEN p.debit_account_id = ?1 THEN p.amount ELSE -p.amount END AS posted,
+           CASE WHEN p.debit_account_id = ?1 THEN p.tax ELSE -p.tax END AS tax
     FROM posting p
     LEFT JOIN cdr d ON d.call_id = p.call_id AND d.leg = 0
     LEFT JOIN cdr_payer u ON u.call_id = p.call_id AND u.level = p.level
@@ -118,6 +122,7 @@ fn line(row: &Row) -> Result<BillLine> {
         count: unsigned(count),
         billed_seconds: unsigned(row.try_get("billed_s")?),
         posted: Money(row.try_get("posted")?),
+        tax: Money(row.try_get("tax")?),
         taxes: taxes::of_row(row)?,
     })
 }
@@ -161,8 +166,10 @@ impl DirectoryStore {
         }
         let (lines, others): (Vec<_>, Vec<_>) =
             all.into_iter().partition(|line| line.kind.is_owed());
-        let exact =
-            |line: &BillLine| StatementLine { posted: line.posted, taxes: line.taxes.clone() };
+        let exact = |line: &BillLine| {
+            let BillLine { posted, tax, ref taxes, .. } = *line;
+            StatementLine { posted, tax, taxes: taxes.clone() }
+        };
         let stated = state(&lines.iter().map(exact).collect::<Vec<_>>(), rounding);
         let stated = stated.map_err(too_large)?;
         Ok(Bill { rounding, opening, lines, stated, others, closing })
