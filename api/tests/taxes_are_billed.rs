@@ -16,6 +16,7 @@ on_both!(
     a_call_priced_again_has_its_new_taxes_only,
     who_is_exempt_pays_no_tax_and_the_bill_says_why,
     fees_and_credit_notes_have_their_taxes,
+    a_fee_is_given_back_with_the_taxes_it_had,
     what_is_wrong_with_taxes_is_said,
 );
 
@@ -304,6 +305,30 @@ async fn fees_and_credit_notes_have_their_taxes(backend: Backend) {
     );
     assert_eq!(sums(&bill["total"]), ["17.000000", "2.800000", "19.800000"]);
     assert_eq!((&bill["closing"], &bill["rounded_off"]), (&json!("80.200000"), &json!("0.000000")));
+    world.check_books().await;
+}
+
+async fn a_fee_is_given_back_with_the_taxes_it_had(backend: Backend) {
+    let world = selling(backend, "prepaid").await;
+    taxed(&world, json!({"tax_set": "germany", "on_top": "balance"})).await;
+    world.top_up("alice", "t1", "100").await;
+    let plan = json!({"name": "basic", "currency": "EUR", "fees": [{
+        "label": "Monthly fee", "amount": "30", "every": "month", "anchor": "start",
+        "at_end": "by_day"}]});
+    world.made("/plans", plan).await;
+    let plan = world.made("/accounts/alice/plans", json!({"plan": "basic"})).await;
+    world.post("/charges/run", json!({})).await;
+    assert_eq!(world.balance("alice").await, "64.300000");
+    let end = format!("/subscriptions/{}/end", plan["id"]);
+    assert_eq!(world.post(&end, json!({"at": "2026-09-22"})).await.0, 200);
+    put(&world, "/tax-sets/germany", json!({"taxes": [{"name": "VAT", "percent": "50"}]})).await;
+    world.control.advance(2 * 86_400 * 1_000_000);
+    world.post("/charges/run", json!({})).await;
+    // One of thirty days was used.
+    let back = &world.get("/accounts/alice/charges").await["items"][0];
+    assert_eq!((&back["amount"], &back["tax"]), (&json!("34.510000"), &json!("5.510000")));
+    assert_eq!(world.balance("alice").await, "98.810000");
+    assert_eq!(sums(&bill(&world).await["total"]), ["1.000000", "0.190000", "1.190000"]);
     world.check_books().await;
 }
 

@@ -54,6 +54,11 @@ impl OpId {
         )
     }
 
+    /// The same item and day of a plan as another kind of due.
+    pub(crate) fn of_plan_kind(self, kind: u8) -> OpId {
+        OpId(self.0 & !(0xff << 112) | u128::from(kind) << 112)
+    }
+
     /// The one redemption of a voucher.
     pub fn voucher(voucher: u64) -> OpId {
         OpId(VOUCHER | u128::from(voucher))
@@ -120,6 +125,7 @@ mod tests {
         all.dedup();
         assert_eq!(all.len(), ids.len() + plans.len() + 1);
         assert_eq!((ids[1].call_part(), outside.call_part()), (Some(1), None));
+        assert_eq!(plans[0].of_plan_kind(2), plans[1]);
         assert!(ids[0] != ids[1] && ids[1] != ids[2]);
         let again = ids.map(|id| id.of_generation(u32::MAX));
         assert!(!ids.iter().any(|id| again.contains(id)));

@@ -260,6 +260,13 @@ impl DirectoryStore {
 }
 
 impl Change {
+    /// A charge as it was written down.
+    pub(crate) async fn written_charge(&mut self, op: OpId) -> Result<Option<ChargeRow>> {
+        let row = sql::query("SELECT * FROM charge WHERE op_id = ?").bind(op_bytes(op));
+        let row = row.fetch_optional(&mut *self.tx).await?;
+        Ok(row.as_ref().map(charge).transpose()?.map(|stored| stored.row))
+    }
+
     /// Writes a charge down to be booked; one that is there already stays as it is.
     pub async fn add_charge(&mut self, charge: &ChargeRow) -> Result<()> {
         let (from, till) = charge.days.map_or((None, None), |(from, till)| (Some(from), till));

@@ -61,6 +61,13 @@ const FEE: u8 = 1;
 const REFUND: u8 = 2;
 const GRANT: u8 = 3;
 
+impl Due {
+    /// The fee that a refund gives back of.
+    pub fn refunded_fee(&self) -> OpId {
+        self.op.of_plan_kind(FEE)
+    }
+}
+
 /// Everything due after `after` (`None`: from the beginning) and not after `until`, in order.
 /// `due(None, b)` is `due(None, a)` followed by `due(Some(a), b)` for every a ≤ b.
 pub fn due(

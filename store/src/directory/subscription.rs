@@ -274,7 +274,11 @@ impl Change {
                 self.add_charge(&charge(ChargeKind::Fee, taxed, shortage)).await
             }
             DueKind::Refund { amount } => {
-                let taxed = self.taxed(account, kind, amount, due.at).await?;
+                // What was never charged is not given back.
+                let Some(fee) = self.written_charge(due.refunded_fee()).await? else {
+                    return Ok(());
+                };
+                let taxed = self.refunded(account, &fee, amount).await?;
                 self.add_charge(&charge(ChargeKind::Refund, taxed, Shortage::Debt)).await
             }
             DueKind::Grant { seconds, valid_from, valid_till } => {

@@ -15,6 +15,7 @@ use super::{
     Change, ChangeError, DirectoryStore, Result, check_name, json, list, signed, unsigned, word,
     words,
 };
+use crate::charges::ChargeRow;
 use crate::sql::{self, Connection, Row};
 
 words!(
@@ -343,6 +344,50 @@ impl Change {
         let amount = if amount.is_negative() { Money(-size.0) } else { size };
         Ok((amount, Some(PostingTax { contained, taxes })))
     }
+
+    /// What is given back of a fee, and the taxes in it: those that the fee was charged with, whatever
+    /// holds now.
+    pub(crate) async fn refunded(
+        &mut self,
+        account: &Account,
+        fee: &ChargeRow,
+        stated: Money,
+    ) -> Result<(Money, Option<PostingTax>)> {
+        let group = match account.rate_group.as_deref() {
+            Some(name) => Some(self.rate_group(name).await?),
+            None => None,
+        };
+        let rounding = invoice_rounding(group.as_ref(), &account.currency);
+        let charged = Money(fee.amount.0.saturating_abs());
+        refund(charged, fee.tax.as_ref(), stated, rounding)
+            .map_err(|error| ChangeError::invalid("amount", error.to_string()))
+    }
+}
+
+/// What is given back of a fee of this amount and these taxes, if this part of it as it was stated is:
+/// never more than was charged.
+fn refund(
+    charged: Money,
+    tax: Option<&PostingTax>,
+    stated: Money,
+    rounding: MoneyRounding,
+) -> std::result::Result<(Money, Option<PostingTax>), billing::MoneyError> {
+    let Some(tax) = tax else { return Ok((stated.min(charged), None)) };
+    let (taxes, whole) = (&tax.taxes, tax.contained);
+    let all = match taxes.prices() {
+        TaxedPrice::WithCharge => charged.checked_sub(whole)?,
+        TaxedPrice::Included | TaxedPrice::OnStatement => charged,
+    };
+    let (amount, contained) = match taxes.prices() {
+        _ if stated >= all => (charged, whole),
+        TaxedPrice::WithCharge => {
+            let part = taxes.on(stated, rounding)?.min(whole);
+            (stated.checked_add(part)?, part)
+        }
+        TaxedPrice::Included => (stated, taxes.within(stated, rounding)?.min(whole)),
+        TaxedPrice::OnStatement => (stated, Money::ZERO),
+    };
+    Ok((amount, Some(PostingTax { contained, taxes: Arc::clone(taxes) })))
 }
 
 /// How the sums of this account's statements are rounded: as its rate group says, else to the
@@ -412,5 +457,40 @@ fn asked(sql: &str, only: Option<AccountId>) -> sql::Query<'_> {
     match only {
         None => sql::query(sql),
         Some(account) => sql::query(sql).bind(signed(account.0)),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use billing::{AppliedTax, AppliedTaxes};
+
+    use super::*;
+
+    /// What is given back, and the tax in it, of 12.00 with 2.00 of tax in cents.
+    #[track_caller]
+    fn check(prices: TaxedPrice, contained: &str, stated: &str, expected: [&str; 2]) {
+        let money = |text: &str| text.parse::<Money>().unwrap();
+        let (name, rate) = ("VAT".to_owned(), "20".parse().unwrap());
+        let vat = AppliedTax { name, rate, is_compound: false, exempt: None };
+        let taxes = Arc::new(AppliedTaxes::new(prices, vec![vat]).unwrap());
+        let tax = PostingTax { contained: money(contained), taxes };
+        let cents = MoneyRounding { mode: MoneyMode::HalfUp, decimals: 2 };
+        let (amount, part) = refund(money("12"), Some(&tax), money(stated), cents).unwrap();
+        assert_eq!([amount, part.unwrap().contained], expected.map(money), "{stated} {prices:?}");
+    }
+
+    #[test]
+    fn no_more_is_given_back_than_was_charged() {
+        use TaxedPrice::{Included, OnStatement, WithCharge};
+        check(WithCharge, "2", "5", ["6", "1"]);
+        check(WithCharge, "2", "10", ["12", "2"]);
+        check(WithCharge, "2", "99", ["12", "2"]);
+        // It was charged less of tax than holds for its part now.
+        check(WithCharge, "0.50", "9", ["9.50", "0.50"]);
+        check(Included, "2", "6", ["6", "1"]);
+        check(Included, "2", "12", ["12", "2"]);
+        check(OnStatement, "0", "5", ["5", "0"]);
+        check(OnStatement, "0", "13", ["12", "0"]);
     }
 }
