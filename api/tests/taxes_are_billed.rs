@@ -352,6 +352,10 @@ async fn what_is_wrong_with_taxes_is_said(backend: Backend) {
     let (_, field, what) = refused("/accounts/alice/taxes", levy).await;
     assert_eq!(field, "exemptions");
     assert!(what.contains("the taxes are VAT"), "{what}");
+    let none = json!({"tax_set": null, "on_top": "balance"});
+    let (_, field, what) = refused("/accounts/alice/taxes", none).await;
+    assert_eq!(field, "on_top");
+    assert!(what.contains("name its tax_set too"), "{what}");
     // What somebody is exempt from cannot go.
     let exempt = json!({"tax_set": "germany", "exemptions": [{"tax": "VAT", "reason": "x"}]});
     taxed(&world, exempt).await;

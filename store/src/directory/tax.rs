@@ -263,6 +263,10 @@ impl Change {
                 let what = "an account without taxes is exempt from nothing; name its tax_set too";
                 return Err(ChangeError::invalid("exemptions", what));
             }
+            None if taxed.on_top == OnTopWord::Balance => {
+                let what = "an account without taxes has none to take from its balance; name its tax_set too";
+                return Err(ChangeError::invalid("on_top", what));
+            }
             None => None,
             Some(name) => {
                 let id = self.tax_set_id(name).await?;
