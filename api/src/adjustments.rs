@@ -7,6 +7,8 @@ use axum::response::Response;
 use billing::{Money, Overdraft, PostingKind, TaxableKind};
 use serde::{Deserialize, Serialize};
 use store::directory::{AccountStatus, Reason, ReasonKind};
+use store::query::StoredPosting;
+use vocabulary::AccountId;
 
 use crate::accounts::{ToppedUp, parsed, refused};
 use crate::command::{Command, Stop, Touched};
@@ -30,6 +32,20 @@ impl Api {
         }
         Err(refused(PaymentRefused::Differs))
     }
+}
+
+/// What an earlier try of a command has moved already, its taxes with it: they may be others by now.
+fn moved_before(
+    before: &StoredPosting,
+    account: AccountId,
+    stated: Money,
+) -> Result<Money, Problem> {
+    let is_taken = stated.is_negative();
+    let side = if is_taken { before.debit } else { before.credit };
+    if (side, before.stated()) != (account, Money(stated.0.saturating_abs())) {
+        return Err(refused(PaymentRefused::Differs));
+    }
+    Ok(if is_taken { Money(-before.amount.0) } else { before.amount })
 }
 
 /// What all three say.
@@ -117,6 +133,10 @@ async fn move_by_hand(
     if amount.is_zero() {
         return Err(Problem::invalid("amount", "write an amount other than 0").into());
     }
+    if taxable.is_some() {
+        // What was moved before an answer was lost is to be found.
+        api.control.catch_up().await;
+    }
     let mut turn = api.begin(command).await?;
     let account = turn.change.account(account).await?;
     if account.status == AccountStatus::Closed && amount.is_negative() {
@@ -139,9 +159,12 @@ async fn move_by_hand(
         return Err(Problem::invalid("label", "write at most 200 bytes").into());
     }
     let overdraft = if asked.allow_debt { Overdraft::Allow } else { Overdraft::Refuse };
-    let (amount, tax) = match taxable {
-        Some(taxable) => turn.change.taxed(&account, taxable, amount, api.control.now()).await?,
-        None => (amount, None),
+    let (amount, tax) = match (taxable, api.store.posted(op).await?) {
+        (None, _) => (amount, None),
+        (Some(_), Some(before)) => (moved_before(&before, account.id, amount)?, None),
+        (Some(taxable), None) => {
+            turn.change.taxed(&account, taxable, amount, api.control.now()).await?
+        }
     };
     let payment = Payment { op, account: account.id, amount, kind, overdraft, note, tax };
     api.pay_once(payment).await?;

@@ -3,6 +3,8 @@
 
 mod world;
 
+use std::sync::atomic::Ordering::Relaxed;
+
 use serde_json::{Value, json};
 use world::backend::{Backend, on_both};
 use world::calls::Calling;
@@ -17,6 +19,7 @@ on_both!(
     who_is_exempt_pays_no_tax_and_the_bill_says_why,
     fees_and_credit_notes_have_their_taxes,
     a_fee_is_given_back_with_the_taxes_it_had,
+    a_repeat_has_the_taxes_of_the_first_try,
     what_is_wrong_with_taxes_is_said,
 );
 
@@ -329,6 +332,35 @@ async fn a_fee_is_given_back_with_the_taxes_it_had(backend: Backend) {
     assert_eq!((&back["amount"], &back["tax"]), (&json!("34.510000"), &json!("5.510000")));
     assert_eq!(world.balance("alice").await, "98.810000");
     assert_eq!(sums(&bill(&world).await["total"]), ["1.000000", "0.190000", "1.190000"]);
+    world.check_books().await;
+}
+
+async fn a_repeat_has_the_taxes_of_the_first_try(backend: Backend) {
+    let world = selling(backend, "prepaid").await;
+    taxed(&world, json!({"tax_set": "germany", "on_top": "balance"})).await;
+    world.top_up("alice", "t1", "100").await;
+    let tell = async |what: &str, key: &str, amount: &str| {
+        let body = json!({"amount": amount, "label": "By hand"}).to_string();
+        world.ask("POST", &format!("/accounts/alice/{what}"), Some(key), body).await
+    };
+    world.control.loses_answers.store(true, Relaxed);
+    for (what, amount) in [("charges", "10"), ("credit-notes", "1")] {
+        assert_ne!(tell(what, what, amount).await.0, 201);
+    }
+    world.control.loses_answers.store(false, Relaxed);
+    put(&world, "/tax-sets/germany", json!({"taxes": [{"name": "VAT", "percent": "50"}]})).await;
+    for (what, amount, moved) in
+        [("charges", "10", "-11.900000"), ("credit-notes", "1", "1.190000")]
+    {
+        let (status, answer) = tell(what, what, amount).await;
+        assert_eq!((status, &answer["amount"]), (201, &json!(moved)), "{answer}");
+    }
+    assert_eq!(world.balance("alice").await, "89.290000");
+    // Another amount is no repeat.
+    world.control.loses_answers.store(true, Relaxed);
+    assert_ne!(tell("charges", "other", "10").await.0, 201);
+    world.control.loses_answers.store(false, Relaxed);
+    assert_eq!(tell("charges", "other", "15").await.0, 422);
     world.check_books().await;
 }
 

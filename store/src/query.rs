@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use billing::{Money, OpId, ReportRate};
+use billing::{Money, OpId, ReportRate, TaxedPrice};
 use serde::Deserialize;
 use vocabulary::{AccountId, CallId, SiteId, SubscriberId, TrunkId, Utc};
 
@@ -104,6 +104,17 @@ pub struct StoredPosting {
     pub tax: Money,
     /// Which, as JSON; `None`: none.
     pub taxes: Option<String>,
+}
+
+impl StoredPosting {
+    /// The amount as it was asked for: without taxes that were added to it.
+    pub fn stated(&self) -> Money {
+        let taxes = self.taxes.as_deref().and_then(|text| crate::taxes::read(text).ok());
+        match taxes.map(|taxes| taxes.prices()) {
+            Some(TaxedPrice::WithCharge) => Money(self.amount.0.saturating_sub(self.tax.0)),
+            _ => self.amount,
+        }
+    }
 }
 
 /// Which CDRs are wanted; the empty filter is all, newest first.
