@@ -20,6 +20,11 @@ use crate::command::{Command, Stop, Touched};
 use crate::wire::{List, nullable};
 use crate::{Api, Problem, Shared};
 
+/// Longer is no number.
+const DIGITS_MAX: usize = 31;
+/// So many prefixes are named to whoever writes another.
+const NAMED_MAX: usize = 12;
+
 pub(crate) fn routes() -> Router<Arc<Api>> {
     Router::new()
         .route("/quality-rules", get(list).patch(set))
@@ -208,7 +213,7 @@ async fn drop_trunk(State(api): Shared, command: Command) -> Result<Json<Value>,
     let asked: ByHand = command.json()?;
     let directory = api.snapshot().await.directory;
     let (trunk, prefix) = named(&asked, &directory)?;
-    let rule = directory.quality_rules().find(trunk, prefix).ok_or_else(|| no_rule(&asked))?;
+    let rule = judging(&asked, (trunk, prefix), &directory)?;
     let (least, most) = Demands::DROP;
     let wanted = asked.seconds.map(|seconds| Duration::from_secs(seconds.into()));
     let drop_for = wanted.unwrap_or(rule.demands.drop);
@@ -226,6 +231,7 @@ async fn lift_trunk(State(api): Shared, command: Command) -> Result<Json<Value>,
         return Err(Problem::invalid("seconds", what).into());
     }
     let directory = api.snapshot().await.directory;
+    judging(&asked, named(&asked, &directory)?, &directory)?;
     Ok(decide(&api, &asked, None, &directory)?)
 }
 
@@ -234,10 +240,35 @@ fn named<'a>(asked: &'a ByHand, directory: &Directory) -> Result<(TrunkId, &'a s
     let trunk =
         trunk.ok_or_else(|| ChangeError::NotFound { kind: "trunk", name: asked.trunk.clone() })?;
     let prefix = asked.prefix.trim_start_matches('+');
-    match prefix.bytes().all(|byte| byte.is_ascii_digit()) {
+    let is_one = prefix.len() <= DIGITS_MAX && prefix.bytes().all(|byte| byte.is_ascii_digit());
+    match is_one {
         true => Ok((trunk.id, prefix)),
-        false => Err(Problem::invalid("prefix", "write digits, or nothing at all")),
+        false => Err(Problem::invalid("prefix", "write at most 31 digits, or nothing at all")),
     }
+}
+
+/// The rule that is about these calls, if there are any that are judged under this prefix.
+fn judging<'a>(
+    asked: &ByHand,
+    (trunk, prefix): (TrunkId, &str),
+    directory: &'a Directory,
+) -> Result<&'a QualityRule, Problem> {
+    let rule = directory.quality_rules().find(trunk, prefix).ok_or_else(|| no_rule(asked))?;
+    let judged = directory.judged_prefixes(trunk, rule);
+    // Where all calls of a rule are judged together, each of their prefixes is as good.
+    if !judged.is_empty() && !rule.is_by_route || judged.iter().any(|judged| judged == prefix) {
+        return Ok(rule);
+    }
+    let mut named: Vec<String> =
+        judged.iter().take(NAMED_MAX).map(|prefix| format!("{prefix:?}")).collect();
+    if judged.len() > NAMED_MAX {
+        named.push(format!("or one of {} more", judged.len() - NAMED_MAX));
+    }
+    let what = match named.is_empty() {
+        true => format!("no route over trunk {:?} is for such calls; add one first", asked.trunk),
+        false => format!("no calls are judged under {prefix:?}; write {}", named.join(", ")),
+    };
+    Err(Problem::invalid("prefix", what))
 }
 
 fn no_rule(asked: &ByHand) -> Problem {

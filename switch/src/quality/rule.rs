@@ -121,7 +121,8 @@ impl QualityRules {
     /// The rule for calls to these digits over this trunk: that of the longest prefix, and of those
     /// the trunk's own before the one for each.
     pub fn find(&self, trunk: TrunkId, digits: &str) -> Option<&QualityRule> {
-        let lengths = (0..=digits.len()).rev().filter(|n| self.lengths >> n & 1 == 1);
+        let longest = digits.len().min(u32::BITS as usize - 1);
+        let lengths = (0..=longest).rev().filter(|n| self.lengths >> n & 1 == 1);
         let mut found = lengths.filter_map(|n| {
             let rules = self.by_prefix.get(&digits[..n])?;
             let own = rules.iter().find(|rule| rule.trunk == Some(trunk));
@@ -195,6 +196,7 @@ mod tests {
         assert!(rules.has(QualityRuleId(5)) && !rules.has(QualityRuleId(6)));
         let only_own = QualityRules::new([rule(3, 7, "44", false)]);
         assert_eq!(only_own.find(TrunkId(8), "44"), None);
+        assert_eq!(found(9, &"4".repeat(40)), Some(2));
     }
 
     #[test]
