@@ -160,10 +160,8 @@ async fn quality_is_asked_of_trunks(backend: Backend) {
         assert_eq!(refused(&world, "POST", path, out.clone()).await, "prefix", "it has no route");
     }
     world.made("/routes", json!({"prefix": "33", "trunk": "out"})).await;
-    for prefix in ["331", &"3".repeat(32)] {
-        let wrong = json!({"trunk": "out", "prefix": prefix});
-        assert_eq!(refused(&world, "POST", "/trunk-quality/drop", wrong).await, "prefix");
-    }
+    let long = json!({"trunk": "out", "prefix": "3".repeat(32)});
+    assert_eq!(refused(&world, "POST", "/trunk-quality/drop", long).await, "prefix");
     assert_eq!(get(&world, "/trunk-quality").await["items"], json!([]));
     let dropped = change(&world, "POST", "/trunk-quality/drop", out.clone()).await;
     assert_eq!((&dropped["state"], &dropped["trunk"]), (&json!("dropped"), &json!("out")));
