@@ -327,16 +327,25 @@ impl World {
     }
 }
 
-/// Copies a data directory as it is; without the lock.
+/// Copies a data directory as it is; without the lock. SQLite takes its log away while it closes: then what was
+/// copied by then belongs to no one moment, and is copied again.
 pub fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let path = entry.unwrap().path();
+    while let Err(e) = try_copy(from, to) {
+        assert_eq!(e.kind(), std::io::ErrorKind::NotFound, "{e}");
+        fs::remove_dir_all(to).unwrap();
+    }
+}
+
+fn try_copy(from: &Path, to: &Path) -> std::io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let path = entry?.path();
         let target = to.join(path.file_name().unwrap());
         if path.is_dir() {
-            copy(&path, &target);
+            try_copy(&path, &target)?;
         } else {
-            fs::copy(&path, &target).unwrap();
+            fs::copy(&path, &target)?;
         }
     }
+    Ok(())
 }
