@@ -159,11 +159,6 @@ impl Api {
         for ban in bans {
             change.decide(&Source::of_guard(ban)).await?;
         }
-        let next = self.remake(&mut change, &snapshot).await?;
-        let told = self.tell_nodes(&mut change).await?;
-        change.commit().await?;
-        self.have_told(told);
-        self.go_live(&mut snapshot, next);
-        Ok(())
+        self.take_effect(change, &mut snapshot).await
     }
 }

@@ -177,14 +177,10 @@ impl Api {
         for account in touched {
             is_changed |= suspend_or_resume(&mut change, account, now).await?;
         }
-        let next = if is_changed { Some(self.remake(&mut change, &turn).await?) } else { None };
-        let told = if is_changed { self.tell_nodes(&mut change).await? } else { None };
-        change.commit().await?;
-        self.have_told(told);
-        if let Some(next) = next {
-            self.go_live(&mut turn, next);
+        match is_changed {
+            true => self.take_effect(change, &mut turn).await,
+            false => change.commit().await,
         }
-        Ok(())
     }
 
     /// Gives the free minutes whose fees are paid. Those that are over by now are dropped.

@@ -186,26 +186,31 @@ impl Api {
         kept: &impl Serialize,
     ) -> Result<Response, Stop> {
         let Turn { mut change, mut snapshot, key, fingerprint } = turn;
-        let next = match touched {
-            Touched::Money | Touched::Layouts => None,
-            Touched::Directory => Some(self.remake(&mut change, &snapshot).await?),
-        };
         let body = serde_json::to_string(body).expect("wire types are always JSON");
         if let Some(key) = key {
             let body = serde_json::to_string(kept).expect("wire types are always JSON");
             let kept = Answer { status, body };
             change.remember(&key, &fingerprint, &kept, self.control.now()).await?;
         }
-        let told = match touched {
-            Touched::Money | Touched::Layouts => None,
-            Touched::Directory => self.tell_nodes(&mut change).await?,
-        };
-        change.commit().await?;
-        self.have_told(told);
-        if let Some(next) = next {
-            self.go_live(&mut snapshot, next);
+        match touched {
+            Touched::Money | Touched::Layouts => change.commit().await?,
+            Touched::Directory => self.take_effect(change, &mut snapshot).await?,
         }
         Ok(respond(Answer { status, body }))
+    }
+
+    /// Makes a change of the directory permanent and live, here and on the other nodes.
+    pub(crate) async fn take_effect(
+        &self,
+        mut change: Change,
+        snapshot: &mut Snapshot,
+    ) -> Result<(), ChangeError> {
+        let next = self.remake(&mut change, snapshot).await?;
+        let told = self.tell_nodes(&mut change).await?;
+        change.commit().await?;
+        self.have_told(told);
+        self.go_live(snapshot, next);
+        Ok(())
     }
 
     /// The snapshots that follow `before`: what the command has changed is read again.

@@ -402,12 +402,7 @@ impl Api {
         if !change.has_touched_any() {
             return change.commit().await;
         }
-        let next = self.remake(&mut change, &snapshot).await?;
-        let told = self.tell_nodes(&mut change).await?;
-        change.commit().await?;
-        self.have_told(told);
-        self.go_live(&mut snapshot, next);
-        Ok(())
+        self.take_effect(change, &mut snapshot).await
     }
 }
 
