@@ -430,6 +430,28 @@ fn a_call_is_transferred_on_and_on() {
     talk.w.check_empty();
 }
 
+/// What is asked of a party in another call is answered too when that party leaves it.
+#[test]
+fn who_asks_through_a_joined_call_is_answered() {
+    let mut talk = talk(rows());
+    talk.w.is_at(vocabulary::SubscriberId(20), "alice", &[ALICE]);
+    talk.refer("<sip:alice@example.net>", 1);
+    talk.w.grant(600, false);
+    let alices = talk.w.expect_soon(ALICE, "INVITE");
+    talk.w.reply_with_sdp(ALICE, &alices, "200 OK");
+    talk.w.record();
+    let reinvite = talk.w.expect_soon(CUSTOMER, "INVITE");
+    talk.w.reply_with_sdp(CUSTOMER, &reinvite, "200 OK");
+    talk.w.expect_soon(ALICE, "ACK");
+    let refer = from_callee(ALICE, &alices, "REFER", 1);
+    talk.w.receive(ALICE, &with_refer_to(&refer, &format!("<sip:{MOBILE}@192.0.2.1>")));
+    talk.w.grant(600, false);
+    talk.w.receive(CUSTOMER, &in_dialog(CUSTOMER, "c1", &talk.answer, "INVITE", 2));
+    talk.w.expect_soon(ALICE, "INVITE");
+    talk.w.receive(ALICE, &from_callee(ALICE, &alices, "BYE", 2));
+    talk.w.expect_soon(CUSTOMER, "SIP/2.0 491");
+}
+
 #[test]
 fn notifies_stay_in_order_and_a_phone_may_not_want_them() {
     let mut talk = talk(rows());

@@ -18,7 +18,6 @@ use crate::caller_id::Diversions;
 use crate::decision::{Decision, End, Refusal};
 use crate::effect::{Effect, Joining, Said};
 use crate::forwarding::DivertedBy;
-use crate::leg::INFOS_MAX;
 use crate::leg::event::{Body, LegEvent, UpdateMethod};
 use crate::release::Cause;
 use crate::setup::dialled;
@@ -258,7 +257,9 @@ impl Call {
                 transfer.is_transferor_gone = true;
                 let stays = talking.other_end(by);
                 self.leaves(ctx, by);
-                self.answers_no_more(ctx, stays);
+                if let Some(stays) = stays {
+                    self.tell(ctx, stays, LegEvent::OtherSideLeft);
+                }
                 None
             }
             LegEvent::UpdateAnswer { body, .. } if leg == by && stage == Stage::Returned => {
@@ -291,19 +292,6 @@ impl Call {
         None
     }
 
-    /// Whoever talked with this party is gone: what it still asked there gets its answer from here. A leg
-    /// that did not ask ignores that; another call might not, and knows what it asked itself.
-    fn answers_no_more(&mut self, ctx: &mut Context<'_>, stays: Option<u8>) {
-        let Some(stays) = stays else { return };
-        if self.side_mut(stays).is_none_or(|side| side.leg_mut().is_none()) {
-            return;
-        }
-        self.tell(ctx, stays, LegEvent::UpdateAnswer { status: 491, body: None });
-        for _ in 0..INFOS_MAX {
-            self.tell(ctx, stays, LegEvent::InfoAnswer { status: 480, body: None });
-        }
-    }
-
     /// What the call says that was placed for the transfer.
     fn target_said(&mut self, ctx: &mut Context<'_>, event: LegEvent) {
         let State::Talking(talking) = &mut self.state else { return };
@@ -328,7 +316,6 @@ impl Call {
             }
             // The other party of the other call takes the offer of this one's.
             LegEvent::Acknowledge { body } if transfer.stage == Stage::HasOffer => {
-                transfer.offer = None;
                 let Some(stays) = talking.other_end(by) else { return };
                 self.tell(ctx, stays, LegEvent::Acknowledge { body });
                 self.transferred(ctx);
@@ -426,7 +413,9 @@ impl Call {
         let (cause, sip_status) = (Cause::Normal, 200);
         self.tell(ctx, by, LegEvent::Release { cause, reason_header: None, sip_status });
         self.leaves(ctx, by);
-        self.answers_no_more(ctx, stays);
+        if let Some(stays) = stays {
+            self.tell(ctx, stays, LegEvent::OtherSideLeft);
+        }
     }
 
     /// Everybody stays where they are, if they are still there.

@@ -101,6 +101,9 @@ pub enum LegEvent {
         /// What whoever was called said; 2xx: the other side is connected there.
         status: u16,
     },
+    /// Only to a leg: whoever was at the other side has left, and the call goes on with somebody else. What
+    /// the peer has asked and nobody answers now is answered: 491 to `Update`, 480 to `Info`.
+    OtherSideLeft,
     /// Only from an outbound leg, instead of `Release`: the callee answered 3xx. The leg is over.
     /// Only to an inbound leg: answer so.
     Redirect {

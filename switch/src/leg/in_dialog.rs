@@ -14,7 +14,7 @@ use super::inbound::{with_payload, with_session_timer};
 use super::{At, Leg, Phase, passed, reach};
 
 /// INFOs of one peer that may wait for the other leg.
-pub(crate) const INFOS_MAX: usize = 8;
+const INFOS_MAX: usize = 8;
 
 impl Leg {
     pub(super) fn request_received(
@@ -184,6 +184,14 @@ impl Leg {
         let Some(Received { tx, request }) = received else { return };
         let response = self.response_to(&request, status.max(200));
         at.endpoint.respond(at.now, tx, with_payload(response, &Bytes::new(), body));
+    }
+
+    /// `OtherSideLeft`: no answer will come from there any more.
+    pub(super) fn answer_for_who_left(&mut self, at: &mut At<'_>) {
+        self.answer_update(at, 491, None);
+        while self.exchanges.as_ref().is_some_and(|one| !one.received_infos.is_empty()) {
+            self.answer_info(at, 480, None);
+        }
     }
 
     /// The leg ends: whatever the peer still waits for gets its answer (section 15.1.2), and a

@@ -43,7 +43,6 @@ use vocabulary::Now;
 pub use config::{Identity, LegConfig, Outgoing};
 use event::{Body, LegEvent};
 use exchange::Exchanges;
-pub(crate) use in_dialog::INFOS_MAX;
 use inbound::Invited;
 use leaving::Leaving;
 use outbound::Inviting;
@@ -239,6 +238,7 @@ impl Leg {
             LegEvent::Redirect { status, contacts } => self.redirect(&mut at, status, &contacts),
             LegEvent::TransferAnswer { status } => self.answer_transfer(&mut at, status),
             LegEvent::TransferProgress { status } => self.tell_transferor(&mut at, status),
+            LegEvent::OtherSideLeft => self.answer_for_who_left(&mut at),
             // Nobody asks that of a peer.
             LegEvent::Transfer { .. } => {}
             LegEvent::Release { cause, reason_header, sip_status } => {

@@ -155,6 +155,7 @@ pub fn word(event: &LegEvent) -> String {
         }
         LegEvent::TransferAnswer { status } => format!("transfer answer {status}"),
         LegEvent::TransferProgress { status } => format!("transfer progress {status}"),
+        LegEvent::OtherSideLeft => "other side left".into(),
         LegEvent::Release { cause, sip_status, .. } => {
             format!("release {} {sip_status}", cause.word())
         }
