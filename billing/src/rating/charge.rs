@@ -97,7 +97,7 @@ pub fn explain(applied: &AppliedRate, talk: &Talk) -> Result<Charge, MoneyError>
     let mut note = |code, sentence: &dyn Fn() -> String| {
         lines.push(ChargeLine { code, sentence: sentence() });
     };
-    let Walked { amount, tax, billed, from_bundles, .. } = walk(applied, talk, &mut note)?;
+    let Walked { amount, billed, from_bundles, .. } = walk(applied, talk, &mut note)?;
     let disconnect_after = match talk {
         Talk::Answered(Answered { at, bundle_seconds, .. }) => {
             disconnect_after(applied, *at, *bundle_seconds)
@@ -106,7 +106,7 @@ pub fn explain(applied: &AppliedRate, talk: &Talk) -> Result<Charge, MoneyError>
     };
     Ok(Charge {
         amount,
-        tax,
+        tax: applied.tax_in(amount),
         billed_seconds: billed,
         bundle_seconds: from_bundles,
         lines,
@@ -118,7 +118,6 @@ pub fn explain(applied: &AppliedRate, talk: &Talk) -> Result<Charge, MoneyError>
 #[derive(Clone, Copy, Default)]
 struct Walked {
     amount: Money,
-    tax: Money,
     billed: u32,
     from_bundles: u32,
     is_cap_reached: bool,
@@ -171,9 +170,9 @@ fn walk(applied: &AppliedRate, talk: &Talk, note: &mut Note<'_>) -> Result<Walke
         }
     };
     let priced = scale.money(exact, applied.money_rounding)?;
-    let (amount, tax) = taxed::taxed(applied, priced, note)?;
+    let amount = taxed::taxed(applied, priced, note)?;
     note("total", &|| total_sentence(applied, priced, amount));
-    Ok(Walked { amount, tax, billed, from_bundles, is_cap_reached })
+    Ok(Walked { amount, billed, from_bundles, is_cap_reached })
 }
 
 fn total_sentence(applied: &AppliedRate, priced: Money, amount: Money) -> String {

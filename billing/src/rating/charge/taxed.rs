@@ -5,29 +5,29 @@ use crate::rating::AppliedRate;
 use crate::tax::{AppliedTaxes, PostingTax, TaxedPrice};
 use crate::{Money, MoneyError};
 
-/// What is to be paid for a call of this price, and what of it are taxes. As the price grows neither
-/// of the two decreases.
+/// What is to be paid for a call of this price. As the price grows it does not decrease.
 pub(super) fn taxed(
     applied: &AppliedRate,
     priced: Money,
     note: &mut Note<'_>,
-) -> Result<(Money, Money), MoneyError> {
-    let Some(taxes) = applied.taxes.as_deref() else { return Ok((priced, Money::ZERO)) };
-    let rounding = applied.money_rounding;
+) -> Result<Money, MoneyError> {
+    let Some(taxes) = applied.taxes.as_deref() else { return Ok(priced) };
     match taxes.prices() {
         TaxedPrice::WithCharge => {
-            let tax = taxes.on(priced, rounding)?;
+            let tax = taxes.on(priced, applied.money_rounding)?;
             note("tax", &|| format!("Taxes on {priced}: {}.", each(applied, taxes, tax)));
-            Ok((priced.checked_add(tax)?, tax))
+            priced.checked_add(tax)
         }
         TaxedPrice::Included => {
-            let tax = taxes.within(priced, rounding)?;
-            note("tax", &|| format!("In {priced} are taxes: {}.", each(applied, taxes, tax)));
-            Ok((priced, tax))
+            note("tax", &|| {
+                let tax = applied.tax_in(priced);
+                format!("In {priced} are taxes: {}.", each(applied, taxes, tax))
+            });
+            Ok(priced)
         }
         TaxedPrice::OnStatement => {
             note("tax", &|| format!("A statement adds {}.", taxes.names()));
-            Ok((priced, Money::ZERO))
+            Ok(priced)
         }
     }
 }
