@@ -159,12 +159,12 @@ async fn move_by_hand(
         return Err(Problem::invalid("label", "write at most 200 bytes").into());
     }
     let overdraft = if asked.allow_debt { Overdraft::Allow } else { Overdraft::Refuse };
-    let (amount, tax) = match (taxable, api.store.posted(op).await?) {
-        (None, _) => (amount, None),
-        (Some(_), Some(before)) => (moved_before(&before, account.id, amount)?, None),
-        (Some(taxable), None) => {
-            turn.change.taxed(&account, taxable, amount, api.control.now()).await?
-        }
+    let (amount, tax) = match taxable {
+        None => (amount, None),
+        Some(taxable) => match api.store.posted(op).await? {
+            Some(before) => (moved_before(&before, account.id, amount)?, None),
+            None => turn.change.taxed(&account, taxable, amount, api.control.now()).await?,
+        },
     };
     let payment = Payment { op, account: account.id, amount, kind, overdraft, note, tax };
     api.pay_once(payment).await?;

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use billing::{Bundle, BundleId, DestinationSetId, Lease, Money};
+use billing::{Bundle, BundleId, DestinationSetId, Lease, Money, SystemAccount};
 use vocabulary::{AccountId, CallId, Utc};
 
 use crate::entry::{CallStep, Entry, UnreadableRecord};
@@ -49,8 +49,14 @@ pub(crate) struct Sums {
     pub(crate) credits_posted: Money,
     /// Of these, as a carrier.
     pub(crate) owed: Money,
-    /// The debits posted of an account that is not ours: what a node takes of its lease. Not read back.
-    pub(crate) spent: Money,
+}
+
+impl Sums {
+    /// What a node takes of its lease on this account: what was debited, unless the account is ours. As the
+    /// ledger counts it (`Leased::moved`).
+    pub(crate) fn spent(&self, account: AccountId) -> Money {
+        if SystemAccount::is_system(account) { Money::ZERO } else { self.debits_posted }
+    }
 }
 
 /// What the tables say, of one moment.
@@ -105,7 +111,6 @@ impl Snapshot {
                 credits_pending: Money(row.try_get(3)?),
                 credits_posted: Money(row.try_get(4)?),
                 owed: Money(row.try_get(5)?),
-                spent: Money::ZERO,
             };
             sums.insert(account, sum);
             let limit: Option<i64> = row.try_get(6)?;

@@ -41,7 +41,7 @@ fn percent(row: &Row) -> Result<Percent> {
         .ok_or_else(|| ChangeError::Corrupt { column: "hundredths", value: hundredths.to_string() })
 }
 
-fn moment(row: &Row, column: &'static str) -> Result<Option<Utc>> {
+pub(super) fn moment(row: &Row, column: &'static str) -> Result<Option<Utc>> {
     Ok(row.try_get::<Option<i64>, _>(column)?.map(Utc))
 }
 

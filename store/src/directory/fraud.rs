@@ -50,12 +50,6 @@ fn seconds(row: &Row, column: &'static str) -> Result<Option<Duration>> {
     Ok(seconds.map(|seconds| Duration::from_secs(unsigned(seconds))))
 }
 
-fn number(row: &Row, column: &'static str) -> Result<u32> {
-    let value: Option<i64> = row.try_get(column)?;
-    let corrupt = || ChangeError::Corrupt { column, value: format!("{value:?}") };
-    value.and_then(|value| u32::try_from(value).ok()).ok_or_else(corrupt)
-}
-
 fn limits(row: &Row) -> Result<Limits> {
     Ok(Limits { concurrent: row.try_get("calls_max")?, per_second: row.try_get("cps_max")? })
 }
@@ -73,21 +67,21 @@ fn optional<T>(
 
 fn check_of(row: &Row) -> Result<FraudCheck> {
     Ok(match read_word(row, "kind", FraudKind::from_word)? {
-        FraudKind::CallsPerCli => FraudCheck::CallsPerCli(number(row, "most")?),
-        FraudKind::CountriesAtOnce => FraudCheck::CountriesAtOnce(number(row, "most")?),
-        FraudKind::CountriesPerHour => FraudCheck::CountriesPerHour(number(row, "most")?),
+        FraudKind::CallsPerCli => FraudCheck::CallsPerCli(row.try_get("most")?),
+        FraudKind::CountriesAtOnce => FraudCheck::CountriesAtOnce(row.try_get("most")?),
+        FraudKind::CountriesPerHour => FraudCheck::CountriesPerHour(row.try_get("most")?),
         FraudKind::NewCountry => FraudCheck::NewCountry,
         FraudKind::ShortCalls => FraudCheck::ShortCalls {
-            below: Duration::from_secs(number(row, "below_s")?.into()),
-            percent: number(row, "most")?,
-            among: number(row, "among")?,
+            below: Duration::from_secs(row.try_get::<u32, _>("below_s")?.into()),
+            percent: row.try_get("most")?,
+            among: row.try_get("among")?,
         },
         FraudKind::Hours => FraudCheck::Hours {
-            window: WindowId(number(row, "window_id")?.into()),
+            window: WindowId(row.try_get::<u32, _>("window_id")?.into()),
             class: optional(row, "class", NumberClass::from_word)?,
             country: optional(row, "country", |text| text.parse().ok())?,
         },
-        FraudKind::PremiumMinutes => FraudCheck::PremiumMinutes(number(row, "most")?),
+        FraudKind::PremiumMinutes => FraudCheck::PremiumMinutes(row.try_get("most")?),
     })
 }
 

@@ -10,6 +10,7 @@ use billing::{
 use vocabulary::{AccountId, Utc};
 
 use super::account::Account;
+use super::discount::moment;
 use super::rate_group::RateGroup;
 use super::{
     Change, ChangeError, DirectoryStore, Result, check_name, json, list, signed, unsigned, word,
@@ -95,10 +96,6 @@ pub struct TaxedAccount {
 
 const TAXES_MAX: usize = 100;
 const REASON_BYTES_MAX: usize = 500;
-
-fn moment(row: &Row, column: &'static str) -> Result<Option<Utc>> {
-    Ok(row.try_get::<Option<i64>, _>(column)?.map(Utc))
-}
 
 fn tax(row: &Row) -> Result<Tax> {
     let words: Vec<String> = list(row, "applies_to")?;

@@ -139,9 +139,10 @@ impl Applier {
         let rows: Vec<PendingRow> =
             moved.map(|(id, s)| PendingRow(self.writer.node, *id, *s)).collect();
         self.pending.run(connection, &rows).await?;
-        let spent = batch.moved.iter().filter(|(_, sums)| !sums.spent.is_zero());
-        let rows = spent.map(|(id, sums)| LeaseRow(self.writer.node, *id, sums.spent));
-        let rows: Vec<LeaseRow> = rows.collect();
+        let spent = batch.moved.iter().map(|(id, sums)| (*id, sums.spent(*id)));
+        let spent = spent.filter(|(_, spent)| !spent.is_zero());
+        let rows: Vec<LeaseRow> =
+            spent.map(|(id, spent)| LeaseRow(self.writer.node, id, spent)).collect();
         self.lease.run(connection, &rows).await?;
         Ok(())
     }
@@ -260,7 +261,7 @@ impl BulkRow for SumsRow {
         row.put(self.1.credits_pending.0);
         row.put(self.1.credits_posted.0);
         row.put(self.1.owed.0);
-        row.put(if self.2 { -self.1.spent.0 } else { 0 });
+        row.put(if self.2 { -self.1.spent(self.0).0 } else { 0 });
     }
 }
 

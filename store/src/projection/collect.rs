@@ -4,9 +4,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
-use billing::{
-    BundleGrant, BundleUse, Cdr, Ended, LedgerEvent, Money, Posting, Record, Rerated, SystemAccount,
-};
+use billing::{BundleGrant, BundleUse, Cdr, Ended, LedgerEvent, Money, Posting, Record, Rerated};
 use vocabulary::{AccountId, CallId, SubscriberId, Utc};
 
 use crate::bindings::BindingSet;
@@ -184,10 +182,6 @@ impl Collector {
         let changes_owed = posting.kind.changes_owed();
         if changes_owed {
             debit.owed.0 -= posting.amount.0;
-        }
-        // As the ledger counts it (`Leased::moved`).
-        if !SystemAccount::is_system(posting.debit) {
-            debit.spent.0 += posting.amount.0;
         }
         let credit = self.batch.moved.entry(posting.credit).or_default();
         credit.credits_posted.0 += posting.amount.0;
