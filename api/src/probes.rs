@@ -14,6 +14,7 @@ use switch::health::{HealthChange, ProbePolicy, TrunkHealth};
 use vocabulary::TrunkId;
 
 use crate::command::{Command, Stop, Touched};
+use crate::quality::name_of;
 use crate::{Api, Problem, Shared};
 
 /// How often it is tried again to store an event that the database did not take.
@@ -135,8 +136,7 @@ impl Api {
     }
 
     pub(crate) async fn trunk_name(&self, trunk: TrunkId) -> String {
-        let directory = self.snapshot().await.directory;
-        directory.trunk(trunk).map_or_else(|| trunk.to_string(), |row| row.name.clone())
+        name_of(trunk, &self.snapshot().await.directory)
     }
 
     /// Stores a change as an event of the trunk's account; a trunk that is gone has none.

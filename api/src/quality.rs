@@ -54,7 +54,7 @@ fn millis(limit: Duration) -> u64 {
     limit.as_millis() as u64
 }
 
-fn name_of(trunk: TrunkId, directory: &Directory) -> String {
+pub(crate) fn name_of(trunk: TrunkId, directory: &Directory) -> String {
     directory.trunk(trunk).map_or_else(|| trunk.to_string(), |row| row.name.clone())
 }
 
@@ -221,7 +221,7 @@ async fn drop_trunk(State(api): Shared, command: Command) -> Result<Json<Value>,
         let what = format!("write {} to {}", least.as_secs(), most.as_secs());
         return Err(Problem::invalid("seconds", what).into());
     }
-    Ok(decide(&api, &asked, Some(drop_for), &directory)?)
+    Ok(decide(&api, &asked, (trunk, prefix), Some(drop_for), &directory)?)
 }
 
 async fn lift_trunk(State(api): Shared, command: Command) -> Result<Json<Value>, Stop> {
@@ -231,8 +231,9 @@ async fn lift_trunk(State(api): Shared, command: Command) -> Result<Json<Value>,
         return Err(Problem::invalid("seconds", what).into());
     }
     let directory = api.snapshot().await.directory;
-    judging(&asked, named(&asked, &directory)?, &directory)?;
-    Ok(decide(&api, &asked, None, &directory)?)
+    let calls = named(&asked, &directory)?;
+    judging(&asked, calls, &directory)?;
+    Ok(decide(&api, &asked, calls, None, &directory)?)
 }
 
 fn named<'a>(asked: &'a ByHand, directory: &Directory) -> Result<(TrunkId, &'a str), Problem> {
@@ -283,10 +284,10 @@ fn no_rule(asked: &ByHand) -> Problem {
 fn decide(
     api: &Api,
     asked: &ByHand,
+    (trunk, prefix): (TrunkId, &str),
     drop_for: Option<Duration>,
     directory: &Directory,
 ) -> Result<Json<Value>, Problem> {
-    let (trunk, prefix) = named(asked, directory)?;
     let view = api.control.set_trunk_quality(trunk, prefix, drop_for);
     let view = view.ok_or_else(|| no_rule(asked))?;
     Ok(Json(window_on_wire(&view, directory)))

@@ -75,7 +75,7 @@ impl Shard {
     }
 
     /// Asks the phones whose turn has come. Each has its second of the interval, by its number, so that they
-    /// are not all asked at once; and its shard, so that it is asked once.
+    /// are not all asked at once. Each shard asks those of its own part of the bindings.
     pub(crate) fn keep_phones_alive(&mut self, now: Now) {
         let Some(every) = self.directory.settings().nat_keep_alive else {
             self.keep_alives.timer = None;
@@ -83,17 +83,14 @@ impl Shard {
         };
         self.arm_keep_alives(now.monotonic);
         let every = every.as_secs().max(1);
-        let (until, shards) = (now.monotonic.as_secs(), u64::from(self.config.shards.max(1)));
+        let until = now.monotonic.as_secs();
         // Whoever was late asks those of the seconds in between too, each once; after a pause they wait for
         // their next turn instead of being asked all at once.
         let passed = (until - self.keep_alives.asked_until.min(until)).min(every).min(LATE_MAX);
         self.keep_alives.asked_until = until;
-        let shard = u64::from(self.config.shard);
-        let is_due = |number: u64| {
-            let second = (number / shards) % every;
-            number % shards == shard && (until % every + every - second) % every < passed
-        };
-        let due = self.shared.bindings.those_of(now.utc, |id| is_due(id.0), needs_us);
+        let is_due = |number: u64| (until % every + every - number % every) % every < passed;
+        let own = (self.config.shard, self.config.shards.max(1));
+        let due = self.shared.bindings.those_of(now.utc, own, |id| is_due(id.0), needs_us);
         for binding in due {
             self.ask_phone(&binding);
         }

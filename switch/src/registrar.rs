@@ -245,15 +245,16 @@ impl Bindings {
         bindings.is_some_and(|bindings| bindings.iter().any(is_here))
     }
 
-    /// The valid bindings that are wanted, of the subscribers that are.
+    /// The valid bindings that are wanted, of the subscribers that are, in one of so many parts.
     pub(crate) fn those_of(
         &self,
         now: Utc,
+        (part, parts): (u8, u8),
         is_subscriber: impl Fn(SubscriberId) -> bool,
         is_binding: impl Fn(&Binding) -> bool,
     ) -> Vec<Binding> {
         let mut found = Vec::new();
-        for shard in &self.shards {
+        for shard in self.shards.iter().skip(part.into()).step_by(parts.into()) {
             let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
             let those = shard.iter().filter(|(subscriber, _)| is_subscriber(**subscriber));
             let those = those.flat_map(|(_, bindings)| bindings);

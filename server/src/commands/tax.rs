@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use serde_json::{Map, Value, json};
 
 use super::args::{BillArgs, TaxCommand};
+use super::calls::{list, text};
 use super::client::escape;
 use super::{Context, Outcome, print_all, table};
 
@@ -57,10 +58,6 @@ fn read(what: &str, text: &str) -> Result<Value, String> {
     serde_json::from_str(text).map_err(|error| format!("the {what} are not JSON: {error}"))
 }
 
-fn text<'a>(value: &'a Value, field: &str) -> &'a str {
-    value[field].as_str().unwrap_or_default()
-}
-
 fn validity(value: &Value) -> String {
     let part = |word: &str, field: &str| match value[field].as_str() {
         Some(at) => format!(", {word} {at}"),
@@ -71,8 +68,8 @@ fn validity(value: &Value) -> String {
 
 fn tell_set(set: &Value) {
     println!("{}", text(set, "name"));
-    for tax in set["taxes"].as_array().into_iter().flatten() {
-        let kinds = tax["applies_to"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    for tax in list(set, "taxes") {
+        let kinds = list(tax, "applies_to").iter().filter_map(Value::as_str);
         let kinds = kinds.collect::<Vec<_>>().join(", ");
         let compound = if tax["compound"] == true { ", compound" } else { "" };
         let (name, percent, when) = (text(tax, "name"), text(tax, "percent"), validity(tax));
@@ -87,7 +84,7 @@ fn tell_account(taxed: &Value) {
         return;
     };
     println!("{account} pays {set}; on top of prices: to the {}", text(taxed, "on_top"));
-    for exemption in taxed["exemptions"].as_array().into_iter().flatten() {
+    for exemption in list(taxed, "exemptions") {
         let tax = exemption["tax"].as_str().unwrap_or("everything");
         println!("  exempt from {tax}: {}{}", text(exemption, "reason"), validity(exemption));
     }
@@ -128,7 +125,7 @@ fn told(bill: &Value) -> String {
     ];
     let others = [("KIND", "kind"), ("WHAT", "label"), ("COUNT", "count"), ("CHARGED", "posted")];
     for (field, columns) in [("lines", &lines[..]), ("taxes", &taxes), ("others", &others)] {
-        let rows = bill[field].as_array().map_or(&[][..], Vec::as_slice);
+        let rows = list(bill, field);
         if !rows.is_empty() {
             out.push('\n');
             out.push_str(&table::render(rows, columns));

@@ -68,7 +68,7 @@ impl Call {
         if let Some(placed) = self.placed.take() {
             let is_trunk = |leg: &&LegFacts| leg.index > 0 && leg.trunk.is_some();
             let talked = legs.iter().filter(is_trunk).map(|leg| leg.talked).max();
-            quality.ended(now.utc, placed, talked.unwrap_or_default());
+            quality.ended(now.utc, *placed, talked.unwrap_or_default());
         }
         SettleRequest {
             talked,

@@ -101,7 +101,7 @@ pub(crate) struct Call {
     /// What fraud rules remember of it.
     watched: Option<Box<Watched>>,
     /// By which window of quality it goes, from the attempt over a trunk on.
-    placed: Option<Placed>,
+    placed: Option<Box<Placed>>,
     reasons: Reasons,
     state: State,
 }

@@ -256,13 +256,6 @@ pub struct AccountFraud {
     pub hold: Option<Hold>,
 }
 
-impl AccountFraud {
-    /// Whether there is nothing to know.
-    pub fn is_empty(&self) -> bool {
-        self.rules.is_empty() && self.countries.is_empty() && self.hold.is_none()
-    }
-}
-
 /// The rules that hold for an account.
 #[derive(Clone, Copy, Debug)]
 pub struct FraudRules<'a> {

@@ -184,9 +184,14 @@ impl Quality {
         }
     }
 
+    /// Whether any trunk is left out or on trial: one look at an atomic.
+    pub(crate) fn has_left(&self) -> bool {
+        self.not_open.load(Ordering::Relaxed) != 0
+    }
+
     /// Whether a call is better sent elsewhere.
     pub(crate) fn objection(&self, at: Utc, watch: &Watch<'_>) -> Option<Poor> {
-        if self.not_open.load(Ordering::Relaxed) == 0 {
+        if !self.has_left() {
             return None;
         }
         let key = watch.key();

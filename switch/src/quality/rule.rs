@@ -113,11 +113,6 @@ impl QualityRules {
         self.ids.contains(&id)
     }
 
-    /// Each of them, by prefix.
-    pub fn iter(&self) -> impl Iterator<Item = &QualityRule> {
-        self.by_prefix.values().flatten()
-    }
-
     /// The rule for calls to these digits over this trunk: that of the longest prefix, and of those
     /// the trunk's own before the one for each.
     pub fn find(&self, trunk: TrunkId, digits: &str) -> Option<&QualityRule> {

@@ -156,6 +156,9 @@ fn down(offer: &Offer<'_>) -> Option<Skip> {
 }
 
 fn poor(offer: &Offer<'_>) -> Option<Skip> {
+    if !offer.asking.conditions.may_object() {
+        return None;
+    }
     let watch = offer.watch()?;
     let objection = offer.asking.conditions.objection(&watch);
     objection.map(|poor| Skip::Poor(poor, watch.rule.id))

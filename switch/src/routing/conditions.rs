@@ -57,6 +57,14 @@ impl<'a> Conditions<'a> {
         }
     }
 
+    /// Whether anything speaks against the calls of any trunk: one look, before it is asked for each.
+    pub(super) fn may_object(&self) -> bool {
+        match self.trunks {
+            Trunks::Now(TrunksNow { quality, .. }) => quality.has_left(),
+            Trunks::Then(recorded) => !recorded.poor.is_empty(),
+        }
+    }
+
     /// What speaks against the calls that a trunk has carried.
     pub(super) fn objection(&self, watch: &Watch<'_>) -> Option<Poor> {
         match self.trunks {

@@ -14,7 +14,7 @@ impl Call {
         let cld = self.cld.filter(|_| matches!(hunt.destination, Destination::Trunks(_)));
         self.placed = cld.and_then(|cld| {
             let watch = ctx.directory.watch(trunk, &cld)?;
-            ctx.quality.place(ctx.now.utc, &watch)
+            ctx.quality.place(ctx.now.utc, &watch).map(Box::new)
         });
     }
 
@@ -41,6 +41,6 @@ impl Call {
             let heard = attempt.ringing.or(is_given_up.then_some(ctx.now))?;
             Some(heard.monotonic.saturating_sub(attempt.started.monotonic))
         });
-        ctx.quality.failed(ctx.now.utc, placed, waited);
+        ctx.quality.failed(ctx.now.utc, *placed, waited);
     }
 }
