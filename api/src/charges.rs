@@ -309,9 +309,10 @@ struct DueOnWire {
 
 impl From<Scheduled> for DueOnWire {
     fn from(scheduled: Scheduled) -> DueOnWire {
+        let charged = scheduled.charged.to_string();
         let (what, amount, seconds) = match scheduled.due.kind {
-            DueKind::Fee { amount } => ("fee", Some(Money(-amount.0).to_string()), None),
-            DueKind::Refund { amount } => ("refund", Some(amount.to_string()), None),
+            DueKind::Fee { .. } => ("fee", Some(charged), None),
+            DueKind::Refund { .. } => ("refund", Some(charged), None),
             DueKind::Grant { seconds, .. } => ("minutes", None, seconds),
         };
         let at = format_utc(scheduled.due.at);

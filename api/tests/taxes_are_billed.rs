@@ -283,6 +283,8 @@ async fn fees_and_credit_notes_have_their_taxes(backend: Backend) {
         "label": "Monthly fee", "amount": "10", "every": "month", "anchor": "start"}]});
     world.made("/plans", plan).await;
     world.made("/accounts/alice/plans", json!({"plan": "basic"})).await;
+    let (_, shown) = world.post("/charges/run", json!({"preview": true})).await;
+    assert_eq!(shown["items"][0]["amount"], "-12.000000", "as it will be charged: {shown}");
     let (_, run) = world.post("/charges/run", json!({})).await;
     assert_eq!(run["booked"], 1, "{run}");
     assert_eq!(world.balance("alice").await, "88.000000");

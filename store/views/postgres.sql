@@ -42,7 +42,8 @@ SELECT lpad(to_hex(call_id), 16, '0') AS call, leg, direction, cdr.account_id, a
        first_increment_s, next_increment_s, rate_terms,
        rate_terms::json ->> 'exchange_from' AS exchange_from, rate_terms::json ->> 'exchange_rate' AS exchange_rate,
        error_code, generation, report_currency,
-       round(report_rate / 1e9, 9)::text AS report_rate
+       round(report_rate / 1e9, 9)::text AS report_rate,
+       round(cdr.tax / 1e6, 6)::text AS tax
 FROM cdr
 LEFT JOIN account ON account.id = cdr.account_id
 LEFT JOIN site ON site.id = cdr.site_id
@@ -53,7 +54,8 @@ SELECT encode(op_id, 'hex') AS op_id, kind, debit_account_id, credit_account_id,
        round(amount / 1e6, 6)::text AS amount, posting.currency,
        to_char(to_timestamp(at / 1e6) AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.MS') AS at,
        lpad(to_hex(call_id), 16, '0') AS call, leg, level, note,
-       debit.name AS debit_account, credit.name AS credit_account
+       debit.name AS debit_account, credit.name AS credit_account,
+       round(posting.tax / 1e6, 6)::text AS tax
 FROM posting
 LEFT JOIN account AS debit ON debit.id = debit_account_id
 LEFT JOIN account AS credit ON credit.id = credit_account_id;
@@ -100,7 +102,8 @@ CREATE VIEW cdr_payer_readable AS
 SELECT lpad(to_hex(cdr_payer.call_id), 16, '0') AS call, level, cdr_payer.account_id, account.name AS account,
        round(cdr_payer.amount / 1e6, 6)::text AS amount, cdr_payer.currency,
        billed_us / 1000000 AS billed_s, bundle_us / 1000000 AS bundle_s, rate_sheet_version,
-       destination_name, to_char(to_timestamp(ended_at / 1e6) AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.MS') AS ended_at
+       destination_name, to_char(to_timestamp(ended_at / 1e6) AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.MS') AS ended_at,
+       round(cdr_payer.tax / 1e6, 6)::text AS tax
 FROM cdr_payer LEFT JOIN account ON account.id = cdr_payer.account_id;
 
 CREATE VIEW bundle_readable AS
@@ -123,7 +126,8 @@ SELECT encode(charge.op_id, 'hex') AS op_id, charge.account_id, account.name AS 
        round(charge.amount / 1e6, 6)::text AS amount, account.currency, charge.label, charge.subscription_id,
        to_char(date '1970-01-01' + charge.from_day::int, 'YYYY-MM-DD') AS from_day, to_char(date '1970-01-01' + charge.till_day::int, 'YYYY-MM-DD') AS till_day,
        to_char(to_timestamp(charge.due_at / 1e6) AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.MS') AS due_at, charge.state, charge.fault,
-       to_char(to_timestamp(charge.booked_at / 1e6) AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.MS') AS booked_at
+       to_char(to_timestamp(charge.booked_at / 1e6) AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.MS') AS booked_at,
+       round(charge.tax / 1e6, 6)::text AS tax
 FROM charge LEFT JOIN account ON account.id = charge.account_id;
 
 CREATE VIEW subscription_readable AS

@@ -44,7 +44,8 @@ SELECT printf('%016x', call_id) AS call, leg, direction, cdr.account_id, account
        json_extract(rate_terms, '$.exchange_from') AS exchange_from, json_extract(rate_terms, '$.exchange_rate') AS exchange_rate,
        error_code, generation, report_currency,
        CASE WHEN report_rate IS NULL THEN NULL
-            ELSE printf('%d.%09d', report_rate / 1000000000, report_rate % 1000000000) END AS report_rate
+            ELSE printf('%d.%09d', report_rate / 1000000000, report_rate % 1000000000) END AS report_rate,
+       CASE WHEN cdr.tax < 0 THEN '-' ELSE '' END || printf('%d.%06d', abs(cdr.tax) / 1000000, abs(cdr.tax) % 1000000) AS tax
 FROM cdr
 LEFT JOIN account ON account.id = cdr.account_id
 LEFT JOIN site ON site.id = cdr.site_id
@@ -55,7 +56,8 @@ SELECT lower(hex(op_id)) AS op_id, kind, debit_account_id, credit_account_id,
        printf('%d.%06d', amount / 1000000, amount % 1000000) AS amount, posting.currency,
        strftime('%Y-%m-%d %H:%M:%f', at / 1e6, 'unixepoch') AS at,
        CASE WHEN call_id IS NULL THEN NULL ELSE printf('%016x', call_id) END AS call, leg, level, note,
-       debit.name AS debit_account, credit.name AS credit_account
+       debit.name AS debit_account, credit.name AS credit_account,
+       CASE WHEN posting.tax < 0 THEN '-' ELSE '' END || printf('%d.%06d', abs(posting.tax) / 1000000, abs(posting.tax) % 1000000) AS tax
 FROM posting
 LEFT JOIN account AS debit ON debit.id = debit_account_id
 LEFT JOIN account AS credit ON credit.id = credit_account_id;
@@ -106,7 +108,8 @@ CREATE VIEW cdr_payer_readable AS
 SELECT printf('%016x', cdr_payer.call_id) AS call, level, cdr_payer.account_id, account.name AS account,
        CASE WHEN cdr_payer.amount < 0 THEN '-' ELSE '' END || printf('%d.%06d', abs(cdr_payer.amount) / 1000000, abs(cdr_payer.amount) % 1000000) AS amount, cdr_payer.currency,
        billed_us / 1000000 AS billed_s, bundle_us / 1000000 AS bundle_s, rate_sheet_version,
-       destination_name, strftime('%Y-%m-%d %H:%M:%f', ended_at / 1e6, 'unixepoch') AS ended_at
+       destination_name, strftime('%Y-%m-%d %H:%M:%f', ended_at / 1e6, 'unixepoch') AS ended_at,
+       CASE WHEN cdr_payer.tax < 0 THEN '-' ELSE '' END || printf('%d.%06d', abs(cdr_payer.tax) / 1000000, abs(cdr_payer.tax) % 1000000) AS tax
 FROM cdr_payer LEFT JOIN account ON account.id = cdr_payer.account_id;
 
 CREATE VIEW bundle_readable AS
@@ -129,7 +132,8 @@ SELECT lower(hex(charge.op_id)) AS op_id, charge.account_id, account.name AS acc
        CASE WHEN charge.amount < 0 THEN '-' ELSE '' END || printf('%d.%06d', abs(charge.amount) / 1000000, abs(charge.amount) % 1000000) AS amount, account.currency, charge.label, charge.subscription_id,
        date(charge.from_day * 86400, 'unixepoch') AS from_day, date(charge.till_day * 86400, 'unixepoch') AS till_day,
        strftime('%Y-%m-%d %H:%M:%f', charge.due_at / 1e6, 'unixepoch') AS due_at, charge.state, charge.fault,
-       strftime('%Y-%m-%d %H:%M:%f', charge.booked_at / 1e6, 'unixepoch') AS booked_at
+       strftime('%Y-%m-%d %H:%M:%f', charge.booked_at / 1e6, 'unixepoch') AS booked_at,
+       CASE WHEN charge.tax < 0 THEN '-' ELSE '' END || printf('%d.%06d', abs(charge.tax) / 1000000, abs(charge.tax) % 1000000) AS tax
 FROM charge LEFT JOIN account ON account.id = charge.account_id;
 
 CREATE VIEW subscription_readable AS

@@ -229,9 +229,11 @@ impl Change {
             let dues = due(&calendar, &sold.plan, &had.subscription, had.charged_until, until);
             let dues = dues.map_err(|error| ChangeError::InUse(error.to_string()))?;
             for due in dues {
-                self.write_due(&account, &had, &sold.plan, &due).await?;
+                let Some(charged) = self.write_due(&account, &had, &sold.plan, &due).await? else {
+                    continue;
+                };
                 let label = label(&sold.plan, &had, &due);
-                written.push(Scheduled { account: had.account_name.clone(), label, due });
+                written.push(Scheduled { account: had.account_name.clone(), label, due, charged });
             }
             let next = next_due(&calendar, &sold.plan, &had.subscription, until);
             sql::query("UPDATE subscription SET charged_until = ?, next_due_at = ? WHERE id = ?")
@@ -244,13 +246,14 @@ impl Change {
         Ok((written, rows.len() == limit as usize))
     }
 
+    /// Returns what the balance will say, zero for free minutes; nothing if there is nothing to write.
     async fn write_due(
         &mut self,
         account: &Account,
         had: &AccountPlan,
         plan: &Plan,
         due: &Due,
-    ) -> Result<()> {
+    ) -> Result<Option<Money>> {
         let label = label(plan, had, due);
         let kind = if due.till.is_some() { TaxableKind::Recurring } else { TaxableKind::OneTime };
         let charge = |kind, (amount, tax), shortage| ChargeRow {
@@ -266,24 +269,28 @@ impl Change {
             tax,
         };
         match due.kind {
-            DueKind::Fee { amount } if amount.is_zero() => Ok(()),
+            DueKind::Fee { amount } if amount.is_zero() => Ok(None),
             DueKind::Fee { amount } => {
                 let fee = plan.fees.iter().find(|fee| fee.item == due.item);
                 let shortage = fee.map_or(Shortage::Retry, |fee| fee.shortage);
                 let taxed = self.taxed(account, kind, Money(-amount.0), due.at).await?;
-                self.add_charge(&charge(ChargeKind::Fee, taxed, shortage)).await
+                let charged = taxed.0;
+                self.add_charge(&charge(ChargeKind::Fee, taxed, shortage)).await?;
+                Ok(Some(charged))
             }
             DueKind::Refund { amount } => {
                 // What was never charged is not given back.
                 let Some(fee) = self.written_charge(due.refunded_fee()).await? else {
-                    return Ok(());
+                    return Ok(None);
                 };
                 let taxed = self.refunded(account, &fee, amount).await?;
-                self.add_charge(&charge(ChargeKind::Refund, taxed, Shortage::Debt)).await
+                let charged = taxed.0;
+                self.add_charge(&charge(ChargeKind::Refund, taxed, Shortage::Debt)).await?;
+                Ok(Some(charged))
             }
             DueKind::Grant { seconds, valid_from, valid_till } => {
                 let bundle = plan.bundles.iter().find(|bundle| bundle.item == due.item);
-                let Some(bundle) = bundle else { return Ok(()) };
+                let Some(bundle) = bundle else { return Ok(None) };
                 let grant = GrantRow {
                     op: due.op,
                     account: had.account,
@@ -296,7 +303,8 @@ impl Change {
                     valid_from,
                     valid_till,
                 };
-                self.add_grant(&grant).await.map(drop)
+                self.add_grant(&grant).await?;
+                Ok(Some(Money::ZERO))
             }
         }
     }
@@ -349,8 +357,11 @@ pub struct Scheduled {
     pub account: String,
     /// On the statement.
     pub label: String,
-    /// What and when.
+    /// What and when; its amount as the plan states it.
     pub due: Due,
+    /// What the balance will say: a fee is negative, with the taxes that come on top of it when it is
+    /// charged (R13). Zero for free minutes.
+    pub charged: Money,
 }
 
 impl Scheduled {

@@ -15,6 +15,9 @@ use super::schema;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long one waits for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a command may be silent amid its transaction, which keeps the commands of all other nodes
+/// waiting. Longer than any file takes to read, and short enough for a node that is paused.
+const COMMAND_SILENT_MAX: Duration = Duration::from_secs(60);
 const CONNECTIONS_MAX: u32 = 8;
 
 /// Where the tables are.
@@ -102,7 +105,11 @@ impl Database {
                 let pool = SqlitePoolOptions::new().max_connections(3).connect_with(options);
                 pool.await.map(Pool::Sqlite)
             }
-            Database::Postgres(options) => postgres(options, CONNECTIONS_MAX).await,
+            Database::Postgres(options) => {
+                let wait = format!("{}ms", COMMAND_SILENT_MAX.as_millis());
+                let limit = [("idle_in_transaction_session_timeout", wait)];
+                postgres(&(**options).clone().options(limit), CONNECTIONS_MAX).await
+            }
         };
         pool.map_err(|source| self.error(source))
     }
@@ -257,5 +264,14 @@ mod tests {
         let mut of_other = other.begin().await.unwrap();
         sql::query(lock).execute(&mut *of_other).await.unwrap();
         assert!(of_paused.commit().await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_silent_command_is_ended_by_the_server() {
+        let Ok(url) = std::env::var("TANDEM_TEST_POSTGRES") else { return };
+        let commands = Database::from_url(&url).unwrap().open_for_commands().await.unwrap();
+        let show = "SELECT current_setting('idle_in_transaction_session_timeout')";
+        let limit: String = sql::query_scalar(show).fetch_one(&commands).await.unwrap();
+        assert_eq!(limit, "1min");
     }
 }
