@@ -251,6 +251,9 @@ fn api(section: Section<'_>) -> Api {
     api
 }
 
+/// A call whose peer is gone is paid for five minutes at most, and a peer asked no oftener notices little.
+const DIALOG_PROBE: Duration = Duration::from_secs(300);
+
 fn calls(section: Section<'_>) -> Calls {
     let redirect = [("refuse", RedirectPolicy::Refuse), ("follow", RedirectPolicy::Follow)];
     let seconds = Duration::from_secs;
@@ -271,6 +274,9 @@ fn calls(section: Section<'_>) -> Calls {
         session_expires_min: section
             .seconds("session_expires_s_min", 90..=DAY_S)
             .unwrap_or(seconds(90)),
+        dialog_probe: section
+            .seconds("dialog_probe_s", 0..=DAY_S)
+            .map_or(Some(DIALOG_PROBE), |every| (!every.is_zero()).then_some(every)),
         redirect: section.word("redirect", &redirect).unwrap_or(RedirectPolicy::Refuse),
         drain_limit: section.seconds("drain_limit_s", 0..=DAY_S).unwrap_or(seconds(30)),
     };

@@ -200,6 +200,9 @@ pub struct Calls {
     pub session_expires: Duration,
     /// RFC 4028: the shortest we accept.
     pub session_expires_min: Duration,
+    /// How long a peer without session timers may be silent before it is asked whether it is there;
+    /// `None`: it is not asked.
+    pub dialog_probe: Option<Duration>,
     /// 3xx.
     pub redirect: RedirectPolicy,
     /// At shutdown, how long live calls may go on before they are ended.

@@ -60,6 +60,7 @@ pub fn switch(config: &Config) -> Settings {
         retry_after_secs: seconds(config.limits.retry_after),
         session_expires: Some(calls.session_expires),
         session_min: calls.session_expires_min,
+        dialog_probe: calls.dialog_probe,
         timing: Timing {
             t1: config.sip.t1,
             t2: config.sip.t2,

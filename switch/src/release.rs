@@ -134,6 +134,8 @@ causes! {
     DurationLimit "duration_limit" 31 480 "Temporarily Unavailable" from_sip [] from_q850 [];
     /// The session timer ran out: the other side is gone (RFC 4028).
     SessionExpired "session_expired" 102 408 "Request Timeout" from_sip [] from_q850 [];
+    /// A peer without session timers was asked and is not there any more.
+    PeerGone "peer_gone" 102 408 "Request Timeout" from_sip [] from_q850 [];
     /// No ACK came for our 200.
     NoAck "no_ack" 102 408 "Request Timeout" from_sip [] from_q850 [];
     /// An operator ended the call.

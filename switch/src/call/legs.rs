@@ -137,7 +137,14 @@ impl Call {
 
 /// Releases that a leg reports but that no person caused.
 fn is_ours(cause: Cause) -> bool {
-    matches!(cause, Cause::SessionExpired | Cause::NoAck | Cause::NoResponse | Cause::TimerExpired)
+    matches!(
+        cause,
+        Cause::SessionExpired
+            | Cause::PeerGone
+            | Cause::NoAck
+            | Cause::NoResponse
+            | Cause::TimerExpired
+    )
 }
 
 /// Somebody at the far end of the other call hung up; else that call ended of itself.

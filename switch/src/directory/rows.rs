@@ -455,6 +455,9 @@ pub struct Settings {
     pub session_expires: Option<Duration>,
     /// Shortest Session-Expires that we accept.
     pub session_min: Duration,
+    /// How long a peer without session timers may be silent in a call before it is asked whether it is
+    /// there (S3); `None`: it is not asked.
+    pub dialog_probe: Option<Duration>,
     /// Timers of transactions; those of a shard are what they were when it was made.
     pub timing: Timing,
 }
@@ -481,6 +484,7 @@ impl Default for Settings {
             retry_after_secs: 5,
             session_expires: Some(Duration::from_secs(1800)),
             session_min: Duration::from_secs(90),
+            dialog_probe: None,
             timing: Timing::default(),
         }
     }

@@ -28,6 +28,9 @@ pub struct LegConfig {
     pub retry_after_secs: u32,
     /// What we want of session timers.
     pub session_timer: SessionTimerPolicy,
+    /// A peer without a session timer that was silent for so long is asked whether it is there
+    /// (S3); whole seconds. `None`: never.
+    pub dialog_probe: Option<Duration>,
     /// Early media goes out in a reliable response if the caller supports that; callers that
     /// require it get it anyway (RFC 3262).
     pub is_early_media_reliable: bool,
@@ -63,6 +66,7 @@ impl LegConfig {
             t2: Duration::from_secs(4),
             retry_after_secs: 5,
             session_timer: SessionTimerPolicy::default(),
+            dialog_probe: None,
             is_early_media_reliable: true,
             passed_headers: Vec::new(),
         }

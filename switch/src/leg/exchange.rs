@@ -90,6 +90,8 @@ pub(super) enum Kind {
     Prack,
     /// NOTIFY of what came of a REFER.
     Notify,
+    /// OPTIONS: is the peer there?
+    Probe,
     /// BYE.
     Bye,
 }
@@ -102,6 +104,7 @@ impl Kind {
             Kind::Info => Method::Info,
             Kind::Prack => Method::Prack,
             Kind::Notify => Method::Notify,
+            Kind::Probe => Method::Options,
             Kind::Bye => Method::Bye,
         }
     }
@@ -368,6 +371,7 @@ impl Leg {
                 self.next_info(at);
             }
             Kind::Notify => self.notified(at, is_success),
+            Kind::Probe => return self.probe_answered(at, status),
             _ if status == 422 && sent.tries < TRIES_MAX && self.raise_interval(response) => {
                 let Sent { kind, headers, body, tries, .. } = sent;
                 let again = self.transmit(at, kind, headers, body, tries + 1, None);
@@ -409,6 +413,9 @@ impl Leg {
         if why == Failure::Transport && has_other_way {
             let again = self.transmit_again(at, sent, None);
             return self.exchanges().sent.push(again);
+        }
+        if sent.kind == Kind::Probe {
+            return self.probe_failed(at, why);
         }
         let status = match why {
             Failure::Timeout => 408,

@@ -5,7 +5,7 @@
 //! `poll_timeout`; drop the leg once `is_over`. What it sends waits in the endpoint.
 //!
 //! A leg does by itself what its two ends need not know: credentials after a 401 or 407, PRACK
-//! (RFC 3262), session timers (RFC 4028), repetition of a 2xx until its ACK, ACK and BYE to the
+//! (RFC 3262), session timers (RFC 4028) or questions instead, repetition of a 2xx until its ACK, ACK and BYE to the
 //! second 2xx of a fork, the crossings of CANCEL with a 2xx and of BYE with BYE, CSeq order, and
 //! OPTIONS. An INVITE that cannot become a leg (400, 420, 422) is answered by `Leg::inbound`
 //! itself; the leg then begins with `Release`, so that the attempt gets its CDR like any other.
@@ -21,6 +21,7 @@ mod inbound;
 mod leaving;
 mod outbound;
 mod passed;
+mod probe;
 mod reach;
 mod referral;
 mod refresh;
@@ -73,6 +74,8 @@ pub struct Leg {
     ways: Option<Box<Ways>>,
     tag: Tag,
     peer: Peer,
+    /// When the peer is asked whether it is there, in seconds of the monotonic clock; 0: not yet.
+    probe_at_secs: u32,
 }
 
 /// ```text
@@ -110,6 +113,8 @@ struct Peer {
     is_secure: bool,
     /// The Call-ID is its own: its re-INVITE waits longer after a 491 (RFC 3261 section 14.1).
     is_caller: bool,
+    /// Our last question could not be sent to it.
+    is_unreachable: bool,
     /// The largest Min-SE of its 422s, seconds; 0 if there was none (RFC 4028 section 7.4).
     min_se: u32,
 }
@@ -125,6 +130,8 @@ pub enum Reason {
     RefreshSession,
     /// The session is dead unless a refresh comes before.
     ExpireSession,
+    /// The peer was silent for long and has no session timer.
+    ProbePeer,
 }
 
 /// How a leg is known to its peer.
@@ -164,6 +171,7 @@ impl Leg {
     ) {
         let mut at = At::new(now, endpoint);
         at.endpoint.set_user(tx, self.user);
+        self.is_there(&at);
         self.request_received(&mut at, tx, message, path);
         self.tidy();
     }
@@ -171,7 +179,9 @@ impl Leg {
     /// The ACK of a 2xx of ours.
     pub fn ack(&mut self, now: Now, endpoint: &mut Endpoint, message: &Message) {
         if self.dialog.as_ref().is_some_and(|dialog| dialog.is_of_request(message)) {
-            self.ack_received(&mut At::new(now, endpoint), message);
+            let mut at = At::new(now, endpoint);
+            self.is_there(&at);
+            self.ack_received(&mut at, message);
         }
         self.tidy();
     }
@@ -199,6 +209,7 @@ impl Leg {
     ) {
         let mut at = At::new(now, endpoint);
         self.heard(path);
+        self.is_there(&at);
         match &self.phase {
             Phase::Inviting(inviting) if inviting.is_of(tx) => {
                 self.invite_answered(&mut at, message);
@@ -254,6 +265,7 @@ impl Leg {
         self.provisional_due(&mut at);
         self.answer_due(&mut at);
         self.session_due(&mut at);
+        self.probe_due(&mut at);
         self.tidy();
     }
 
@@ -272,7 +284,8 @@ impl Leg {
                 if is_refresh { Reason::RefreshSession } else { Reason::ExpireSession },
             )
         });
-        [provisional, answer, session].into_iter().flatten().min_by_key(|(at, _)| *at)
+        let probe = self.probe_at().map(|at| (at, Reason::ProbePeer));
+        [provisional, answer, session, probe].into_iter().flatten().min_by_key(|(at, _)| *at)
     }
 
     /// What the leg has to tell its call.
@@ -351,6 +364,7 @@ impl Leg {
             ways: None,
             tag: identity.tag,
             peer: Peer::default(),
+            probe_at_secs: 0,
         }
     }
 

@@ -409,6 +409,7 @@ fn leg_config(config: &ShardConfig, settings: &Settings) -> LegConfig {
     );
     legs.session_timer.interval = settings.session_expires.map(secs);
     legs.session_timer.min_se = secs(settings.session_min);
+    legs.dialog_probe = settings.dialog_probe;
     legs.t1 = settings.timing.t1;
     legs.t2 = settings.timing.t2;
     legs.retry_after_secs = settings.retry_after_secs;
