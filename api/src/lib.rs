@@ -31,6 +31,7 @@ mod edges;
 mod exchange;
 mod forwarding;
 mod fraud;
+mod interworking;
 mod names;
 mod nodes;
 mod number_lists;
@@ -233,6 +234,7 @@ fn resources() -> Router<Arc<Api>> {
         .merge(bans::routes())
         .merge(bill::routes())
         .merge(caller_id::routes())
+        .merge(interworking::routes())
         .merge(cdrs::routes())
         .merge(dids::routes())
         .merge(edges::routes())

@@ -17,6 +17,7 @@ mod exchange;
 mod forwarding;
 mod fraud;
 mod hierarchy;
+mod interworking;
 mod load;
 mod number_list;
 mod number_rule;

@@ -12,6 +12,7 @@ use crate::call::{Call, Ingress, Side};
 use crate::caller_id::named_subscriber;
 use crate::decision::{Decision, IdentityRefusal, Refusal};
 use crate::directory::{DigestOwner, TrunkRow};
+use crate::interworking::LegPolicy;
 use crate::leg::{Identity, Leg};
 use crate::routing::{self, Source};
 use crate::setup::Setup;
@@ -70,7 +71,9 @@ impl Shard {
             return self.turn_away(now, tx, message);
         };
         let tag = Tag::new(self.config.shard, key, self.random.next());
-        let identity = Identity { tag, user: key.to_user() };
+        let peer = gateway.map(Source::Trunk).or(source);
+        let policy = peer.and_then(|peer| LegPolicy::of_source(&self.directory, peer));
+        let identity = Identity { tag, user: key.to_user(), policy };
         let endpoint = &mut self.endpoint;
         let leg = Leg::inbound(now, &self.leg_config, identity, endpoint, tx, message, path);
         let ingress = Ingress {

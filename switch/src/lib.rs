@@ -20,6 +20,7 @@ pub mod forwarding;
 pub mod fraud;
 pub mod guard;
 pub mod health;
+pub mod interworking;
 pub mod leg;
 pub mod numbers;
 pub mod quality;

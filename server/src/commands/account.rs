@@ -7,7 +7,7 @@ use super::args::{
 };
 use super::client::{escape, query};
 use super::{Context, Outcome, table};
-use super::{account_file, caller_id, demo};
+use super::{account_file, caller_id, demo, interworking};
 
 const COLUMNS: [(&str, &str); 8] = [
     ("ID", "id"),
@@ -65,6 +65,9 @@ pub(super) fn run(context: &Context, command: AccountCommand) -> Outcome {
             let closed = client.command("POST", "/accounts/close", &body)?;
             context.show_list(&closed, &account_file::CLOSED_COLUMNS);
             return Ok(());
+        }
+        AccountCommand::Codecs { name, allow } => {
+            interworking::of_account(&client, &name, allow.as_deref())?
         }
         AccountCommand::CallerId { name, change } => caller_id::policy(&client, &name, &change)?,
         AccountCommand::AddCli { name, numbers } => {

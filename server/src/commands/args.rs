@@ -36,7 +36,7 @@ pub(crate) use fraud::{
 pub(crate) use number::{ListCommand, NumberCommand, Owner, RuleCommand, Side};
 pub(crate) use peer::{
     ForwardsChange, SubscriberCommand, TrunkCallerIdChange, TrunkCausesChange, TrunkChange,
-    TrunkCommand, TrunkProbeChange, TrunkTlsChange,
+    TrunkCommand, TrunkInterworkingChange, TrunkProbeChange, TrunkTlsChange,
 };
 pub(crate) use pricing::{
     CarrierStatement, Output, PriceQuestion, Recycle, ReportCommand, Rerate, Selected, Spanned,

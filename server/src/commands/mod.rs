@@ -17,6 +17,7 @@ mod did;
 mod discount;
 mod download;
 mod fraud;
+mod interworking;
 mod node;
 mod number;
 mod paged;

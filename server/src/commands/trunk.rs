@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::account::{or_none, put, put_limits};
 use super::args::{TrunkCausesChange, TrunkChange, TrunkCommand, TrunkProbeChange, TrunkTlsChange};
 use super::client::{Client, escape};
-use super::{Context, Outcome, caller_id, table};
+use super::{Context, Outcome, caller_id, interworking, table};
 
 const COLUMNS: [(&str, &str); 9] = [
     ("ID", "id"),
@@ -54,6 +54,9 @@ pub(super) fn run(context: &Context, command: TrunkCommand) -> Outcome {
             client.command("PATCH", &one(&name), &Value::Object(fields(change)?))?
         }
         TrunkCommand::CallerId { name, change } => caller_id::of_trunk(&client, &name, &change)?,
+        TrunkCommand::Interworking { name, change } => {
+            interworking::of_trunk(&client, &name, &change)?
+        }
         TrunkCommand::Probe { name, change } => probe(&client, &name, &change)?,
         TrunkCommand::Causes { name, change } => causes(&client, &name, &change)?,
         TrunkCommand::Role { name, role } => {

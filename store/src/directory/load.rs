@@ -14,6 +14,7 @@ use switch::directory::{
     TrunkIngress, TrunkRegistration, TrunkRole, TrunkRow,
 };
 use switch::forwarding::{Availability, Forwards};
+use switch::interworking::Interworking;
 use switch::numbers::{ListId, NumberOwner, NumberPolicy};
 use switch::routing::{CauseMap, HuntCodes, RouteId};
 use switch::stir::StirPolicy;
@@ -26,8 +27,8 @@ use super::trunk::{self, Trunk, TrunkTransport};
 use super::trunk_tls::TrunkTls;
 use super::{CallLimits, Change, ChangeError, Result};
 use super::{
-    availability, caller_id, did, edge, forwarding, fraud, number_list, number_rule, probe,
-    quality, route_prefix, time_window, trunk_cause, trunk_tls,
+    availability, caller_id, did, edge, forwarding, fraud, interworking, number_list, number_rule,
+    probe, quality, route_prefix, time_window, trunk_cause, trunk_tls,
 };
 
 /// Snapshots, and what the ledger must be told.
@@ -123,11 +124,13 @@ impl Change {
         }
         let mut caller_ids = self.caller_id_policies().await?;
         let mut frauds = fraud::of_accounts(&mut self.tx).await?;
+        let mut codecs_of = interworking::codecs_of_accounts(&mut *self.tx).await?;
         for (account, _) in accounts {
+            let codecs = codecs_of.remove(&account.id);
             let caller_id = caller_ids.remove(&account.id).unwrap_or_default();
             let numbers = numbers_of(NumberOwner::Account(account.id));
             let fraud = frauds.remove(&account.id).map(Arc::new);
-            let row = AccountRow { numbers, fraud, ..account_row(account, caller_id) };
+            let row = AccountRow { numbers, fraud, codecs, ..account_row(account, caller_id) };
             builder = builder.account(row);
         }
         let mut forwards = forwarding::all(&mut *self.tx).await?;
@@ -148,6 +151,7 @@ impl Change {
         let mut probes = probe::all(&mut *self.tx).await?;
         let mut causes = trunk_cause::all(&mut *self.tx).await?;
         let mut roles = edge::roles_of_all(&mut *self.tx).await?;
+        let mut interworkings = interworking::of_trunks(&mut *self.tx).await?;
         let mut certificates = trunk_tls::all(&mut *self.tx).await?;
         for trunk in trunk::all(&mut *self.tx).await? {
             let caller_id = of_trunks.remove(&trunk.id).unwrap_or_default();
@@ -156,7 +160,8 @@ impl Change {
             let causes = causes.remove(&trunk.id).unwrap_or_default();
             let role = roles.remove(&trunk.id).unwrap_or_default();
             let tls = certificates.remove(&trunk.id).unwrap_or_default();
-            let row = trunk_row(trunk, tls)?;
+            let interworking = interworkings.remove(&trunk.id).unwrap_or_default();
+            let row = TrunkRow { interworking, ..trunk_row(trunk, tls)? };
             builder = builder.trunk(TrunkRow { caller_id, numbers, probe, causes, role, ..row });
         }
         builder = self.with_routing(builder).await?;
@@ -197,7 +202,8 @@ impl Change {
             let caller_id = self.caller_id_policy(account.id).await?;
             let numbers = self.numbers_of(NumberOwner::Account(account.id)).await?;
             let fraud = fraud::of_account(&mut self.tx, account.id).await?.map(Arc::new);
-            let row = AccountRow { numbers, fraud, ..account_row(account, caller_id) };
+            let codecs = self.account_codecs(account.id).await?;
+            let row = AccountRow { numbers, fraud, codecs, ..account_row(account, caller_id) };
             builder = builder.without_account(account.id).account(row);
         }
         for id in self.touched.subscribers.clone() {
@@ -226,9 +232,9 @@ impl Change {
                 let causes = self.trunk_causes(id).await?;
                 let role = self.trunk_role(id).await?;
                 let tls = self.trunk_tls(id).await?;
-                let row = trunk_row(trunk, tls)?;
-                builder =
-                    builder.trunk(TrunkRow { caller_id, numbers, probe, causes, role, ..row });
+                let interworking = self.trunk_interworking(id).await?;
+                let row = TrunkRow { caller_id, numbers, probe, ..trunk_row(trunk, tls)? };
+                builder = builder.trunk(TrunkRow { causes, role, interworking, ..row });
             }
             for route in route::of_trunk(&mut *self.tx, id).await? {
                 builder = builder.route(route_row(&route));
@@ -358,6 +364,7 @@ fn trunk_row(trunk: Trunk, tls: TrunkTls) -> Result<TrunkRow> {
         numbers: None,
         probe: None,
         stir: StirPolicy::default(),
+        interworking: Interworking::default(),
         role: TrunkRole::default(),
         client_certificate,
     })

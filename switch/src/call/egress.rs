@@ -7,7 +7,7 @@ use bytes::Bytes;
 use sip::transport::{Path, Transport};
 use vocabulary::{AccountId, Number, SubscriberId};
 
-use super::hunting::{Place, Way};
+use super::hunting::{Hunt, Place, Way};
 use super::signing::Unsigned;
 use super::{Attempt, Call, Context, Side, State};
 use crate::attribution::attributed;
@@ -15,6 +15,7 @@ use crate::caller_id::{Diversions, Shown};
 use crate::decision::Decision;
 use crate::directory::{Directory, TrunkRow};
 use crate::forwarding::{DivertedBy, Sent};
+use crate::interworking::{InterworkingDecision, LegPolicy, Talker};
 use crate::leg::event::Body;
 use crate::leg::{Identity, Leg, Outgoing};
 use crate::numbers::{Subject, sent_to_trunk, shown_to_subscriber};
@@ -104,8 +105,8 @@ impl Call {
     ) {
         let (before, way) = (self.attempts.len(), place.way);
         self.attempt(ctx, place, identity.as_deref());
-        if self.attempts.len() == before && matches!(way, Way::Trunk(_)) {
-            // It was removed while its address or its signature was waited for.
+        if self.attempts.len() == before && !way.is_onward() {
+            // It was removed while its address or its signature was waited for, or takes no codec.
             return self.after_failure(ctx, way);
         }
         // Said before what the endpoint has to send is sent.
@@ -124,6 +125,9 @@ impl Call {
         let directory = ctx.directory;
         let settings = directory.settings();
         let Place { way, uri, path } = place;
+        let policy = policy_of(directory, way);
+        let said = self.reasons.list();
+        let Some(body) = offer_for(hunt, way, policy.as_deref(), leg, said) else { return };
         let (texts, route, credentials, account, ring_timeout, reached) = match way {
             Way::Trunk(id) => {
                 let Some((trunk, cld)) = directory.trunk(id).zip(self.cld) else { return };
@@ -153,7 +157,7 @@ impl Call {
             call_id: Bytes::copy_from_slice(&tag.call_id()),
             route,
             headers: with_identity(texts.headers, identity),
-            body: hunt.caller.body.clone(),
+            body,
             credentials: credentials
                 .map(|ours| Arc::new(sip::auth::Credentials::new(&ours.username, &ours.password))),
             max_forwards: hunt.caller.max_forwards,
@@ -161,7 +165,7 @@ impl Call {
             is_udp_only: reached.1,
             caller_does_100rel: self.ingress.side.does_100rel(),
         };
-        let identity = Identity { tag, user: key.to_user() };
+        let identity = Identity { tag, user: key.to_user(), policy };
         let leg = Leg::outbound(ctx.now, ctx.leg_config, identity, ctx.endpoint, outgoing);
         self.reasons.push(match way {
             Way::Trunk(id) => Decision::TriedTrunk(id, path.remote),
@@ -177,6 +181,41 @@ impl Call {
             ..Attempt::new(ctx.now, (way, account), Side::Leg(leg), shown, ring_timeout)
         });
     }
+}
+
+fn policy_of(directory: &Directory, way: Way) -> Option<Box<LegPolicy>> {
+    match way {
+        Way::Trunk(id) => LegPolicy::of_trunk(directory, directory.trunk(id)?),
+        Way::Contact(id, _) => LegPolicy::of_subscriber(directory, id),
+        Way::Onward(_) => None,
+    }
+}
+
+/// What the caller offers, as far as that way leads to who may use it; `None`: nothing of it may be used.
+fn offer_for(
+    hunt: &mut Hunt,
+    way: Way,
+    policy: Option<&LegPolicy>,
+    leg: u8,
+    said: &mut Vec<Decision>,
+) -> Option<Option<Body>> {
+    let offer = hunt.caller.body.clone();
+    let left = offer.as_ref().zip(policy).and_then(|(offer, policy)| policy.narrow(offer));
+    let Some(left) = left else { return Some(offer) };
+    if left.is_nothing_left {
+        hunt.lacks_codec = true;
+        said.push(Decision::Interworking(match way {
+            Way::Trunk(id) => InterworkingDecision::NoCodecForTrunk(id),
+            Way::Contact(..) | Way::Onward(_) => InterworkingDecision::NoCodecForPhone,
+        }));
+        return None;
+    }
+    if !left.removed.is_empty() {
+        let (talker, names) = (Talker::Attempt(leg), left.removed.join(", "));
+        let removed = InterworkingDecision::CodecsRemoved(talker, names.into());
+        said.push(Decision::Interworking(removed));
+    }
+    Some(offer.map(|offer| Body { bytes: left.sdp, ..offer }))
 }
 
 fn with_identity(headers: Bytes, identity: Option<&[u8]>) -> Bytes {

@@ -6,6 +6,7 @@ use vocabulary::Party;
 use super::ending::Ending;
 use super::{Call, Context, Side, State};
 use crate::decision::{Decision, End, Refusal};
+use crate::interworking::{InterworkingDecision, Talker};
 use crate::leg::event::LegEvent;
 use crate::release::Cause;
 
@@ -14,12 +15,18 @@ impl Call {
     pub(crate) fn drain(&mut self, ctx: &mut Context<'_>) {
         loop {
             if let Some(event) = self.ingress.side.poll_event() {
-                self.caller_said(ctx, event);
+                match event {
+                    LegEvent::CodecsRemoved { names } => self.removed(Talker::Caller, names),
+                    event => self.caller_said(ctx, event),
+                }
                 continue;
             }
             let spoken = (0..self.attempts.len())
                 .find_map(|n| Some((n, self.attempts[n].side.as_mut()?.poll_event()?)));
             match spoken {
+                Some((n, LegEvent::CodecsRemoved { names })) => {
+                    self.removed(Talker::Attempt(n as u8 + 1), names);
+                }
                 Some((n, event)) => self.callee_said(ctx, n as u8, event),
                 None => break,
             }
@@ -29,6 +36,18 @@ impl Call {
             if attempt.side.as_ref().is_some_and(|side| side.is_over()) {
                 attempt.side = None;
             }
+        }
+    }
+
+    /// Codecs were taken out. A call that is up changes its session as often as it likes: that is told once.
+    fn removed(&mut self, talker: Talker, names: Box<str>) {
+        if matches!(self.state, State::Talking(_) | State::Releasing) {
+            return;
+        }
+        let removed = InterworkingDecision::CodecsRemoved(talker, names);
+        let removed = Decision::Interworking(removed);
+        if !self.decisions().contains(&removed) {
+            self.decide(removed);
         }
     }
 

@@ -19,6 +19,7 @@ use crate::caller_id::CallerIdDecision;
 use crate::did::DidDecision;
 use crate::forwarding::ForwardingDecision;
 use crate::fraud::FraudDecision;
+use crate::interworking::InterworkingDecision;
 use crate::numbers::NumberDecision;
 use crate::release::Cause;
 use crate::routing::Skip;
@@ -77,6 +78,8 @@ pub enum Decision {
     CallerId(CallerIdDecision),
     /// What was found of a signed caller, or signed.
     Stir(StirDecision),
+    /// What was changed for a peer.
+    Interworking(InterworkingDecision),
     /// What number rules and lists did. Boxed: it is seldom, and a call keeps its decisions.
     Number(Box<NumberDecision>),
     /// What fraud rules have found.
@@ -136,6 +139,7 @@ impl Decision {
             Decision::Forwarding(decision) => decision.code(),
             Decision::Transfer(decision) => decision.code(),
             Decision::Stir(decision) => decision.code(),
+            Decision::Interworking(decision) => decision.code(),
             Decision::Number(decision) => decision.code(),
             Decision::Fraud(decision) => decision.code(),
             Decision::TrunkUnresolved(..) => "trunk_unresolved",
@@ -253,6 +257,8 @@ mod tests {
         all.extend(secure.map(|refusal| (refusal, 480, 20)));
         let stir = crate::stir::samples().into_iter();
         all.extend(stir.map(|(refusal, status)| (Refusal::Stir(refusal), status, 21)));
+        let media = crate::interworking::samples().into_iter();
+        all.extend(media.map(|refusal| (Refusal::Interworking(refusal), 488, 65)));
         let fraud = crate::fraud::samples().into_iter().map(Refusal::Fraud);
         all.extend(fraud.map(|refusal| (refusal, 403, 21)));
         let numbers = crate::numbers::samples().into_iter();

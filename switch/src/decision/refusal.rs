@@ -11,6 +11,7 @@ use crate::caller_id::CallerIdRefusal;
 use crate::did::DidRefusal;
 use crate::forwarding::ForwardingRefusal;
 use crate::fraud::FraudRefusal;
+use crate::interworking::InterworkingRefusal;
 use crate::numbers::NumberRefusal;
 use crate::release::Cause;
 use crate::routing::{LoopRefusal, PlanError};
@@ -31,6 +32,8 @@ pub enum Refusal {
     Forwarding(ForwardingRefusal),
     /// Who calls is not verified, and had to be.
     Stir(StirRefusal),
+    /// A peer may not use what is offered.
+    Interworking(InterworkingRefusal),
     /// Number rules or lists.
     Number(NumberRefusal),
     /// Fraud rules.
@@ -105,6 +108,7 @@ impl Refusal {
             Refusal::Did(why) => why.cause(),
             Refusal::Forwarding(why) => why.cause(),
             Refusal::Stir(why) => why.cause(),
+            Refusal::Interworking(why) => why.cause(),
             Refusal::Number(why) => why.cause(),
             Refusal::Fraud(why) => why.cause(),
             Refusal::Billing(refused) => cause_of(refused),
@@ -168,6 +172,7 @@ impl Refusal {
             Refusal::Did(why) => why.code(),
             Refusal::Forwarding(why) => why.code(),
             Refusal::Stir(why) => why.code(),
+            Refusal::Interworking(why) => why.code(),
             Refusal::Number(why) => why.code(),
             Refusal::Fraud(why) => why.code(),
             Refusal::Billing(refused) => refused.line().code,

@@ -132,6 +132,7 @@ impl fmt::Display for Decision {
             Decision::Forwarding(decision) => decision.fmt(f),
             Decision::Transfer(decision) => decision.fmt(f),
             Decision::Stir(decision) => decision.fmt(f),
+            Decision::Interworking(decision) => decision.fmt(f),
             Decision::Number(decision) => decision.fmt(f),
             Decision::Fraud(decision) => decision.fmt(f),
             Decision::CertificateRefused(leg, why) => {
@@ -234,6 +235,7 @@ impl fmt::Display for Refusal {
             Refusal::Did(why) => why.fmt(f),
             Refusal::Forwarding(why) => why.fmt(f),
             Refusal::Stir(why) => why.fmt(f),
+            Refusal::Interworking(why) => why.fmt(f),
             Refusal::Number(why) => why.fmt(f),
             Refusal::Fraud(why) => why.fmt(f),
             Refusal::Billing(refused) => f.write_str(&refused.line().sentence),

@@ -15,6 +15,7 @@ use crate::effect::HostToResolve;
 use crate::forwarding::{Availability, Forwards};
 use crate::fraud::AccountFraud;
 use crate::health::ProbePolicy;
+use crate::interworking::{Codecs, Interworking};
 use crate::numbers::NumberPolicy;
 use crate::routing::{CauseMap, HuntCodes, NumberPlan, RouteId, WindowId};
 use crate::stir::StirPolicy;
@@ -68,6 +69,8 @@ pub struct AccountRow {
     pub numbers: Option<Arc<NumberPolicy>>,
     /// Its fraud rules and what they know of it, if there is anything.
     pub fraud: Option<Arc<AccountFraud>>,
+    /// The codecs that its calls may use; `None`: all (S8).
+    pub codecs: Option<Arc<Codecs>>,
 }
 
 impl AccountRow {
@@ -84,6 +87,7 @@ impl AccountRow {
             caller_id: CallerIdPolicy::default(),
             numbers: None,
             fraud: None,
+            codecs: None,
         }
     }
 }
@@ -328,6 +332,8 @@ pub struct TrunkRow {
     pub client_certificate: Option<Arc<ClientCertificate>>,
     /// What it wants of signed callers (S5).
     pub stir: StirPolicy,
+    /// Codecs, early media and reliable provisional responses (S8).
+    pub interworking: Interworking,
 }
 
 impl TrunkRow {
@@ -359,6 +365,7 @@ impl TrunkRow {
             probe: None,
             client_certificate: None,
             stir: StirPolicy::default(),
+            interworking: Interworking::default(),
         }
     }
 }

@@ -10,6 +10,7 @@ use sip::endpoint::Listener;
 use sip::transport::{Path, Transport};
 
 use super::event::Body;
+use crate::interworking::LegPolicy;
 use crate::token::Tag;
 
 /// Settings of legs, shared by all of a shard.
@@ -77,6 +78,12 @@ impl LegConfig {
         &self.listeners
     }
 
+    /// Who we are to the peer of this path: `host:port`.
+    pub(super) fn host(&self, path: Path) -> &str {
+        let listener = self.listeners.iter().find(|listener| listener.id == path.listener);
+        listener.map_or("", |listener| &listener.advertised)
+    }
+
     /// The Contact that brings the peer of this path back to us. It names no call: the tags do.
     /// A `sips:` address that came by another way than TLS has passed something that speaks TLS for us.
     pub(super) fn contact(&self, path: Path, is_secure: bool) -> &[u8] {
@@ -87,12 +94,14 @@ impl LegConfig {
 }
 
 /// Who a new leg is.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Identity {
     /// Our tag in its dialog; leads its messages back to it.
     pub tag: Tag,
     /// Leads its transactions back to it.
     pub user: u64,
+    /// What its peer is spoken to by, if anything is special.
+    pub policy: Option<Box<LegPolicy>>,
 }
 
 /// An INVITE to be placed.

@@ -1,8 +1,8 @@
 //! The whole language between the two legs of a call, and between a leg and an application. A
 //! controller never sees a SIP message, and a leg could as well be something that is not SIP.
 //!
-//! Bodies (SDP and whatever else) pass from leg to leg untouched for now; a media anchor would sit
-//! between `poll_event` of one leg and `send` of the other.
+//! Bodies (SDP and whatever else) pass from leg to leg untouched, unless a leg has a policy about codecs
+//! (`interworking`); a media anchor would sit between `poll_event` of one leg and `send` of the other.
 
 use bytes::Bytes;
 
@@ -15,6 +15,14 @@ pub struct Body {
     pub content_type: Bytes,
     /// The content.
     pub bytes: Bytes,
+}
+
+impl Body {
+    /// Whether it is a session description (RFC 8866).
+    pub fn is_sdp(&self) -> bool {
+        let kind = self.content_type.split(|b| *b == b';').next().unwrap_or_default();
+        kind.trim_ascii().eq_ignore_ascii_case(b"application/sdp")
+    }
 }
 
 /// How a side changes a session that exists or is being set up.
@@ -104,6 +112,11 @@ pub enum LegEvent {
     /// Only to a leg: whoever was at the other side has left, and the call goes on with somebody else. What
     /// the peer has asked and nobody answers now is answered: 491 to `Update`, 480 to `Info`.
     OtherSideLeft,
+    /// Only from a leg: its policy took these codecs out of what the peer says next, or is told.
+    CodecsRemoved {
+        /// Their names, with commas between them.
+        names: Box<str>,
+    },
     /// Only from an outbound leg, instead of `Release`: the callee answered 3xx. The leg is over.
     /// Only to an inbound leg: answer so.
     Redirect {

@@ -186,7 +186,7 @@ impl Leg {
         let mut draft = dialog.request(kind.method());
         let cseq = dialog.local_cseq();
         if kind.is_session() {
-            draft = self.introduce(draft, path).header(HeaderName::Supported, reach::SUPPORTED);
+            draft = self.introduce(draft, path).header(HeaderName::Supported, self.supported());
             draft = with_proposal(draft, self.timer_proposal(), self.peer.min_se);
         } else if kind == Kind::Notify {
             draft = self.introduce(draft, path);
@@ -363,7 +363,10 @@ impl Leg {
             }
             self.session_agreed(at, response);
         }
-        let body = passed::body_of(response);
+        let (body, _) = match sent.kind.is_session() {
+            true => self.narrowed(passed::body_of(response)),
+            false => (passed::body_of(response), false),
+        };
         match sent.kind {
             Kind::Bye | Kind::Prack => {}
             Kind::Info => {
@@ -513,7 +516,8 @@ impl Leg {
             return self.send_bye(at);
         }
         if answer.carries_offer {
-            self.emit(LegEvent::Acknowledge { body: passed::body_of(ack) });
+            let (body, _) = self.narrowed(passed::body_of(ack));
+            self.emit(LegEvent::Acknowledge { body });
         }
         if let Some((method, body)) = waiting {
             self.update(at, method, body);

@@ -34,7 +34,7 @@ impl Leg {
         }
         // Its NAT may have given it another address meanwhile, or it opened a new connection.
         self.heard(path);
-        if let Some(unknown) = reach::unknown_extensions(request, &reach::EXTENSIONS) {
+        if let Some(unknown) = reach::unknown_extensions(request, self.extensions()) {
             let response = self.response_to(request, 420);
             let response = response.header(HeaderName::Unsupported, unknown);
             return at.endpoint.respond(at.now, tx, response);
@@ -84,7 +84,10 @@ impl Leg {
         if !self.accept_target_refresh(at, tx, request) {
             return;
         }
-        let body = passed::body_of(request);
+        let (body, is_nothing_left) = self.narrowed(passed::body_of(request));
+        if is_nothing_left {
+            return self.refuse_offer(at, tx, request);
+        }
         self.exchanges().received = Some(Received::new(tx, request));
         self.emit(LegEvent::Update { method: UpdateMethod::ReInvite, body });
     }
@@ -106,6 +109,10 @@ impl Leg {
         }
         if !self.accept_target_refresh(at, tx, request) {
             return;
+        }
+        let (body, is_nothing_left) = self.narrowed(body);
+        if is_nothing_left {
+            return self.refuse_offer(at, tx, request);
         }
         if body.is_some() {
             self.exchanges().received = Some(Received::new(tx, request));

@@ -20,6 +20,7 @@ use super::config::{Identity, LegConfig};
 use super::event::{Body, LegEvent, UpdateMethod};
 use super::exchange::{Received, SuccessSent};
 use super::{At, Leg, Phase, passed, reach, reason_of};
+use crate::interworking::Reliability;
 use crate::release::Cause;
 
 /// So many events wait for a PRACK at most; what is more is not told to the caller.
@@ -72,13 +73,15 @@ impl Leg {
         invite: &Message,
         path: Path,
     ) -> Leg {
-        let mut leg = Leg::new(config, identity, path, Phase::Over);
         let at = At::new(now, endpoint);
         at.endpoint.set_user(tx, identity.user);
+        let mut leg = Leg::new(config, identity, path, Phase::Over);
         leg.peer.is_caller = true;
         leg.peer.is_secure = reach::is_secure(invite.request_uri());
         leg.peer.is_behind_nat = reach::is_behind_nat(invite, path);
-        leg.peer.does_100rel = invite.supports(b"100rel") || invite.requires(b"100rel");
+        let reliability = leg.reliability();
+        leg.peer.does_100rel = reliability != Reliability::Off
+            && (invite.supports(b"100rel") || invite.requires(b"100rel"));
         leg.note_peer(invite);
         match leg.examine(invite) {
             Ok(agreed) => {
@@ -86,7 +89,8 @@ impl Leg {
                     tx,
                     invite: invite.clone(),
                     has_offer: !invite.body_bytes().is_empty(),
-                    requires_100rel: invite.requires(b"100rel"),
+                    requires_100rel: invite.requires(b"100rel")
+                        || reliability == Reliability::Required,
                     // Section 3 asks for a random start below 2^31; a small one avoids overflow.
                     rseq: u32::try_from(leg.random_below(1 << 30)).expect("it is below 2^30"),
                     unacknowledged: None,
@@ -113,8 +117,11 @@ impl Leg {
         &mut self,
         invite: &Message,
     ) -> Result<Option<SessionExpires>, (u16, Option<(HeaderName<'static>, Vec<u8>)>)> {
-        if let Some(unknown) = reach::unknown_extensions(invite, &reach::EXTENSIONS) {
+        if let Some(unknown) = reach::unknown_extensions(invite, self.extensions()) {
             return Err((420, Some((HeaderName::Unsupported, unknown))));
+        }
+        if self.reliability() == Reliability::Required && !self.peer.does_100rel {
+            return Err((421, Some((HeaderName::Require, b"100rel".to_vec()))));
         }
         let asked = Asked::of(invite);
         let agreed = session_timer::answer(self.config.session_timer, asked).map_err(|small| {
@@ -223,11 +230,14 @@ impl Leg {
         };
         let carried_offer = acknowledged.has_body && !invited.has_offer && !invited.is_negotiated;
         invited.is_negotiated |= acknowledged.has_body;
-        let body = passed::body_of(prack);
-        if carried_offer {
+        let is_offer = !carried_offer && invited.is_negotiated;
+        let (body, is_nothing_left) = self.narrowed(passed::body_of(prack));
+        if is_offer && is_nothing_left {
+            self.refuse_offer(at, tx, prack);
+        } else if carried_offer {
             self.emit(LegEvent::Acknowledge { body });
             self.respond(at, tx, prack, 200);
-        } else if body.is_some() && invited.is_negotiated {
+        } else if body.is_some() && is_offer {
             self.emit(LegEvent::Update { method: UpdateMethod::Prack, body });
             self.exchanges().received = Some(Received::new(tx, prack));
         } else {
@@ -329,6 +339,9 @@ impl Leg {
     ) {
         let Phase::Invited(invited) = &self.phase else { return };
         let mut response = self.response_to(&invited.invite, status);
+        if status == 488 {
+            response = self.warned(response);
+        }
         if let Some(reason) = reason {
             response = response.header(HeaderName::Reason, reason);
         }

@@ -19,6 +19,7 @@ mod exchange;
 mod in_dialog;
 mod inbound;
 mod leaving;
+mod narrowing;
 mod outbound;
 mod passed;
 mod probe;
@@ -53,6 +54,7 @@ pub use reach::{refuse, refuse_stray_answer};
 use ways::Ways;
 pub(crate) use ways::path_to;
 
+use crate::interworking::LegPolicy;
 use crate::release::Cause;
 use crate::token::{Randomness, Tag};
 
@@ -62,6 +64,7 @@ pub struct Leg {
     credentials: Option<Arc<Credentials>>,
     phase: Phase,
     exchanges: Option<Box<Exchanges>>,
+    policy: Option<Box<LegPolicy>>,
     /// The last body we sent, if a session refresh has to repeat it.
     last_body: Option<Box<Body>>,
     dialog: Option<Dialog>,
@@ -239,6 +242,7 @@ impl Leg {
     /// the events cross.
     pub fn send(&mut self, now: Now, endpoint: &mut Endpoint, event: LegEvent) {
         let mut at = At::new(now, endpoint);
+        let Some(event) = self.narrowed_for_peer(event) else { return };
         match event {
             LegEvent::Ring { .. } | LegEvent::Answer { .. } => self.tell_caller(&mut at, event),
             LegEvent::Acknowledge { body } => self.acknowledge(&mut at, body),
@@ -251,7 +255,7 @@ impl Leg {
             LegEvent::TransferProgress { status } => self.tell_transferor(&mut at, status),
             LegEvent::OtherSideLeft => self.answer_for_who_left(&mut at),
             // Nobody asks that of a peer.
-            LegEvent::Transfer { .. } => {}
+            LegEvent::Transfer { .. } | LegEvent::CodecsRemoved { .. } => {}
             LegEvent::Release { cause, reason_header, sip_status } => {
                 self.release(&mut at, cause, reason_header, sip_status);
             }
@@ -354,6 +358,7 @@ impl Leg {
             credentials: None,
             phase,
             exchanges: None,
+            policy: identity.policy,
             last_body: None,
             dialog: None,
             timer: None,

@@ -18,6 +18,7 @@ use super::config::{Identity, LegConfig, Outgoing};
 use super::event::{Body, LegEvent};
 use super::exchange::{Kind, TRIES_MAX};
 use super::{At, DialogView, Leg, Phase, passed, reach, reason_of};
+use crate::interworking::Reliability;
 use crate::release::Cause;
 use crate::token::Tag;
 
@@ -98,12 +99,13 @@ impl Leg {
         endpoint: &mut Endpoint,
         outgoing: Outgoing,
     ) -> Leg {
+        let tag = identity.tag;
         let mut leg = Leg::new(config, identity, outgoing.path, Phase::Over);
         leg.peer.is_behind_nat = outgoing.is_behind_nat;
         leg.peer.is_udp_only = outgoing.is_udp_only;
         leg.peer.is_secure = reach::is_secure(&outgoing.request_uri);
         leg.credentials = outgoing.credentials.clone();
-        let from = [&outgoing.from[..], b";tag=", identity.tag.as_bytes()].concat();
+        let from = [&outgoing.from[..], b";tag=", tag.as_bytes()].concat();
         let mut inviting = Inviting {
             from: from.into(),
             tx: None,
@@ -133,7 +135,9 @@ impl Leg {
         inviting.cseq += 1;
         let outgoing = &inviting.outgoing;
         let can_answer_early = outgoing.body.is_some() || outgoing.caller_does_100rel;
-        let supported: &[u8] = if can_answer_early { b"timer, 100rel" } else { b"timer" };
+        let reliability = self.reliability();
+        let does_100rel = can_answer_early && reliability != Reliability::Off;
+        let supported: &[u8] = if does_100rel { b"timer, 100rel" } else { b"timer" };
         let draft = RequestDraft::new(Method::Invite, &outgoing.request_uri)
             .header(HeaderName::From, &inviting.from)
             .header(HeaderName::To, &outgoing.to)
@@ -144,6 +148,9 @@ impl Leg {
         let mut draft = self.introduce(draft, self.path);
         let proposal = inviting.interval.map(|seconds| SessionExpires { seconds, refresher: None });
         draft = with_proposal(draft, proposal, self.peer.min_se);
+        if does_100rel && reliability == Reliability::Required {
+            draft = draft.header(HeaderName::Require, b"100rel");
+        }
         if let Some(route) = &outgoing.route {
             draft = draft.header(HeaderName::Route, route);
         }
@@ -228,6 +235,7 @@ impl Leg {
         }
         if matches!(&self.phase, Phase::Inviting(inviting) if !inviting.is_cancelled) {
             let headers = passed::passed_headers(&self.config, response);
+            let (body, _) = self.narrowed(body);
             self.emit(LegEvent::Ring { status: response.status(), headers, body });
         }
     }
@@ -280,7 +288,14 @@ impl Leg {
         }
         self.keep_body(inviting.outgoing.body.as_ref());
         let headers = passed::passed_headers(&self.config, response);
-        self.emit(LegEvent::Answer { headers, body: passed::body_of(response) });
+        let (body, is_nothing_left) = self.narrowed(passed::body_of(response));
+        if is_nothing_left {
+            // An offer, or an answer beside ours: there is nothing to talk with.
+            let cause = Cause::IncompatibleMedia;
+            self.emit_release(cause, None, cause.sip_status());
+            return self.leave(at, cause.reason_header().into());
+        }
+        self.emit(LegEvent::Answer { headers, body });
     }
 
     fn invite_refused(&mut self, at: &mut At<'_>, status: u16, response: &Message) {

@@ -10,6 +10,7 @@ use sip::transport::{Path, Transport};
 use vocabulary::Now;
 
 use super::Leg;
+use crate::interworking::Reliability;
 
 /// The methods that a leg takes.
 pub(super) const ALLOW: &[u8] = b"INVITE, ACK, CANCEL, BYE, PRACK, UPDATE, INFO, OPTIONS, REFER";
@@ -18,6 +19,8 @@ pub(super) const SUPPORTED: &[u8] = b"100rel, timer";
 
 /// What a leg can be required to know.
 pub(crate) const EXTENSIONS: [&[u8]; 2] = [b"100rel", b"timer"];
+/// The same for a peer with whom nothing is reliable before the answer.
+const WITHOUT_100REL: [&[u8]; 1] = [b"timer"];
 
 /// What a request requires beyond `known` (RFC 3261 section 8.2.2.3), as the value of an
 /// Unsupported header. Proxy-Require is not looked at: no request is proxied here.
@@ -60,6 +63,27 @@ fn is_same_family(left: IpAddr, right: IpAddr) -> bool {
 }
 
 impl Leg {
+    /// Whether provisional responses to and from this peer are reliable.
+    pub(super) fn reliability(&self) -> Reliability {
+        self.policy.as_ref().map_or(Reliability::default(), |policy| policy.reliability)
+    }
+
+    /// What this peer may require.
+    pub(super) fn extensions(&self) -> &'static [&'static [u8]] {
+        match self.reliability() {
+            Reliability::Off => &WITHOUT_100REL,
+            Reliability::Supported | Reliability::Required => &EXTENSIONS,
+        }
+    }
+
+    /// The same, as it is told.
+    pub(super) fn supported(&self) -> &'static [u8] {
+        match self.reliability() {
+            Reliability::Off => b"timer",
+            Reliability::Supported | Reliability::Required => SUPPORTED,
+        }
+    }
+
     /// What a request that forms or refreshes a dialog says about us.
     pub(super) fn introduce(&self, draft: RequestDraft, path: Path) -> RequestDraft {
         draft
@@ -72,7 +96,7 @@ impl Leg {
         draft
             .header(HeaderName::Contact, self.config.contact(self.path, self.peer.is_secure))
             .header(HeaderName::Allow, ALLOW)
-            .header(HeaderName::Supported, SUPPORTED)
+            .header(HeaderName::Supported, self.supported())
     }
 }
 

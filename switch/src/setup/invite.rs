@@ -8,8 +8,9 @@ use vocabulary::{AccountId, RateChoice, TrunkId};
 use super::{Setup, identity};
 use crate::call::{Call, Caller, Context, OnwardCall};
 use crate::caller_id::Identity;
-use crate::decision::Refusal;
+use crate::decision::{Decision, Refusal};
 use crate::ingress::{split_port, text};
+use crate::interworking::{InterworkingDecision, InterworkingRefusal, LegPolicy, Talker};
 use crate::leg;
 use crate::leg::event::Body;
 use crate::routing::{self, Source};
@@ -35,6 +36,8 @@ impl Setup {
         let uri = Uri::parse(message.request_uri()).ok_or(Refusal::UnsupportedUri)?;
         let (dialled, is_secure) = dialled(ctx, &uri)?;
         let who = Identity::of(ctx.directory, source, account, message, call.decisions());
+        let peer = gateway.map_or(source, Source::Trunk);
+        let body = offer(call, LegPolicy::of_source(ctx.directory, peer), body_of(message))?;
         let caller = Caller {
             display: who.display,
             user: who.user,
@@ -43,7 +46,7 @@ impl Setup {
             dialled,
             diversions: who.diversions,
             headers: leg::passed_headers(ctx.leg_config, message),
-            body: body_of(message),
+            body,
             is_secure,
             max_forwards,
             diverted_by: Vec::new(),
@@ -110,6 +113,25 @@ pub(crate) fn dialled(ctx: &Context<'_>, uri: &Uri<'_>) -> Result<(Box<str>, boo
     }
     let user = uri.user_number().ok_or(Refusal::NoNumber)?;
     Ok((text(&user).into(), uri.is_secure()))
+}
+
+/// What the caller offers, as far as it may use it.
+fn offer(
+    call: &mut Call,
+    policy: Option<Box<LegPolicy>>,
+    body: Option<Body>,
+) -> Result<Option<Body>, Refusal> {
+    let left = body.as_ref().zip(policy).and_then(|(body, policy)| policy.narrow(body));
+    let Some(left) = left else { return Ok(body) };
+    if left.is_nothing_left {
+        return Err(Refusal::Interworking(InterworkingRefusal::NoCodec));
+    }
+    if !left.removed.is_empty() {
+        let names = left.removed.join(", ").into();
+        let removed = InterworkingDecision::CodecsRemoved(Talker::Caller, names);
+        call.decide(Decision::Interworking(removed));
+    }
+    Ok(body.map(|body| Body { bytes: left.sdp, ..body }))
 }
 
 fn body_of(message: &Message) -> Option<Body> {

@@ -155,6 +155,7 @@ pub fn word(event: &LegEvent) -> String {
         }
         LegEvent::TransferAnswer { status } => format!("transfer answer {status}"),
         LegEvent::TransferProgress { status } => format!("transfer progress {status}"),
+        LegEvent::CodecsRemoved { names } => format!("codecs removed {names}"),
         LegEvent::OtherSideLeft => "other side left".into(),
         LegEvent::Release { cause, sip_status, .. } => {
             format!("release {} {sip_status}", cause.word())
@@ -201,7 +202,7 @@ impl World {
     fn identity(side: usize, leg: usize) -> Identity {
         let key = LegKey { slot: leg as u32, generation: side as u32, leg: 0 };
         let random = 0x5eed_0000 + (leg * 2 + side) as u64 * 0x9e37_79b9_7f4a;
-        Identity { tag: Tag::new(0, key, random), user: leg as u64 }
+        Identity { tag: Tag::new(0, key, random), user: leg as u64, policy: None }
     }
 
     pub fn outgoing(body: Option<Body>) -> Outgoing {

@@ -80,6 +80,14 @@ pub(crate) enum AccountCommand {
         #[arg(long = "as", value_name = "RESELLER")]
         reseller: Option<String>,
     },
+    /// Show or set the codecs that its calls may use
+    Codecs {
+        /// Its name or id
+        name: String,
+        /// Their names, the most wanted first: PCMA,G729; "any" for all
+        #[arg(long, value_name = "NAMES")]
+        allow: Option<String>,
+    },
     /// Show or set what its calls to carriers need of their caller's number
     CallerId {
         /// Its name or id

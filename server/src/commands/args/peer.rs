@@ -128,6 +128,13 @@ pub(crate) enum TrunkCommand {
         #[command(flatten)]
         change: TrunkCallerIdChange,
     },
+    /// Show or set which codecs it may use, and what becomes of its provisional responses
+    Interworking {
+        /// Its name or id
+        name: String,
+        #[command(flatten)]
+        change: TrunkInterworkingChange,
+    },
     /// Show its health, or set how it is asked with OPTIONS whether it is there
     Probe {
         /// Its name or id
@@ -179,6 +186,19 @@ pub(crate) struct TrunkCallerIdChange {
     /// Whether it is a gateway whose calls are those of the subscribers that it names
     #[arg(long, value_name = "YES|NO", value_parser = yes_or_no())]
     pub(crate) names_subscribers: Option<bool>,
+}
+
+#[derive(ClapArgs)]
+pub(crate) struct TrunkInterworkingChange {
+    /// The codecs that pass to it and from it, the most wanted first: PCMA,G729; "any" for all
+    #[arg(long, value_name = "NAMES")]
+    pub(crate) codecs: Option<String>,
+    /// What of its early media callers get: pass (all), ringing (180 instead) or suppress (nothing)
+    #[arg(long, value_name = "WHAT")]
+    pub(crate) early_media: Option<String>,
+    /// Whether its provisional responses and ours are acknowledged (100rel): supported, required or off
+    #[arg(long, value_name = "WHETHER")]
+    pub(crate) reliable_provisional: Option<String>,
 }
 
 #[derive(ClapArgs)]

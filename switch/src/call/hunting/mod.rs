@@ -26,7 +26,7 @@ use crate::decision::{Decision, Refusal};
 use crate::directory::{Directory, Limits, TrunkRow};
 use crate::effect::{Effect, HostToResolve, QueryId, Target};
 use crate::forwarding::Condition;
-use crate::leg::event::LegEvent;
+use crate::leg::event::{Body, LegEvent};
 use crate::leg::path_to;
 use crate::question::Answer;
 use crate::registrar::Binding;
@@ -101,6 +101,10 @@ pub(crate) struct Hunt {
     redirects: u8,
     best: Option<Failure>,
     full: Option<NotAdmitted>,
+    /// Somebody would have been called, but for the codecs that are offered.
+    pub(super) lacks_codec: bool,
+    /// The answer that came with early media which the caller is not to get, and the attempt.
+    held_answer: Option<(u8, Body)>,
     /// Where the call is counted as it came in, until it is answered.
     came_as: Option<Owner>,
     /// The same for the attempt, and the route's limit that it takes a place of.
@@ -132,6 +136,8 @@ impl Hunt {
             redirects: 0,
             best: None,
             full: None,
+            lacks_codec: false,
+            held_answer: None,
             came_as,
             sent_as: None,
             route: None,

@@ -11,6 +11,7 @@ use crate::admission::Owner;
 use crate::decision::{Decision, Refusal};
 use crate::did::DidRefusal;
 use crate::effect::{Effect, HostToResolve};
+use crate::interworking::{EarlyMedia, InterworkingDecision, InterworkingRefusal};
 use crate::leg::event::LegEvent;
 use crate::release::Cause;
 use crate::routing::{Destination, Next};
@@ -50,7 +51,9 @@ impl Call {
                 {
                     hunt.early = Some(n);
                 }
-                self.ingress.side.send(ctx, event);
+                if let Some(event) = self.early_media(ctx, n, event) {
+                    self.ingress.side.send(ctx, event);
+                }
             }
             LegEvent::Answer { headers, body } => self.answered(ctx, n, headers, body),
             LegEvent::Redirect { status, contacts } => self.redirected(ctx, n, status, &contacts),
@@ -82,8 +85,37 @@ impl Call {
         }
     }
 
+    /// What the caller is told of a callee's progress, as the trunk's setting has it.
+    fn early_media(&mut self, ctx: &Context<'_>, n: u8, event: LegEvent) -> Option<LegEvent> {
+        let trunk = self.attempts[usize::from(n)].way.trunk();
+        let wanted = trunk.and_then(|id| ctx.directory.trunk(id));
+        let wanted = wanted.map_or(EarlyMedia::Pass, |row| row.interworking.early_media);
+        // Without an offer of the caller it is one, and has to be answered.
+        let has_offer = self.hunt_mut().is_some_and(|hunt| hunt.caller.body.is_some());
+        let (headers, answer) = match event {
+            LegEvent::Ring { headers, body: Some(answer), .. }
+                if has_offer && wanted != EarlyMedia::Pass =>
+            {
+                (headers, answer)
+            }
+            event => return Some(event),
+        };
+        if let Some(hunt) = self.hunt_mut() {
+            // A 200 need not say again what a reliable response has said (RFC 3261 section 13.2.1).
+            hunt.held_answer = Some((n, answer));
+        }
+        let held = Decision::Interworking(InterworkingDecision::EarlyMediaHeld(n + 1));
+        if !self.decisions().contains(&held) {
+            self.decide(held);
+        }
+        let rings = LegEvent::Ring { status: 180, headers, body: None };
+        (wanted == EarlyMedia::Ringing).then_some(rings)
+    }
+
     fn answered(&mut self, ctx: &mut Context<'_>, n: u8, headers: Bytes, body: Option<Body>) {
         self.release_others(ctx, Some(n), Cause::AnsweredElsewhere, Some(ELSEWHERE));
+        let held = self.hunt_mut().and_then(|hunt| hunt.held_answer.take());
+        let body = body.or(held.filter(|(of, _)| *of == n).map(|(_, body)| body));
         let attempt = &mut self.attempts[usize::from(n)];
         attempt.answered_at = Some(ctx.now.utc);
         let (trunk, phone) = (attempt.way.trunk(), attempt.way.subscriber());
@@ -288,6 +320,9 @@ impl Call {
                 best.refusal(u8::try_from(attempts).ok().filter(|attempts| *attempts > 1))
             }
             (None, Some(full)) => Refusal::Limit(full),
+            (None, None) if hunt.lacks_codec => {
+                Refusal::Interworking(InterworkingRefusal::NoCodecForCallee)
+            }
             (None, None) => match (&hunt.destination, cld) {
                 (Destination::Group(group), _) => {
                     Refusal::Did(DidRefusal::NobodyRegistered(group.did))
