@@ -61,6 +61,11 @@ impl Lookup {
         }
     }
 
+    /// The machine's DNS client, whose answers are kept for others too.
+    pub fn dns(&self) -> Option<Arc<Dns>> {
+        self.dns.clone()
+    }
+
     /// Answers `worker` with a letter, soon.
     pub fn ask(&self, worker: u8, query: QueryId, host: HostToResolve) {
         let place = Arc::clone(&self.places).try_acquire_owned();

@@ -2,6 +2,7 @@
 
 pub mod certificates;
 mod connection;
+pub mod http;
 pub mod listeners;
 pub mod lookup;
 pub mod overload;

@@ -181,6 +181,11 @@ impl TlsClient {
         config.map(Arc::new).map_err(|error| error.to_string())
     }
 
+    /// Our side towards peers that we show no certificate.
+    pub(super) fn without_certificate(&self) -> Arc<ClientConfig> {
+        Arc::clone(&self.plain)
+    }
+
     /// Whose certificate is refused, and why, is told here.
     #[must_use]
     pub fn telling(self, peers: &Arc<TlsPeers>) -> TlsClient {
