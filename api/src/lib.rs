@@ -62,6 +62,7 @@ mod tls;
 mod token;
 mod traces;
 mod trunk_causes;
+mod trunk_stir;
 mod trunk_tls;
 mod trunks;
 mod upstreams;
@@ -252,6 +253,7 @@ fn resources() -> Router<Arc<Api>> {
         .merge(time_windows::routes())
         .merge(trunk_causes::routes())
         .merge(tls::routes())
+        .merge(trunk_stir::routes())
         .merge(trunk_tls::routes())
         .merge(upstreams::routes())
 }

@@ -89,6 +89,7 @@ fn minute(world: &World, alice: AccountId, carrier: AccountId, from: Option<u64>
         cli: String::new(),
         cld: "49301234".into(),
         started_at: NOW,
+        attestation: None,
         ringing_at: None,
         answered_at: Some(NOW),
         ended_at: NOW.plus(MINUTE),

@@ -82,6 +82,7 @@ fn settle(call: &Call, request: &AuthorizeRequest) -> SettleRequest {
         cli: call.cli.unwrap_or_default().into(),
         cld: call.cld.into(),
         started_at: call.at,
+        attestation: None,
         ringing_at: None,
         answered_at: Some(call.at),
         ended_at: call.at.plus(call.talked),

@@ -229,6 +229,7 @@ fn settle(call: CallId, cld: Number, at: Utc, talked: Duration) -> SettleRequest
         cli: String::new(),
         cld: cld.as_str().to_owned(),
         started_at: at,
+        attestation: None,
         ringing_at: None,
         answered_at: Some(at),
         ended_at: at.plus(talked),

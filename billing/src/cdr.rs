@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use vocabulary::{
-    AccountId, CallFacts, CallId, CallKind, DecisionLine, Direction, LegFacts, Number, Party,
-    RateChoice, SiteId, SubscriberId, TrunkId, Utc,
+    AccountId, Attestation, CallFacts, CallId, CallKind, DecisionLine, Direction, LegFacts, Number,
+    Party, RateChoice, SiteId, SubscriberId, TrunkId, Utc,
 };
 
 use crate::codec::{Code, DecodeError, Reader, code_struct, put_list, take_list};
@@ -77,6 +77,9 @@ pub struct Cdr {
     /// How the call was priced; `None`: it was refused before that was known, or the record is of a
     /// time when records did not say.
     pub kind: Option<CallKind>,
+    /// How sure the signer of the caller's number is, if the leg has a signature that is valid or ours
+    /// (S5).
+    pub attestation: Option<Attestation>,
 }
 
 /// The money of one leg: a charge on an ingress leg, a cost on an egress leg.
@@ -172,6 +175,7 @@ impl Cdr {
             destination: None,
             report: None,
             kind: facts.kind,
+            attestation: leg.attestation,
         }
     }
 
@@ -231,6 +235,7 @@ impl Code for Cdr {
         self.destination.put(out);
         self.report.put(out);
         self.kind.put(out);
+        self.attestation.put(out);
     }
 
     fn take(from: &mut Reader<'_>) -> Result<Cdr, DecodeError> {
@@ -264,6 +269,7 @@ impl Code for Cdr {
             destination: from.since(4)?,
             report: from.since(4)?,
             kind: from.since(5)?,
+            attestation: from.since(7)?,
         })
     }
 }

@@ -6,8 +6,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use vocabulary::{
-    AccountId, CallId, CallKind, DidId, Direction, Number, Party, RateChoice, SiteId, SubscriberId,
-    TrunkId, Utc,
+    AccountId, Attestation, CallId, CallKind, DidId, Direction, Number, Party, RateChoice, SiteId,
+    SubscriberId, TrunkId, Utc,
 };
 
 use crate::rating::{
@@ -446,6 +446,7 @@ impl Code for CallKind {
     }
 }
 
+code_enum!(Attestation { Full = 0, Partial = 1, Gateway = 2 });
 code_enum!(RateChoice { Usual = 0, NonCli = 1 });
 code_enum!(Direction { Ingress = 0, Egress = 1 });
 code_enum!(Party { Caller = 0, Callee = 1, Switch = 2 });

@@ -154,8 +154,9 @@ code_struct!(BundleGrant {
 /// - 3: without what reports need: sites, names of destinations, exchange rates to the currency
 ///   that profit is counted in;
 /// - 4: without `kind` of CDRs;
-/// - 5: without taxes of rates and postings.
-pub(crate) const VERSION: u8 = 6;
+/// - 5: without taxes of rates and postings;
+/// - 6: without attestations of CDRs.
+pub(crate) const VERSION: u8 = 7;
 const OLDEST_VERSION: u8 = 2;
 
 pub(crate) fn check_version(from: &mut Reader<'_>) -> Result<(), DecodeError> {

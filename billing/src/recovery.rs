@@ -322,5 +322,6 @@ fn lost_leg(call: &OpenCall, direction: Direction, ended_at: Utc, talked: Durati
         destination: None,
         report: None,
         kind: Some(call.kind),
+        attestation: None,
     }
 }

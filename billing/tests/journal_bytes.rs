@@ -17,8 +17,8 @@ use billing::{
 use common::{CARRIER, CUSTOMER, START, TRUNK, call};
 use proptest::prelude::*;
 use vocabulary::{
-    AccountId, CallId, CallKind, DidId, Direction, Number, Party, RateChoice, SiteId, SubscriberId,
-    Utc,
+    AccountId, Attestation, CallId, CallKind, DidId, Direction, Number, Party, RateChoice, SiteId,
+    SubscriberId, Utc,
 };
 
 fn any_applied() -> impl Strategy<Value = AppliedRate> {
@@ -196,6 +196,7 @@ fn any_cdr() -> impl Strategy<Value = Cdr> {
             destination: (status > 200).then_some(texts.4),
             report: None,
             kind: (status > 100).then(|| any_kind(status.into())),
+            attestation: Attestation::ALL.get(usize::from(status % 4)).copied(),
         },
     )
 }
@@ -370,7 +371,7 @@ proptest! {
 
     /// Version 2 ended before the choice of the rate group and before withheld callers, and like
     /// version 3 before sites, names of destinations and exchange rates for reports; version 4 ended
-    /// before the kind of a call in its CDRs.
+    /// before the kind of a call in its CDRs, and version 6 before attestations in these.
     #[test]
     fn records_of_version_2_are_read(call in any_open_call(), cdr in any_cdr()) {
         let rate_choice = RateChoice::Usual;
@@ -394,6 +395,7 @@ proptest! {
                 destination: None,
                 report: None,
                 kind: None,
+                attestation: None,
                 ..cdr
             }],
             postings: Vec::new(),
@@ -403,7 +405,7 @@ proptest! {
         let mut bytes = bytes_of(&ended);
         bytes[0] = 2;
         // Behind it are the two empty lists of postings and uses of bundles.
-        bytes.drain(bytes.len() - 7..bytes.len() - 2);
+        bytes.drain(bytes.len() - 8..bytes.len() - 2);
         prop_assert_eq!(Record::decode(&bytes), Ok(ended));
     }
 
@@ -417,11 +419,30 @@ proptest! {
         prop_assert_eq!(OpenCall::decode(&bytes), Ok(call));
     }
 
+    /// S5: version 6 ended before the attestation of a leg.
+    #[test]
+    fn cdrs_of_version_6_are_read(cdr in any_cdr()) {
+        let ended = Record::Ended(Ended {
+            call: cdr.call,
+            at: START,
+            payer: None,
+            cdrs: vec![Cdr { attestation: None, ..cdr }],
+            postings: Vec::new(),
+            bundle_uses: Vec::new(),
+            told: Vec::new(),
+        });
+        let mut bytes = bytes_of(&ended);
+        bytes[0] = 6;
+        // Behind it are the two empty lists of postings and uses of bundles.
+        bytes.remove(bytes.len() - 3);
+        prop_assert_eq!(Record::decode(&bytes), Ok(ended));
+    }
+
     #[test]
     fn no_garbage_makes_the_reader_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
         let _ = Record::decode(&bytes);
         let _ = OpenCall::decode(&bytes);
-        let mut right_start = vec![6, bytes.first().copied().unwrap_or(0) % 12];
+        let mut right_start = vec![7, bytes.first().copied().unwrap_or(0) % 12];
         right_start.extend_from_slice(&bytes);
         let _ = Record::decode(&right_start);
     }
@@ -528,7 +549,7 @@ fn what_is_told_comes_before_its_cause() {
 
 #[test]
 fn a_later_release_s_record_is_named() {
-    assert_eq!(Record::decode(&[7, 6, 0]), Err(DecodeError::Version(7)));
+    assert_eq!(Record::decode(&[8, 6, 0]), Err(DecodeError::Version(8)));
     assert_eq!(Record::decode(&[2, 6, 0, 0]), Err(DecodeError::Long(1)));
     assert_eq!(Record::decode(&[2, 99]), Err(DecodeError::Value("record kind")));
     assert_eq!(Record::decode(&[]), Err(DecodeError::Short));

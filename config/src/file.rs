@@ -11,8 +11,8 @@ use crate::problem::Problems;
 use crate::section::{Section, Source};
 use crate::{
     Api, BareNumber, Calls, Config, DatabaseUrl, Digest, Hep, Limits, Listener, Log, LogFormat,
-    Node, Numbers, RedirectPolicy, Registrar, Registrations, Secret, Sip, Slices, TlsFiles,
-    Transport,
+    Node, Numbers, RedirectPolicy, Registrar, Registrations, Secret, Sip, Slices, Stir, StirKey,
+    TlsFiles, Transport,
 };
 
 const DAY_S: u64 = 86_400;
@@ -63,6 +63,7 @@ fn config(root: Section<'_>) -> Config {
         limits: limits(root.section("limits")),
         numbers: numbers(root.section("numbers")),
         hep: hep(root.section("hep")),
+        stir: stir(root.section("stir"), &base),
         log: log(root.section("log")),
     };
     if config.node.is_some() && config.database.is_none() {
@@ -437,6 +438,49 @@ fn hep(section: Section<'_>) -> Option<Hep> {
         capture_id: u32::try_from(capture_id).expect("limited above"),
         key: Secret(key.to_owned()),
     })
+}
+
+fn stir(section: Section<'_>, base: &Path) -> Stir {
+    let path = |key| section.path(key).map(|path| base.join(path));
+    let hosts = section.texts("private_hosts").unwrap_or_default();
+    let is_host = |host: &String| !host.is_empty() && !host.contains(['/', '@', '[', ' ']);
+    if !hosts.iter().all(is_host) {
+        let remedy = "write hosts alone, such as \"cert.internal\" or \"10.1.2.3\"";
+        section.report("private_hosts", "has what is no host".to_owned(), remedy);
+    }
+    let stir = Stir {
+        signing: stir_key(&section, &path),
+        roots: path("roots"),
+        private_hosts: hosts.iter().map(|host| host.to_ascii_lowercase()).collect(),
+    };
+    section.finish();
+    stir
+}
+
+fn stir_key(
+    section: &Section<'_>,
+    path: &dyn Fn(&'static str) -> Option<PathBuf>,
+) -> Option<StirKey> {
+    let remedy = "write where others fetch the certificate, such as \"https://cert.example/a.pem\"";
+    let url = section.text("certificate_url");
+    let is_url = |url: &str| {
+        // It stands between angle brackets in a header.
+        let is_sign = |byte: u8| byte.is_ascii_graphic() && !b"<>\"".contains(&byte);
+        let host = url.strip_prefix("https://");
+        host.is_some_and(|host| !host.is_empty()) && url.bytes().all(is_sign)
+    };
+    if url.is_some_and(|url| !is_url(url)) {
+        section.report("certificate_url", "is no HTTPS URL".to_owned(), remedy);
+    }
+    let (key, certificate) = (path("key"), path("certificate"));
+    let is_wanted = ["certificate_url", "key", "certificate"].map(|name| section.value(name));
+    if is_wanted.iter().any(Option::is_some) {
+        for name in ["certificate_url", "key"].into_iter().filter(|n| section.value(n).is_none()) {
+            let remedy = "callers are signed with `certificate_url` and `key`; or remove both";
+            section.report(name, "is missing".to_owned(), remedy);
+        }
+    }
+    Some(StirKey { certificate_url: url?.to_owned(), key: key?, certificate })
 }
 
 fn log(section: Section<'_>) -> Log {

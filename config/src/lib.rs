@@ -50,8 +50,32 @@ pub struct Config {
     pub numbers: Numbers,
     /// Where every SIP message is sent as HEP, if anywhere.
     pub hep: Option<Hep>,
+    /// What we sign callers with, and whom we believe who does.
+    pub stir: Stir,
     /// What is logged, and how.
     pub log: Log,
+}
+
+/// STIR/SHAKEN (RFC 8224, RFC 8588).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stir {
+    /// What callers are signed with, if with anything.
+    pub signing: Option<StirKey>,
+    /// The file with the certificates of the authorities whose certificates may sign callers: PEM.
+    pub roots: Option<PathBuf>,
+    /// Hosts whose certificates are fetched though their addresses are not public, in lower case.
+    pub private_hosts: Vec<String>,
+}
+
+/// The key that callers are signed with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StirKey {
+    /// Where others fetch our certificate (`x5u`, RFC 8225 section 4.3).
+    pub certificate_url: String,
+    /// The private key of that certificate: of P-256, PKCS#8 in a PEM file.
+    pub key: PathBuf,
+    /// A copy of that certificate, which is compared with the key.
+    pub certificate: Option<PathBuf>,
 }
 
 /// A Homer, or another collector of HEP version 3.

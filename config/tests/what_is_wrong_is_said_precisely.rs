@@ -286,3 +286,31 @@ fn homer_is_an_address_and_its_key_is_never_shown() {
     let problems = Config::parse("[hep]\ncapture_id = 7", Path::new("t.toml")).unwrap_err();
     assert_eq!(problems.0[0].key, "hep.target");
 }
+
+#[test]
+fn callers_are_signed_with_a_key_whose_certificate_is_somewhere() {
+    // S5
+    let text = "[stir]\ncertificate_url = \"https://cert.example/a.pem\"\nkey = \"stir.key\"\n";
+    let config = Config::parse(text, Path::new("etc/t.toml")).unwrap();
+    let stir = config.stir.signing.unwrap();
+    assert_eq!(stir.certificate_url, "https://cert.example/a.pem");
+    assert_eq!(stir.key, Path::new("etc/stir.key"));
+    assert_eq!(Config::parse("", Path::new("t.toml")).unwrap().stir, Default::default());
+    // Others are verified without it.
+    let text = "[stir]\nroots = \"sti.pem\"\nprivate_hosts = [\"Cert.Internal\"]";
+    let stir = Config::parse(text, Path::new("etc/t.toml")).unwrap().stir;
+    assert_eq!((stir.signing, stir.roots), (None, Some("etc/sti.pem".into())));
+    assert_eq!(stir.private_hosts, ["cert.internal"]);
+    for (text, key) in [
+        ("[stir]\nkey = \"stir.key\"", "stir.certificate_url"),
+        ("[stir]\ncertificate_url = \"https://cert.example/a.pem\"", "stir.key"),
+        ("[stir]\ncertificate = \"a.pem\"", "stir.certificate_url"),
+        ("[stir]\nprivate_hosts = [\"https://a\"]", "stir.private_hosts"),
+        ("[stir]\ncertificate_url = \"http://cert.example\"\nkey = \"a\"", "stir.certificate_url"),
+        ("[stir]\ncertificate_url = \"cert.example\"\nkey = \"a\"", "stir.certificate_url"),
+        ("[stir]\ncertificate_url = \"https://a>b\"\nkey = \"a\"", "stir.certificate_url"),
+    ] {
+        let problems = Config::parse(text, Path::new("t.toml")).unwrap_err();
+        assert_eq!(problems.0[0].key, key, "{text}");
+    }
+}

@@ -293,6 +293,7 @@ impl Books {
             cli: String::new(),
             cld: "49301234".into(),
             started_at: START,
+            attestation: None,
             ringing_at: None,
             answered_at: talked.map(|_| START),
             ended_at: at,

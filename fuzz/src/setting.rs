@@ -111,7 +111,7 @@ fn build(is_small: bool) -> Directory {
     }
     let mut customer = TrunkRow::new(TrunkId(10), "customer", AccountId(1));
     customer.ingress.networks.push("10.0.0.1".parse().expect("a network"));
-    customer.stir.verification = Verification::Log;
+    customer.stir.verification = Verification::Mark;
     builder = builder.trunk(customer);
     for (n, host) in (1..).zip(["10.1.0.1", "carrier.example", "10.1.0.3"]) {
         let mut carrier = TrunkRow::new(TrunkId(n), host, AccountId(2));

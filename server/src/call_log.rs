@@ -262,6 +262,7 @@ mod tests {
             cli: CLI.into(),
             cld: CLD.into(),
             started_at: Utc(0),
+            attestation: None,
             ringing_at: None,
             answered_at: (by == Party::Caller).then_some(Utc(1)),
             ended_at: Utc(2),

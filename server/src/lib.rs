@@ -16,6 +16,7 @@ pub mod run;
 pub mod secrets;
 pub mod settings;
 pub mod shutdown;
+pub mod stir;
 pub mod totals;
 pub mod trace;
 pub mod worker;

@@ -9,6 +9,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::dispatch::{Dispatch, Letter};
+use crate::stir::Stir;
 
 /// Questions under way at the same time; beyond it they are answered with nothing.
 const QUESTIONS_MAX: usize = 1024;
@@ -19,12 +20,15 @@ pub(crate) struct Questions {
     dispatch: Dispatch,
     runtime: Handle,
     places: Arc<Semaphore>,
+    /// Signs callers and verifies them.
+    stir: Arc<Stir>,
 }
 
 impl Questions {
     /// Answers go by `dispatch`; tasks run on `runtime`.
-    pub(crate) fn new(dispatch: Dispatch, runtime: Handle) -> Questions {
-        Questions { dispatch, runtime, places: Arc::new(Semaphore::new(QUESTIONS_MAX)) }
+    pub(crate) fn new(dispatch: Dispatch, runtime: Handle, stir: Stir) -> Questions {
+        let (places, stir) = (Arc::new(Semaphore::new(QUESTIONS_MAX)), Arc::new(stir));
+        Questions { dispatch, runtime, places, stir }
     }
 
     /// Answers `worker` with a letter, no later than its call waits for it.
@@ -42,10 +46,10 @@ impl Questions {
         });
     }
 
-    /// Without keys and roots nobody can sign or verify.
     async fn answer(&self, question: Question) -> Answer {
         match question {
-            Question::Verify(_) | Question::Sign(_) => Answer::Nothing,
+            Question::Sign(said) => self.stir.sign(&said),
+            Question::Verify(asked) => self.stir.verify(&asked).await,
         }
     }
 }

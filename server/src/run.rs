@@ -33,12 +33,14 @@ use crate::dispatch::{Dispatch, Letter};
 use crate::leases::LeaseDesk;
 use crate::log;
 use crate::net::certificates::Certificates;
+use crate::net::http::HttpClient;
 use crate::net::listeners::{self, Bound, StreamListener};
 use crate::net::lookup::Lookup;
 use crate::net::streams::Streams;
 use crate::net::tls::TlsClient;
 use crate::questions::Questions;
 use crate::secrets::{self, Secrets};
+use crate::stir::{Stir, StirError};
 use crate::totals::Totals;
 use crate::trace::{Exporter, Tapped};
 use crate::workers::{Make, mailboxes};
@@ -89,6 +91,9 @@ pub enum RunError {
     /// Certificates.
     #[error("TLS: {0}")]
     Tls(#[from] crate::net::tls::TlsError),
+    /// What callers are signed with, and who vouches for others.
+    #[error(transparent)]
+    Stir(#[from] StirError),
     /// The administrator's token.
     #[error(transparent)]
     Token(#[from] api::TokenError),
@@ -214,7 +219,7 @@ impl Running {
             switchboard: &switchboard,
             streams: &streams,
             lookup: &lookup,
-            questions: &Questions::new(switchboard.dispatch.clone(), runtime.handle().clone()),
+            questions: &questions(&config, &switchboard, &lookup, runtime)?,
             to_store,
             secrets: opened.secrets,
             listeners: advertised,
@@ -361,6 +366,18 @@ fn keep_house(
     let fraud = runtime.spawn(Arc::clone(&api).keep_fraud(fraud));
     let trunks = runtime.spawn(Arc::clone(&api).watch_trunks(WATCH_EACH));
     [bans, fraud, trunks, runtime.spawn(api.charge_always(CHARGE_EACH))]
+}
+
+/// Who answers what calls ask of the outside.
+fn questions(
+    config: &Config,
+    switchboard: &Switchboard,
+    lookup: &Lookup,
+    runtime: &Runtime,
+) -> Result<Questions, RunError> {
+    let client = HttpClient::new(&switchboard.tls, lookup.dns());
+    let stir = Stir::open(&config.stir, client)?;
+    Ok(Questions::new(switchboard.dispatch.clone(), runtime.handle().clone(), stir))
 }
 
 /// Where messages are sent as HEP, if anywhere.

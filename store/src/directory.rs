@@ -39,6 +39,7 @@ mod time_window;
 mod touched;
 mod trunk;
 mod trunk_cause;
+mod trunk_stir;
 mod trunk_tls;
 
 use vocabulary::{AccountId, CallId, Utc};

@@ -51,6 +51,7 @@ pub struct StoredCdr {
     pub site: Option<SiteId>,
     pub destination_name: Option<String>,
     pub report: Option<ReportRate>,
+    pub attestation: Option<String>,
     pub decisions: Vec<StoredDecision>,
 }
 
@@ -349,6 +350,7 @@ pub(crate) fn cdr_from_row(row: &Row) -> Result<StoredCdr, sqlx::Error> {
         site: id("site_id")?.map(SiteId),
         destination_name: row.try_get("destination_name")?,
         report: report_rate(row)?,
+        attestation: row.try_get("attestation")?,
         decisions: match decisions {
             Some(text) => {
                 serde_json::from_str(text).map_err(|error| sqlx::Error::Decode(error.into()))?

@@ -36,7 +36,7 @@ SELECT lpad(to_hex(call_id), 16, '0') AS call, leg, direction, cdr.account_id, a
        to_char(to_timestamp(ended_at / 1e6) AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.MS') AS ended_at,
        (coalesce(answered_at, ended_at) - ringing_at) / 1e6 AS ring_s,
        talked_us / 1e6 AS talked_s, billed_us / 1000000 AS billed_s, bundle_us / 1000000 AS bundle_s,
-       cause, q850, sip_status, released_by,
+       cause, q850, sip_status, released_by, attestation,
        round(amount / 1e6, 6)::text AS amount,
        cdr.currency, cdr.rate_group_id, rate_sheet_version, rate_prefix, price, connect_fee,
        first_increment_s, next_increment_s, rate_terms,

@@ -36,7 +36,7 @@ SELECT printf('%016x', call_id) AS call, leg, direction, cdr.account_id, account
        strftime('%Y-%m-%d %H:%M:%f', ended_at / 1e6, 'unixepoch') AS ended_at,
        (coalesce(answered_at, ended_at) - ringing_at) / 1e6 AS ring_s,
        talked_us / 1e6 AS talked_s, billed_us / 1000000 AS billed_s, bundle_us / 1000000 AS bundle_s,
-       cause, q850, sip_status, released_by,
+       cause, q850, sip_status, released_by, attestation,
        CASE WHEN amount < 0 THEN '-' ELSE '' END
            || printf('%d.%06d', abs(amount) / 1000000, abs(amount) % 1000000) AS amount,
        cdr.currency, cdr.rate_group_id, rate_sheet_version, rate_prefix, price, connect_fee,

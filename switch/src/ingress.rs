@@ -86,6 +86,7 @@ impl Shard {
             cld: user_of(message.request_uri()),
             started_at: now.utc,
             ringing_at: None,
+            attestation: None,
         };
         let call = Call::new(id, key, ingress);
         self.attribute_call(&call, gateway);

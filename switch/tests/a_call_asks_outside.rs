@@ -28,7 +28,7 @@ fn signing() -> World {
 }
 
 fn require(least: Attestation) -> World {
-    verifying(Verification::Require(least))
+    verifying(Verification::Refuse(least))
 }
 
 fn calls(w: &mut World, extra: &str) {
@@ -93,9 +93,11 @@ fn a_call_waits_for_its_caller_to_be_verified() {
 fn a_trunk_refuses_by_its_policy() {
     let faults = [
         (IdentityFault::Stale, 403, "identity_stale"),
+        (IdentityFault::BadInfo, 436, "identity_info_wrong"),
         (IdentityFault::CertificateAway, 436, "identity_certificate_away"),
         (IdentityFault::CertificateUntrusted, 437, "identity_certificate_untrusted"),
         (IdentityFault::Signature, 438, "identity_signature_wrong"),
+        (IdentityFault::Compact, 438, "identity_compact"),
     ];
     for (fault, status, code) in faults {
         let mut w = require(Attestation::Gateway);
@@ -119,13 +121,13 @@ fn a_trunk_refuses_by_its_policy() {
 }
 
 #[test]
-fn a_policy_that_only_looks_lets_every_call_go_on() {
-    let mut w = verifying(Verification::Log);
+fn a_policy_that_only_marks_lets_every_call_go_on() {
+    let mut w = verifying(Verification::Mark);
     calls(&mut w, SIGNED);
     let (query, _) = question(&mut w);
     told(&mut w, query, Answer::Verified(Err(IdentityFault::OtherNumbers)));
     w.grant(60, false);
-    let mut w = verifying(Verification::Log);
+    let mut w = verifying(Verification::Mark);
     calls(&mut w, "");
     assert!(!asks(&w));
     w.grant(60, false);
@@ -140,7 +142,7 @@ fn a_policy_that_only_looks_lets_every_call_go_on() {
 
 #[test]
 fn nobody_answers_and_the_call_goes_on_by_policy() {
-    let mut w = verifying(Verification::Log);
+    let mut w = verifying(Verification::Mark);
     calls(&mut w, SIGNED);
     let (query, asked) = question(&mut w);
     w.pass(asked.limit());
@@ -237,7 +239,7 @@ fn a_caller_may_give_up_while_its_attempt_is_signed() {
 #[test]
 fn a_valid_identity_goes_on_as_it_is_while_the_numbers_are_the_same() {
     let mut rows = Rows::default();
-    rows.trunk(CUSTOMER_TRUNK.0).stir.verification = Verification::Log;
+    rows.trunk(CUSTOMER_TRUNK.0).stir.verification = Verification::Mark;
     rows.trunk(1).stir.signs = true;
     let mut w = World::with(rows);
     calls(&mut w, SIGNED);
@@ -247,6 +249,107 @@ fn a_valid_identity_goes_on_as_it_is_while_the_numbers_are_the_same() {
     assert!(!asks(&w));
     let invite = w.expect(CARRIERS[0], "INVITE");
     assert_eq!(format!("Identity: {}\n", identity(&invite)), SIGNED);
+}
+
+/// RFC 8224 section 4.1: whoever carries a call on leaves the header alone, unless it is known to be false.
+#[test]
+fn an_identity_that_nobody_has_found_false_goes_on() {
+    let check = |verification, answer: Option<Answer>, goes_on: bool| {
+        let mut rows = Rows::default();
+        rows.trunk(CUSTOMER_TRUNK.0).stir.verification = verification;
+        rows.trunk(1).stir.signs = true;
+        let mut w = World::with(rows);
+        calls(&mut w, SIGNED);
+        if let Some(answer) = answer.clone() {
+            let (query, _) = question(&mut w);
+            told(&mut w, query, answer);
+        }
+        w.grant(60, false);
+        assert_eq!(asks(&w), !goes_on, "{verification:?} {answer:?}");
+        if goes_on {
+            let invite = w.expect(CARRIERS[0], "INVITE");
+            assert_eq!(format!("Identity: {}\n", identity(&invite)), SIGNED);
+        }
+    };
+    let fault = |fault| Some(Answer::Verified(Err(fault)));
+    check(Verification::Off, None, true);
+    check(Verification::Mark, fault(IdentityFault::CertificateAway), true);
+    check(Verification::Mark, Some(Answer::Nothing), true);
+    check(Verification::Mark, fault(IdentityFault::Signature), false);
+    check(Verification::Mark, fault(IdentityFault::Stale), false);
+}
+
+/// S5: the callee is told by `verstat` (3GPP TS 24.229 section 7.2A.20), if it may be.
+#[test]
+fn a_trusted_trunk_is_told_what_was_found() {
+    let check = |answer: Answer, is_trusted: bool, found: Option<&str>| {
+        let mut rows = Rows::default();
+        rows.trunk(CUSTOMER_TRUNK.0).stir.verification = Verification::Mark;
+        rows.trunk(1).is_trusted = is_trusted;
+        let mut w = World::with(rows);
+        calls(&mut w, SIGNED);
+        let (query, _) = question(&mut w);
+        told(&mut w, query, answer);
+        w.grant(60, false);
+        let invite = w.expect(CARRIERS[0], "INVITE");
+        let number = match found {
+            None => "<sip:4989777@".to_owned(),
+            Some(found) => format!("<sip:4989777;verstat={found}@"),
+        };
+        let shown = [HeaderName::From, HeaderName::PAssertedIdentity];
+        for name in &shown[..if is_trusted { 2 } else { 1 }] {
+            let value = header(&invite, *name);
+            assert!(value.contains(&number), "{value}");
+            assert_eq!(value.contains(";user=phone>"), found.is_some(), "{value}");
+        }
+    };
+    let ok = |attestation| Answer::Verified(Ok(attestation));
+    check(ok(Attestation::Full), true, Some("TN-Validation-Passed"));
+    check(ok(Attestation::Partial), true, Some("No-TN-Validation"));
+    check(ok(Attestation::Gateway), true, Some("No-TN-Validation"));
+    check(Answer::Verified(Err(IdentityFault::Signature)), true, Some("TN-Validation-Failed"));
+    check(Answer::Verified(Err(IdentityFault::CertificateAway)), true, Some("No-TN-Validation"));
+    check(Answer::Nothing, true, Some("No-TN-Validation"));
+    check(ok(Attestation::Full), false, None);
+}
+
+/// S5: what an earlier network says of the number is not believed, and no part of it.
+#[test]
+fn what_a_caller_says_of_its_own_number_is_left_out() {
+    let mut rows = Rows::default();
+    rows.trunk(1).is_trusted = true;
+    let mut w = World::with(rows);
+    let from = "<sip:4989777;verstat=TN-Validation-Passed@";
+    let text = invite(CUSTOMER, "c1", CLD, 1, "").replace("<sip:4989777@", from);
+    assert!(text.contains(from), "{text}");
+    w.receive(CUSTOMER, &text);
+    w.grant(60, false);
+    let invite = w.expect(CARRIERS[0], "INVITE");
+    let shown = header(&invite, HeaderName::From);
+    assert!(shown.contains("<sip:4989777@"), "{shown}");
+}
+
+/// S5: with the attestation of each leg in its record.
+#[test]
+fn the_records_have_the_attestations() {
+    let mut rows = Rows::default();
+    rows.trunk(CUSTOMER_TRUNK.0).stir.verification = Verification::Mark;
+    rows.trunk(1).stir.signs = true;
+    rows.trunk(2).stir.signs = true;
+    let mut w = World::with(rows);
+    calls(&mut w, SIGNED);
+    let (query, _) = question(&mut w);
+    told(&mut w, query, Answer::Verified(Ok(Attestation::Partial)));
+    w.grant(60, false);
+    for carrier in CARRIERS.into_iter().take(3) {
+        let invite = w.expect(carrier, "INVITE");
+        w.reply(carrier, &invite, "503 Service Unavailable", "");
+    }
+    let legs = w.settlement().facts.legs;
+    let found: Vec<_> = legs.iter().map(|leg| leg.attestation).collect();
+    // Two pass it on; the third trunk wants none.
+    let passed = Some(Attestation::Partial);
+    assert_eq!(found[..4], [passed, passed, passed, None]);
 }
 
 /// RFC 3323: a signature would tell a trunk that must not know it who calls.

@@ -80,6 +80,40 @@ pub struct LegFacts {
     pub talked: Duration,
     /// How it ended.
     pub release: ReleaseFacts,
+    /// How sure the signer of the caller's number is, if the leg has a signature that is valid or ours.
+    pub attestation: Option<Attestation>,
+}
+
+/// How sure the one who signs is that the caller may use the number (RFC 8588 section 4). What is surer
+/// is less.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Attestation {
+    /// A: a customer of the one who signs, who may use the number.
+    Full,
+    /// B: a customer; whether it may use the number is not known.
+    Partial,
+    /// C: the call came in from elsewhere.
+    Gateway,
+}
+
+impl Attestation {
+    /// All of them, the surest first.
+    pub const ALL: [Attestation; 3] =
+        [Attestation::Full, Attestation::Partial, Attestation::Gateway];
+
+    /// `A`, `B` or `C`, as the claim `attest` has it.
+    pub fn letter(self) -> &'static str {
+        match self {
+            Attestation::Full => "A",
+            Attestation::Partial => "B",
+            Attestation::Gateway => "C",
+        }
+    }
+
+    /// The reverse of [`Attestation::letter`].
+    pub fn from_letter(letter: &str) -> Option<Attestation> {
+        Attestation::ALL.into_iter().find(|attestation| attestation.letter() == letter)
+    }
 }
 
 /// One call, as its CDRs will tell it.

@@ -14,7 +14,7 @@ pub use charging::{
     Authorization, AuthorizeRequest, CallKind, Candidate, ExtendRequest, Extension, Origin,
     RateChoice, Refused, SettleRequest, Skipped,
 };
-pub use facts::{CallFacts, DecisionLine, Direction, LegFacts, Party, ReleaseFacts};
+pub use facts::{Attestation, CallFacts, DecisionLine, Direction, LegFacts, Party, ReleaseFacts};
 pub use grant::Grant;
 pub use id::{AccountId, CallId, DidId, SiteId, SubscriberId, TrunkId};
 pub use now::{Now, Utc};

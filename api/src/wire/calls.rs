@@ -96,6 +96,8 @@ pub(crate) struct Cdr {
     report_currency: Option<String>,
     report_rate: Option<String>,
     error_code: Option<String>,
+    /// How sure the signer of the caller's number is: A, B or C (S5).
+    attestation: Option<String>,
     /// How often it was priced again.
     generation: u32,
 }
@@ -189,6 +191,7 @@ impl Cdr {
             report_currency: cdr.report.map(|report| report.currency.to_string()),
             report_rate: cdr.report.map(|report| report.rate.rate().to_string()),
             error_code: cdr.error_code,
+            attestation: cdr.attestation,
             generation: cdr.generation,
         }
     }
@@ -215,7 +218,7 @@ fn maybe_number<'a>(number: Option<impl ToString>) -> Cow<'a, str> {
 
 /// What people look at first, then what says why, then the ids. The fields of `rate` stand under
 /// their names with `rate_` before them.
-pub(crate) const CDR_COLUMNS: [Column; 47] = [
+pub(crate) const CDR_COLUMNS: [Column; 48] = [
     ("started_at", |cdr| text(&cdr.started_at)),
     ("account_name", |cdr| maybe(cdr.account_name.as_ref())),
     ("site_name", |cdr| maybe(cdr.site_name.as_ref())),
@@ -254,6 +257,7 @@ pub(crate) const CDR_COLUMNS: [Column; 47] = [
     ("rate_sheet", |cdr| maybe_number(cdr.rate.as_ref().map(|rate| rate.sheet))),
     ("report_currency", |cdr| maybe(cdr.report_currency.as_ref())),
     ("report_rate", |cdr| maybe(cdr.report_rate.as_ref())),
+    ("attestation", |cdr| maybe(cdr.attestation.as_ref())),
     ("generation", |cdr| number(cdr.generation)),
     ("call", |cdr| text(&cdr.call)),
     ("leg", |cdr| number(cdr.leg)),

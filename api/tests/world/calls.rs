@@ -148,6 +148,7 @@ impl Switch {
             cli: String::new(),
             cld: live.cld.as_str().to_owned(),
             started_at: live.opened_at,
+            attestation: None,
             ringing_at: None,
             answered_at: live.answered_at.map(|at| at.utc),
             ended_at: now.utc,

@@ -156,6 +156,7 @@ pub fn leg(index: u8, trunk: Option<TrunkId>, talked: Option<Duration>) -> LegFa
         cli: "+4989123".into(),
         cld: "+49301234".into(),
         started_at: START,
+        attestation: None,
         ringing_at: answered_at,
         answered_at,
         ended_at: START.plus(talked.unwrap_or_default()),

@@ -57,6 +57,12 @@ pub(super) fn run(context: &Context, command: TrunkCommand) -> Outcome {
         TrunkCommand::Interworking { name, change } => {
             interworking::of_trunk(&client, &name, &change)?
         }
+        TrunkCommand::Stir { name, signs, verifies } => {
+            let mut body = Map::new();
+            put(&mut body, "signs", signs);
+            put(&mut body, "verifies", verifies);
+            caller_id::show_or_change(&client, &format!("{}/stir", one(&name)), body)?
+        }
         TrunkCommand::Probe { name, change } => probe(&client, &name, &change)?,
         TrunkCommand::Causes { name, change } => causes(&client, &name, &change)?,
         TrunkCommand::Role { name, role } => {

@@ -70,6 +70,16 @@ fn peers_verifier(file: &Path, is_needed: bool) -> Result<Arc<dyn ClientCertVeri
     builder.build().map(|verifier| verifier as _).map_err(|error| error.to_string())
 }
 
+/// Takes certificates that the authorities in this file vouch for, whatever they are for.
+///
+/// # Errors
+///
+/// If the file cannot be read, or has no certificate of an authority.
+pub fn authorities(file: &Path) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+    let error = |what| TlsError { file: file.display().to_string(), what };
+    peers_verifier(file, true).map_err(error)
+}
+
 /// Our certificate for a trunk: whom it is for, and when it expires.
 pub fn read_client_certificate(ours: &ClientCertificate) -> Result<x509::Certificate, String> {
     let (chain, key) = client_chain(ours)?;

@@ -1,10 +1,10 @@
 //! What we read of a certificate ourselves (RFC 5280) beside what rustls does with it: how long it
-//! is valid, and whose it is. Nothing here decides about trust.
+//! is valid, whose it is, and its public key. Nothing here decides about trust.
 
 use rustls::pki_types::CertificateDer;
 use vocabulary::Utc;
 
-const SEQUENCE: u8 = 0x30;
+pub(crate) const SEQUENCE: u8 = 0x30;
 const OCTET_STRING: u8 = 0x04;
 const OBJECT: u8 = 0x06;
 const BOOLEAN: u8 = 0x01;
@@ -17,6 +17,11 @@ const EXTENSIONS: u8 = 0xa3;
 /// In a subjectAltName: `[2] dNSName` and `[6] uniformResourceIdentifier`.
 const DNS_NAME: u8 = 0x82;
 const URI_NAME: u8 = 0x86;
+/// Before the point of a P-256 key: id-ecPublicKey, prime256v1, and a bit string of 65 bytes.
+const P256_KEY: &[u8] = &[
+    0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48,
+    0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
+];
 /// 2.5.29.17.
 const SUBJECT_ALT_NAME: &[u8] = &[0x55, 0x1d, 0x11];
 
@@ -44,7 +49,32 @@ impl Certificate {
     }
 }
 
+/// The P-256 point that is the certificate's public key (RFC 5480 section 2), uncompressed. `None` if it
+/// has another kind of key.
+pub(crate) fn p256_key(der: &[u8]) -> Option<&[u8]> {
+    parts(der)?.public_key.strip_prefix(P256_KEY)
+}
+
+/// What an extension says, by its object identifier; `None` if the certificate has none.
+pub(crate) fn extension_of<'a>(der: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    extension(parts(der)?.extensions?, name)
+}
+
 fn read(der: &[u8]) -> Option<Certificate> {
+    let Parts { not_before, not_after, extensions, .. } = parts(der)?;
+    let sip_domains = extensions.map_or_else(|| Some(Vec::new()), domains)?;
+    Some(Certificate { not_before, not_after, sip_domains })
+}
+
+/// What is read of a certificate.
+struct Parts<'a> {
+    not_before: Utc,
+    not_after: Utc,
+    public_key: &'a [u8],
+    extensions: Option<&'a [u8]>,
+}
+
+fn parts(der: &[u8]) -> Option<Parts<'_>> {
     let (certificate, _) = expect(der, SEQUENCE)?;
     let (mut body, _) = expect(certificate, SEQUENCE)?;
     if *body.first()? == VERSION {
@@ -57,16 +87,16 @@ fn read(der: &[u8]) -> Option<Certificate> {
     let (validity, body) = expect(body, SEQUENCE)?;
     let (not_before, rest) = moment(validity)?;
     let (not_after, _) = moment(rest)?;
-    let mut sip_domains = Vec::new();
-    let mut rest = body;
+    // The subject comes before the key.
+    let (_, _, body) = element(body)?;
+    let (public_key, mut rest) = expect(body, SEQUENCE)?;
+    let mut extensions = None;
     while !rest.is_empty() {
         let (tag, content, after) = element(rest)?;
-        if tag == EXTENSIONS {
-            sip_domains = domains(content)?;
-        }
+        extensions = extensions.or((tag == EXTENSIONS).then_some(content));
         rest = after;
     }
-    Some(Certificate { not_before, not_after, sip_domains })
+    Some(Parts { not_before, not_after, public_key, extensions })
 }
 
 /// The content of the extension with this name.
@@ -113,7 +143,7 @@ fn domain_of(uri: &str) -> Option<Box<str>> {
 }
 
 /// One element: its tag, its content, and what follows.
-fn element(input: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+pub(crate) fn element(input: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let (&tag, rest) = input.split_first()?;
     let (&first, rest) = rest.split_first()?;
     let (length, rest) = if first < 0x80 {
@@ -134,7 +164,7 @@ fn element(input: &[u8]) -> Option<(u8, &[u8], &[u8])> {
 }
 
 /// The content of an element with this tag, and what follows.
-fn expect(input: &[u8], wanted: u8) -> Option<(&[u8], &[u8])> {
+pub(crate) fn expect(input: &[u8], wanted: u8) -> Option<(&[u8], &[u8])> {
     element(input).filter(|(tag, ..)| *tag == wanted).map(|(_, content, rest)| (content, rest))
 }
 
@@ -243,6 +273,15 @@ mod tests {
         assert_eq!(*trunk.sip_domains, ["trunk.test".into()]);
         let expired = Certificate::read(&file("expired.pem")).unwrap();
         assert!(expired.not_after < carrier.not_after);
+    }
+
+    #[test]
+    fn a_certificate_shows_its_key_and_what_it_is_asked_for() {
+        let carrier = file("carrier.pem");
+        let point = p256_key(&carrier).map(|point| (point.len(), point[0]));
+        assert_eq!(point, Some((65, 4)), "uncompressed");
+        assert!(extension_of(&carrier, SUBJECT_ALT_NAME).is_some());
+        assert_eq!(extension_of(&carrier, &[0x55]), None);
     }
 
     #[test]

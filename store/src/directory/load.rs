@@ -28,7 +28,7 @@ use super::trunk_tls::TrunkTls;
 use super::{CallLimits, Change, ChangeError, Result};
 use super::{
     availability, caller_id, did, edge, forwarding, fraud, interworking, number_list, number_rule,
-    probe, quality, route_prefix, time_window, trunk_cause, trunk_tls,
+    probe, quality, route_prefix, time_window, trunk_cause, trunk_stir, trunk_tls,
 };
 
 /// Snapshots, and what the ledger must be told.
@@ -152,6 +152,7 @@ impl Change {
         let mut causes = trunk_cause::all(&mut *self.tx).await?;
         let mut roles = edge::roles_of_all(&mut *self.tx).await?;
         let mut interworkings = interworking::of_trunks(&mut *self.tx).await?;
+        let mut stir = trunk_stir::all(&mut *self.tx).await?;
         let mut certificates = trunk_tls::all(&mut *self.tx).await?;
         for trunk in trunk::all(&mut *self.tx).await? {
             let caller_id = of_trunks.remove(&trunk.id).unwrap_or_default();
@@ -159,9 +160,10 @@ impl Change {
             let probe = probes.remove(&trunk.id).unwrap_or_default().in_force();
             let causes = causes.remove(&trunk.id).unwrap_or_default();
             let role = roles.remove(&trunk.id).unwrap_or_default();
+            let stir = stir.remove(&trunk.id).unwrap_or_default();
             let tls = certificates.remove(&trunk.id).unwrap_or_default();
             let interworking = interworkings.remove(&trunk.id).unwrap_or_default();
-            let row = TrunkRow { interworking, ..trunk_row(trunk, tls)? };
+            let row = TrunkRow { interworking, stir, ..trunk_row(trunk, tls)? };
             builder = builder.trunk(TrunkRow { caller_id, numbers, probe, causes, role, ..row });
         }
         builder = self.with_routing(builder).await?;
@@ -233,8 +235,9 @@ impl Change {
                 let role = self.trunk_role(id).await?;
                 let tls = self.trunk_tls(id).await?;
                 let interworking = self.trunk_interworking(id).await?;
+                let stir = self.trunk_stir(id).await?;
                 let row = TrunkRow { caller_id, numbers, probe, ..trunk_row(trunk, tls)? };
-                builder = builder.trunk(TrunkRow { causes, role, interworking, ..row });
+                builder = builder.trunk(TrunkRow { causes, role, interworking, stir, ..row });
             }
             for route in route::of_trunk(&mut *self.tx, id).await? {
                 builder = builder.route(route_row(&route));

@@ -5,12 +5,12 @@ use std::time::Duration;
 use billing::{
     AppliedRate, Cdr, CdrCharge, CdrLine, DurationRounding, MoneyMode, OpId, Posting, PostingKind,
 };
-use vocabulary::{CallId, CallKind, Direction, Party, Utc};
+use vocabulary::{Attestation, CallId, CallKind, Direction, Party, Utc};
 
 use crate::sql::{BulkRow, Values};
 
 /// In the order in which `CdrRow` binds them.
-pub(crate) const CDR_COLUMNS: [&str; 46] = [
+pub(crate) const CDR_COLUMNS: [&str; 47] = [
     "call_id",
     "leg",
     "direction",
@@ -57,6 +57,7 @@ pub(crate) const CDR_COLUMNS: [&str; 46] = [
     "kind",
     "did_id",
     "tax",
+    "attestation",
 ];
 
 pub(crate) struct CdrRow<'a>(pub(crate) &'a Cdr);
@@ -111,6 +112,7 @@ impl BulkRow for CdrRow<'_> {
         row.put(cdr.kind.map(CallKind::word));
         row.put(cdr.kind.and_then(CallKind::did).map(|did| did.0.cast_signed()));
         row.put(cdr.charge.as_ref().map_or(0, tax_in));
+        row.put(cdr.attestation.map(Attestation::letter));
     }
 }
 

@@ -303,6 +303,7 @@ impl World {
             cli: "4989765432".into(),
             cld: "4930123456".into(),
             started_at: live.opened_at,
+            attestation: None,
             ringing_at: None,
             answered_at: live.answered_at.map(|at| at.utc),
             ended_at: self.now.utc,

@@ -19,7 +19,7 @@ use crate::interworking::{InterworkingDecision, LegPolicy, Talker};
 use crate::leg::event::Body;
 use crate::leg::{Identity, Leg, Outgoing};
 use crate::numbers::{Subject, sent_to_trunk, shown_to_subscriber};
-use crate::stir::ValidIdentity;
+use crate::stir::{Attestation, PassingIdentity, Verstat};
 use crate::token::{LegKey, Tag};
 
 /// What of the caller goes on to the callee.
@@ -47,8 +47,10 @@ pub(crate) struct Caller {
     pub(crate) max_forwards: u8,
     /// The subscribers whose forwarding has brought the call here, in their order.
     pub(crate) diverted_by: Vec<DivertedBy>,
-    /// The Identity header that it came with, if that was found to be valid. Boxed: it is seldom.
-    pub(crate) identity: Option<Box<ValidIdentity>>,
+    /// The Identity header that it came with, unless that was found to be false. Boxed: it is seldom.
+    pub(crate) identity: Option<Box<PassingIdentity>>,
+    /// What was found of the number, if it was looked at.
+    pub(crate) verstat: Option<Verstat>,
 }
 
 impl Caller {
@@ -71,10 +73,21 @@ impl Caller {
     /// Calls with another number. Nothing else goes with it that the caller says of itself: a name
     /// may well be the number that was not to be shown.
     pub(crate) fn is_now(&mut self, number: Option<Number>) {
+        if self.number != number {
+            self.verstat = None;
+        }
         self.number = number;
         self.display = Box::default();
         self.user = Box::default();
     }
+}
+
+/// The Identity header of an INVITE of ours.
+pub(super) struct SignedBy {
+    /// Its value.
+    pub(super) value: Bytes,
+    /// What it says, if we know.
+    pub(super) attestation: Option<Attestation>,
 }
 
 /// The texts of an INVITE.
@@ -101,10 +114,10 @@ impl Call {
         &mut self,
         ctx: &mut Context<'_>,
         place: Place,
-        identity: Option<Bytes>,
+        identity: Option<SignedBy>,
     ) {
         let (before, way) = (self.attempts.len(), place.way);
-        self.attempt(ctx, place, identity.as_deref());
+        self.attempt(ctx, place, identity.as_ref());
         if self.attempts.len() == before && !way.is_onward() {
             // It was removed while its address or its signature was waited for, or takes no codec.
             return self.after_failure(ctx, way);
@@ -117,7 +130,7 @@ impl Call {
         }
     }
 
-    fn attempt(&mut self, ctx: &mut Context<'_>, place: Place, identity: Option<&[u8]>) {
+    fn attempt(&mut self, ctx: &mut Context<'_>, place: Place, identity: Option<&SignedBy>) {
         let State::Hunting(hunt) = &mut self.state else { return };
         let leg = u8::try_from(self.attempts.len() + 1).expect("attempts have a ceiling");
         let key = LegKey { leg, ..self.place };
@@ -156,7 +169,7 @@ impl Call {
             to: texts.to,
             call_id: Bytes::copy_from_slice(&tag.call_id()),
             route,
-            headers: with_identity(texts.headers, identity),
+            headers: with_identity(texts.headers, identity.map(|identity| &*identity.value)),
             body,
             credentials: credentials
                 .map(|ours| Arc::new(sip::auth::Credentials::new(&ours.username, &ours.password))),
@@ -165,8 +178,8 @@ impl Call {
             is_udp_only: reached.1,
             caller_does_100rel: self.ingress.side.does_100rel(),
         };
-        let identity = Identity { tag, user: key.to_user(), policy };
-        let leg = Leg::outbound(ctx.now, ctx.leg_config, identity, ctx.endpoint, outgoing);
+        let whose = Identity { tag, user: key.to_user(), policy };
+        let leg = Leg::outbound(ctx.now, ctx.leg_config, whose, ctx.endpoint, outgoing);
         self.reasons.push(match way {
             Way::Trunk(id) => Decision::TriedTrunk(id, path.remote),
             Way::Contact(id, _) | Way::Onward(id) => Decision::TriedContact(id, path.remote),
@@ -178,6 +191,7 @@ impl Call {
         self.attempts.push(Attempt {
             remote: Some(path.remote),
             tag: Some(tag),
+            attestation: identity.and_then(|identity| identity.attestation),
             ..Attempt::new(ctx.now, (way, account), Side::Leg(leg), shown, ring_timeout)
         });
     }

@@ -111,6 +111,7 @@ impl Call {
             ended_at: now.utc,
             talked,
             release: ending.cause.facts(status, ending.by),
+            attestation: ingress.attestation,
         }
     }
 }
@@ -153,6 +154,7 @@ impl Attempt {
             ended_at,
             talked,
             release,
+            attestation: self.attestation,
         }
     }
 }

@@ -50,6 +50,7 @@ use crate::registrar::Bindings;
 use crate::release::Cause;
 use crate::routing::Source;
 use crate::setup::Setup;
+use crate::stir::Attestation;
 use crate::tls_peers::TlsPeers;
 use crate::token::{LegKey, Randomness, Tag};
 
@@ -118,6 +119,8 @@ pub(crate) struct Ingress {
     pub(crate) cld: Box<str>,
     pub(crate) started_at: Utc,
     pub(crate) ringing_at: Option<Utc>,
+    /// What its Identity header says, if that is valid.
+    pub(crate) attestation: Option<Attestation>,
 }
 
 /// One egress leg, from its INVITE until its facts are in the CDR.
@@ -142,6 +145,8 @@ struct Attempt {
     /// How long it did, if it has left while the call goes on.
     talked: Duration,
     released: Option<Released>,
+    /// What its Identity header says, if it has one and we know.
+    attestation: Option<Attestation>,
 }
 
 impl Attempt {
@@ -169,6 +174,7 @@ impl Attempt {
             talks_since: None,
             talked: Duration::ZERO,
             released: None,
+            attestation: None,
         }
     }
 }

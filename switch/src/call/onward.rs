@@ -51,6 +51,7 @@ impl OnwardCall {
             cld: self.caller.dialled.clone(),
             started_at: now.utc,
             ringing_at: None,
+            attestation: None,
         }
     }
 }

@@ -1,18 +1,18 @@
 //! The Identity header of an INVITE to a trunk that wants signed callers (S5; RFC 8224 section 6.1): the
-//! one that the call came with, as long as it is true of the call, or one of ours. The attempt waits
+//! one that the call came with, while the call has the same numbers, or one of ours. The attempt waits
 //! for ours, and goes without if there is none in time.
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use vocabulary::TrunkId;
 
+use super::egress::SignedBy;
 use super::hunting::Place;
 use super::{Call, Context, State};
 use crate::decision::Decision;
 use crate::effect::{Effect, QueryId};
 use crate::question::{Answer, IdentityToSign, Question};
-use crate::stir::{Attestation, StirDecision};
+use crate::stir::{self, Attestation, StirDecision};
 
 /// Added to the number of a signature in its query; the stages of the set-up stay below.
 const SIGNATURE: u8 = 0x80;
@@ -30,12 +30,17 @@ pub(super) struct Signing {
 /// What becomes of an attempt that is not signed yet.
 pub(super) enum Unsigned {
     /// It goes there, with this Identity header.
-    Goes(Place, Option<Bytes>),
+    Goes(Place, Option<SignedBy>),
     /// It waits for its signature.
     Waits,
 }
 
 impl Call {
+    /// What the Identity header that it came with says, if that is valid.
+    pub(crate) fn is_attested(&mut self, attestation: Option<Attestation>) {
+        self.ingress.attestation = attestation;
+    }
+
     pub(super) fn ask_to_sign(&mut self, ctx: &mut Context<'_>, place: Place) -> Unsigned {
         let row = place.way.trunk().and_then(|id| ctx.directory.trunk(id));
         let Some(trunk) = row.filter(|trunk| trunk.stir.signs) else {
@@ -52,12 +57,13 @@ impl Call {
         };
         let came_with = caller.identity.as_deref();
         if let Some(valid) = came_with.filter(|v| v.caller == number && v.called == called) {
-            let value = valid.value.clone();
+            let (value, attestation) = (valid.value.clone(), valid.attestation);
+            let identity = SignedBy { value, attestation };
             self.decide(Decision::Stir(StirDecision::Passed(trunk.id)));
-            return Unsigned::Goes(place, Some(value));
+            return Unsigned::Goes(place, Some(identity));
         }
         let is_sent_on = !caller.diverted_by.is_empty();
-        let attestation = Attestation::of(ctx.directory, source, &number, is_sent_on);
+        let attestation = stir::attestation(ctx.directory, source, &number, is_sent_on);
         let question = Question::Sign(Box::new(IdentityToSign {
             call: self.id,
             caller: number,
@@ -83,7 +89,10 @@ impl Call {
         let is_awaited = |signing: &mut Signing| query.is_none_or(|query| signing.query == query);
         let Some(signing) = hunt.signing.take_if(is_awaited) else { return };
         let Signing { place, trunk, attestation, .. } = signing;
-        let identity = if let Answer::Signed(value) = answer { Some(value) } else { None };
+        let identity = match answer {
+            Answer::Signed(value) => Some(SignedBy { value, attestation: Some(attestation) }),
+            _ => None,
+        };
         self.decide(Decision::Stir(match identity {
             Some(_) => StirDecision::Signed(trunk, attestation),
             None => StirDecision::Unsigned(trunk),

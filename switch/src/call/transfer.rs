@@ -147,6 +147,7 @@ impl Call {
             max_forwards: MAX_FORWARDS,
             diverted_by: vec![DivertedBy { subscriber: by, why: None }],
             identity: None,
+            verstat: None,
         }
     }
 

@@ -82,6 +82,8 @@ pub(crate) struct Shown<'a> {
     pub(crate) domain: &'a str,
     /// The display name, quotes and escapes as received; empty for none.
     pub(crate) display: &'a [u8],
+    /// Whether the callee may be told what was found of the number.
+    tells_verstat: bool,
 }
 
 impl<'a> Shown<'a> {
@@ -93,12 +95,12 @@ impl<'a> Shown<'a> {
         domain: &'a str,
     ) -> Shown<'a> {
         let display = if trunk.caller_id.sends_names { &*caller.display } else { &[] };
-        Shown { caller, cli, domain, display }
+        Shown { caller, cli, domain, display, tells_verstat: trunk.is_trusted }
     }
 
     /// To a phone.
     pub(crate) fn to_contact(caller: &'a Caller, cli: &'a str, domain: &'a str) -> Shown<'a> {
-        Shown { caller, cli, domain, display: &caller.display }
+        Shown { caller, cli, domain, display: &caller.display, tells_verstat: true }
     }
 
     /// From, and the caller as it appears in it (RFC 3323 section 4.1.1.3 for the unknown one).
@@ -180,7 +182,16 @@ impl<'a> Shown<'a> {
         }
         // A caller without a user part: an empty one before the @ is no URI.
         let at = if cli.is_empty() { "" } else { "@" };
-        text.extend_from_slice(format!("<sip:{}{at}{domain}>", escaped(cli)).as_bytes());
+        let (user, number) = (escaped(cli), self.caller.number);
+        let verstat = self.caller.verstat.filter(|_| self.tells_verstat && number.is_some());
+        // A parameter of the number: of a tel URI that is the user part (RFC 3261 section 19.1.6).
+        text.extend_from_slice(
+            match verstat {
+                None => format!("<sip:{user}{at}{domain}>"),
+                Some(found) => format!("<sip:{user};verstat={}@{domain};user=phone>", found.word()),
+            }
+            .as_bytes(),
+        );
         text
     }
 

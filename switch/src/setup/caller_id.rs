@@ -19,8 +19,11 @@ pub(super) fn apply(
         // A call that was sent on is out because of the forwarder's number.
         Some(by) => directory.subscriber(by.subscriber).and_then(|row| row.number),
         None => {
-            caller.number = number_or_default(directory, account, caller.number, call.decisions());
-            caller.number
+            let number = number_or_default(directory, account, caller.number, call.decisions());
+            if number != caller.number {
+                (caller.number, caller.verstat) = (number, None);
+            }
+            number
         }
     };
     let draw = || ctx.random.next();

@@ -8,21 +8,16 @@ use sip::message::{HeaderName, Message};
 use super::{Setup, Step};
 use crate::call::{Call, Context};
 use crate::decision::{Decision, Refusal};
-use crate::directory::Directory;
 use crate::question::{Answer, IdentityToVerify, Question};
 use crate::routing::Source;
-use crate::stir::{IdentityFault, StirDecision, StirRefusal, ValidIdentity, Verification};
+use crate::stir::{
+    Attestation, IdentityFault, PassingIdentity, StirDecision, StirRefusal, Verification, Verstat,
+};
 
-/// The Identity header to be verified, if the trunk's callers are. Of several the one that says who
-/// calls; the others tell of diversions (RFC 8946) and the like.
-pub(super) fn identity_of(
-    directory: &Directory,
-    source: Source,
-    message: &Message,
-) -> Option<Bytes> {
-    if verification(directory, source) == Verification::Off {
-        return None;
-    }
+/// The Identity header of a trunk's call, which is verified if the trunk's callers are, and passed on. Of
+/// several the one that says who calls; the others tell of diversions (RFC 8946) and the like.
+pub(super) fn identity_of(source: Source, message: &Message) -> Option<Bytes> {
+    let Source::Trunk(_) = source else { return None };
     let says_who = |value: &&[u8]| {
         let identity = Identity::parse(value);
         // One that cannot be read is to be refused, not overlooked.
@@ -31,47 +26,65 @@ pub(super) fn identity_of(
     message.headers(HeaderName::Identity).find(says_who).map(Bytes::copy_from_slice)
 }
 
-fn verification(directory: &Directory, source: Source) -> Verification {
-    let Source::Trunk(id) = source else { return Verification::Off };
-    directory.trunk(id).map_or(Verification::Off, |trunk| trunk.stir.verification)
-}
-
 pub(super) fn verify(
     setup: &mut Setup,
     call: &mut Call,
     ctx: &mut Context<'_>,
 ) -> Result<Step, Refusal> {
-    let verification = verification(ctx.directory, setup.source);
     let Source::Trunk(trunk) = setup.source else { return Ok(Step::Next) };
-    if verification == Verification::Off {
+    let policy = ctx.directory.trunk(trunk).map_or(Verification::Off, |row| row.stir.verification);
+    if policy == Verification::Off {
         // Perhaps it was asked before the trunk was changed.
         setup.answer = None;
+        if setup.identity.is_some()
+            && let Ok(unseen) = to_verify(setup, call, ctx)
+        {
+            passes(setup, unseen, None);
+        }
         return Ok(Step::Next);
     }
     let outcome = match (setup.answer.take(), to_verify(setup, call, ctx)) {
         (None, Ok(question)) => return Ok(Step::Ask(Question::Verify(Box::new(question)))),
         (Some(Answer::Verified(Ok(attestation))), Ok(asked)) => {
-            let IdentityToVerify { value, caller, called, .. } = asked;
-            setup.caller.identity = Some(Box::new(ValidIdentity { value, caller, called }));
+            passes(setup, asked, Some(attestation));
             Ok(attestation)
         }
-        (Some(Answer::Verified(Err(fault))), _) | (None, Err(fault)) => Err(fault),
-        (Some(_), _) => Err(IdentityFault::Unanswered),
+        (None, Err(fault)) => Err(fault),
+        (Some(answer), asked) => {
+            let fault = match answer {
+                Answer::Verified(Err(fault)) => fault,
+                _ => IdentityFault::Unanswered,
+            };
+            // Whoever can find it out may.
+            if let Some(asked) = asked.ok().filter(|_| fault.is_unknown()) {
+                passes(setup, asked, None);
+            }
+            Err(fault)
+        }
     };
-    match (outcome, verification) {
-        (Ok(found), Verification::Require(least)) if found > least => {
-            call.decide(Decision::Stir(StirDecision::Valid(found)));
+    setup.caller.verstat = Some(Verstat::of(outcome));
+    call.is_attested(outcome.ok());
+    let decision = Decision::Stir(outcome.map_or_else(StirDecision::Invalid, StirDecision::Valid));
+    match (outcome, policy) {
+        (Ok(found), Verification::Refuse(least)) if found > least && !setup.is_emergency => {
+            call.decide(decision);
             Err(Refusal::Stir(StirRefusal::Weak(trunk, found)))
         }
-        (Err(fault), Verification::Require(_)) => {
+        (Err(fault), Verification::Refuse(_)) if !setup.is_emergency => {
             Err(Refusal::Stir(StirRefusal::Fault(trunk, fault)))
         }
-        (outcome, _) => {
-            let decision = outcome.map_or_else(StirDecision::Invalid, StirDecision::Valid);
-            call.decide(Decision::Stir(decision));
+        _ => {
+            call.decide(decision);
             Ok(Step::Next)
         }
     }
+}
+
+/// It goes on with the call as it is, as long as its numbers do.
+fn passes(setup: &mut Setup, identity: IdentityToVerify, attestation: Option<Attestation>) {
+    let IdentityToVerify { value, caller, called, .. } = identity;
+    let passing = PassingIdentity { value, caller, called, attestation };
+    setup.caller.identity = Some(Box::new(passing));
 }
 
 /// What there is to be verified, or why nothing is.

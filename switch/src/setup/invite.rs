@@ -51,9 +51,10 @@ impl Setup {
             max_forwards,
             diverted_by: Vec::new(),
             identity: None,
+            verstat: None,
         };
         // Not of a gateway: it sends the calls of our subscribers, whom we know ourselves.
-        let identity = identity::identity_of(ctx.directory, source, message);
+        let identity = identity::identity_of(source, message);
         Ok(Setup { gateway, identity, ..Setup::new(call, source, account, caller) })
     }
 

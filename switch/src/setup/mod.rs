@@ -83,7 +83,7 @@ pub(crate) struct Setup {
     rate_choice: RateChoice,
     /// Where it is counted until it is answered, so that a loop is seen.
     came_as: Option<Owner>,
-    /// The Identity header that it came with, if its trunk's callers are verified.
+    /// The Identity header that it came with, if a trunk has sent it.
     identity: Option<Bytes>,
     asked: Option<Asked>,
     /// What the stage to be run next has asked for.

@@ -13,59 +13,27 @@ use crate::routing::{self, Source};
 #[cfg(test)]
 pub(crate) use reason::samples;
 pub use reason::{IdentityFault, StirDecision, StirRefusal};
+pub use vocabulary::Attestation;
 
-/// How sure the one who signs is that the caller may use the number (RFC 8588 section 4). What is surer
-/// is less.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Attestation {
-    /// A: a customer of the one who signs, who may use the number.
-    Full,
-    /// B: a customer; whether it may use the number is not known.
-    Partial,
-    /// C: the call came in from elsewhere.
-    Gateway,
-}
-
-impl Attestation {
-    /// All of them, the surest first.
-    pub const ALL: [Attestation; 3] =
-        [Attestation::Full, Attestation::Partial, Attestation::Gateway];
-
-    /// `A`, `B` or `C`, as the claim `attest` has it.
-    pub fn letter(self) -> &'static str {
-        match self {
-            Attestation::Full => "A",
-            Attestation::Partial => "B",
-            Attestation::Gateway => "C",
-        }
+/// How sure we are of a caller with this number. `is_sent_on`: one of our subscribers has sent the
+/// call on, and the number is that of somebody else.
+pub(crate) fn attestation(
+    directory: &Directory,
+    source: Option<Source>,
+    number: &Number,
+    is_sent_on: bool,
+) -> Attestation {
+    let account = source.and_then(|source| routing::owner(directory, source));
+    if account.is_some_and(|account| directory.owns(account, number)) {
+        return Attestation::Full;
     }
-
-    /// The reverse of [`Attestation::letter`].
-    pub fn from_letter(letter: &str) -> Option<Attestation> {
-        Attestation::ALL.into_iter().find(|attestation| attestation.letter() == letter)
-    }
-
-    /// How sure we are of a caller with this number. `is_sent_on`: one of our subscribers has sent the
-    /// call on, and the number is that of somebody else.
-    pub(crate) fn of(
-        directory: &Directory,
-        source: Option<Source>,
-        number: &Number,
-        is_sent_on: bool,
-    ) -> Attestation {
-        let account = source.and_then(|source| routing::owner(directory, source));
-        if account.is_some_and(|account| directory.owns(account, number)) {
-            return Attestation::Full;
-        }
-        match source {
-            Some(Source::Subscriber(_)) if !is_sent_on => Attestation::Partial,
-            Some(Source::Trunk(id)) if !is_sent_on => match directory.trunk(id).map(|row| row.role)
-            {
-                Some(TrunkRole::Customer | TrunkRole::Equipment) => Attestation::Partial,
-                Some(TrunkRole::Peer) | None => Attestation::Gateway,
-            },
-            _ => Attestation::Gateway,
-        }
+    match source {
+        Some(Source::Subscriber(_)) if !is_sent_on => Attestation::Partial,
+        Some(Source::Trunk(id)) if !is_sent_on => match directory.trunk(id).map(|row| row.role) {
+            Some(TrunkRole::Customer | TrunkRole::Equipment) => Attestation::Partial,
+            Some(TrunkRole::Peer) | None => Attestation::Gateway,
+        },
+        _ => Attestation::Gateway,
     }
 }
 
@@ -75,36 +43,69 @@ pub enum Verification {
     /// It is not looked at.
     #[default]
     Off,
-    /// It is verified, and the call goes on whatever comes of it.
-    Log,
-    /// The call goes on if it is valid, and its attestation is at least this one.
-    Require(Attestation),
+    /// It is verified, the callee is told what came of it, and the call goes on.
+    Mark,
+    /// The same, but the call is refused unless it is valid with at least this attestation. Calls for
+    /// help go on.
+    Refuse(Attestation),
 }
 
 impl Verification {
     /// All of them.
     pub const ALL: [Verification; 5] = [
         Verification::Off,
-        Verification::Log,
-        Verification::Require(Attestation::Gateway),
-        Verification::Require(Attestation::Partial),
-        Verification::Require(Attestation::Full),
+        Verification::Mark,
+        Verification::Refuse(Attestation::Gateway),
+        Verification::Refuse(Attestation::Partial),
+        Verification::Refuse(Attestation::Full),
     ];
 
     /// The word in the database and the API.
     pub fn word(self) -> &'static str {
         match self {
             Verification::Off => "off",
-            Verification::Log => "log",
-            Verification::Require(Attestation::Gateway) => "require_valid",
-            Verification::Require(Attestation::Partial) => "require_b",
-            Verification::Require(Attestation::Full) => "require_a",
+            Verification::Mark => "mark",
+            Verification::Refuse(Attestation::Gateway) => "refuse",
+            Verification::Refuse(Attestation::Partial) => "refuse_below_b",
+            Verification::Refuse(Attestation::Full) => "refuse_below_a",
         }
     }
 
     /// The one with this word.
     pub fn from_word(word: &str) -> Option<Verification> {
         Verification::ALL.into_iter().find(|verification| verification.word() == word)
+    }
+}
+
+/// What a callee is told of the caller's number: `verstat` (3GPP TS 24.229 section 7.2A.20).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verstat {
+    /// Signed by somebody who vouches for the number: attestation A.
+    Passed,
+    /// Signed, and it is not true.
+    Failed,
+    /// Nobody whom we could ask vouches for the number.
+    NotValidated,
+}
+
+impl Verstat {
+    /// What verification has found. B and C say who sent the call, not that the number is the caller's.
+    pub(crate) fn of(outcome: Result<Attestation, IdentityFault>) -> Verstat {
+        match outcome {
+            Ok(Attestation::Full) => Verstat::Passed,
+            Ok(Attestation::Partial | Attestation::Gateway) => Verstat::NotValidated,
+            Err(fault) if fault.is_unknown() => Verstat::NotValidated,
+            Err(_) => Verstat::Failed,
+        }
+    }
+
+    /// As it stands in a URI.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Verstat::Passed => "TN-Validation-Passed",
+            Verstat::Failed => "TN-Validation-Failed",
+            Verstat::NotValidated => "No-TN-Validation",
+        }
     }
 }
 
@@ -117,13 +118,16 @@ pub struct StirPolicy {
     pub verification: Verification,
 }
 
-/// An Identity header that was found to be valid, with what it is true of. It goes on as it is while the
-/// call has these numbers.
+/// An Identity header that a call came with and that was not found to be false, with the numbers that it
+/// came with. It goes on as it is while the call has these (RFC 8224 section 4.1: whoever passes a call on
+/// leaves it alone).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ValidIdentity {
+pub(crate) struct PassingIdentity {
     pub(crate) value: Bytes,
     pub(crate) caller: Number,
     pub(crate) called: Number,
+    /// If it was found to be valid.
+    pub(crate) attestation: Option<Attestation>,
 }
 
 #[cfg(test)]
@@ -140,7 +144,7 @@ mod tests {
         rows.account(CUSTOMER_ACCOUNT).caller_id.stored = stored;
         rows.trunk(CUSTOMER_TRUNK.0).role = TrunkRole::Customer;
         let directory = rows.build();
-        let found = Attestation::of(&directory, source, &number(cli), is_sent_on);
+        let found = attestation(&directory, source, &number(cli), is_sent_on);
         assert_eq!(found, expected, "{source:?} with {cli}");
     }
 

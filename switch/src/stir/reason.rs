@@ -14,10 +14,14 @@ pub enum IdentityFault {
     Missing,
     /// It was signed too long before the call came, or after it.
     Stale,
+    /// It does not say by one HTTPS URL where its certificate is.
+    BadInfo,
     /// Its certificate cannot be fetched, or is none.
     CertificateAway,
-    /// Nobody whom we trust vouches for its certificate, or not for this use, or not now.
+    /// Nobody whom we trust vouches for its certificate, or not for this use or number, or not now.
     CertificateUntrusted,
+    /// It is in the compact form, which leaves out what is signed; RFC 8588 section 6 wants the full one.
+    Compact,
     /// It is no such token, or of a kind that we do not know.
     Malformed,
     /// Its signature is not that of its certificate.
@@ -30,11 +34,13 @@ pub enum IdentityFault {
 
 impl IdentityFault {
     /// All of them.
-    pub const ALL: [IdentityFault; 8] = [
+    pub const ALL: [IdentityFault; 10] = [
         IdentityFault::Missing,
         IdentityFault::Stale,
+        IdentityFault::BadInfo,
         IdentityFault::CertificateAway,
         IdentityFault::CertificateUntrusted,
+        IdentityFault::Compact,
         IdentityFault::Malformed,
         IdentityFault::Signature,
         IdentityFault::OtherNumbers,
@@ -46,20 +52,31 @@ impl IdentityFault {
         match self {
             IdentityFault::Missing => 428,
             IdentityFault::Stale => 403,
-            IdentityFault::CertificateAway | IdentityFault::Unanswered => 436,
-            IdentityFault::CertificateUntrusted => 437,
-            IdentityFault::Malformed | IdentityFault::Signature | IdentityFault::OtherNumbers => {
-                438
+            IdentityFault::BadInfo | IdentityFault::CertificateAway | IdentityFault::Unanswered => {
+                436
             }
+            IdentityFault::CertificateUntrusted => 437,
+            IdentityFault::Compact
+            | IdentityFault::Malformed
+            | IdentityFault::Signature
+            | IdentityFault::OtherNumbers => 438,
         }
+    }
+
+    /// Whether it may be true all the same: it could not be found out.
+    pub(crate) fn is_unknown(self) -> bool {
+        use IdentityFault::{CertificateAway, Missing, Unanswered};
+        matches!(self, Missing | CertificateAway | Unanswered)
     }
 
     fn code(self) -> &'static str {
         match self {
             IdentityFault::Missing => "identity_missing",
             IdentityFault::Stale => "identity_stale",
+            IdentityFault::BadInfo => "identity_info_wrong",
             IdentityFault::CertificateAway => "identity_certificate_away",
             IdentityFault::CertificateUntrusted => "identity_certificate_untrusted",
+            IdentityFault::Compact => "identity_compact",
             IdentityFault::Malformed => "identity_malformed",
             IdentityFault::Signature => "identity_signature_wrong",
             IdentityFault::OtherNumbers => "identity_of_other_numbers",
@@ -75,11 +92,17 @@ impl fmt::Display for IdentityFault {
             IdentityFault::Stale => {
                 "its Identity header was not signed within a minute of the call"
             }
+            IdentityFault::BadInfo => {
+                "its Identity header does not say by one HTTPS URL where its certificate is"
+            }
             IdentityFault::CertificateAway => {
                 "the certificate of its Identity header cannot be fetched"
             }
             IdentityFault::CertificateUntrusted => {
-                "nobody whom we trust vouches for the certificate of its Identity header"
+                "nobody whom we trust vouches for the certificate of its Identity header, or not for this number"
+            }
+            IdentityFault::Compact => {
+                "its Identity header is in the compact form, where shaken wants the full one"
             }
             IdentityFault::Malformed => "its Identity header is no shaken PASSporT with ES256",
             IdentityFault::Signature => {
@@ -204,7 +227,7 @@ impl fmt::Display for StirRefusal {
 #[cfg(test)]
 pub(crate) fn samples() -> Vec<(StirRefusal, u16)> {
     let faults = IdentityFault::ALL.map(|fault| StirRefusal::Fault(TrunkId(2), fault));
-    let statuses = [428, 403, 436, 437, 438, 438, 438, 436];
+    let statuses = [428, 403, 436, 436, 437, 438, 438, 438, 438, 436];
     let weak = (StirRefusal::Weak(TrunkId(2), Attestation::Partial), 403);
     faults.into_iter().zip(statuses).chain([weak]).collect()
 }

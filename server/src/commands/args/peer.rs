@@ -135,6 +135,18 @@ pub(crate) enum TrunkCommand {
         #[command(flatten)]
         change: TrunkInterworkingChange,
     },
+    /// Show or set what it wants of signed callers (STIR/SHAKEN)
+    Stir {
+        /// Its name or id
+        name: String,
+        /// Whether calls to it carry an Identity header
+        #[arg(long, value_name = "YES|NO", value_parser = yes_or_no())]
+        signs: Option<bool>,
+        /// Of the Identity header of its calls: not looked at, verified and told to the callee, or refused
+        /// unless valid, or below attestation B or A
+        #[arg(long, value_name = "off|mark|refuse|refuse_below_b|refuse_below_a")]
+        verifies: Option<String>,
+    },
     /// Show its health, or set how it is asked with OPTIONS whether it is there
     Probe {
         /// Its name or id
