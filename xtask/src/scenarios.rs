@@ -11,6 +11,7 @@ mod play;
 mod readme;
 pub(crate) mod scenario;
 pub(crate) mod stage;
+mod stir;
 pub(crate) mod tandem;
 mod tls;
 mod world;
@@ -221,6 +222,7 @@ fn play_fresh(
         let mut lines = setup.commands_when_listening.iter();
         lines.try_for_each(|line| tandem.command(&stage.filled_in(line)).map(drop))
     };
+    let _web = setup.signer.then(|| stir::Web::serve(dir, stage.port("spare2"))).transpose()?;
     let homer = setup.homer.then(|| Homer::listen(stage.port("spare2"))).transpose()?;
     let played = play::scripts(scenario, dir, &stage, &listening);
     let checked = played.and_then(|()| check::all(&tandem, scenario));

@@ -8,8 +8,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::scenario::{Scenario, Sipp};
-use super::stage::Stage;
-use super::{phone, scenarios_dir, tls};
+use super::stage::{PASSPORT, Stage};
+use super::{phone, scenarios_dir, stir, tls};
 
 /// SIPp gets this long before a scenario counts as stuck.
 const USUAL_LIMIT: Duration = Duration::from_secs(45);
@@ -82,7 +82,13 @@ fn end(child: &mut Child) {
 
 fn start(scenario: &Scenario, sipp: &Sipp, dir: &Path, stage: &Stage) -> Result<Child, String> {
     let users = dir.join(format!("{}-users.csv", sipp.port));
-    fs::write(&users, stage.users_csv(sipp)).map_err(|e| format!("{}: {e}", users.display()))?;
+    let mut csv = stage.users_csv(sipp);
+    if csv.contains(PASSPORT) {
+        let (from, to) = (sipp.user.as_deref(), stage.called(sipp.service.as_deref()));
+        let port = stage.port("spare2");
+        csv = csv.replace(PASSPORT, &stir::passport(dir, port, from.unwrap_or_default(), &to)?);
+    }
+    fs::write(&users, csv).map_err(|e| format!("{}: {e}", users.display()))?;
     let script = scenarios_dir().join(&scenario.name).join(&sipp.scenario);
     let name = sipp.scenario.trim_end_matches(".xml");
     let mut target = stage.target;

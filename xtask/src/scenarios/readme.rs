@@ -62,6 +62,11 @@ fn describe(text: &mut String, scenario: &Scenario) {
     for (n, sipp) in callers.into_iter().enumerate() {
         command(text, name, sipp, if Some(n) == last { "" } else { " &" });
     }
+    if scenario.setup.signer {
+        text.push_str(
+            "# PASSPORT is one of now; the runner signs it and serves its certificate.\n",
+        );
+    }
     if !scenario.phone.is_empty() {
         let number = name.split('.').next().unwrap_or(name);
         let _ = writeln!(text, "./run {number}. --target $TARGET   # SIPp cannot play this phone");
@@ -109,6 +114,8 @@ fn users(text: &mut String, sipp: &Sipp) -> Option<String> {
 fn field(user: &str, name: &str) -> String {
     match name {
         "password" => password(user),
+        // Of the moment when it is used; only the runner makes one.
+        "passport" => "PASSPORT".to_owned(),
         port => scenario::port(PORT_FIRST, port).to_string(),
     }
 }

@@ -83,7 +83,8 @@ pub(crate) struct Sipp {
     /// Shows by TLS the certificate for `peer.test`, which the setup has made.
     #[serde(default)]
     pub(crate) shows_certificate: bool,
-    /// What becomes fields 3, 4, … of the injection file: names of ports, or `password`.
+    /// What becomes fields 3, 4, … of the injection file: names of ports, `password`, or `passport`: one
+    /// of now about a call from `user` (`setup.signer`).
     pub(crate) fields: Option<String>,
 }
 
@@ -122,6 +123,9 @@ pub(crate) struct Setup {
     digest: Option<String>,
     /// More lines of the configuration, with dotted keys; names of ports as in commands.
     configuration: Vec<String>,
+    /// Somebody else signs callers, and serves the certificate by HTTPS on the port `spare2`. Who vouches
+    /// for peers vouches for it, and is believed by Tandem.
+    pub(crate) signer: bool,
     /// Listen as a Homer on the port `spare2` (`[expect.hep]`).
     pub(crate) homer: bool,
 }
@@ -153,10 +157,12 @@ impl Setup {
     pub(crate) fn configuration(&self) -> Vec<String> {
         let redirect = self.redirect.iter().map(|word| format!("calls.redirect = \"{word}\""));
         let digest = self.digest.iter().map(|word| format!("digest = \"{word}\""));
-        let trust =
-            self.client_certificate.iter().map(|_| "sip.tls_trust = [\"peers.pem\"]".into());
+        let trusts = self.client_certificate.is_some() || self.signer;
+        let trust = trusts.then(|| "sip.tls_trust = [\"peers.pem\"]".into());
+        let believed = ["stir.roots = \"peers.pem\"", "stir.private_hosts = [\"127.0.0.1\"]"];
+        let believed = believed.iter().filter(|_| self.signer).map(|line| (*line).into());
         let written = self.configuration.iter().cloned();
-        redirect.chain(digest).chain(trust).chain(written).collect()
+        redirect.chain(digest).chain(trust).chain(believed).chain(written).collect()
     }
 }
 

@@ -10,6 +10,8 @@ use serde::Deserialize;
 
 use super::scenario::{self, Sipp};
 
+/// In an injection file: a PASSporT comes here.
+pub(super) const PASSPORT: &str = "{passport}";
 /// The first port of a stage that nobody has chosen.
 pub(crate) const PORT_FIRST: u16 = 21_000;
 
@@ -196,6 +198,8 @@ impl Stage {
             line.push(';');
             match field {
                 "password" => line.push_str(&password),
+                // Of the moment when it is used.
+                "passport" => line.push_str(PASSPORT),
                 port => line.push_str(&self.port(port).to_string()),
             }
         }

@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::scenario::{Setup, port};
 use super::stage::Stage;
 pub(crate) use super::stage::password;
+use super::stir;
 use super::world::World;
 
 /// A running Tandem.
@@ -53,8 +54,11 @@ impl Tandem {
     ) -> Result<Tandem, String> {
         let binary = fs::canonicalize(binary).map_err(|e| format!("{}: {e}", binary.display()))?;
         certificate(dir)?;
-        if setup.client_certificate.is_some() {
+        if setup.client_certificate.is_some() || setup.signer {
             peers_certificate(dir)?;
+        }
+        if setup.signer {
+            stir::certificate(dir)?;
         }
         let config = config(base, database, setup);
         Tandem::start_configured(&binary, dir, base, &config)
@@ -280,7 +284,7 @@ fn peers_certificate(dir: &Path) -> Result<(), String> {
     )
 }
 
-fn openssl(dir: &Path, args: &[&str], extension: &str) -> Result<(), String> {
+pub(super) fn openssl(dir: &Path, args: &[&str], extension: &str) -> Result<(), String> {
     let output = Command::new("openssl")
         .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"])
         .args(["-nodes", "-days", "2", "-addext", extension])
