@@ -30,6 +30,10 @@ pub(crate) struct NodeOnWire {
     leased: String,
     /// Of that, what it may have used: no other node gets it before this one is back.
     claimed: String,
+    /// Seconds of bundles that it has leased and not used,
+    leased_bundle_s: i64,
+    /// and of them those that it may have used.
+    claimed_bundle_s: i64,
     journal_applied: u64,
 }
 
@@ -47,6 +51,8 @@ impl From<NodeState> for NodeOnWire {
             accounts: node.accounts,
             leased: amounts(&node.leased),
             claimed: amounts(&node.claimed),
+            leased_bundle_s: node.leased_seconds,
+            claimed_bundle_s: node.claimed_seconds,
             journal_applied: node.applied,
         }
     }
@@ -70,6 +76,8 @@ pub(crate) struct ForgottenOnWire {
     node: String,
     /// At most so much talk is not charged.
     uncharged: String,
+    /// At most so many seconds of bundles were used, and are free again.
+    untold_bundle_s: i64,
     /// Calls that have no CDR, as far as they were known.
     open_calls: u64,
 }
@@ -83,7 +91,8 @@ pub(crate) async fn forget(
         ChangeError::InUse(what) => Problem::new(409, "node_not_silent", what),
         other => other.into(),
     })?;
-    let Forgotten { uncharged, open_calls } = forgotten;
-    tracing::warn!(node = %name, ?uncharged, open_calls, "a node was given up");
-    Ok(Json(ForgottenOnWire { node: name, uncharged: amounts(&uncharged), open_calls }))
+    let Forgotten { uncharged, untold_seconds, open_calls } = forgotten;
+    tracing::warn!(node = %name, ?uncharged, untold_seconds, open_calls, "a node was given up");
+    let (uncharged, untold_bundle_s) = (amounts(&uncharged), untold_seconds);
+    Ok(Json(ForgottenOnWire { node: name, uncharged, untold_bundle_s, open_calls }))
 }

@@ -5,7 +5,7 @@ mod world;
 
 use std::path::Path;
 
-use billing::{LeaseAsk, Money, SpendLimits};
+use billing::{LeaseAsk, Money, SpendLimits, Wanted};
 use serde_json::json;
 use store::{LeaseQuestion, Leases};
 use vocabulary::AccountId;
@@ -45,10 +45,11 @@ async fn two() -> Option<(World, World, AccountId)> {
 async fn lease(world: &World, account: AccountId) {
     let node = world.control.store.node().unwrap().clone();
     let (five, spend) = (Money::units(5), SpendLimits::default());
-    let ask = LeaseAsk { account, granted: five, claimed: five, least: five, spend };
+    let wanted = Wanted { granted: five, claimed: five, least: five };
+    let ask = LeaseAsk { account, wanted, spend };
     let question = LeaseQuestion { ask, windows: None };
-    let answers = Leases::new(world.database.clone(), node).ask(&[question]).await.unwrap();
-    world.control.ledger.hear_leases(&answers);
+    let answers = Leases::new(world.database.clone(), node).ask(&[question], &[]).await.unwrap();
+    world.control.ledger.hear_leases(&answers.money);
 }
 
 /// What a minute costs that alice talks over this node, or why she does not.

@@ -10,7 +10,8 @@ use crate::Money;
 use crate::chain::{Chain, LEVELS_MAX};
 use crate::codec::{Code, DecodeError, Reader, code_struct, put_list, take_list};
 use crate::ledger::{
-    AccountView, Ask, BundleShare, Locked, ReservationId, Status, SystemAccount, SystemKind,
+    AccountView, Ask, BundleOf, BundleShare, Locked, ReservationId, Status, SystemAccount,
+    SystemKind,
 };
 use crate::rating::{Answered, AppliedRate, RateBook, Talk, disconnect_after, price};
 use crate::slices::{self, CreditSettings, Purse, SECONDS_MAX, Step};
@@ -129,17 +130,16 @@ pub(crate) fn find_bundles(
     payers: &mut Chain<Payer>,
     request: &AuthorizeRequest,
 ) {
-    // Free minutes are for calls that one places. Seconds are not leased: two nodes would use the
-    // same ones.
+    // Free minutes are for calls that one places.
     let is_placed = matches!(request.kind, CallKind::Egress | CallKind::Local);
-    if !is_placed || locked.is_shared() {
+    if !is_placed {
         return;
     }
     let (cld, at) = (&request.cld, request.at);
     for payer in payers.iter_mut() {
         let bundles = locked.bundles(payer.account);
         let fitting = bundles.filter(|bundle| {
-            bundle.free() > 0 && bundle.is_valid_at(at) && book.covers(bundle.destinations, cld)
+            bundle.may_pay() && bundle.is_valid_at(at) && book.covers(bundle.destinations, cld)
         });
         payer.bundles.extend(fitting.map(|b| BundleShare { bundle: b.id, seconds: 0 }));
     }
@@ -246,6 +246,35 @@ pub(crate) fn need(
     let more = wanted.saturating_add(1).saturating_mul(2).saturating_sub(step.granted());
     let total = price(&payer.rate, &payer.talk(at, Duration::from_secs(more.into()))).ok()?;
     Some(Money(total.0.saturating_sub(payer.reserved.0).max(1)))
+}
+
+/// The bundles of which this node has not got all that the next slice should take, and how many seconds
+/// that is: others may have them. What is used after such a bundle does not make up for it.
+pub(crate) fn missing_seconds(
+    settings: &CreditSettings,
+    locked: &Locked<'_>,
+    payers: &Chain<Payer>,
+    at: Utc,
+    step: Step,
+) -> Vec<(BundleOf, u32)> {
+    let granted = step.granted();
+    let mut missing = Vec::new();
+    if payers.iter().all(|payer| payer.bundles.is_empty()) {
+        return missing;
+    }
+    let Targets { wanted, .. } = targets(settings, payers, at, step);
+    for payer in payers.iter().filter(|payer| payer.is_bundle_open(granted)) {
+        let mut need = bundle_need(&payer.rate, wanted).saturating_sub(payer.bundle_seconds());
+        for share in &payer.bundles {
+            let Some(bundle) = locked.bundle(payer.account, share.bundle) else { continue };
+            let whole = need.div_ceil(bundle.increment).saturating_mul(bundle.increment);
+            if bundle.free() < whole {
+                missing.push((BundleOf { account: payer.account, bundle: bundle.id }, whole));
+            }
+            need = need.saturating_sub(whole.min(bundle.free()));
+        }
+    }
+    missing
 }
 
 /// What this level's bundles and money reach.

@@ -36,11 +36,12 @@ pub use credit_control::{AnswerGrant, Attempt, CreditControl};
 pub use funding::{Payer, Raise};
 pub use journal::{BundleUse, Ended, Journal, MemoryJournal, Position, Record};
 pub use ledger::{
-    AccountState, AccountView, Ask, Bundle, BundleGrant, BundleId, BundleShare, Counters,
-    DestinationSetId, Fund, Lease, LeaseAnswer, LeaseAsk, LeaseSum, Leased, Ledger, LedgerCheck,
-    LedgerError, LedgerEvent, Locked, Outcome, Overdraft, PaymentMode, Posting, PostingKind,
-    ReservationId, ReservationState, SpendLimits, SpendPeriod, SpendWindow, Spending, Status,
-    SystemAccount, SystemKind, Terms, Thresholds, Use, hour_of,
+    AccountState, AccountView, Ask, Bundle, BundleGrant, BundleId, BundleOf, BundleShare, Counters,
+    DestinationSetId, Fund, Lease, LeaseAnswer, LeaseAsk, LeaseAsks, LeaseSum, Leased, Ledger,
+    LedgerCheck, LedgerError, LedgerEvent, Locked, Outcome, Overdraft, PaymentMode, Posting,
+    PostingKind, ReservationId, ReservationState, Seconds, SecondsAnswer, SecondsAsk, SpendLimits,
+    SpendPeriod, SpendWindow, Spending, Status, SystemAccount, SystemKind, Terms, Thresholds, Unit,
+    Use, Wanted, hour_of,
 };
 pub use money::{Currency, Money, MoneyError};
 pub use op_id::OpId;

@@ -114,7 +114,19 @@ impl Settled {
             return;
         }
         let (account, level) = (payer.account, u8::try_from(level).unwrap_or(u8::MAX));
-        for share in used_shares(&ledger.lock(&[account]), payer, seconds) {
+        let shares = used_shares(&ledger.lock(&[account]), payer, seconds);
+        // With several nodes it is known only behind the journal whether the others are used up.
+        let others = payer.bundles.iter().filter(|held| {
+            ledger.is_shared() && !shares.iter().any(|used| used.bundle == held.bundle)
+        });
+        let others: Vec<BundleShare> =
+            others.map(|held| BundleShare { seconds: 0, ..*held }).collect();
+        self.bundle_uses.extend(others.into_iter().map(|share| BundleUse {
+            level,
+            account,
+            share,
+        }));
+        for share in shares {
             let BundleShare { bundle, seconds } = share;
             let sentence = format!("{seconds} s of bundle {bundle} of account {account} are used.");
             self.lines.push(CdrLine::from(DecisionLine { code: "bundle_used", sentence }));

@@ -254,6 +254,10 @@ impl Control for Switchboard {
                 Err(error) => return Err(PaymentRefused::Amount(error.to_string())),
             };
             self.store.journal().durable_at(position).await;
+            if self.leases.is_some() {
+                // Nothing of it is leased before it is in the tables.
+                self.catch_up().await;
+            }
             Ok(())
         })
     }

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use ::metrics::Histogram;
 use api::Snapshot;
-use billing::{Currency, Journal, LeaseAnswer, LeaseAsk, LeaseSum, Ledger, hour_of};
-use store::{LeaseError, LeaseQuestion, Leases, Node};
+use billing::{Currency, Journal, LeaseAsk, LeaseAsks, LeaseSum, Ledger, hour_of};
+use store::{LeaseAnswers, LeaseError, LeaseQuestion, Leases, Node};
 use tokio::sync::{Mutex, MutexGuard, Notify};
 
 use crate::clock::Clock;
@@ -113,15 +113,15 @@ impl LeaseDesk {
                 () = self.wanted.notified() => false,
             };
             let now = self.clock.monotonic();
-            let mut asks = Vec::new();
+            let mut asks = LeaseAsks::default();
             if is_tick {
                 self.ledger.retry_short_leases();
-                asks.append(&mut self.ledger.lease_spares());
+                asks.append(self.ledger.lease_spares());
                 if now.saturating_sub(fitted_at) >= period {
                     fitted_at = now;
                     let periods = self.node.lease_ttl.as_millis() / period.as_millis().max(1);
                     let periods = i64::try_from(periods).unwrap_or(i64::MAX);
-                    asks.append(&mut self.ledger.lease_asks_by_use(periods));
+                    asks.append(self.ledger.lease_asks_by_use(periods));
                 }
             }
             self.round(asks, &snapshot(), is_tick).await;
@@ -141,7 +141,7 @@ impl LeaseDesk {
 
     /// The first question of a start: from its answer on leases may be spent.
     pub async fn begin(&self, snapshot: &Snapshot) {
-        self.round(Vec::new(), snapshot, true).await;
+        self.round(LeaseAsks::default(), snapshot, true).await;
     }
 
     /// At the end, when no call is live: everything that is not charged goes back.
@@ -149,19 +149,23 @@ impl LeaseDesk {
         self.round(self.ledger.lease_asks_to_end(), snapshot, false).await;
     }
 
-    async fn round(&self, mut asks: Vec<LeaseAsk>, snapshot: &Snapshot, is_tick: bool) {
+    async fn round(&self, mut asks: LeaseAsks, snapshot: &Snapshot, is_tick: bool) {
         let mut leases = self.leases.lock().await;
-        asks.append(&mut self.ledger.lease_asks());
-        // The last question of an account is the one that counts.
-        let asks: BTreeMap<_, _> = asks.into_iter().map(|ask| (ask.account, ask)).collect();
-        let asks: Vec<LeaseAsk> = asks.into_values().collect();
+        asks.append(self.ledger.lease_asks());
+        // The last question of an account, or of a bundle, is the one that counts.
+        let money: BTreeMap<_, _> = asks.money.into_iter().map(|ask| (ask.account, ask)).collect();
+        let seconds: BTreeMap<_, _> = asks.seconds.into_iter().map(|ask| (ask.of, ask)).collect();
+        let (money, seconds) = (money.into_values().collect(), seconds.into_values().collect());
+        let asks = LeaseAsks { money, seconds };
         let sent_at = self.clock.monotonic();
-        let questions = self.questions(&asks, snapshot);
-        self.questions.fetch_add(questions.len() as u64, Ordering::Relaxed);
-        let answer = tokio::time::timeout(ANSWER_MAX, leases.ask(&questions)).await;
+        let questions = self.questions(&asks.money, snapshot);
+        let count = questions.len() + asks.seconds.len();
+        self.questions.fetch_add(count as u64, Ordering::Relaxed);
+        let answer = leases.ask(&questions, &asks.seconds);
+        let answer = tokio::time::timeout(ANSWER_MAX, answer).await;
         self.answer_delay.record(self.clock.monotonic().saturating_sub(sent_at));
         match answer.unwrap_or(Err(LeaseError::Silent)) {
-            Ok(answers) => self.heard(&answers, sent_at),
+            Ok(answers) => self.heard(answers, sent_at),
             Err(error) => {
                 self.ledger.leases_unanswered(&asks);
                 self.failed(&error);
@@ -188,9 +192,14 @@ impl LeaseDesk {
         asks.iter().map(question).collect()
     }
 
-    fn heard(&self, answers: &[LeaseAnswer], sent_at: Duration) {
-        self.ledger.hear_leases(answers);
-        self.ledger.tell_heard(answers, self.clock.now().utc, &*self.journal);
+    fn heard(&self, answers: LeaseAnswers, sent_at: Duration) {
+        let LeaseAnswers { money, seconds, not_found, new_bundles } = answers;
+        let now = self.clock.now().utc;
+        self.ledger.learn_bundles(new_bundles, now);
+        self.ledger.hear_leases(&money);
+        self.ledger.hear_seconds(&seconds);
+        self.ledger.seconds_not_found(&not_found);
+        self.ledger.tell_heard(&money, now, &*self.journal);
         let ttl = self.node.lease_ttl;
         self.ledger.hold_leases_until(sent_at + ttl - ttl / MARGIN_PART);
         if self.is_failing.swap(false, Ordering::Relaxed) {
@@ -211,8 +220,8 @@ impl LeaseDesk {
     }
 
     async fn watch(&self, leases: &mut Leases) -> Result<(), LeaseError> {
-        let scarce = leases.scarce().await?;
-        self.ledger.spare_leases(&scarce);
+        let (accounts, bundles) = leases.scarce().await?;
+        self.ledger.spare_leases(&accounts, &bundles);
         let (silent, is_first) = leases.watch_others().await?;
         self.is_first.store(is_first, Ordering::Relaxed);
         for node in silent {

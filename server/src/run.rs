@@ -16,7 +16,7 @@ use config::Config;
 use sip::auth::NonceCounts;
 use store::directory::DirectoryStore;
 use store::journal::JournalOptions;
-use store::{Leases, Opening, Store};
+use store::{Opening, Store};
 use switch::Shared;
 use switch::admission::Admission;
 use switch::fraud::Fraud;
@@ -335,7 +335,7 @@ fn tls_client(config: &Config, opened: &Opened) -> Result<TlsClient, RunError> {
 /// With several nodes: where money is leased. Its first answer is there, or was waited for.
 fn lease_desk(opened: &Opened, clock: Clock, runtime: &Runtime) -> Option<Arc<LeaseDesk>> {
     let node = opened.store.node()?.clone();
-    let leases = Leases::new(opened.store.database().clone(), node.clone());
+    let leases = opened.store.leases()?;
     let journal = Arc::clone(opened.store.journal());
     let desk = LeaseDesk::new(node, clock, Arc::clone(&opened.ledger), journal, leases);
     runtime.block_on(desk.begin(&opened.snapshot));

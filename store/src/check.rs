@@ -128,6 +128,9 @@ async fn check_once(paths: &DataPaths, pool: &Pool) -> Result<CheckReport, Repla
         checks.push(nodes::leased_is_of_nodes(connection).await?);
         checks.push(nodes::use_is_within_leases(connection).await?);
         checks.push(nodes::leases_are_covered(connection).await?);
+        checks.push(nodes::seconds_are_of_nodes(connection).await?);
+        checks.push(nodes::seconds_are_within_leases(connection).await?);
+        checks.push(nodes::seconds_are_used_once(connection).await?);
     }
     checks.push(facts.applied_are_in_tables(connection).await?);
     checks.push(facts.new_are_not_in_tables(connection).await?);

@@ -4,13 +4,19 @@
 //! are locked, in the order of their ids, as the projection does; then they are read anew: a
 //! `FOR UPDATE` inside a larger statement would answer with what was there before it waited.
 
+pub(crate) mod seconds;
+
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Duration;
 
-use billing::{Fund, Lease, LeaseAnswer, LeaseAsk, Money, OpId, SpendPeriod};
+use billing::{
+    Bundle, BundleOf, Fund, Lease, LeaseAnswer, LeaseAsk, LeaseAsks, Money, OpId, SecondsAnswer,
+    SecondsAsk, SpendPeriod,
+};
 use vocabulary::{AccountId, Utc};
 
+use self::seconds::SecondsLeases;
 use crate::node::{DATABASE_NOW, Node};
 use crate::nodes::{is_first, reclaim};
 use crate::projection::posting_key;
@@ -58,6 +64,19 @@ pub struct LeaseQuestion {
     pub windows: Option<[Range<Utc>; 3]>,
 }
 
+/// What the database says to all questions of one moment.
+#[derive(Clone, Debug, Default)]
+pub struct LeaseAnswers {
+    /// About money.
+    pub money: Vec<LeaseAnswer>,
+    /// About seconds.
+    pub seconds: Vec<SecondsAnswer>,
+    /// Asked for, and not in the tables.
+    pub not_found: Vec<BundleOf>,
+    /// What accounts were given since the last answer, by whatever node.
+    pub new_bundles: Vec<(AccountId, Bundle)>,
+}
+
 /// What is to be taken by a command, in one piece.
 #[derive(Clone, Copy, Debug)]
 pub struct Taking {
@@ -83,6 +102,9 @@ pub struct Leases {
     turn: Option<i64>,
     balances: Bulk,
     leases: Bulk,
+    seconds: SecondsLeases,
+    /// The number of the newest bundle that was heard of.
+    newest_bundle: i64,
 }
 
 impl Leases {
@@ -96,63 +118,80 @@ impl Leases {
         let set = "ON CONFLICT (node, account_id) DO UPDATE SET granted = excluded.granted, \
                    claimed = excluded.claimed";
         let (balances, leases) = (Bulk::new(balances, 5, on), Bulk::new(leases, 5, set));
-        Leases { database, pool: None, node, turn: None, balances, leases }
+        let (seconds, newest_bundle) = (SecondsLeases::new(), 0);
+        Leases { database, pool: None, node, turn: None, balances, leases, seconds, newest_bundle }
+    }
+
+    /// Of a node that knows the bundles up to this number: only later ones are news to it.
+    pub fn knowing_bundles(self, newest_bundle: i64) -> Leases {
+        Leases { newest_bundle, ..self }
     }
 
     /// Asks and gives back. Also without a question it tells the others that the node lives.
     pub async fn ask(
         &mut self,
         questions: &[LeaseQuestion],
-    ) -> Result<Vec<LeaseAnswer>, LeaseError> {
+        seconds: &[SecondsAsk],
+    ) -> Result<LeaseAnswers, LeaseError> {
         let (pool, expected) = (self.pool().await?, self.turn.take());
         let (mut transaction, turn) = self.begin(&pool, expected).await?;
-        let mut answers = Vec::new();
+        let (node, mut answers) = (self.node.id, LeaseAnswers::default());
         if expected.is_none() {
             // Nobody knows what became of the last one: how things stand comes first.
-            answers = self.standing(&mut transaction).await?;
+            answers.money = self.standing(&mut transaction).await?;
+            answers.seconds = seconds::standing(&mut transaction, node).await?;
         }
         for chunk in questions.chunks(CHUNK) {
             let mut some = self.decide(&mut transaction, chunk).await?;
-            answers.append(&mut some);
+            answers.money.append(&mut some);
         }
+        if !seconds.is_empty() {
+            let mut some = self.seconds.decide(&mut transaction, node, seconds).await?;
+            answers.seconds.append(&mut some.answers);
+            answers.not_found = some.not_found;
+        }
+        let (bundles, newest) =
+            seconds::learned(&mut transaction, node, self.newest_bundle).await?;
+        answers.new_bundles = bundles;
         transaction.commit().await?;
-        (self.turn, self.pool) = (Some(turn), Some(pool));
+        (self.turn, self.pool, self.newest_bundle) = (Some(turn), Some(pool), newest);
         Ok(answers)
     }
 
-    /// Accounts of which others did not get what they asked for, as far as this node has some.
-    pub async fn scarce(&mut self) -> Result<Vec<AccountId>, LeaseError> {
+    /// Accounts and bundles of which others did not get what they asked for, as far as this node has
+    /// some.
+    pub async fn scarce(&mut self) -> Result<(Vec<AccountId>, Vec<BundleOf>), LeaseError> {
         let pool = self.pool().await?;
+        let mut connection = pool.begin_read().await?;
         let sql = format!(
             "SELECT l.account_id FROM lease l JOIN account_balance b ON b.account_id = l.account_id \
              WHERE l.node = ? AND l.granted > l.spent AND b.short_at > {DATABASE_NOW} - ?"
         );
         let query = sql::query(&sql).bind(self.node.id).bind(SCARCE_US);
         let mut scarce = Vec::new();
-        for row in query.fetch_all(&pool).await? {
+        for row in query.fetch_all(&mut *connection).await? {
             scarce.push(AccountId(row.try_get::<i64, _>(0)?.cast_unsigned()));
         }
+        let bundles = seconds::scarce(&mut connection, self.node.id).await?;
+        drop(connection);
         self.pool = Some(pool);
-        Ok(scarce)
+        Ok((scarce, bundles))
     }
 
     /// Covers what this node has used beyond what it had claimed: it had the database to itself
     /// before. The journal has it, so it is taken whether it is there or not.
-    pub(crate) async fn cover(
-        &mut self,
-        used: &[LeaseAsk],
-    ) -> Result<Vec<LeaseAnswer>, LeaseError> {
+    pub(crate) async fn cover(&mut self, used: &LeaseAsks) -> Result<LeaseAnswers, LeaseError> {
         let (pool, expected) = (self.pool().await?, self.turn.take());
         let (mut transaction, turn) = self.begin(&pool, expected).await?;
         let mut answers = Vec::new();
-        for chunk in used.chunks(CHUNK) {
+        for chunk in used.money.chunks(CHUNK) {
             let accounts: Vec<AccountId> = chunk.iter().map(|ask| ask.account).collect();
             let found = self.lock(&mut transaction, &accounts).await?;
             let mut changes = Vec::new();
             for ask in chunk {
                 let row = found.get(&ask.account).copied().unwrap_or_default();
-                let granted = row.lease.granted.max(ask.granted);
-                let claimed = row.lease.claimed.max(ask.claimed);
+                let granted = row.lease.granted.max(ask.wanted.granted);
+                let claimed = row.lease.claimed.max(ask.wanted.claimed);
                 let lease = Lease { granted, claimed, ..row.lease };
                 let more = granted.0 - row.lease.granted.0;
                 let over = Money(more.saturating_sub(row.fund(None).free().0.max(0)).max(0));
@@ -163,9 +202,11 @@ impl Leases {
             }
             self.write(&mut transaction, &changes).await?;
         }
+        let node = self.node.id;
+        let seconds = self.seconds.cover(&mut transaction, node, &used.seconds).await?;
         transaction.commit().await?;
         (self.turn, self.pool) = (Some(turn), Some(pool));
-        Ok(answers)
+        Ok(LeaseAnswers { money: answers, seconds, ..LeaseAnswers::default() })
     }
 
     /// What one node does for all: takes back what silent nodes cannot have used, and says whether
@@ -279,8 +320,8 @@ impl Leases {
             let row = found.get(&ask.account).copied().unwrap_or_default();
             let spend_left = spend_left(connection, ask, windows.as_ref()).await?;
             let fund = row.fund(spend_left.map(|(left, _)| left));
-            let lease = fund.decide(row.lease, ask);
-            let is_short = lease.claimed < ask.least;
+            let lease = fund.decide(row.lease, &ask.wanted);
+            let is_short = lease.claimed < ask.wanted.least;
             let is_ours = |left: Money| left < row.left() && left <= lease.unspent();
             let limited_by = spend_left.filter(|(left, _)| is_ours(*left)).map(|(_, by)| by);
             let (account, over) = (ask.account, Money::ZERO);
@@ -354,7 +395,7 @@ impl Row {
     }
 
     fn fund(&self, spend_left: Option<Money>) -> Fund {
-        Fund { left: self.left(), leased: self.leased, spend_left }
+        Fund { left: self.left(), leased: self.leased, spend_left, increment: Money(1) }
     }
 
     /// What a command may take unless an operator insists.

@@ -34,7 +34,7 @@ pub use bindings::BindingSet;
 pub use check::{Check, CheckReport, ledger_check};
 pub use data_dir::{DataDir, DataDirError, DataPaths, start_of};
 pub use entry::UnreadableRecord;
-pub use lease::{LeaseError, LeaseQuestion, Leases, Taking};
+pub use lease::{LeaseAnswers, LeaseError, LeaseQuestion, Leases, Taking};
 pub use node::{Node, NodeError, NodeSettings};
 pub use nodes::{Forgotten, NodeState, balance};
 pub use projection::Projection;

@@ -6,6 +6,7 @@ use billing::{Counters, Money};
 use vocabulary::{AccountId, Utc};
 
 use crate::directory::{ChangeError, DirectoryStore};
+use crate::lease::seconds;
 use crate::node::DATABASE_NOW;
 use crate::sql::{self, Connection, Pool, Row};
 
@@ -52,6 +53,10 @@ pub struct NodeState {
     pub leased: Vec<(String, Money)>,
     /// Of that, what it may have used.
     pub claimed: Vec<(String, Money)>,
+    /// Seconds of bundles that it has leased and not used,
+    pub leased_seconds: i64,
+    /// and of them those that it may have used.
+    pub claimed_seconds: i64,
     /// How far its journal is in the tables.
     pub applied: u64,
 }
@@ -62,6 +67,8 @@ pub struct Forgotten {
     /// What it may have used of its leases and never told, by currency: at most so much talk is not
     /// charged.
     pub uncharged: Vec<(String, Money)>,
+    /// Seconds of bundles that it may have used and never told: they are free again.
+    pub untold_seconds: i64,
     /// Calls that were long enough to be known, and have no CDR.
     pub open_calls: u64,
 }
@@ -105,6 +112,8 @@ impl DirectoryStore {
             leased.push((currency.clone(), Money(row.try_get(2)?)));
             claimed.push((currency, Money(row.try_get(3)?)));
         }
+        let mut connection = self.pool.begin_read().await?;
+        let (leased_seconds, claimed_seconds) = seconds::held(&mut connection, id).await?;
         Ok(NodeState {
             id,
             name: row.try_get(1)?,
@@ -117,6 +126,8 @@ impl DirectoryStore {
             accounts,
             leased,
             claimed,
+            leased_seconds,
+            claimed_seconds,
             applied: row.try_get::<i64, _>(7)?.unsigned_abs(),
         })
     }
@@ -169,13 +180,14 @@ async fn give_up(connection: &mut Connection, node: i64) -> Result<Forgotten, sq
                    FROM node_pending p WHERE p.node = ? \
                    AND p.account_id = account_balance.account_id";
     run(connection, pending).await?;
+    let untold_seconds = seconds::give_up(connection, node).await?;
     let sql = "SELECT count(DISTINCT call_id) FROM open_call WHERE node = ?";
     let open: i64 = sql::query_scalar(sql).bind(node).fetch_one(&mut *connection).await?;
     for table in ["lease", "node_pending", "open_call", "binding"] {
         run(connection, &format!("DELETE FROM {table} WHERE node = ?")).await?;
     }
     run(connection, "UPDATE node SET state = 'lost', epoch = epoch + 1 WHERE id = ?").await?;
-    Ok(Forgotten { uncharged, open_calls: open.unsigned_abs() })
+    Ok(Forgotten { uncharged, untold_seconds, open_calls: open.unsigned_abs() })
 }
 
 /// In the order in which everybody locks them.
@@ -213,6 +225,7 @@ pub(crate) async fn reclaim(pool: &Pool) -> Result<Vec<String>, sqlx::Error> {
         sql::query(sql).bind(id).execute(&mut *transaction).await?;
         let sql = "UPDATE lease SET granted = claimed WHERE node = ?";
         sql::query(sql).bind(id).execute(&mut *transaction).await?;
+        seconds::cut(&mut transaction, id).await?;
         transaction.commit().await?;
         reclaimed.push(name);
     }

@@ -109,6 +109,7 @@ pub struct Store {
     start: u32,
     report: RecoveryReport,
     node: Option<Node>,
+    newest_bundle: i64,
 }
 
 impl Opening {
@@ -173,7 +174,7 @@ impl Opening {
         }
         load_counters(ledger, &snapshot.sums, &pool).await?;
         for (account, bundle) in &snapshot.bundles {
-            ledger.load_bundle(*account, *bundle);
+            ledger.load_bundle(*account, bundle.clone());
         }
         for (account, lease) in &snapshot.leases {
             let currency = match ledger.account(*account) {
@@ -181,6 +182,9 @@ impl Opening {
                 None => currency_of(*account, &pool).await?,
             };
             ledger.load_lease(*account, *lease, currency);
+        }
+        for (of, lease) in &snapshot.bundle_leases {
+            ledger.load_bundle_lease(of.account, of.bundle, *lease);
         }
         let open = snapshot.open_calls(journal.directory())?;
         let mut replay = Replay::new(ledger, &snapshot, &open)?;
@@ -209,7 +213,19 @@ impl Opening {
         let collector = Collector::new(&snapshot, &open);
         let to = database.clone();
         let projection = Projection::start(Arc::clone(&journal), to, collector, writer);
-        Ok(Store { data, database, pool, journal, projection, bindings, start, report, node })
+        let newest_bundle = snapshot.newest_bundle;
+        Ok(Store {
+            data,
+            database,
+            pool,
+            journal,
+            projection,
+            bindings,
+            start,
+            report,
+            node,
+            newest_bundle,
+        })
     }
 }
 
@@ -237,6 +253,12 @@ impl Store {
     /// Which of several nodes this is.
     pub fn node(&self) -> Option<&Node> {
         self.node.as_ref()
+    }
+
+    /// With several nodes: what of shared accounts this one takes and gives back.
+    pub fn leases(&self) -> Option<Leases> {
+        let leases = Leases::new(self.database.clone(), self.node.clone()?);
+        Some(leases.knowing_bundles(self.newest_bundle))
     }
 
     /// The number of this start, for call ids.
@@ -339,13 +361,15 @@ async fn cover(ledger: &Ledger, database: &Database, node: &Node) -> Result<(), 
     if exceeded.is_empty() {
         return Ok(());
     }
-    tracing::info!(accounts = exceeded.len(), "leased what was used before");
+    let (accounts, bundles) = (exceeded.money.len(), exceeded.seconds.len());
+    tracing::info!(accounts, bundles, "leased what was used before");
     let mut leases = Leases::new(database.clone(), node.clone());
     let answers = leases.cover(&exceeded).await.map_err(|error| match error {
         LeaseError::Database(error) => OpenError::from(error),
         other => NodeError::Superseded(other.to_string()).into(),
     })?;
-    ledger.hear_leases(&answers);
+    ledger.hear_leases(&answers.money);
+    ledger.seconds_covered(&answers.seconds);
     Ok(())
 }
 

@@ -4,11 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use billing::{Bundle, BundleId, DestinationSetId, Lease, Money, SystemAccount};
+use billing::{Bundle, BundleOf, Lease, Money, Seconds, SystemAccount};
 use vocabulary::{AccountId, CallId, Utc};
 
 use crate::entry::{CallStep, Entry, UnreadableRecord};
 use crate::journal::{JournalError, Tail};
+use crate::lease::seconds;
 use crate::node::NodeNumber;
 use crate::sql::{self, ConnectError, Connection};
 
@@ -71,6 +72,10 @@ pub(crate) struct Snapshot {
     pub(crate) leases: Vec<(AccountId, Lease)>,
     /// Bundles of which something is left that a call may still use.
     pub(crate) bundles: Vec<(AccountId, Bundle)>,
+    /// What the node has leased of them.
+    pub(crate) bundle_leases: Vec<(BundleOf, Lease<Seconds>)>,
+    /// The number of the newest of them that there is with several nodes.
+    pub(crate) newest_bundle: i64,
 }
 
 /// A record of a call that is still open, as it stood in the journal.
@@ -128,9 +133,20 @@ impl Snapshot {
             };
             stored_calls.push((call, step));
         }
-        let bundles = bundles(connection, applied.journal_at).await?;
+        let bundles = bundles(connection, node, applied.journal_at).await?;
         let leases = crate::lease::load(connection, node).await?;
-        Ok(Snapshot { applied, sums, exhausted, stored_calls, leases, bundles })
+        let bundle_leases = seconds::load(connection, node).await?;
+        let newest_bundle = seconds::newest(connection).await?;
+        Ok(Snapshot {
+            applied,
+            sums,
+            exhausted,
+            stored_calls,
+            leases,
+            bundles,
+            bundle_leases,
+            newest_bundle,
+        })
     }
 
     /// The calls that were open at the applied position: those stored, and those whose records lie
@@ -169,35 +185,21 @@ impl Snapshot {
 /// A call that came in while a bundle was valid may use it this much later: longer than any lasts.
 const BUNDLE_KEPT_MICROS: i64 = 31 * 86_400 * 1_000_000;
 
+/// Also those of which the node still holds something: it is to be given back.
 async fn bundles(
     connection: &mut Connection,
+    node: NodeNumber,
     now: Utc,
 ) -> Result<Vec<(AccountId, Bundle)>, sqlx::Error> {
-    let sql = "SELECT id, account_id, destination_set_id, precedence, increment_s, valid_from, \
-               valid_till, granted_s, used_s FROM bundle \
-               WHERE used_s < granted_s AND (valid_till IS NULL OR valid_till > ?)";
+    let sql = format!(
+        "SELECT {} FROM bundle \
+         WHERE (used_s < granted_s AND (valid_till IS NULL OR valid_till > ?)) \
+         OR id IN (SELECT bundle_id FROM bundle_lease WHERE node = ? AND granted_s <> spent_s)",
+        seconds::COLUMNS
+    );
     let since = now.0.saturating_sub(BUNDLE_KEPT_MICROS);
-    let rows = sql::query(sql).bind(since).fetch_all(connection).await?;
-    let mut bundles = Vec::with_capacity(rows.len());
-    for row in rows {
-        let seconds = |column: usize| -> Result<u32, sqlx::Error> {
-            let seconds: i64 = row.try_get(column)?;
-            u32::try_from(seconds).map_err(|error| sqlx::Error::Decode(error.into()))
-        };
-        let bundle = Bundle {
-            id: BundleId(row.try_get::<i64, _>(0)?.cast_unsigned()),
-            destinations: DestinationSetId(seconds(2)?),
-            precedence: u16::try_from(row.try_get::<i32, _>(3)?).unwrap_or(0),
-            increment: seconds(4)?,
-            valid_from: Utc(row.try_get(5)?),
-            valid_till: row.try_get::<Option<i64>, _>(6)?.map(Utc),
-            granted: seconds(7)?,
-            used: seconds(8)?,
-            pending: 0,
-        };
-        bundles.push((AccountId(row.try_get::<i64, _>(1)?.cast_unsigned()), bundle));
-    }
-    Ok(bundles)
+    let rows = sql::query(&sql).bind(since).bind(node).fetch_all(connection).await?;
+    rows.iter().map(seconds::bundle).collect()
 }
 
 /// Stored steps come first and lie before the others, but the journal may still have them too.

@@ -6,7 +6,10 @@ mod world;
 
 use std::time::Duration;
 
-use billing::{LeaseAsk, Money, OpId, SpendLimits, SpendPeriod};
+use billing::{
+    Bundle, BundleGrant, BundleId, BundleOf, LeaseAsk, LeaseAsks, Money, OpId, Seconds, SecondsAsk,
+    SpendLimits, SpendPeriod, Wanted,
+};
 use store::directory::{Account, BillingKind, DirectoryStore};
 use store::journal::JournalOptions;
 use store::{
@@ -55,7 +58,8 @@ async fn number(database: &Database, sql: &str) -> i64 {
 
 fn question(account: AccountId, granted: i64, claimed: i64, least: i64) -> LeaseQuestion {
     let (granted, claimed, least) = (Money(granted), Money(claimed), Money(least));
-    let ask = LeaseAsk { account, granted, claimed, least, spend: SpendLimits::default() };
+    let (wanted, spend) = (Wanted { granted, claimed, least }, SpendLimits::default());
+    let ask = LeaseAsk { account, wanted, spend };
     LeaseQuestion { ask, windows: None }
 }
 
@@ -76,7 +80,7 @@ async fn many_takers_never_lease_more_than_there_is() {
                 let wanted = i64::try_from(random >> 33).unwrap() % 6000;
                 let asked = question(account, wanted, wanted / 2, wanted / 3);
                 // A CHECK that failed would be an error here.
-                let answers = leases.ask(&[asked]).await.unwrap();
+                let answers = leases.ask(&[asked], &[]).await.unwrap().money;
                 let lease = answers.last().unwrap().lease;
                 assert!(lease.claimed <= lease.granted && lease.granted <= Money(10_000));
             }
@@ -109,7 +113,7 @@ async fn who_has_all_that_a_limit_leaves_hears_that_it_is_the_reason() {
         [question]
     };
     let hears = async |leases: &mut Leases, granted, claimed| {
-        let answers = leases.ask(&asked(granted, claimed)).await.unwrap();
+        let answers = leases.ask(&asked(granted, claimed), &[]).await.unwrap().money;
         let answer = *answers.last().unwrap();
         (answer.lease.granted.0, answer.limited_by)
     };
@@ -127,16 +131,17 @@ async fn a_late_write_takes_no_effect() {
     let (_dirs, database, account, nodes) = nodes(1).await;
     pay_in(&database, account, 1000).await;
     let mut late = Leases::new(database.clone(), nodes[0].clone());
-    late.ask(&[question(account, 400, 200, 0)]).await.unwrap();
+    late.ask(&[question(account, 400, 200, 0)], &[]).await.unwrap();
     // Its node took it for lost, looked how things stand, and went on.
     let mut next = Leases::new(database.clone(), nodes[0].clone());
-    let standing = next.ask(&[]).await.unwrap();
+    let standing = next.ask(&[], &[]).await.unwrap().money;
     assert_eq!((standing[0].lease.granted, standing[0].lease.claimed), (Money(400), Money(200)));
-    assert!(matches!(late.ask(&[question(account, 0, 0, 0)]).await, Err(LeaseError::Superseded)));
+    let outcome = late.ask(&[question(account, 0, 0, 0)], &[]).await;
+    assert!(matches!(outcome, Err(LeaseError::Superseded)));
     assert_eq!(number(&database, "SELECT max(leased) FROM account_balance").await, 400);
     // An earlier start writes nothing at all.
     let earlier = Node { epoch: nodes[0].epoch - 1, ..nodes[0].clone() };
-    let outcome = Leases::new(database.clone(), earlier).ask(&[]).await;
+    let outcome = Leases::new(database.clone(), earlier).ask(&[], &[]).await;
     assert!(matches!(outcome, Err(LeaseError::Superseded)));
 }
 
@@ -148,7 +153,7 @@ async fn a_silent_node_keeps_what_it_may_have_used_until_it_is_given_up() {
     let (dirs, database, account, nodes) = nodes(2).await;
     pay_in(&database, account, 1000).await;
     let mut silent = Leases::new(database.clone(), nodes[0].clone());
-    silent.ask(&[question(account, 400, 150, 0)]).await.unwrap();
+    silent.ask(&[question(account, 400, 150, 0)], &[]).await.unwrap();
     let mut other = Leases::new(database.clone(), nodes[1].clone());
     assert_eq!(other.watch_others().await.unwrap(), (vec![], false));
     let directory = DirectoryStore::open(&database).await.unwrap();
@@ -166,8 +171,8 @@ async fn a_silent_node_keeps_what_it_may_have_used_until_it_is_given_up() {
 
     // It may only have been paused: then it is back, with what it may have used and no more.
     let answers = loop {
-        if let Ok(answers) = silent.ask(&[]).await {
-            break answers;
+        if let Ok(answers) = silent.ask(&[], &[]).await {
+            break answers.money;
         }
     };
     assert_eq!((answers[0].lease.granted, answers[0].lease.claimed), (Money(150), Money(150)));
@@ -177,7 +182,7 @@ async fn a_silent_node_keeps_what_it_may_have_used_until_it_is_given_up() {
     let forgotten = directory.forget_node("node-0").await.unwrap();
     assert_eq!(forgotten.uncharged, [("EUR".to_owned(), Money(150))]);
     assert_eq!(number(&database, "SELECT max(leased) FROM account_balance").await, 0);
-    assert!(matches!(silent.ask(&[]).await, Err(LeaseError::Superseded)));
+    assert!(matches!(silent.ask(&[], &[]).await, Err(LeaseError::Superseded)));
     let node = world::node("node-0");
     let options = JournalOptions::default();
     let back = Opening::begin_as(Some(&node), dirs[0].path(), &database, options).await;
@@ -206,7 +211,7 @@ async fn a_command_takes_money_once_and_on_one_node() {
     let forced = Taking { is_forced: true, ..taking };
     other.take(OpId::outside(8), forced).await.unwrap();
     assert_eq!(number(&database, "SELECT max(leased) FROM account_balance").await, 1400);
-    let answers = one.ask(&[question(account, 900, 900, 900)]).await.unwrap();
+    let answers = one.ask(&[question(account, 900, 900, 900)], &[]).await.unwrap().money;
     assert_eq!(answers.last().unwrap().lease.granted, Money(700));
 }
 
@@ -225,8 +230,8 @@ async fn charges_come_off_the_lease() {
     world.top_up(1, Money::units(5));
     assert!(!world.open(1), "nothing is leased yet");
     world.store.flush().await;
-    let answers = leases.ask(&[question(AccountId(1), 2_000_000, 1_000_000, 0)]).await.unwrap();
-    world.ledger.hear_leases(&answers);
+    let asked = [question(AccountId(1), 2_000_000, 1_000_000, 0)];
+    world.ledger.hear_leases(&leases.ask(&asked, &[]).await.unwrap().money);
     assert!(world.open(1));
     world.answer(0);
     world.advance(5);
@@ -287,8 +292,8 @@ async fn what_a_netted_carrier_is_owed_is_leased_to_its_calls() {
     let mut one = Leases::new(database.clone(), nodes[0].clone());
     let mut other = Leases::new(database.clone(), nodes[1].clone());
     let hears = async |leases: &mut Leases, least| {
-        let answers = leases.ask(&[question(account, least, least, least)]).await.unwrap();
-        let answer = *answers.last().unwrap();
+        let asked = [question(account, least, least, least)];
+        let answer = *leases.ask(&asked, &[]).await.unwrap().money.last().unwrap();
         (answer.lease.granted.0, answer.left.0)
     };
     let pay_out = async |leases: &mut Leases, op, amount| {
@@ -314,4 +319,253 @@ async fn what_a_netted_carrier_is_owed_is_leased_to_its_calls() {
     let refused = pay_out(&mut other, 3, 1001).await.unwrap_err();
     assert!(matches!(refused, LeaseError::TooLittle { free: Money(1000), .. }), "{refused}");
     pay_out(&mut other, 4, 1000).await.unwrap();
+}
+
+const SECONDS_EACH: u32 = 600;
+
+/// A node of the small world that has a bundle of ten minutes, or learns of it.
+async fn world_of(dir: &std::path::Path, database: &Database, name: &str) -> (World, Leases) {
+    let world = World::node(dir, database, name).await;
+    let leases = world.store.leases().unwrap();
+    (world, leases)
+}
+
+fn ten_minutes(world: &World, bundle: u64) -> BundleOf {
+    let grant = BundleGrant {
+        op: OpId::outside(u128::from(bundle) + 1_000_000),
+        bundle: BundleId(bundle),
+        account: AccountId(1),
+        destinations: world::EVERYWHERE,
+        seconds: SECONDS_EACH,
+        increment: 60,
+        precedence: 1,
+        valid_from: Utc(0),
+        valid_till: None,
+        at: world.now.utc,
+        note: "Free minutes".into(),
+    };
+    world.ledger.grant(grant, &*world.recorder).unwrap();
+    BundleOf { account: AccountId(1), bundle: BundleId(bundle) }
+}
+
+fn seconds(of: BundleOf, granted: i64, claimed: i64, least: i64) -> SecondsAsk {
+    let (granted, claimed, least) = (Seconds(granted), Seconds(claimed), Seconds(least));
+    SecondsAsk { of, wanted: Wanted { granted, claimed, least } }
+}
+
+/// As the server's lease desk does: what the ledger asks, and what is answered.
+async fn round(world: &World, leases: &mut Leases, asks: LeaseAsks) {
+    let questions: Vec<LeaseQuestion> =
+        asks.money.iter().map(|ask| LeaseQuestion { ask: *ask, windows: None }).collect();
+    let answers = leases.ask(&questions, &asks.seconds).await.unwrap();
+    world.ledger.learn_bundles(answers.new_bundles, world.now.utc);
+    world.ledger.hear_leases(&answers.money);
+    world.ledger.hear_seconds(&answers.seconds);
+    world.ledger.seconds_not_found(&answers.not_found);
+}
+
+/// The connect fee of a call: bundles do not pay it.
+async fn fee(world: &mut World, leases: &mut Leases) {
+    world.sequence += 100 * world.store.node().unwrap().id.unsigned_abs();
+    world.top_up(1, Money(10_000));
+    world.store.flush().await;
+    let held = world.ledger.account(AccountId(1)).unwrap().lease.unwrap().lease.granted.0 + 10_000;
+    let money = vec![question(AccountId(1), held, held, held).ask];
+    round(world, leases, LeaseAsks { money, ..LeaseAsks::default() }).await;
+}
+
+fn known(world: &World, of: BundleOf) -> Option<Bundle> {
+    world.ledger.lock(&[of.account]).bundle(of.account, of.bundle).cloned()
+}
+
+async fn in_order(world: &World) {
+    let report = ledger_check(&world.dir, &world.database).await.unwrap();
+    let broken: Vec<_> = report.checks.iter().filter(|check| check.offender_count > 0).collect();
+    assert!(broken.is_empty(), "{broken:?}");
+}
+
+/// V-04, P-007: a bundle that one node gave is used on another one, up to its last second and no
+/// further; what a call used is charged to the lease in the commit that writes it; that it is used up is
+/// told once, by the last of them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_use_a_bundle_up_together() {
+    if !Backend::has_postgres() {
+        return;
+    }
+    let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let database = Backend::Postgres.fresh(dirs[0].path()).await;
+    let (mut one, mut of_one) = world_of(dirs[0].path(), &database, "one").await;
+    let (mut two, mut of_two) = world_of(dirs[1].path(), &database, "two").await;
+    let of = ten_minutes(&one, 7);
+    // It is not in the tables yet.
+    round(&one, &mut of_one, LeaseAsks::default()).await;
+    one.store.flush().await;
+    assert!(known(&two, of).is_none());
+    round(&two, &mut of_two, LeaseAsks::default()).await;
+    assert_eq!(known(&two, of).unwrap().left(), SECONDS_EACH);
+    // A second time is none.
+    assert!(of_two.ask(&[], &[]).await.unwrap().new_bundles.is_empty());
+
+    // Who is not in the directory is told nothing.
+    let pool = database.open().await.unwrap();
+    let sql = "INSERT INTO account (id, name, billing, currency, created_at) \
+               VALUES (1, 'alice', 'prepaid', 'EUR', 0)";
+    sql::query(sql).execute(&pool).await.unwrap();
+
+    // What node one has taken, node two does not get; there is no money but for two connect fees.
+    fee(&mut one, &mut of_one).await;
+    fee(&mut two, &mut of_two).await;
+    let asked = LeaseAsks { seconds: vec![seconds(of, 300, 300, 300)], ..LeaseAsks::default() };
+    round(&one, &mut of_one, asked).await;
+    let asked = LeaseAsks { seconds: vec![seconds(of, 600, 600, 600)], ..LeaseAsks::default() };
+    round(&two, &mut of_two, asked).await;
+    assert_eq!(known(&two, of).unwrap().free(), 300);
+    assert_eq!(number(&database, "SELECT leased_s FROM bundle").await, 600);
+    for world in [&mut one, &mut two] {
+        assert!(world.open(1));
+        world.answer(0);
+        for _ in 0..20 {
+            world.advance(20);
+            world.extend(0);
+        }
+        assert_eq!(world.live[0].grant, Duration::from_secs(300));
+        world.end(0);
+        world.store.flush().await;
+        let events = "SELECT count(*) FROM account_event WHERE kind = 'bundle_exhausted'";
+        let used = number(&database, "SELECT used_s FROM bundle").await;
+        assert_eq!(number(&database, events).await, i64::from(used == 600));
+        assert_eq!(number(&database, "SELECT leased_s FROM bundle").await, 600 - used);
+        in_order(world).await;
+    }
+    assert_eq!(number(&database, "SELECT used_s FROM bundle").await, 600);
+    assert!(!two.open(1), "nothing is left");
+
+    // The next start of a node knows what it has used.
+    drop(one);
+    let (one, _) = world_of(dirs[0].path(), &database, "one").await;
+    in_order(&one).await;
+}
+
+/// As with money: what a silent node cannot have used is free again, and the rest when it is given up.
+/// A node that dies amid a call has used what the call had talked, and no more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_silent_node_keeps_the_seconds_that_it_may_have_used() {
+    if !Backend::has_postgres() {
+        return;
+    }
+    let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let database = Backend::Postgres.fresh(dirs[0].path()).await;
+    let (mut one, mut of_one) = world_of(dirs[0].path(), &database, "one").await;
+    let (two, mut of_two) = world_of(dirs[1].path(), &database, "two").await;
+    let of = ten_minutes(&one, 7);
+    one.store.flush().await;
+    let asked = LeaseAsks { seconds: vec![seconds(of, 240, 120, 60)], ..LeaseAsks::default() };
+    round(&one, &mut of_one, asked).await;
+    fee(&mut one, &mut of_one).await;
+    assert!(one.open(1));
+    one.answer(0);
+    one.advance(5);
+    one.store.flush().await;
+    let pool = database.open().await.unwrap();
+    let past = "UPDATE node SET expires_at = expires_at - 600000000 WHERE name = 'one'";
+    sql::query(past).execute(&pool).await.unwrap();
+    of_two.watch_others().await.unwrap();
+    assert_eq!(number(&database, "SELECT leased_s FROM bundle").await, 120);
+    in_order(&two).await;
+    // Back again, it closes the call: a minute was begun.
+    drop((one, of_one));
+    let (one, mut of_one) = world_of(dirs[0].path(), &database, "one").await;
+    assert_eq!(one.store.report().closed.len(), 1);
+    one.store.flush().await;
+    assert_eq!(number(&database, "SELECT used_s FROM bundle").await, 60);
+    assert_eq!(known(&one, of).unwrap().free(), 60);
+    in_order(&one).await;
+    // At the end of a node what is not used goes back.
+    round(&one, &mut of_one, one.ledger.lease_asks_to_end()).await;
+    assert_eq!(number(&database, "SELECT leased_s FROM bundle").await, 0);
+    let asked = LeaseAsks { seconds: vec![seconds(of, 180, 180, 60)], ..LeaseAsks::default() };
+    round(&one, &mut of_one, asked).await;
+    sql::query(past).execute(&pool).await.unwrap();
+    let directory = DirectoryStore::open(&database).await.unwrap();
+    assert_eq!(directory.forget_node("one").await.unwrap().untold_seconds, 120);
+    assert_eq!(number(&database, "SELECT leased_s FROM bundle").await, 0);
+    in_order(&two).await;
+}
+
+/// A Tandem that had the database to itself becomes a node while a call holds minutes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn seconds_used_before_there_were_nodes_are_covered() {
+    if !Backend::has_postgres() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let database = Backend::Postgres.fresh(dir.path()).await;
+    let mut alone = World::at(dir.path(), database.clone(), JournalOptions::default()).await;
+    alone.top_up(1, Money::units(1));
+    alone.store.flush().await;
+    let of = ten_minutes(&alone, 7);
+    assert!(alone.open(1));
+    alone.answer(0);
+    alone.advance(70);
+    alone.extend(0);
+    drop(alone);
+    let database = world::backend::moved(&database, dir.path());
+    let (world, _) = world_of(dir.path(), &database, "one").await;
+    assert_eq!(world.store.report().closed.len(), 1);
+    world.store.flush().await;
+    let used = number(&database, "SELECT used_s FROM bundle").await;
+    assert!(used > 0, "{used}");
+    assert_eq!(number(&database, "SELECT leased_s FROM bundle").await, 0);
+    assert_eq!(i64::from(known(&world, of).unwrap().left()), 600 - used);
+    in_order(&world).await;
+}
+
+/// Nodes that lock accounts and bundles in any order do not stop each other, and nobody gets more than
+/// there is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_takers_never_lease_more_seconds_than_there_are() {
+    if !Backend::has_postgres() {
+        return;
+    }
+    let (_dirs, database, account, nodes) = nodes(4).await;
+    pay_in(&database, account, 10_000).await;
+    let pool = database.open().await.unwrap();
+    for bundle in 1..=3 {
+        let sql = "INSERT INTO bundle (id, op_id, account_id, destination_set_id, precedence, \
+                   increment_s, valid_from, granted_s, granted_at, note) \
+                   VALUES (?1, ?2, 1, 1, 1, 60, 0, 1000, 0, '')";
+        let op = vec![u8::try_from(bundle).unwrap(); 16];
+        sql::query(sql).bind(bundle).bind(op).execute(&pool).await.unwrap();
+    }
+    let tasks = nodes.into_iter().enumerate().map(|(seed, node)| {
+        let database = database.clone();
+        tokio::spawn(async move {
+            let mut leases = Leases::new(database, node);
+            let mut random = seed as u64 + 1;
+            for _ in 0..60 {
+                random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                let wanted = i64::try_from(random >> 33).unwrap() % 900;
+                let mut asked: Vec<SecondsAsk> = (1..=3)
+                    .map(|bundle| BundleOf { account, bundle: BundleId(bundle) })
+                    .map(|of| seconds(of, wanted, wanted / 2, wanted / 3))
+                    .collect();
+                if random & 1 << 40 == 0 {
+                    asked.reverse();
+                }
+                let money = [question(account, wanted, wanted / 2, wanted / 3)];
+                // A CHECK that failed, or a deadlock, would be an error here.
+                let answers = leases.ask(&money, &asked).await.unwrap();
+                for answer in answers.seconds {
+                    let lease = answer.lease;
+                    assert!(lease.claimed <= lease.granted && lease.granted <= Seconds(1000));
+                }
+            }
+        })
+    });
+    for task in tasks.collect::<Vec<_>>() {
+        task.await.unwrap();
+    }
+    let wrong = "SELECT count(*) FROM bundle b WHERE leased_s > granted_s OR leased_s <> \
+                 (SELECT sum(granted_s - spent_s) FROM bundle_lease WHERE bundle_id = b.id)";
+    assert_eq!(number(&database, wrong).await, 0);
 }

@@ -6,7 +6,7 @@ mod world;
 
 use std::collections::BTreeSet;
 
-use billing::{LeaseAsk, Money, SpendLimits};
+use billing::{LeaseAsk, Money, SpendLimits, Wanted};
 use store::journal::JournalOptions;
 use store::query::{self, CdrFilter};
 use store::{LeaseQuestion, Leases, Opening, ledger_check, sql};
@@ -28,10 +28,11 @@ async fn work(world: &mut World, account: u64) {
         let known = world.ledger.account(AccountId(account)).unwrap().lease.unwrap().lease;
         let more = Money(known.granted.0 + 2_000_000);
         let (account, spend) = (AccountId(account), SpendLimits::default());
-        let ask = LeaseAsk { account, granted: more, claimed: more, least: more, spend };
+        let wanted = Wanted { granted: more, claimed: more, least: more };
+        let ask = LeaseAsk { account, wanted, spend };
         let question = LeaseQuestion { ask, windows: None };
         let mut leases = Leases::new(world.database.clone(), node);
-        world.ledger.hear_leases(&leases.ask(&[question]).await.unwrap());
+        world.ledger.hear_leases(&leases.ask(&[question], &[]).await.unwrap().money);
     }
     for _ in 0..2 {
         assert!(world.open(account));

@@ -1,5 +1,6 @@
 //! With several nodes: a call whose account this node has leased too little of waits until more was
-//! asked for, instead of being refused or ended for want of it.
+//! asked for, instead of being refused or ended for want of it. So does one that bundles could pay for,
+//! before money does.
 
 use vocabulary::{Refused, Utc};
 
@@ -39,7 +40,7 @@ impl From<Refused> for Stop {
     }
 }
 
-/// Does a call wait for money that this node has not leased yet?
+/// Does a call wait for money, or for seconds of a bundle, that this node has not leased yet?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Patience {
     None,
@@ -56,14 +57,19 @@ impl Patience {
         (at, step): (Utc, Step),
         funded: &Result<Funding, usize>,
     ) -> bool {
+        if self == Patience::None || !locked.is_shared() {
+            return false;
+        }
+        for (of, seconds) in funding::missing_seconds(settings, locked, payers, at, step) {
+            if locked.need_seconds(of, seconds) {
+                return true;
+            }
+        }
         let level = match funded {
             Ok(funded) => funded.last_at,
             Err(level) => Some(*level),
         };
         let Some(level) = level else { return false };
-        if self == Patience::None || !locked.is_shared() {
-            return false;
-        }
         let needed = funding::need(settings, payers, level, at, step);
         let payer = payers.get(level).map(|payer| payer.account);
         needed.zip(payer).is_some_and(|(needed, account)| locked.need(account, needed))

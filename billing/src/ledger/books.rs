@@ -136,9 +136,10 @@ impl Ledger {
 
     /// Puts a bundle back as the last projection left it: nothing is pending. At start only.
     pub fn load_bundle(&self, account: AccountId, bundle: Bundle) {
+        let is_shared = self.is_shared();
         let mut shard = self.shard(self.shard_of(account));
         if let Some(account) = shard.accounts.get_mut(&account) {
-            account.bundles.put(Bundle { pending: 0, ..bundle });
+            account.bundles.put(Bundle { pending: 0, ..bundle }.leased_if(is_shared));
         }
     }
 
@@ -276,14 +277,14 @@ impl Ledger {
             Some(memo) if memo.what == what => return Ok((Outcome::Exists, memo.position)),
             Some(_) => return Err(LedgerError::Differs),
         }
-        let account = grant.account;
+        let (account, is_shared) = (grant.account, self.is_shared());
         let mut locked = self.lock(&[account]);
         let known = locked.account_mut(account).ok_or(LedgerError::NoAccount(account))?;
         if known.bundles.get(grant.bundle).is_some() {
             return Err(LedgerError::Differs);
         }
         known.bundles.forget(grant.at);
-        known.bundles.put(Bundle::from(&grant));
+        known.bundles.put(Bundle::from(&grant).leased_if(is_shared));
         let op = grant.op;
         let position = journal.append(&Record::BundleGranted(grant));
         outside.push(Memo { op, what, position });
@@ -298,7 +299,7 @@ impl Ledger {
             let mut shard = self.shard(self.shard_of(grant.account));
             let account = shard.open(grant.account, currency);
             if account.bundles.get(grant.bundle).is_none() {
-                account.bundles.put(Bundle::from(grant));
+                account.bundles.put(Bundle::from(grant).leased_if(self.is_shared()));
             }
         }
         if outside.find(grant.op).is_none() {

@@ -4,7 +4,7 @@
 
 use vocabulary::{AccountId, Utc};
 
-use super::LedgerError;
+use super::{Leased, LedgerError, Seconds};
 use crate::OpId;
 
 /// One grant of seconds to one account. Positive in SQL.
@@ -64,7 +64,7 @@ pub struct BundleShare {
 }
 
 /// A bundle as it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bundle {
     /// Which.
     pub id: BundleId,
@@ -84,22 +84,51 @@ pub struct Bundle {
     pub used: u32,
     /// How much live calls hold.
     pub pending: u32,
+    /// With other nodes on the same database: this node's part. What is used is then as it was at the
+    /// start and as this node has used since. Boxed, for a Tandem alone has many bundles and no leases.
+    pub lease: Option<Box<Leased<Seconds>>>,
 }
 
 impl Bundle {
-    /// Not used yet, held by live calls or not.
+    /// Not used yet, held by live calls or not; with other nodes, as far as this one has heard.
     pub fn left(&self) -> u32 {
-        self.granted.saturating_sub(self.used)
+        match &self.lease {
+            Some(leased) => seconds(leased.left),
+            None => self.granted.saturating_sub(self.used),
+        }
     }
 
-    /// Neither used nor held.
+    /// Neither used nor held; with other nodes, what this one may hold without asking.
     pub fn free(&self) -> u32 {
-        self.left().saturating_sub(self.pending)
+        match &self.lease {
+            Some(leased) => seconds(leased.available(self.pending.into())),
+            None => self.left().saturating_sub(self.pending),
+        }
+    }
+
+    /// May a call get seconds of it, from this node's part or, with other nodes, from what is not heard
+    /// to be used?
+    pub fn may_pay(&self) -> bool {
+        self.left() > self.pending
+    }
+
+    /// As one of several nodes keeps it: nothing of it is leased yet.
+    pub(super) fn leased_if(self, is_shared: bool) -> Bundle {
+        let left = self.granted.saturating_sub(self.used);
+        let lease = is_shared.then(|| Box::new(Leased::of_left(left.into())));
+        Bundle { lease, ..self }
     }
 
     /// May a call that comes in at this moment use it?
     pub fn is_valid_at(&self, at: Utc) -> bool {
         self.valid_from <= at && self.valid_till.is_none_or(|till| at < till)
+    }
+
+    fn use_up(&mut self, seconds: u32) {
+        self.used = self.used.saturating_add(seconds);
+        if let Some(leased) = &mut self.lease {
+            leased.used_up(seconds);
+        }
     }
 
     /// The order in which bundles are used.
@@ -121,8 +150,13 @@ impl From<&BundleGrant> for Bundle {
             granted: grant.seconds,
             used: 0,
             pending: 0,
+            lease: None,
         }
     }
+}
+
+fn seconds(seconds: Seconds) -> u32 {
+    u32::try_from(seconds.0.max(0)).unwrap_or(u32::MAX)
 }
 
 /// The bundles of one account, in the order in which they are used.
@@ -141,7 +175,7 @@ impl Bundles {
         self.0.iter().find(|bundle| bundle.id == id)
     }
 
-    fn get_mut(&mut self, id: BundleId) -> Option<&mut Bundle> {
+    pub(super) fn get_mut(&mut self, id: BundleId) -> Option<&mut Bundle> {
         self.0.iter_mut().find(|bundle| bundle.id == id)
     }
 
@@ -152,12 +186,13 @@ impl Bundles {
         self.0.insert(place, bundle);
     }
 
-    /// Forgets what no call will ask for again.
+    /// Forgets what no call will ask for again, and no other node waits for.
     pub(super) fn forget(&mut self, now: Utc) {
         self.0.retain(|bundle| {
             let till = bundle.valid_till.map_or(i64::MAX, |till| till.0);
             let is_over = till.saturating_add(KEPT_MICROS) < now.0;
-            bundle.pending > 0 || (bundle.left() > 0 && !is_over)
+            let is_leased = bundle.lease.as_ref().is_some_and(|leased| leased.is_in_use());
+            bundle.pending > 0 || is_leased || (bundle.left() > 0 && !is_over)
         });
     }
 
@@ -184,14 +219,14 @@ impl Bundles {
     pub(super) fn release(&mut self, held: &BundleShare, used: u32) {
         if let Some(bundle) = self.get_mut(held.bundle) {
             bundle.pending = bundle.pending.saturating_sub(held.seconds);
-            bundle.used = bundle.used.saturating_add(used);
+            bundle.use_up(used);
         }
     }
 
     /// Uses that a record tells of, whose holding was never seen.
     pub(super) fn add_used(&mut self, used: &BundleShare) {
         if let Some(bundle) = self.get_mut(used.bundle) {
-            bundle.used = bundle.used.saturating_add(used.seconds);
+            bundle.use_up(used.seconds);
         }
     }
 
@@ -216,6 +251,7 @@ mod tests {
             granted: seconds,
             used: 0,
             pending: 0,
+            lease: None,
         }
     }
 

@@ -8,11 +8,12 @@ use std::sync::MutexGuard;
 use vocabulary::{AccountId, Utc};
 
 use super::account::Account;
+use super::lease::Leases;
 use super::reservation::Closing;
 use super::shard::Shard;
 use super::{
-    AccountView, Ask, Bundle, BundleId, BundleShare, Ledger, LedgerError, LedgerEvent, Outcome,
-    Posting, ReservationId, ReservationState, SpendPeriod, SystemAccount, Use, hour_of,
+    AccountView, Ask, Bundle, BundleId, BundleOf, BundleShare, Ledger, LedgerError, LedgerEvent,
+    Outcome, Posting, ReservationId, ReservationState, SpendPeriod, SystemAccount, Use, hour_of,
 };
 use crate::{Journal, Money, Record};
 
@@ -69,8 +70,8 @@ impl<'a> Locked<'a> {
     }
 
     /// A bundle as it is.
-    pub fn bundle(&self, account: AccountId, bundle: BundleId) -> Option<Bundle> {
-        self.shard(account).accounts.get(&account)?.bundles.get(bundle).copied()
+    pub fn bundle(&self, account: AccountId, bundle: BundleId) -> Option<&Bundle> {
+        self.shard(account).accounts.get(&account)?.bundles.get(bundle)
     }
 
     /// The account's bundles in the order in which they are used.
@@ -162,6 +163,10 @@ impl<'a> Locked<'a> {
                 shard.hold(ask.id, state, ask.bundles).map_err(|why| (index, why))?;
                 outcome = Outcome::Done;
                 self.top_up_lease(ask.account);
+                let is_shared = self.is_shared();
+                for share in ask.bundles.iter().filter(|_| is_shared) {
+                    self.top_up_seconds(BundleOf { account: ask.account, bundle: share.bundle });
+                }
             }
         }
         Ok(outcome)
@@ -280,8 +285,8 @@ impl<'a> Locked<'a> {
         self.ledger.is_shared()
     }
 
-    pub(super) fn want_lease(&self, account: AccountId) {
-        self.ledger.leases.want(account);
+    pub(super) fn leases(&self) -> &Leases {
+        &self.ledger.leases
     }
 
     pub(super) fn account_mut(&mut self, account: AccountId) -> Option<&mut Account> {

@@ -21,7 +21,10 @@ pub use books::Ledger;
 pub use bundle::{Bundle, BundleGrant, BundleId, BundleShare, DestinationSetId};
 pub use check::LedgerCheck;
 pub use event::LedgerEvent;
-pub use lease::{Fund, Lease, LeaseAnswer, LeaseAsk, LeaseSum, Leased};
+pub use lease::{
+    BundleOf, Fund, Lease, LeaseAnswer, LeaseAsk, LeaseAsks, LeaseSum, Leased, Seconds,
+    SecondsAnswer, SecondsAsk, Unit, Wanted,
+};
 pub use locked::Locked;
 pub use posting::{Overdraft, Posting, PostingKind};
 pub use reservation::{Ask, ReservationId, ReservationState, Use};

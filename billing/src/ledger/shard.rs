@@ -151,7 +151,9 @@ impl Shard {
                 let used = used.iter().find(|used| used.bundle == share.bundle);
                 payer.bundles.release(share, used.map_or(0, |used| used.seconds));
             }
-            if let Some(last) = used.iter().rfind(|used| used.seconds > 0)
+            // With several nodes the projection tells: what this one has used up another may still have.
+            if !self.is_shared
+                && let Some(last) = used.iter().rfind(|used| used.seconds > 0)
                 && payer.bundles.are_used_up(&shares)
             {
                 let (account, bundle) = (held.account, last.bundle);

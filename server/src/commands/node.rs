@@ -32,9 +32,10 @@ pub(super) fn run(context: &Context, command: &NodeCommand) -> Outcome {
                     amounts => format!("at most {amounts} of talk"),
                 };
                 println!(
-                    "node {} is given up; its leases are free. Not charged: {uncharged}; {} long \
-                     calls have no CDR.",
+                    "node {} is given up; its leases are free. Not charged: {uncharged}, and at most \
+                     {} s of bundles; {} long calls have no CDR.",
                     text("node"),
+                    answer["untold_bundle_s"],
                     answer["open_calls"]
                 );
             });

@@ -135,3 +135,92 @@ pub(super) async fn leases_are_covered(connection: &mut Connection) -> Result<Ch
     }
     Ok(finding.done())
 }
+
+const LEASED_SECONDS: &str = "
+    WITH held AS (
+        SELECT bundle_id AS bundle, granted_s - spent_s AS leased FROM bundle_lease
+        UNION ALL
+        SELECT id, -leased_s FROM bundle
+    )
+    SELECT bundle, CAST(sum(leased) AS BIGINT) FROM held GROUP BY bundle HAVING sum(leased) <> 0
+    ORDER BY bundle";
+
+pub(super) async fn seconds_are_of_nodes(
+    connection: &mut Connection,
+) -> Result<Check, sqlx::Error> {
+    let mut finding = Finding::new(
+        "seconds_are_of_nodes",
+        "What is leased of a bundle is what the leases of the nodes hold.",
+    );
+    let count: i64 =
+        sql::query_scalar("SELECT count(*) FROM bundle_lease").fetch_one(&mut *connection).await?;
+    finding.counted(count.unsigned_abs());
+    for row in sql::query(LEASED_SECONDS).fetch_all(connection).await? {
+        let (bundle, leased): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
+        finding.offender(|| format!("bundle {bundle}: leases less bundle: {leased} s"));
+    }
+    Ok(finding.done())
+}
+
+const WITHIN_SECONDS: &str = "
+    SELECT n.name, l.bundle_id, l.granted_s, l.claimed_s, l.spent_s
+    FROM bundle_lease l LEFT JOIN node n ON n.id = l.node
+    WHERE n.id IS NULL OR n.state = 'lost' OR l.claimed_s > l.granted_s OR l.spent_s > l.claimed_s
+    ORDER BY l.node, l.bundle_id";
+
+pub(super) async fn seconds_are_within_leases(
+    connection: &mut Connection,
+) -> Result<Check, sqlx::Error> {
+    let mut finding = Finding::new(
+        "seconds_are_within_leases",
+        "No node has used more of a bundle than it had claimed; no lease of one belongs to a node that \
+         was given up.",
+    );
+    let count: i64 =
+        sql::query_scalar("SELECT count(*) FROM bundle_lease").fetch_one(&mut *connection).await?;
+    finding.counted(count.unsigned_abs());
+    for row in sql::query(WITHIN_SECONDS).fetch_all(connection).await? {
+        let node: Option<String> = row.try_get(0)?;
+        let (bundle, granted): (i64, i64) = (row.try_get(1)?, row.try_get(2)?);
+        let (claimed, spent): (i64, i64) = (row.try_get(3)?, row.try_get(4)?);
+        finding.offender(|| {
+            let node = node.unwrap_or_else(|| "unknown".to_owned());
+            format!(
+                "node {node}, bundle {bundle}: granted {granted} s, claimed {claimed} s, used {spent} s"
+            )
+        });
+    }
+    Ok(finding.done())
+}
+
+const OVER: &str = "
+    SELECT b.id, b.granted_s, b.used_s, b.leased_s, CAST(coalesce(u.used, 0) AS BIGINT)
+    FROM bundle b LEFT JOIN
+        (SELECT bundle_id, sum(seconds) AS used FROM bundle_use GROUP BY bundle_id) u
+        ON u.bundle_id = b.id
+    WHERE b.used_s <> coalesce(u.used, 0) OR b.used_s + b.leased_s > b.granted_s
+    ORDER BY b.id";
+
+pub(super) async fn seconds_are_used_once(
+    connection: &mut Connection,
+) -> Result<Check, sqlx::Error> {
+    let mut finding = Finding::new(
+        "seconds_are_used_once",
+        "What is used of a bundle is what calls used; that and what is leased is no more than was given.",
+    );
+    let count: i64 =
+        sql::query_scalar("SELECT count(*) FROM bundle").fetch_one(&mut *connection).await?;
+    finding.counted(count.unsigned_abs());
+    for row in sql::query(OVER).fetch_all(connection).await? {
+        let (bundle, granted): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
+        let (used, leased, calls): (i64, i64, i64) =
+            (row.try_get(2)?, row.try_get(3)?, row.try_get(4)?);
+        finding.offender(|| {
+            format!(
+                "bundle {bundle}: given {granted} s, used {used} s (by calls {calls} s), leased \
+                 {leased} s"
+            )
+        });
+    }
+    Ok(finding.done())
+}

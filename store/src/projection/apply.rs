@@ -1,10 +1,9 @@
 //! One batch into the tables: one statement a table (in a few fixed sizes), the position in the same
 //! commit.
 
-use std::collections::BTreeMap;
-
-use super::collect::{Batch, Used};
-use super::payers::{BUNDLE_COLUMNS, BundleRow, PAYER_COLUMNS, PayerRow, USE_COLUMNS, UseRow};
+use super::bundles::BundleTables;
+use super::collect::Batch;
+use super::payers::{PAYER_COLUMNS, PayerRow};
 use super::rows::{CDR_COLUMNS, CdrRow, POSTING_COLUMNS, PostingRow};
 use crate::bindings::{BINDING_COLUMNS, BindingRow};
 use crate::node::{NodeNumber, Writer};
@@ -19,8 +18,7 @@ pub(crate) struct Applier {
     posting: Bulk,
     balance: Bulk,
     payer: Bulk,
-    bundle: Bulk,
-    bundle_use: Bulk,
+    bundles: BundleTables,
     step: Bulk,
     ended: Bulk,
     binding_gone: Bulk,
@@ -62,8 +60,7 @@ impl Applier {
             posting: insert("posting", &POSTING_COLUMNS, once),
             balance: insert("account_balance", &balance_columns, add),
             payer: insert("cdr_payer", &PAYER_COLUMNS, once),
-            bundle: insert("bundle", &BUNDLE_COLUMNS, once),
-            bundle_use: insert("bundle_use", &USE_COLUMNS, once),
+            bundles: BundleTables::new(insert),
             step: insert("open_call", &["call_id", "start", "position", "record", "node"], once),
             ended: Bulk::new("DELETE FROM open_call WHERE call_id IN (", 1, ")"),
             binding_gone: Bulk::new("DELETE FROM binding WHERE (node, subscriber_id) IN (", 2, ")"),
@@ -97,7 +94,8 @@ impl Applier {
         super::rerated::write(&self.history, connection, &batch.rerated).await?;
         let postings: Vec<PostingRow<'_>> = batch.postings.iter().map(PostingRow).collect();
         expect_all("posting", postings.len(), self.posting.run(connection, &postings).await?);
-        self.apply_payers(connection, batch).await?;
+        let payers: Vec<PayerRow<'_>> = PayerRow::all(&batch.cdrs).collect();
+        expect_all("cdr_payer", payers.len(), self.payer.run(connection, &payers).await?);
         let is_shared = self.writer.is_shared;
         let sums = batch.moved.iter().map(|(id, sums)| SumsRow(*id, *sums, is_shared));
         let sums: Vec<SumsRow> = sums.collect();
@@ -105,7 +103,10 @@ impl Applier {
         if is_shared {
             self.apply_shared(connection, batch).await?;
         }
+        // Behind the balances, as leases lock them.
+        let exhausted = self.bundles.apply(connection, batch, self.writer).await?;
         super::told::write(connection, &batch.told, is_shared).await?;
+        super::told::write(connection, &exhausted, is_shared).await?;
         let step = |(id, step): &'a (CallId, StepRecord)| StepRow(*id, step, self.writer.node);
         let steps: Vec<StepRow<'_>> = batch.steps.iter().map(step).collect();
         self.step.run(connection, &steps).await?;
@@ -147,33 +148,6 @@ impl Applier {
         Ok(())
     }
 
-    /// What others paid than the account that called: its resellers, and bundles.
-    async fn apply_payers(
-        &self,
-        connection: &mut Connection,
-        batch: &Batch,
-    ) -> Result<(), sqlx::Error> {
-        let payers: Vec<PayerRow<'_>> = PayerRow::all(&batch.cdrs).collect();
-        expect_all("cdr_payer", payers.len(), self.payer.run(connection, &payers).await?);
-        let bundles: Vec<BundleRow<'_>> = batch.bundles.iter().map(BundleRow).collect();
-        expect_all("bundle", bundles.len(), self.bundle.run(connection, &bundles).await?);
-        let uses: Vec<UseRow<'_>> = batch.bundle_uses.iter().map(UseRow).collect();
-        expect_all("bundle_use", uses.len(), self.bundle_use.run(connection, &uses).await?);
-        let mut used: BTreeMap<i64, i64> = BTreeMap::new();
-        for Used { used: made, .. } in &batch.bundle_uses {
-            let bundle = made.share.bundle.0.cast_signed();
-            *used.entry(bundle).or_default() += i64::from(made.share.seconds);
-        }
-        for (bundle, seconds) in used {
-            sql::query("UPDATE bundle SET used_s = used_s + ? WHERE id = ?")
-                .bind(seconds)
-                .bind(bundle)
-                .execute(&mut *connection)
-                .await?;
-        }
-        Ok(())
-    }
-
     async fn apply_bindings(
         &self,
         connection: &mut Connection,
@@ -202,7 +176,7 @@ impl Applier {
 
 /// Ids are unique by how they are made; were one not, the row is left out, the counters still follow
 /// the journal, and `ledger check` names it.
-fn expect_all(table: &str, rows: usize, changed: u64) {
+pub(super) fn expect_all(table: &str, rows: usize, changed: u64) {
     if changed != rows as u64 {
         tracing::error!(table, rows, changed, "rows with an id that is already there");
     }

@@ -2,6 +2,7 @@
 //! `apply` writes a batch in one transaction, `rows` knows the columns.
 
 mod apply;
+mod bundles;
 mod collect;
 mod payers;
 mod receipts;

@@ -52,7 +52,7 @@ async fn restored(connection: &mut Connection, event: &LedgerEvent) -> Result<bo
 
 /// By what it is known that it was told before. Each node sees an account fall below a threshold, by
 /// what it knows of the others: it is the same fall unless money came in or the credit limit changed in
-/// between. A limit of spending is reached once in its day or month.
+/// between. A limit of spending is reached once in its day or month, a bundle used up once.
 async fn key(
     connection: &mut Connection,
     event: &LedgerEvent,
@@ -62,6 +62,9 @@ async fn key(
         LedgerEvent::LowBalance { threshold, .. } if is_shared => threshold,
         LedgerEvent::SpendLimitReached { period, from, limit, .. } => {
             return Ok(Some(spend_limit_key(*period, *from, *limit)));
+        }
+        LedgerEvent::BundleExhausted { bundle, .. } if is_shared => {
+            return Ok(Some(format!("bundle {bundle}")));
         }
         _ => return Ok(None),
     };

@@ -10,9 +10,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use billing::{
-    AccountTariff, CreditControl, Currency, GroupTerms, Journal, Ledger, Money, MoneyRounding,
-    OpId, Overdraft, Position, Posting, Rate, RateBook, RateGroup, RateGroupId, RateRow, Record,
-    Terms,
+    AccountTariff, CreditControl, Currency, DestinationSet, DestinationSetId, GroupTerms, Journal,
+    Ledger, Money, MoneyRounding, OpId, Overdraft, Position, Posting, Rate, RateBook, RateGroup,
+    RateGroupId, RateRow, Record, Terms,
 };
 use store::journal::{JournalFiles, JournalOptions};
 use store::{Database, NodeSettings, Opening, Store};
@@ -27,6 +27,8 @@ use backend::Backend;
 pub const CUSTOMERS: u64 = 3;
 pub const CARRIER: AccountId = AccountId(900);
 pub const TRUNK: TrunkId = TrunkId(1);
+/// A destination set of every number.
+pub const EVERYWHERE: DestinationSetId = DestinationSetId(1);
 const EPOCH: Utc = Utc(1_700_000_000_000_000);
 
 /// Passes records on and keeps a copy of each with its position.
@@ -114,7 +116,9 @@ fn book() -> RateBook {
         carrier_group: carrier.map(RateGroupId),
         ..AccountTariff::default()
     };
+    let everywhere = (EVERYWHERE, DestinationSet::new([""]).unwrap());
     let mut book = RateBook::builder().group(group(1, "0.6")).group(group(2, "0.1"));
+    book = book.destinations([everywhere]);
     for account in 1..=CUSTOMERS {
         book = book.account(AccountId(account), tariff(Some(1), None));
     }

@@ -24,7 +24,7 @@ impl Ledger {
     /// The sums by currency: none of a currency of which nothing is leased.
     pub fn lease_sums(&self) -> BTreeMap<Currency, LeaseSum> {
         let mut sums: BTreeMap<Currency, LeaseSum> = BTreeMap::new();
-        for account in self.leases.active() {
+        for account in self.leases.accounts.active() {
             let shard = self.shard(self.shard_of(account));
             let Some(known) = shard.accounts.get(&account) else { continue };
             let Some(leased) = &known.view.lease else { continue };
