@@ -1,9 +1,10 @@
 //! Three nodes on one PostgreSQL and one prepaid account whose money is always nearly used up: calls
 //! on each, nodes killed at random and started again, one paused for longer than its leases hold, one
 //! left dead for so long. The carrier calls too, with what it earns by these calls and nothing else
-//! (A-02), and is paid some of it. Neither is ever overdrawn, every call that a caller saw answered has
-//! its CDRs once, what a dead node cannot have used is free again within its time, and the books are
-//! in order.
+//! (A-02), and is paid some of it. Now and then one of the nodes sells the customer a bundle of seconds
+//! (V-04), which calls on all nodes use up. Neither account is ever overdrawn, no second of a bundle is
+//! used twice and its end is told once, every call that a caller saw answered has its CDRs once, what a
+//! dead node cannot have used is free again within its time, and the books are in order.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -40,6 +41,11 @@ const TOP_UP_MAX: Duration = Duration::from_secs(3);
 /// The carrier is paid so much at a time, once in so many top-ups.
 const PAYOUT: &str = "0.03";
 const PAYOUT_EVERY: u32 = 4;
+
+/// A bundle is so large: used up in some seconds by calls on all nodes.
+const BUNDLE_S: u32 = 240;
+/// The last seconds of all are used within this.
+const USED_UP_MAX: Duration = Duration::from_secs(30);
 
 /// `[SECONDS] [--kills N] [--binary PATH] [--keep]`.
 pub(crate) fn run(args: &[&str]) -> Result<(), String> {
@@ -83,6 +89,7 @@ struct Nodes {
     random: u64,
     answered: BTreeSet<String>,
     top_ups: u32,
+    bundles: u32,
 }
 
 impl Nodes {
@@ -113,7 +120,8 @@ impl Nodes {
         let random = seed();
         println!("nodes: seed {random}");
         let (cluster, answered) = (Arc::new(cluster), BTreeSet::new());
-        Ok(Nodes { cluster, nodes, _carriers: carriers, random, answered, top_ups: 0 })
+        let _carriers = carriers;
+        Ok(Nodes { cluster, nodes, _carriers, random, answered, top_ups: 0, bundles: 0 })
     }
 
     fn run(&mut self, seconds: u32, kills: u32) -> Result<(), String> {
@@ -130,6 +138,7 @@ impl Nodes {
             node.tandem.command("ledger check").map_err(|why| self.explained(&why))?;
         }
         let (of_carrier, payouts) = self.of_carrier()?;
+        println!("nodes: {}", self.of_bundles()?);
         println!(
             "nodes: {} answered calls, each with its CDRs once, {of_carrier} of them the carrier's, \
              which was paid {payouts} times; \
@@ -148,6 +157,9 @@ impl Nodes {
         for kill in 0..kills {
             self.pay_for(pause.mul_f32(0.7))?;
             let number = self.pick();
+            // Sold by another one, and used by all: the node dies with some of it.
+            self.sell_bundle(number + 1)?;
+            self.pay_for(Duration::from_secs(1))?;
             self.stop_calling_by(number, |tandem| tandem.kill());
             self.pay_for(pause.mul_f32(0.3))?;
             self.nodes[number].tandem.launch()?;
@@ -155,7 +167,8 @@ impl Nodes {
             println!("kill {}: node {number} is back", kill + 1);
         }
         self.paused()?;
-        self.left_dead()
+        self.left_dead()?;
+        self.use_up()
     }
 
     /// Its answered calls and how often it was paid. It had no money but what it earned.
@@ -172,6 +185,8 @@ impl Nodes {
     /// A node that is stopped for longer than its leases hold finds its own part as it left it.
     fn paused(&mut self) -> Result<(), String> {
         let number = self.pick();
+        self.sell_bundle(number + 1)?;
+        self.pay_for(Duration::from_secs(1))?;
         self.nodes[number].tandem.signal("-STOP");
         self.nodes[number].is_paused = true;
         self.pay_for(TTL + NOTICED)?;
@@ -187,6 +202,8 @@ impl Nodes {
     /// What a dead node cannot have used is free within its time, and the rest when it is back.
     fn left_dead(&mut self) -> Result<(), String> {
         let number = self.pick();
+        self.sell_bundle(number + 1)?;
+        self.pay_for(Duration::from_secs(1))?;
         self.stop_calling_by(number, |tandem| tandem.kill());
         let died = Instant::now();
         while self.is_cut(number).is_err() {
@@ -202,15 +219,32 @@ impl Nodes {
         self.nodes[number].tandem.launch()
     }
 
+    /// Also the seconds that the dead node had: they are used to the last one.
+    fn use_up(&mut self) -> Result<(), String> {
+        let until = Instant::now() + USED_UP_MAX;
+        loop {
+            let sql = "SELECT id, granted_s - used_s FROM bundle WHERE used_s < granted_s";
+            let left = self.cluster.psql(DATABASE, sql)?;
+            if left.is_empty() {
+                return Ok(());
+            }
+            if Instant::now() > until {
+                return Err(format!("not used up: {left}"));
+            }
+            self.pay_for(Duration::from_millis(500))?;
+        }
+    }
+
     fn is_cut(&self, number: usize) -> Result<(), String> {
         self.state(number, "down")?;
         let sql = format!(
-            "SELECT count(*) FROM lease JOIN node ON node.id = lease.node \
-             WHERE name = 'node-{number}' AND granted <> claimed"
+            "SELECT count(*) FROM node WHERE name = 'node-{number}' AND (EXISTS (SELECT 1 FROM lease \
+             WHERE lease.node = node.id AND granted <> claimed) OR EXISTS (SELECT 1 FROM bundle_lease b \
+             WHERE b.node = node.id AND granted_s <> claimed_s))"
         );
         match self.cluster.psql(DATABASE, &sql)?.as_str() {
             "0" => Ok(()),
-            count => Err(format!("{count} leases of node {number} hold what it cannot have used")),
+            _ => Err(format!("leases of node {number} hold what it cannot have used")),
         }
     }
 
@@ -290,6 +324,64 @@ impl Nodes {
         Err(format!("no node takes a top-up: {why}"))
     }
 
+    /// By the first node from this one on that can. Each is for a set of its own, for a set is given away
+    /// once a day.
+    fn sell_bundle(&mut self, first: usize) -> Result<(), String> {
+        self.bundles += 1;
+        let set = format!("everywhere-{}", self.bundles);
+        let lines = [
+            format!("destination set {set} 44"),
+            format!("plan compensate retail --destinations {set} --seconds {BUNDLE_S}"),
+        ];
+        let count = self.nodes.len();
+        let is_able = |number: &usize| {
+            let node = &self.nodes[*number];
+            node.tandem.is_up() && !node.is_paused
+        };
+        let number = (first..first + count).map(|number| number % count).find(is_able);
+        let number = number.ok_or("no node is up to sell a bundle")?;
+        for line in lines {
+            self.nodes[number].tandem.command(&line)?;
+        }
+        Ok(())
+    }
+
+    /// No second was used that was not given, or twice; every node used some; and that the last one was
+    /// used is told once.
+    fn of_bundles(&self) -> Result<String, String> {
+        let ask = |sql: &str| self.cluster.psql(DATABASE, sql);
+        let wrong =
+            ask("SELECT id, granted_s, used_s, leased_s FROM bundle b WHERE used_s > granted_s \
+             OR leased_s <> 0 OR used_s <> (SELECT coalesce(sum(seconds), 0) FROM bundle_use u \
+             WHERE u.bundle_id = b.id)")?;
+        let twice = ask("SELECT bundle_id FROM account_event WHERE kind = 'bundle_exhausted' \
+             GROUP BY bundle_id HAVING count(*) > 1")?;
+        let of_cdrs = ask("SELECT CAST(coalesce(sum(bundle_us), 0) / 1000000 AS BIGINT) - \
+             (SELECT CAST(coalesce(sum(used_s), 0) AS BIGINT) FROM bundle) FROM cdr WHERE leg = 0")?;
+        for (is_wrong, what) in [
+            (!wrong.is_empty(), format!("bundles are not used as calls say: {wrong}")),
+            (!twice.is_empty(), format!("told twice to be used up: {twice}")),
+            (of_cdrs.parse() != Ok(0), format!("CDRs less bundles: {of_cdrs} s")),
+        ] {
+            if is_wrong {
+                return Err(what);
+            }
+        }
+        let users = ask("SELECT count(DISTINCT node) FROM bundle_lease WHERE spent_s > 0")?;
+        if users != NODES.to_string() {
+            return Err(format!("only {users} nodes used bundles"));
+        }
+        let told = ask("SELECT count(*) FROM account_event WHERE kind = 'bundle_exhausted'")?;
+        let used = ask("SELECT sum(used_s) FROM bundle")?;
+        if told == "0" {
+            return Err("nobody was told that the last bundle is used up".to_owned());
+        }
+        Ok(format!(
+            "all {used} s of {} bundles used by {users} nodes, none twice; told {told} times",
+            self.bundles
+        ))
+    }
+
     /// Refused if it was not earned, or is leased to the carrier's calls.
     fn pay_out(&self) {
         let first = self.top_ups as usize;
@@ -318,7 +410,9 @@ impl Nodes {
             ask("SELECT account_id, debits_pending, credits_pending FROM account_balance \
              WHERE debits_pending <> 0 OR credits_pending <> 0")?;
         let leased =
-            ask("SELECT node, account_id, granted - spent FROM lease WHERE granted <> spent")?;
+            ask("SELECT node, account_id, granted - spent FROM lease WHERE granted <> spent \
+             UNION ALL SELECT node, bundle_id, granted_s - spent_s FROM bundle_lease \
+             WHERE granted_s <> spent_s")?;
         let legs =
             ask("SELECT sip_call_id FROM cdr AS i WHERE leg = 0 AND answered_at IS NOT NULL \
              AND 1 <> (SELECT count(*) FROM cdr AS e WHERE e.call_id = i.call_id AND e.leg > 0 \
