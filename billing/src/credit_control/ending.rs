@@ -9,7 +9,7 @@ use vocabulary::{CallFacts, CallId, Direction, Now, SettleRequest, Utc};
 
 use super::CreditControl;
 use super::slice::turn;
-use super::state::CallState;
+use super::state::{CallState, Kept};
 use crate::call_state::{CallContext, CarrierRate};
 use crate::cdr::{Cdr, CdrLine};
 use crate::journal::{Ended, Position, Record};
@@ -46,7 +46,7 @@ impl CreditControl {
         if let Some(position) = self.settled.positions.get(&call) {
             return *position;
         }
-        let state = self.calls.remove(&call);
+        let state = self.calls.remove(&call).map(Kept::state);
         let position = match state {
             None => {
                 let mut cdrs = cdrs(request.facts, &mut Settled::default(), None);

@@ -114,7 +114,8 @@ impl Shard {
         payer.view.counters.debits_pending = pending;
         payer.view.open_reservations += u32::from(before.is_none());
         if !bundles.is_empty() {
-            let held = self.shares.entry(id).or_default();
+            // Usually one, and there is one such list for each call that is held.
+            let held = self.shares.entry(id).or_insert_with(|| Vec::with_capacity(bundles.len()));
             for share in bundles {
                 if payer.bundles.get(share.bundle).is_none() {
                     continue;

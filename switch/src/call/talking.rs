@@ -79,7 +79,7 @@ impl Call {
         ctx.stats.calls_talking += 1;
         self.ingress.side.send(ctx, LegEvent::Answer { headers, body });
         self.drain(ctx);
-        self.reasons.write_out();
+        self.reasons.pack();
     }
 
     pub(super) fn cut(&mut self, ctx: &mut Context<'_>) {

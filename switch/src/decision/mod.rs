@@ -4,6 +4,8 @@
 
 mod ended;
 mod identity;
+mod model;
+mod packed;
 mod reasons;
 mod refusal;
 mod security;
