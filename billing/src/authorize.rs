@@ -218,7 +218,7 @@ fn rate_sentence(request: &AuthorizeRequest, account: AccountId, applied: &Appli
     let found = match request.kind {
         CallKind::Local => format!("Local price of account {account}"),
         CallKind::Inbound(did) => format!("Price of DID {did}, of account {account}"),
-        CallKind::Internal => "Free, since equipment of ours calls".to_owned(),
+        CallKind::Internal => "Free, as part of a call that is charged elsewhere".to_owned(),
         CallKind::Egress => format!(
             "Rate group {}, prefix {:?}, sheet version {}",
             applied.group,

@@ -17,7 +17,7 @@ use crate::call::OnwardCall;
 use crate::directory::Directory;
 use crate::fraud::FraudNote;
 use crate::guard::Ban;
-use crate::leg::event::LegEvent;
+use crate::leg::event::{Body, LegEvent};
 use crate::question::{Answer, Question};
 use crate::registrar::StoredBinding;
 use crate::token::{LegAddress, LegKey};
@@ -64,6 +64,22 @@ pub struct Joining {
     pub to_tag: Box<[u8]>,
     /// The party's tag.
     pub from_tag: Box<[u8]>,
+    /// What is wanted of it.
+    pub how: JoiningHow,
+}
+
+/// How one call is joined to another.
+#[derive(Debug)]
+pub enum JoiningHow {
+    /// The parties that stay in both talk to each other (REFER with Replaces).
+    Parties,
+    /// The caller of the other one takes the party's place, and offers this (INVITE with Replaces).
+    Caller {
+        /// Without it, it wants to be offered something.
+        offer: Option<Body>,
+        /// Only if the party has not answered yet.
+        is_early_only: bool,
+    },
 }
 
 /// What can happen to a shard.

@@ -47,8 +47,8 @@ mod setup;
 
 pub use call::OnwardCall;
 pub use effect::{
-    AnswerId, Effect, HostToResolve, Input, Joining, LiveCall, LiveState, QueryId, Said, Stats,
-    Target,
+    AnswerId, Effect, HostToResolve, Input, Joining, JoiningHow, LiveCall, LiveState, QueryId,
+    Said, Stats, Target,
 };
 pub use question::{Answer, Question};
 pub use shard::{Shard, ShardConfig, Shared};

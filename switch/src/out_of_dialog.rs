@@ -45,7 +45,7 @@ impl Shard {
         let response = ResponseDraft::to(message, 200, "OK")
             .header(HeaderName::Allow, ALLOW)
             .header(HeaderName::Accept, "application/sdp")
-            .header(HeaderName::Supported, "100rel, timer, path");
+            .header(HeaderName::Supported, "100rel, path, replaces, timer");
         match self.config.server_name.as_str() {
             "" => response,
             name => response.header(HeaderName::Server, name),

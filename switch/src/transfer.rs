@@ -5,6 +5,8 @@ use std::fmt;
 
 use vocabulary::{CallId, SubscriberId};
 
+use crate::release::Cause;
+
 /// What was done with a wish to transfer a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TransferDecision {
@@ -18,6 +20,10 @@ pub enum TransferDecision {
     For(SubscriberId, CallId),
     /// A subscriber wants the other party to be connected to that of another call, which is this.
     FromOtherCall(SubscriberId, CallId),
+    /// This subscriber calls to take the place of a party of another call.
+    TakesPlace(SubscriberId),
+    /// This subscriber takes the place of a party, by that call of its own.
+    Replaced(SubscriberId, CallId),
     /// The other party is connected there, and the one who wished it has left.
     Done,
     /// It is not, because of this status. The parties are as before.
@@ -51,6 +57,125 @@ impl TransferRefusal {
     }
 }
 
+/// The dialog whose place a call takes (RFC 3891), as we keep it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReplacedDialog {
+    /// Its Call-ID.
+    pub call_id: Box<[u8]>,
+    /// Our tag.
+    pub to_tag: Box<[u8]>,
+    /// The party's tag.
+    pub from_tag: Box<[u8]>,
+    /// Only if it is not answered yet.
+    pub is_early_only: bool,
+}
+
+/// Why an INVITE does not take the place of a party (RFC 3891 section 3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReplacesRefusal {
+    /// Trunks may not.
+    ByTrunk,
+    /// The header names no dialog, or several.
+    Unreadable,
+    /// No call that is up has that dialog.
+    NoDialog,
+    /// It is that of another account.
+    NotItsOwn,
+    /// It is answered, and was to be replaced only before.
+    Answered,
+    /// Who is in the call is being changed already.
+    Busy,
+    /// The party that stays does not take the session; the status says why.
+    Session(u16),
+}
+
+impl ReplacesRefusal {
+    /// For the caller.
+    pub(crate) fn sip_status(self) -> u16 {
+        match self {
+            ReplacesRefusal::ByTrunk | ReplacesRefusal::NotItsOwn => 403,
+            ReplacesRefusal::Unreadable => 400,
+            ReplacesRefusal::NoDialog => 481,
+            ReplacesRefusal::Answered => 486,
+            ReplacesRefusal::Busy => 491,
+            ReplacesRefusal::Session(status) => status,
+        }
+    }
+
+    /// What the call says with this status that was to be joined.
+    pub(crate) fn of_status(status: u16) -> ReplacesRefusal {
+        match status {
+            403 => ReplacesRefusal::NotItsOwn,
+            481 | ..300 => ReplacesRefusal::NoDialog,
+            486 => ReplacesRefusal::Answered,
+            491 => ReplacesRefusal::Busy,
+            status => ReplacesRefusal::Session(status),
+        }
+    }
+
+    pub(crate) fn cause(self) -> Cause {
+        Cause::from_sip_status(self.sip_status())
+    }
+
+    pub(crate) fn code(self) -> &'static str {
+        match self {
+            ReplacesRefusal::ByTrunk => "trunk_may_not_replace",
+            ReplacesRefusal::Unreadable => "replaces_unreadable",
+            ReplacesRefusal::NoDialog => "replaces_no_dialog",
+            ReplacesRefusal::NotItsOwn => "replaces_not_its_own",
+            ReplacesRefusal::Answered => "replaces_answered",
+            ReplacesRefusal::Busy => "replaces_busy",
+            ReplacesRefusal::Session(_) => "replaces_session_refused",
+        }
+    }
+}
+
+impl fmt::Display for ReplacesRefusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ReplacesRefusal::ByTrunk => {
+                write!(f, "A trunk wanted to take the place of a party, which trunks may not.")
+            }
+            ReplacesRefusal::Unreadable => {
+                write!(f, "Whose place the call is to take cannot be read from its Replaces.")
+            }
+            ReplacesRefusal::NoDialog => write!(
+                f,
+                "The call was to take the place of a party, and no call that is up has that dialog."
+            ),
+            ReplacesRefusal::NotItsOwn => {
+                write!(f, "The call was to take the place of a party that is of another account.")
+            }
+            ReplacesRefusal::Answered => write!(
+                f,
+                "The call was to take the place of a party before its answer, which is over."
+            ),
+            ReplacesRefusal::Busy => write!(
+                f,
+                "The call was to take the place of a party while another transfer was under way."
+            ),
+            ReplacesRefusal::Session(status) => write!(
+                f,
+                "The call was to take the place of a party, and the other one refused the session with {status}."
+            ),
+        }
+    }
+}
+
+/// One of each with its status and Q.850 value, for the table test of refusals.
+#[cfg(test)]
+pub(crate) fn samples() -> [(ReplacesRefusal, u16, u8); 7] {
+    [
+        (ReplacesRefusal::ByTrunk, 403, 21),
+        (ReplacesRefusal::Unreadable, 400, 41),
+        (ReplacesRefusal::NoDialog, 481, 41),
+        (ReplacesRefusal::NotItsOwn, 403, 21),
+        (ReplacesRefusal::Answered, 486, 17),
+        (ReplacesRefusal::Busy, 491, 41),
+        (ReplacesRefusal::Session(488), 488, 65),
+    ]
+}
+
 impl TransferDecision {
     pub(crate) fn code(&self) -> &'static str {
         match self {
@@ -59,6 +184,8 @@ impl TransferDecision {
             TransferDecision::FromOtherCall(..) => "transfer_from_call_wanted",
             TransferDecision::As(_) => "transferred_as",
             TransferDecision::For(..) => "transferred_for",
+            TransferDecision::TakesPlace(_) => "replaces_party",
+            TransferDecision::Replaced(..) => "party_replaced",
             TransferDecision::Done => "transferred",
             TransferDecision::Failed(_) => "transfer_failed",
             TransferDecision::Refused(TransferRefusal::ByTrunk) => "trunk_may_not_transfer",
@@ -87,6 +214,12 @@ impl fmt::Display for TransferDecision {
             TransferDecision::As(call) => write!(f, "That is call {call}."),
             TransferDecision::For(id, call) => {
                 write!(f, "Subscriber {id} transfers call {call} here.")
+            }
+            TransferDecision::TakesPlace(id) => {
+                write!(f, "Subscriber {id} calls to take the place of a party of another call.")
+            }
+            TransferDecision::Replaced(id, call) => {
+                write!(f, "Subscriber {id} takes the place of a party, by call {call}.")
             }
             TransferDecision::Done => {
                 write!(f, "The other party is connected there, and the one who wanted it has left.")
@@ -129,6 +262,8 @@ mod tests {
             TransferDecision::FromOtherCall(id, CallId(5)),
             TransferDecision::As(CallId(7)),
             TransferDecision::For(id, CallId(6)),
+            TransferDecision::TakesPlace(id),
+            TransferDecision::Replaced(id, CallId(8)),
             TransferDecision::Done,
             TransferDecision::Failed(486),
             TransferDecision::Refused(TransferRefusal::ByTrunk),

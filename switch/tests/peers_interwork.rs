@@ -239,9 +239,9 @@ fn reliable(reliability: Reliability) -> impl Fn(&mut Rows) {
 #[test]
 fn a_trunk_is_asked_for_reliable_responses_as_it_is_set() {
     for (reliability, supported, required) in [
-        (Reliability::Supported, "timer, 100rel", ""),
-        (Reliability::Required, "timer, 100rel", "100rel"),
-        (Reliability::Off, "timer", ""),
+        (Reliability::Supported, "100rel, replaces, timer", ""),
+        (Reliability::Required, "100rel, replaces, timer", "100rel"),
+        (Reliability::Off, "replaces, timer", ""),
     ] {
         let mut w = world(reliable(reliability));
         w.receive(CUSTOMER, &invite(CUSTOMER, "c1", "4930123456", 1, "Supported: 100rel\n"));
@@ -284,5 +284,5 @@ fn a_customer_may_not_require_what_is_off() {
     w.reply_with_sdp(CARRIERS[0], &sent, "183 Session Progress");
     let progress = w.expect_soon(CUSTOMER, "SIP/2.0 183");
     assert_eq!(header(&progress, HeaderName::Require), "");
-    assert_eq!(header(&progress, HeaderName::Supported), "timer");
+    assert_eq!(header(&progress, HeaderName::Supported), "replaces, timer");
 }

@@ -18,6 +18,7 @@ mod hop;
 mod hunting;
 mod legs;
 mod onward;
+mod replacing;
 mod side;
 mod signing;
 mod talking;

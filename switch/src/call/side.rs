@@ -160,8 +160,11 @@ impl Call {
                     joined.say(ctx.effects, event);
                 }
                 self.heard(leg);
-                self.decide(match self.state {
+                self.decide(match &self.state {
                     State::Talking(_) => Decision::Transfer(TransferDecision::As(call)),
+                    State::Hunting(hunt) if hunt.is_replacing() => {
+                        Decision::Transfer(TransferDecision::As(call))
+                    }
                     _ => Decision::Forwarding(ForwardingDecision::As(call)),
                 });
             }

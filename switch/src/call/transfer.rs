@@ -16,13 +16,14 @@ use super::{Call, Caller, Context, Released, State, Talking};
 use crate::admission::Owner;
 use crate::caller_id::Diversions;
 use crate::decision::{Decision, End, Refusal};
-use crate::effect::{Effect, Joining, Said};
+use crate::effect::{Effect, Joining, JoiningHow, Said};
 use crate::forwarding::DivertedBy;
 use crate::leg::event::{Body, LegEvent, UpdateMethod};
 use crate::release::Cause;
+use crate::routing::{self, Source};
 use crate::setup::dialled;
 use crate::token::{LegAddress, Tag};
-use crate::transfer::{TransferDecision, TransferRefusal};
+use crate::transfer::{ReplacesRefusal, TransferDecision, TransferRefusal};
 
 /// What a new call may still pass of other switches (RFC 3261 section 8.1.1.6), less this one.
 const MAX_FORWARDS: u8 = 69;
@@ -46,6 +47,8 @@ enum Stage {
     Calling,
     /// Has answered, and the party that stays has been offered to talk there.
     Offered,
+    /// Whoever takes the place of a party has offered that to the one that stays.
+    Taken,
     /// For another call: the party that stays has been asked for an offer.
     Asked,
     /// For another call, which has that offer.
@@ -187,6 +190,7 @@ impl Call {
             call_id: dialog.call_id.into(),
             to_tag: dialog.to_tag.into(),
             from_tag: dialog.from_tag.into(),
+            how: JoiningHow::Parties,
         }));
         ctx.effects.push_back(Effect::Relay { to: LegAddress { shard, key }, from: own, said });
         self.transfer_begins(leg, to, Stage::Calling);
@@ -209,30 +213,69 @@ impl Call {
         from: LegAddress,
         joining: &Joining,
     ) -> bool {
-        let State::Talking(talking) = &self.state else { return false };
-        let Some(stays) = talking.other_end(leg).filter(|_| talking.transfer.is_none()) else {
-            return false;
-        };
-        let is_its_own = self.subscriber_of(leg) == Some(joining.by);
+        let is_replacing = matches!(joining.how, JoiningHow::Caller { .. });
+        match self.is_joined(ctx, leg, from, joining) {
+            Ok(()) => {
+                self.drain(ctx);
+                true
+            }
+            Err(why) if is_replacing => {
+                self.refuse_place(ctx, (leg, from), why);
+                true
+            }
+            Err(_) => false,
+        }
+    }
+
+    fn is_joined(
+        &mut self,
+        ctx: &mut Context<'_>,
+        leg: u8,
+        from: LegAddress,
+        joining: &Joining,
+    ) -> Result<(), ReplacesRefusal> {
+        let State::Talking(talking) = &self.state else { return Err(ReplacesRefusal::NoDialog) };
+        let stays = talking.other_end(leg).ok_or(ReplacesRefusal::NoDialog)?;
+        let is_busy = talking.transfer.is_some() || self.attempts.len() >= ATTEMPTS_CEILING;
         let is_it = self.side_mut(leg).and_then(|side| side.leg_mut()).is_some_and(|leg| {
             let dialog = leg.dialog();
             leg.has_tag(&joining.to_tag)
                 && dialog.remote_tag == Some(&*joining.from_tag)
                 && dialog.call_id == &*joining.call_id
         });
-        if !is_it || !is_its_own || self.attempts.len() >= ATTEMPTS_CEILING {
-            return false;
+        if !is_it {
+            return Err(ReplacesRefusal::NoDialog);
         }
-        let whose = TransferDecision::FromOtherCall(joining.by, joining.of);
-        self.decide(Decision::Transfer(whose));
-        let (to, own) = self.attempt_by_call(ctx, joining.by, self.shown(leg), Some(from));
+        let (party, by) = (self.subscriber_of(leg), joining.by);
+        let account = |id| routing::owner(ctx.directory, Source::Subscriber(id));
+        let is_its_own = match joining.how {
+            JoiningHow::Parties => party == Some(by),
+            JoiningHow::Caller { .. } => {
+                party.is_some_and(|party| account(party).is_some() && account(party) == account(by))
+            }
+        };
+        if !is_its_own {
+            return Err(ReplacesRefusal::NotItsOwn);
+        }
+        let offer = match &joining.how {
+            JoiningHow::Caller { is_early_only: true, .. } => {
+                return Err(ReplacesRefusal::Answered);
+            }
+            _ if is_busy => return Err(ReplacesRefusal::Busy),
+            JoiningHow::Caller { offer, .. } => offer.clone(),
+            JoiningHow::Parties => None,
+        };
+        self.decide(Decision::Transfer(match joining.how {
+            JoiningHow::Parties => TransferDecision::FromOtherCall(by, joining.of),
+            JoiningHow::Caller { .. } => TransferDecision::Replaced(by, joining.of),
+        }));
+        let (to, own) = self.attempt_by_call(ctx, by, self.shown(leg), Some(from));
         let said = Said::Placed(self.id());
         ctx.effects.push_back(Effect::Relay { to: from, from: own, said });
-        self.transfer_begins(leg, to, Stage::Asked);
-        let (method, body) = (UpdateMethod::ReInvite, None);
-        self.tell(ctx, stays, LegEvent::Update { method, body });
-        self.drain(ctx);
-        true
+        let stage = if offer.is_some() { Stage::Taken } else { Stage::Asked };
+        self.transfer_begins(leg, to, stage);
+        self.tell(ctx, stays, LegEvent::Update { method: UpdateMethod::ReInvite, body: offer });
+        Ok(())
     }
 
     /// What a side says while a transfer is under way. Hands back what means the same as ever.
@@ -365,6 +408,10 @@ impl Call {
                 transfer.offer.clone_from(&body);
                 self.tell(ctx, to, LegEvent::Answer { headers: Bytes::new(), body });
             }
+            Stage::Taken => {
+                self.tell(ctx, to, LegEvent::Answer { headers: Bytes::new(), body });
+                self.transferred(ctx);
+            }
             Stage::Offered => {
                 self.tell(ctx, to, LegEvent::Acknowledge { body });
                 self.transferred(ctx);
@@ -429,7 +476,7 @@ impl Call {
             Stage::Asked => transfer.stage = Stage::Abandoned,
             Stage::HasOffer if is_transferor_gone => self.returned(ctx, None),
             Stage::HasOffer => self.give_back(ctx),
-            Stage::Calling | Stage::Offered => talking.transfer = None,
+            Stage::Calling | Stage::Offered | Stage::Taken => talking.transfer = None,
         }
         let status = if status < 300 { Cause::Absent.sip_status() } else { status };
         let cause = Cause::from_sip_status(status);

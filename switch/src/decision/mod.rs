@@ -261,6 +261,8 @@ mod tests {
         all.extend(stir.map(|(refusal, status)| (Refusal::Stir(refusal), status, 21)));
         let media = crate::interworking::samples().into_iter();
         all.extend(media.map(|refusal| (Refusal::Interworking(refusal), 488, 65)));
+        let replaces = crate::transfer::samples().into_iter();
+        all.extend(replaces.map(|(why, status, q850)| (Refusal::Replaces(why), status, q850)));
         let fraud = crate::fraud::samples().into_iter().map(Refusal::Fraud);
         all.extend(fraud.map(|refusal| (refusal, 403, 21)));
         let numbers = crate::numbers::samples().into_iter();

@@ -16,6 +16,7 @@ use crate::numbers::NumberRefusal;
 use crate::release::Cause;
 use crate::routing::{LoopRefusal, PlanError};
 use crate::stir::StirRefusal;
+use crate::transfer::ReplacesRefusal;
 
 /// Why a call was not let in, or found nobody.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +33,8 @@ pub enum Refusal {
     Forwarding(ForwardingRefusal),
     /// Who calls is not verified, and had to be.
     Stir(StirRefusal),
+    /// It does not take the place of a party.
+    Replaces(ReplacesRefusal),
     /// A peer may not use what is offered.
     Interworking(InterworkingRefusal),
     /// Number rules or lists.
@@ -108,6 +111,7 @@ impl Refusal {
             Refusal::Did(why) => why.cause(),
             Refusal::Forwarding(why) => why.cause(),
             Refusal::Stir(why) => why.cause(),
+            Refusal::Replaces(why) => why.cause(),
             Refusal::Interworking(why) => why.cause(),
             Refusal::Number(why) => why.cause(),
             Refusal::Fraud(why) => why.cause(),
@@ -154,6 +158,7 @@ impl Refusal {
             Refusal::Loop | Refusal::Loops(_) => 482,
             Refusal::BadInvite(status) => *status,
             Refusal::Stir(why) => why.sip_status(),
+            Refusal::Replaces(why) => why.sip_status(),
             // A caller must not be asked for a password that only concerns us and the carrier.
             Refusal::AttemptsExhausted(_, 401 | 407, cause)
             | Refusal::CalleeRefused(_, 401 | 407, cause) => cause.sip_status(),
@@ -172,6 +177,7 @@ impl Refusal {
             Refusal::Did(why) => why.code(),
             Refusal::Forwarding(why) => why.code(),
             Refusal::Stir(why) => why.code(),
+            Refusal::Replaces(why) => why.code(),
             Refusal::Interworking(why) => why.code(),
             Refusal::Number(why) => why.code(),
             Refusal::Fraud(why) => why.code(),

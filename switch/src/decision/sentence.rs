@@ -235,6 +235,7 @@ impl fmt::Display for Refusal {
             Refusal::Did(why) => why.fmt(f),
             Refusal::Forwarding(why) => why.fmt(f),
             Refusal::Stir(why) => why.fmt(f),
+            Refusal::Replaces(why) => why.fmt(f),
             Refusal::Interworking(why) => why.fmt(f),
             Refusal::Number(why) => why.fmt(f),
             Refusal::Fraud(why) => why.fmt(f),

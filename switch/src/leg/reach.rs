@@ -15,12 +15,12 @@ use crate::interworking::Reliability;
 /// The methods that a leg takes.
 pub(super) const ALLOW: &[u8] = b"INVITE, ACK, CANCEL, BYE, PRACK, UPDATE, INFO, OPTIONS, REFER";
 /// The extensions that a leg knows as the one who is asked.
-pub(super) const SUPPORTED: &[u8] = b"100rel, timer";
+pub(super) const SUPPORTED: &[u8] = b"100rel, replaces, timer";
 
 /// What a leg can be required to know.
-pub(crate) const EXTENSIONS: [&[u8]; 2] = [b"100rel", b"timer"];
+pub(crate) const EXTENSIONS: [&[u8]; 3] = [b"100rel", b"replaces", b"timer"];
 /// The same for a peer with whom nothing is reliable before the answer.
-const WITHOUT_100REL: [&[u8]; 1] = [b"timer"];
+const WITHOUT_100REL: [&[u8]; 2] = [b"replaces", b"timer"];
 
 /// What a request requires beyond `known` (RFC 3261 section 8.2.2.3), as the value of an
 /// Unsupported header. Proxy-Require is not looked at: no request is proxied here.
@@ -79,7 +79,7 @@ impl Leg {
     /// The same, as it is told.
     pub(super) fn supported(&self) -> &'static [u8] {
         match self.reliability() {
-            Reliability::Off => b"timer",
+            Reliability::Off => b"replaces, timer",
             Reliability::Supported | Reliability::Required => SUPPORTED,
         }
     }

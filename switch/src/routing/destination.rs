@@ -14,6 +14,7 @@ use crate::did::{self, DidRow, Group};
 use crate::directory::{Directory, SubscriberRow, TrunkRole};
 use crate::forwarding::Condition;
 use crate::numbers::Called;
+use crate::transfer::ReplacedDialog;
 
 /// Who calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +43,8 @@ pub enum Destination {
     Group(Arc<Group>),
     /// To the trunk that a DID leads to: nobody is paid for that.
     Trunk(TrunkId),
+    /// Into a call that is up, in the place of one of its parties.
+    Place(Arc<ReplacedDialog>),
     /// Out, by one of these trunks.
     Trunks(Vec<Candidate>),
 }
@@ -69,7 +72,8 @@ impl Routed {
             Destination::Subscriber(_)
             | Destination::Forwarded { .. }
             | Destination::Group(_)
-            | Destination::Trunk(_) => &[],
+            | Destination::Trunk(_)
+            | Destination::Place(_) => &[],
         }
     }
 }

@@ -63,7 +63,7 @@ pub(super) fn admit_callee(
             (did.map(|did| did.account), None)
         }
         // They have their own gates when they are tried.
-        Destination::Trunk(_) | Destination::Trunks(_) => (None, None),
+        Destination::Trunk(_) | Destination::Trunks(_) | Destination::Place(_) => (None, None),
     };
     let mut gates = Vec::new();
     if let Some(account) = account {

@@ -5,11 +5,11 @@ use sip::message::Message;
 use sip::message::uri::{Scheme, Uri};
 use vocabulary::{AccountId, RateChoice, TrunkId};
 
-use super::{Setup, identity};
+use super::{Setup, identity, replaces};
 use crate::call::{Call, Caller, Context, OnwardCall};
 use crate::caller_id::Identity;
 use crate::decision::{Decision, Refusal};
-use crate::ingress::{split_port, text};
+use crate::ingress::{split_port, text, user_of};
 use crate::interworking::{InterworkingDecision, InterworkingRefusal, LegPolicy, Talker};
 use crate::leg;
 use crate::leg::event::Body;
@@ -31,12 +31,17 @@ impl Setup {
         if loops {
             return Err(Refusal::Loop);
         }
+        let peer = gateway.map_or(source, Source::Trunk);
         let forwards = message.max_forwards().unwrap_or(MAX_FORWARDS).min(255);
         let max_forwards = (forwards as u8).checked_sub(1).ok_or(Refusal::TooManyHops)?;
         let uri = Uri::parse(message.request_uri()).ok_or(Refusal::UnsupportedUri)?;
-        let (dialled, is_secure) = dialled(ctx, &uri)?;
+        let replaced = replaces::dialog_of(message, peer)?;
+        let (dialled, is_secure) = match &replaced {
+            // It goes to a call, whatever it dials.
+            Some(_) => (user_of(message.request_uri()), uri.is_secure()),
+            None => dialled(ctx, &uri)?,
+        };
         let who = Identity::of(ctx.directory, source, account, message, call.decisions());
-        let peer = gateway.map_or(source, Source::Trunk);
         let body = offer(call, LegPolicy::of_source(ctx.directory, peer), body_of(message))?;
         let caller = Caller {
             display: who.display,
@@ -55,7 +60,11 @@ impl Setup {
         };
         // Not of a gateway: it sends the calls of our subscribers, whom we know ourselves.
         let identity = identity::identity_of(source, message);
-        Ok(Setup { gateway, identity, ..Setup::new(call, source, account, caller) })
+        let setup = Setup { gateway, identity, ..Setup::new(call, source, account, caller) };
+        Ok(match replaced {
+            Some(dialog) => setup.replacing(call, dialog),
+            None => setup,
+        })
     }
 
     /// A call that goes on for a subscriber who forwards or transfers it.

@@ -12,6 +12,7 @@ mod identity;
 mod invite;
 mod loops;
 mod numbers;
+mod replaces;
 mod secure;
 
 use std::time::Duration;
@@ -28,7 +29,7 @@ use crate::directory::Limits;
 use crate::effect::{Effect, QueryId};
 use crate::numbers::Called;
 use crate::question::{Answer, Question};
-use crate::routing::{Routed, Source};
+use crate::routing::{Destination, Routed, Source};
 
 /// What a stage leaves to do.
 #[derive(Debug)]
@@ -67,6 +68,9 @@ const STAGES: [Stage; 13] = [
     authorize::ask,
 ];
 
+/// Who takes the place of a party calls nobody: there is nothing to look for, and nothing to pay.
+const STAGES_OF_REPLACING: [Stage; 2] = [admission::admit_caller, authorize::ask];
+
 /// What is known of a call until billing has authorised it. It borrows nothing, the INVITE least of
 /// all: it may be kept while somebody outside is asked.
 pub(crate) struct Setup {
@@ -99,7 +103,7 @@ pub(crate) struct Setup {
 impl Setup {
     /// Runs stages until one waits, as the last of them does.
     pub(crate) fn run(&mut self, call: &mut Call, ctx: &mut Context<'_>) -> Result<(), Refusal> {
-        while let Some(stage) = STAGES.get(self.next) {
+        while let Some(stage) = self.stages().get(self.next) {
             match stage(self, call, ctx)? {
                 Step::Next => self.next += 1,
                 Step::Wait => break,
@@ -114,6 +118,13 @@ impl Setup {
             }
         }
         Ok(())
+    }
+
+    fn stages(&self) -> &'static [Stage] {
+        match self.destination() {
+            Some(Destination::Place(_)) => &STAGES_OF_REPLACING,
+            _ => &STAGES,
+        }
     }
 
     /// When it goes on without an answer.

@@ -47,6 +47,8 @@ pub(super) fn require(
             false => refused(SecurityRefusal::NoSecureTrunk(routed.cld)),
         },
         // The call that goes on is asked the same, and each of a group when its turn comes.
-        Destination::Forwarded { .. } | Destination::Group(_) => Ok(Step::Next),
+        Destination::Forwarded { .. } | Destination::Group(_) | Destination::Place(_) => {
+            Ok(Step::Next)
+        }
     }
 }

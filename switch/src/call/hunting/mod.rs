@@ -86,7 +86,7 @@ struct Pending {
 /// What is known while someone is sought.
 pub(crate) struct Hunt {
     pub(super) caller: Caller,
-    destination: Destination,
+    pub(super) destination: Destination,
     trunks: VecDeque<TrunkId>,
     /// The subscribers of a group who are still to ring.
     members: VecDeque<SubscriberId>,
@@ -200,6 +200,10 @@ impl Call {
             Destination::Forwarded { by, why, to } => {
                 let (who, to) = ((*by, *why), to.clone());
                 self.send_on(ctx, who, &to);
+            }
+            Destination::Place(dialog) => {
+                let dialog = Arc::clone(dialog);
+                self.take_place(ctx, &dialog);
             }
             Destination::Trunks(_) => {
                 hunt.trunks = egress.into();

@@ -15,6 +15,7 @@ use crate::interworking::{EarlyMedia, InterworkingDecision, InterworkingRefusal}
 use crate::leg::event::LegEvent;
 use crate::release::Cause;
 use crate::routing::{Destination, Next};
+use crate::transfer::ReplacesRefusal;
 
 const ELSEWHERE: &[u8] = b"SIP;cause=200;text=\"Call completed elsewhere\"";
 
@@ -57,6 +58,12 @@ impl Call {
             }
             LegEvent::Answer { headers, body } => self.answered(ctx, n, headers, body),
             LegEvent::Redirect { status, contacts } => self.redirected(ctx, n, status, &contacts),
+            LegEvent::Release { sip_status, .. }
+                if self.hunt_mut().is_some_and(|hunt| hunt.is_replacing()) =>
+            {
+                let why = ReplacesRefusal::of_status(sip_status);
+                self.refuse(ctx, Refusal::Replaces(why));
+            }
             LegEvent::Release { cause, reason_header, sip_status } => {
                 let said = reason_header.and_then(|reason| Cause::q850_in(&reason));
                 // What a peer says never means this cause.
