@@ -25,6 +25,7 @@ struct TrunkOnWire {
     codecs: Option<Vec<String>>,
     early_media: &'static str,
     reliable_provisional: &'static str,
+    may_transfer: bool,
 }
 
 fn names(codecs: Option<&Arc<Codecs>>) -> Option<Vec<String>> {
@@ -37,6 +38,7 @@ impl From<Interworking> for TrunkOnWire {
             codecs: names(trunk.codecs.as_ref()),
             early_media: trunk.early_media.word(),
             reliable_provisional: trunk.reliability.word(),
+            may_transfer: trunk.may_transfer,
         }
     }
 }
@@ -49,6 +51,7 @@ struct TrunkChange {
     codecs: Option<Option<Vec<String>>>,
     early_media: Option<String>,
     reliable_provisional: Option<String>,
+    may_transfer: Option<bool>,
 }
 
 fn list(names: Option<Vec<String>>) -> Result<Option<Arc<Codecs>>, Problem> {
@@ -75,6 +78,7 @@ impl TrunkChange {
             codecs: self.codecs.map_or(Ok(before.codecs), list)?,
             early_media: self.early_media.map_or(Ok(before.early_media), early_media)?,
             reliability: self.reliable_provisional.map_or(Ok(before.reliability), reliability)?,
+            may_transfer: self.may_transfer.unwrap_or(before.may_transfer),
         })
     }
 }

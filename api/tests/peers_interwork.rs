@@ -19,12 +19,14 @@ async fn a_trunk_has_settings(backend: Backend) {
     let path = "/trunks/far/interworking";
     let mut expected = json!({
         "codecs": null, "early_media": "pass", "reliable_provisional": "supported",
+        "may_transfer": false,
     });
     assert_eq!(world.ask("GET", path, None, String::new()).await, (200, expected.clone()));
     for (field, value) in [
         ("codecs", json!(["PCMA", "G729"])),
         ("early_media", json!("ringing")),
         ("reliable_provisional", json!("required")),
+        ("may_transfer", json!(true)),
     ] {
         expected[field] = value.clone();
         let change = json!({field: value}).to_string();
@@ -37,6 +39,7 @@ async fn a_trunk_has_settings(backend: Backend) {
         assert_eq!(set.codecs.as_ref().unwrap().to_string(), "PCMA,G729");
         assert_eq!(set.early_media, EarlyMedia::Ringing);
         assert_eq!(set.reliability, Reliability::Required);
+        assert!(set.may_transfer);
     }
     for (field, wrong) in [
         ("codecs", json!([])),

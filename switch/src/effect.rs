@@ -20,6 +20,7 @@ use crate::guard::Ban;
 use crate::leg::event::{Body, LegEvent};
 use crate::question::{Answer, Question};
 use crate::registrar::StoredBinding;
+use crate::routing::Source;
 use crate::token::{LegAddress, LegKey};
 
 /// Names a question to the resolver or to whoever else is outside; the answer brings it back.
@@ -55,7 +56,7 @@ pub enum Said {
 #[derive(Debug)]
 pub struct Joining {
     /// Who wants it: the leg must be its own.
-    pub by: SubscriberId,
+    pub by: Source,
     /// The call where it said so.
     pub of: CallId,
     /// The dialog's Call-ID.

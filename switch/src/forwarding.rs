@@ -10,6 +10,7 @@ use vocabulary::{CallId, SubscriberId};
 use crate::decision::{Decision, Refusal};
 use crate::directory::Directory;
 use crate::release::Cause;
+use crate::routing::Source;
 
 /// A call is sent on no more often than this, what trusted peers tell of it included.
 pub const FORWARDS_MAX: u8 = 5;
@@ -107,7 +108,8 @@ impl Condition {
 /// Who has sent a call on, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct DivertedBy {
-    pub(crate) subscriber: SubscriberId,
+    /// A trunk only transfers.
+    pub(crate) by: Source,
     /// `None` if it has not forwarded the call but transferred it.
     pub(crate) why: Option<Condition>,
 }
@@ -216,7 +218,7 @@ pub(crate) struct Sent<'a> {
 impl Sent<'_> {
     /// Whether this subscriber may send it on.
     pub(crate) fn may_go_on(&self, callee: SubscriberId) -> Result<(), ForwardingRefusal> {
-        if self.by.iter().any(|by| by.subscriber == callee) {
+        if self.by.iter().any(|by| by.by == Source::Subscriber(callee)) {
             return Err(ForwardingRefusal::Loop(callee));
         }
         if self.by.len() + usize::from(self.before) >= usize::from(FORWARDS_MAX) {
@@ -293,8 +295,10 @@ mod tests {
     }
 
     fn by(ids: &[u64]) -> Vec<DivertedBy> {
-        let of =
-            |id: &u64| DivertedBy { subscriber: SubscriberId(*id), why: Some(Condition::Busy) };
+        let of = |id: &u64| DivertedBy {
+            by: Source::Subscriber(SubscriberId(*id)),
+            why: Some(Condition::Busy),
+        };
         ids.iter().map(of).collect()
     }
 

@@ -3,27 +3,28 @@
 
 use std::fmt;
 
-use vocabulary::{CallId, SubscriberId};
+use vocabulary::CallId;
 
 use crate::release::Cause;
+use crate::routing::Source;
 
 /// What was done with a wish to transfer a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TransferDecision {
-    /// A subscriber wants the other party to be connected to this.
-    To(SubscriberId, Box<str>),
-    /// A subscriber wants the other party to be connected to whom it talks with in another call.
-    ToOtherCall(SubscriberId),
+    /// This one wants the other party to be connected to that.
+    To(Source, Box<str>),
+    /// This one wants the other party to be connected to whom it talks with in another call.
+    ToOtherCall(Source),
     /// The call that is placed for that, or that other one.
     As(CallId),
-    /// This call is placed for a subscriber that transfers that one.
-    For(SubscriberId, CallId),
-    /// A subscriber wants the other party to be connected to that of another call, which is this.
-    FromOtherCall(SubscriberId, CallId),
-    /// This subscriber calls to take the place of a party of another call.
-    TakesPlace(SubscriberId),
-    /// This subscriber takes the place of a party, by that call of its own.
-    Replaced(SubscriberId, CallId),
+    /// This call is placed for who transfers that one.
+    For(Source, CallId),
+    /// This one wants the other party to be connected to that of another call, which is this.
+    FromOtherCall(Source, CallId),
+    /// This one calls to take the place of a party of another call.
+    TakesPlace(Source),
+    /// This one takes the place of a party, by that call of its own.
+    Replaced(Source, CallId),
     /// The other party is connected there, and the one who wished it has left.
     Done,
     /// It is not, because of this status. The parties are as before.
@@ -35,7 +36,7 @@ pub enum TransferDecision {
 /// Why a transfer is not tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TransferRefusal {
-    /// Trunks may not: the call that follows would be theirs to pay.
+    /// The trunk may not: the call that follows would be its to pay.
     ByTrunk,
     /// One is under way.
     UnderWay,
@@ -199,27 +200,24 @@ impl fmt::Display for TransferDecision {
         match self {
             TransferDecision::To(id, to) => write!(
                 f,
-                "Subscriber {id} wants the other party to be connected to {to}, in a call that it pays."
+                "{id} wants the other party to be connected to {to}, in a call that it pays."
             ),
             TransferDecision::ToOtherCall(id) => write!(
                 f,
-                "Subscriber {id} wants the other party to be connected to that of another call of its own."
+                "{id} wants the other party to be connected to that of another call of its own."
             ),
             TransferDecision::FromOtherCall(id, call) => {
-                write!(
-                    f,
-                    "Subscriber {id} wants the other party to be connected to that of call {call}."
-                )
+                write!(f, "{id} wants the other party to be connected to that of call {call}.")
             }
             TransferDecision::As(call) => write!(f, "That is call {call}."),
             TransferDecision::For(id, call) => {
-                write!(f, "Subscriber {id} transfers call {call} here.")
+                write!(f, "{id} transfers call {call} here.")
             }
             TransferDecision::TakesPlace(id) => {
-                write!(f, "Subscriber {id} calls to take the place of a party of another call.")
+                write!(f, "{id} calls to take the place of a party of another call.")
             }
             TransferDecision::Replaced(id, call) => {
-                write!(f, "Subscriber {id} takes the place of a party, by call {call}.")
+                write!(f, "{id} takes the place of a party, by call {call}.")
             }
             TransferDecision::Done => {
                 write!(f, "The other party is connected there, and the one who wanted it has left.")
@@ -229,7 +227,7 @@ impl fmt::Display for TransferDecision {
             }
             TransferDecision::Refused(why) => match why {
                 TransferRefusal::ByTrunk => {
-                    write!(f, "A trunk wanted to transfer the call, which trunks may not.")
+                    write!(f, "A trunk wanted to transfer the call, which it may not.")
                 }
                 TransferRefusal::UnderWay => {
                     write!(f, "Another transfer was wanted while one was under way.")
@@ -251,11 +249,13 @@ impl fmt::Display for TransferDecision {
 
 #[cfg(test)]
 mod tests {
+    use vocabulary::TrunkId;
+
     use super::*;
 
     #[test]
     fn every_decision_is_one_sentence() {
-        let id = SubscriberId(3);
+        let id = Source::Trunk(TrunkId(3));
         for decision in [
             TransferDecision::To(id, "49170".into()),
             TransferDecision::ToOtherCall(id),

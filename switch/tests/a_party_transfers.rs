@@ -730,3 +730,73 @@ fn who_has_left_has_room_for_another_call() {
     talk.w.grant(600, false);
     talk.w.expect_soon(BOBS_PHONE, "INVITE");
 }
+
+/// The customer's trunk has Bob connected to a mobile: its own account pays for that.
+#[test]
+fn a_trunk_that_may_transfers_and_pays() {
+    let mut rows = rows();
+    rows.trunk(10).interworking.may_transfer = true;
+    let mut talk = talk(rows);
+    let refer = in_dialog(CUSTOMER, "c1", &talk.answer, "REFER", 2);
+    let target = format!("<sip:{MOBILE}@192.0.2.1>");
+    talk.w.receive(CUSTOMER, &with_refer_to(&refer, &target));
+    talk.w.expect_soon(CUSTOMER, "SIP/2.0 202");
+    talk.hears(CUSTOMER, "SIP/2.0 100 Trying");
+    let asked = talk.w.asked_by(CUSTOMER_ACCOUNT);
+    assert_eq!((asked.kind, asked.cld), (CallKind::Egress, number(MOBILE)));
+    assert_eq!((asked.cli, asked.origin.trunk), (Some(number(BOBS)), Some(CUSTOMER_TRUNK)));
+    talk.w.grant(600, false);
+    let (invite, reinvite) = talk.mobile_answers(BOBS_PHONE);
+    talk.w.reply_with_sdp(BOBS_PHONE, &reinvite, "200 OK");
+    talk.hears(CUSTOMER, "SIP/2.0 200 OK");
+    let bye = talk.w.expect_soon(CUSTOMER, "BYE");
+    talk.w.reply(CUSTOMER, &bye, "200 OK", "");
+    talk.w.pass_secs(20);
+    talk.w.receive(CARRIERS[0], &from_callee(CARRIERS[0], &invite, "BYE", 1));
+    let bye = talk.w.expect_soon(BOBS_PHONE, "BYE");
+    talk.w.reply(BOBS_PHONE, &bye, "200 OK", "");
+    let (first, second) = talk.both();
+    let payer = |request: &SettleRequest| request.facts.legs[0].account;
+    assert_eq!((payer(&first), payer(&second)), (Some(CUSTOMER_ACCOUNT), Some(CUSTOMER_ACCOUNT)));
+    assert_eq!((first.talked, second.talked), (secs(25), secs(20)));
+    assert_eq!(codes(&second)[0], "transferred_for");
+    let wanted = first.facts.decisions.iter().find(|line| line.code == "transfer_wanted").unwrap();
+    assert!(wanted.sentence.starts_with("Trunk 10 wants"), "{}", wanted.sentence);
+}
+
+/// A carrier that transfers the caller and leaves is paid for its part, and has room for another call.
+#[test]
+fn a_carrier_that_transfers_is_paid_until_it_leaves() {
+    let mut rows = rows();
+    rows.trunk(1).interworking.may_transfer = true;
+    rows.trunk(1).egress_limits.concurrent = Some(1);
+    let mut w = World::with(rows);
+    let (_, invite, answer) = w.talk(600, false);
+    w.pass_secs(5);
+    let mut talk = Talk { w, invite, answer };
+    let refer = from_callee(CARRIERS[0], &talk.invite, "REFER", 1);
+    talk.w.bob_at(&[BOBS_PHONE]);
+    talk.w.receive(CARRIERS[0], &with_refer_to(&refer, &format!("<sip:{BOBS}@192.0.2.1>")));
+    talk.w.expect_soon(CARRIERS[0], "SIP/2.0 202");
+    talk.w.asked_by(CARRIER_ACCOUNT);
+    talk.w.grant(600, false);
+    let bobs = talk.w.expect_soon(BOBS_PHONE, "INVITE");
+    talk.w.reply_with_sdp(BOBS_PHONE, &bobs, "200 OK");
+    talk.w.record();
+    let reinvite = talk.w.expect_soon(CUSTOMER, "INVITE");
+    talk.w.reply_with_sdp(CUSTOMER, &reinvite, "200 OK");
+    let bye = talk.w.expect_soon(CARRIERS[0], "BYE");
+    talk.w.reply(CARRIERS[0], &bye, "200 OK", "");
+    let trunk = switch::admission::Owner::Trunk(vocabulary::TrunkId(1));
+    assert_eq!(talk.w.shared.admission.live(trunk, vocabulary::Direction::Egress), 0);
+    talk.w.pass_secs(20);
+    talk.w.receive(CUSTOMER, &in_dialog(CUSTOMER, "c1", &talk.answer, "BYE", 2));
+    let bye = talk.w.expect_soon(BOBS_PHONE, "BYE");
+    talk.w.reply(BOBS_PHONE, &bye, "200 OK", "");
+    talk.w.forget();
+    let (first, second) = talk.both();
+    assert_eq!(first.answered_by, Some(vocabulary::TrunkId(1)));
+    let legs: Vec<_> = first.facts.legs.iter().map(|leg| leg.talked.as_secs()).collect();
+    assert_eq!(legs, [25, 5, 20]);
+    assert_eq!(second.facts.legs[0].account, Some(CARRIER_ACCOUNT));
+}

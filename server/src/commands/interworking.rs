@@ -24,6 +24,7 @@ pub(super) fn of_trunk(
     put(&mut body, "codecs", change.codecs.as_deref().map(codecs));
     put(&mut body, "early_media", change.early_media.clone());
     put(&mut body, "reliable_provisional", change.reliable_provisional.clone());
+    put(&mut body, "may_transfer", change.may_transfer);
     show_or_change(client, &format!("/trunks/{}/interworking", escape(trunk)), body)
 }
 

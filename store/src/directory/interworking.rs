@@ -23,7 +23,8 @@ fn of_trunk_row(row: &Row) -> Result<Interworking> {
     let word: String = row.try_get("reliability")?;
     let reliability = Reliability::from_word(&word)
         .ok_or(ChangeError::Corrupt { column: "reliability", value: word })?;
-    Ok(Interworking { codecs: codecs(row)?, early_media, reliability })
+    let may_transfer = row.try_get("may_transfer")?;
+    Ok(Interworking { codecs: codecs(row)?, early_media, reliability, may_transfer })
 }
 
 /// Of all trunks that have a row.
@@ -66,15 +67,18 @@ impl Change {
     ) -> Result<()> {
         self.touched.trunk(trunk);
         sql::query(
-            "INSERT INTO trunk_interworking (trunk_id, codecs, early_media, reliability) \
-             VALUES (?, ?, ?, ?) \
+            "INSERT INTO trunk_interworking \
+                (trunk_id, codecs, early_media, reliability, may_transfer) \
+             VALUES (?, ?, ?, ?, ?) \
              ON CONFLICT (trunk_id) DO UPDATE SET codecs = excluded.codecs, \
-                early_media = excluded.early_media, reliability = excluded.reliability",
+                early_media = excluded.early_media, reliability = excluded.reliability, \
+                may_transfer = excluded.may_transfer",
         )
         .bind(signed(trunk.0))
         .bind(wanted.codecs.as_ref().map(ToString::to_string))
         .bind(wanted.early_media.word())
         .bind(wanted.reliability.word())
+        .bind(wanted.may_transfer)
         .execute(&mut *self.tx)
         .await?;
         Ok(())

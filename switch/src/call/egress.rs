@@ -19,6 +19,7 @@ use crate::interworking::{InterworkingDecision, LegPolicy, Talker};
 use crate::leg::event::Body;
 use crate::leg::{Identity, Leg, Outgoing};
 use crate::numbers::{Subject, sent_to_trunk, shown_to_subscriber};
+use crate::routing::Source;
 use crate::stir::{Attestation, PassingIdentity, Verstat};
 use crate::token::{LegKey, Tag};
 
@@ -60,9 +61,14 @@ impl Caller {
         self.number.filter(|_| !self.is_withheld || self.diverted_by.is_empty())
     }
 
-    /// The subscriber who has just transferred the call.
+    /// Who has just transferred the call.
+    pub(crate) fn transferred_by(&self) -> Option<Source> {
+        self.diverted_by.last().filter(|by| by.why.is_none()).map(|by| by.by)
+    }
+
+    /// The subscriber who has.
     pub(crate) fn referred_by(&self) -> Option<SubscriberId> {
-        self.diverted_by.last().filter(|by| by.why.is_none()).map(|by| by.subscriber)
+        self.transferred_by().and_then(Source::subscriber)
     }
 
     /// What has become of the call so far.
@@ -182,7 +188,8 @@ impl Call {
         let leg = Leg::outbound(ctx.now, ctx.leg_config, whose, ctx.endpoint, outgoing);
         self.reasons.push(match way {
             Way::Trunk(id) => Decision::TriedTrunk(id, path.remote),
-            Way::Contact(id, _) | Way::Onward(id) => Decision::TriedContact(id, path.remote),
+            Way::Contact(id, _) => Decision::TriedContact(id, path.remote),
+            Way::Onward(_) => unreachable!("it has no address"),
         });
         ctx.stats.egress_attempts += 1;
         // Most calls make one attempt, and are held for long: no room for more is taken.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use vocabulary::{CallFacts, CallId, Direction, LegFacts, Now, Origin, SettleRequest};
+use vocabulary::{CallFacts, CallId, Direction, LegFacts, Now, Origin, SettleRequest, TrunkId};
 
 use super::ending::Ending;
 use super::{Attempt, Call, Talking};
@@ -72,7 +72,7 @@ impl Call {
         }
         SettleRequest {
             talked,
-            answered_by: winner.and_then(|n| self.attempts[n].way.trunk()),
+            answered_by: winner.and_then(|_| self.trunk_that_answered()),
             facts: CallFacts {
                 call: self.id,
                 cld: self.cld,
@@ -84,6 +84,12 @@ impl Call {
                 decisions: self.reasons.take(),
             },
         }
+    }
+
+    /// It may have transferred the call and left since: it is paid for its part all the same.
+    fn trunk_that_answered(&self) -> Option<TrunkId> {
+        let answered = self.attempts.iter().filter(|attempt| attempt.answered_at.is_some());
+        answered.filter_map(|attempt| attempt.way.trunk()).next_back()
     }
 
     fn ingress_facts(

@@ -1,5 +1,5 @@
-//! A call that goes on for a subscriber who forwards or transfers it: placed by the call that came in, and
-//! the subscriber's own.
+//! A call that goes on for a subscriber who forwards it, or for whoever transfers it: placed by the call
+//! that came in, and their own.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -22,7 +22,7 @@ pub struct OnwardCall {
     pub(crate) from: LegAddress,
     pub(crate) of: CallId,
     /// Who forwards or transfers: who calls and pays.
-    pub(crate) by: SubscriberId,
+    pub(crate) by: Source,
     /// The caller, and what the subscriber wants called.
     pub(crate) caller: Caller,
     remote: SocketAddr,
@@ -40,10 +40,9 @@ impl fmt::Debug for OnwardCall {
 impl OnwardCall {
     /// The caller's side of the call that is placed.
     pub(crate) fn ingress(&self, now: Now, own: LegAddress, account: Option<AccountId>) -> Ingress {
-        let source = Source::Subscriber(self.by);
         Ingress {
             side: Side::Call(Box::new(Joined::with(own, self.from, self.does_100rel))),
-            source: Some(source),
+            source: Some(self.by),
             account,
             remote: self.remote,
             sip_call_id: self.sip_call_id.clone(),
@@ -67,9 +66,9 @@ impl Call {
         let said = Said::Placed(self.id());
         ctx.effects.push_back(Effect::Relay { to: onward.from, from: own, said });
         let (by, of) = (onward.by, onward.of);
-        self.decide(match onward.caller.referred_by() {
-            Some(_) => Decision::Transfer(TransferDecision::For(by, of)),
-            None => Decision::Forwarding(ForwardingDecision::For(by, of)),
+        self.decide(match (onward.caller.transferred_by(), by) {
+            (None, Source::Subscriber(by)) => Decision::Forwarding(ForwardingDecision::For(by, of)),
+            _ => Decision::Transfer(TransferDecision::For(by, of)),
         });
     }
 
@@ -83,7 +82,8 @@ impl Call {
         let State::Hunting(hunt) = &self.state else { return };
         let mut caller = hunt.caller.clone();
         caller.dialled = to.into();
-        caller.diverted_by.push(DivertedBy { subscriber: by, why: Some(why) });
+        let by = Source::Subscriber(by);
+        caller.diverted_by.push(DivertedBy { by, why: Some(why) });
         // The forwarder is a callee: it does not know who stays unknown.
         let cli = if caller.is_withheld { "anonymous".into() } else { self.ingress.cli.clone() };
         let does_100rel = self.ingress.side.does_100rel();
@@ -94,7 +94,7 @@ impl Call {
     pub(super) fn place_onward(
         &mut self,
         ctx: &mut Context<'_>,
-        by: SubscriberId,
+        by: Source,
         caller: Caller,
         cli: Box<str>,
         does_100rel: bool,
@@ -115,18 +115,18 @@ impl Call {
         leg
     }
 
-    /// A side that is another call: that one, or one that will say where it is. As a leg of the subscriber
-    /// who joins them, with what its record tells of caller and callee. Its number and address.
+    /// A side that is another call: that one, or one that will say where it is. As a leg of whoever joins
+    /// them, with what its record tells of caller and callee. Its number and address.
     pub(super) fn attempt_by_call(
         &mut self,
         ctx: &Context<'_>,
-        by: SubscriberId,
+        by: Source,
         (cli, cld): (Box<str>, Box<str>),
         other: Option<LegAddress>,
     ) -> (u8, LegAddress) {
         let leg = u8::try_from(self.attempts.len() + 1).expect("attempts have a ceiling");
         let own = LegAddress { shard: ctx.shard, key: LegKey { leg, ..self.place } };
-        let account = routing::owner(ctx.directory, Source::Subscriber(by)).unwrap_or(AccountId(0));
+        let account = routing::owner(ctx.directory, by).unwrap_or(AccountId(0));
         let joined = match other {
             Some(other) => Joined::with(own, other, false),
             None => Joined::to_come(own),

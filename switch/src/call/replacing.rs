@@ -8,7 +8,7 @@ use super::{Call, Context, Hunt, State};
 use crate::decision::Refusal;
 use crate::effect::{Effect, Joining, JoiningHow, Said};
 use crate::leg::event::LegEvent;
-use crate::routing::Destination;
+use crate::routing::{Destination, Source};
 use crate::token::{LegAddress, Tag};
 use crate::transfer::{ReplacedDialog, ReplacesRefusal};
 
@@ -31,6 +31,7 @@ impl Call {
         };
         let offer = hunt.caller.body.clone();
         let shown = (self.ingress.cli.clone(), self.ingress.cld.clone());
+        let by = Source::Subscriber(by);
         let (_, own) = self.attempt_by_call(ctx, by, shown, None);
         let said = Said::Join(Box::new(Joining {
             by,

@@ -7,7 +7,7 @@
 use bytes::Bytes;
 use sip::message::header::Replaces;
 use sip::message::uri::Uri;
-use vocabulary::{Direction, Party, SubscriberId};
+use vocabulary::{Direction, Party};
 
 use super::ending::Ending;
 use super::hunting::{ATTEMPTS_CEILING, Way};
@@ -39,6 +39,16 @@ pub(super) struct Transfer {
     is_transferor_gone: bool,
     /// What the party that stays has offered, until somebody answers it.
     offer: Option<Body>,
+}
+
+/// Trunks only if they are told so: their accounts pay for the calls that follow.
+fn may_transfer(ctx: &Context<'_>, by: Source) -> bool {
+    match by {
+        Source::Subscriber(_) => true,
+        Source::Trunk(id) => {
+            ctx.directory.trunk(id).is_some_and(|row| row.interworking.may_transfer)
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -95,7 +105,8 @@ impl Call {
         if talking.transfer.is_some() {
             return Err(TransferRefusal::UnderWay);
         }
-        let by = self.subscriber_of(leg).ok_or(TransferRefusal::ByTrunk)?;
+        let by = self.owner_of(leg).filter(|by| may_transfer(ctx, *by));
+        let by = by.ok_or(TransferRefusal::ByTrunk)?;
         let other = talking.other_end(leg).ok_or(TransferRefusal::UnderWay)?;
         if self.attempts.len() >= ATTEMPTS_CEILING {
             return Err(TransferRefusal::TooOften);
@@ -112,16 +123,16 @@ impl Call {
         Ok(())
     }
 
-    /// Whose leg it is, if a subscriber's.
-    fn subscriber_of(&self, leg: u8) -> Option<SubscriberId> {
+    /// Whose leg it is.
+    fn owner_of(&self, leg: u8) -> Option<Source> {
         match leg.checked_sub(1) {
-            None => self.ingress.subscriber(),
-            Some(n) => self.attempts.get(usize::from(n))?.way.subscriber(),
+            None => self.ingress.source,
+            Some(n) => Some(self.attempts.get(usize::from(n))?.way.owner()),
         }
     }
 
     /// Whoever stays, as the caller of the call to be placed.
-    fn stays(&self, ctx: &Context<'_>, leg: u8, by: SubscriberId, to: Box<str>) -> Caller {
+    fn stays(&self, ctx: &Context<'_>, leg: u8, by: Source, to: Box<str>) -> Caller {
         let (number, user, is_withheld) = match leg {
             0 => (self.cli, self.ingress.cli.clone(), self.is_withheld),
             leg => {
@@ -148,14 +159,14 @@ impl Call {
             body: None,
             is_secure: false,
             max_forwards: MAX_FORWARDS,
-            diverted_by: vec![DivertedBy { subscriber: by, why: None }],
+            diverted_by: vec![DivertedBy { by, why: None }],
             identity: None,
             verstat: None,
         }
     }
 
     fn call_for_transfer(&mut self, ctx: &mut Context<'_>, by: u8, caller: Caller) {
-        let transferor = caller.diverted_by[0].subscriber;
+        let transferor = caller.diverted_by[0].by;
         // The transferor may not know whom it transfers.
         let cli = if caller.is_withheld { "anonymous".into() } else { caller.user.clone() };
         // Without an offer nothing early can be answered.
@@ -175,7 +186,7 @@ impl Call {
         &mut self,
         ctx: &mut Context<'_>,
         leg: u8,
-        by: SubscriberId,
+        by: Source,
         replaces: &[u8],
     ) -> Result<(), TransferRefusal> {
         let dialog = Replaces::parse(replaces).ok_or(TransferRefusal::Target(400))?;
@@ -246,11 +257,12 @@ impl Call {
         if !is_it {
             return Err(ReplacesRefusal::NoDialog);
         }
-        let (party, by) = (self.subscriber_of(leg), joining.by);
-        let account = |id| routing::owner(ctx.directory, Source::Subscriber(id));
+        let (party, by) = (self.owner_of(leg), joining.by);
+        let account = |of| routing::owner(ctx.directory, of);
         let is_its_own = match joining.how {
             JoiningHow::Parties => party == Some(by),
             JoiningHow::Caller { .. } => {
+                let party = party.filter(|party| party.subscriber().is_some());
                 party.is_some_and(|party| account(party).is_some() && account(party) == account(by))
             }
         };
@@ -509,8 +521,15 @@ impl Call {
         }
         let (at, cause, status, by) = (ctx.now.utc, Cause::Normal, 200, Party::Callee);
         attempt.released = Some(Released { at, cause, status, by });
-        if let Way::Contact(subscriber, _) = attempt.way {
-            ctx.admission.leave(call, Owner::Subscriber(subscriber), Direction::Egress);
+        let account = attempt.account;
+        let leave = |owner| ctx.admission.leave(call, owner, Direction::Egress);
+        match attempt.way {
+            Way::Contact(subscriber, _) => leave(Owner::Subscriber(subscriber)),
+            Way::Trunk(trunk) => {
+                leave(Owner::Trunk(trunk));
+                leave(Owner::Account(account));
+            }
+            Way::Onward(_) => {}
         }
     }
 

@@ -145,7 +145,7 @@ impl<'a> Shown<'a> {
                 self.identity_line(&mut lines, trunk.caller_id.identity);
             }
             let forwarder =
-                |by: &DivertedBy| Some((user_at(directory, trunk, by.subscriber), by.why?));
+                |by: &DivertedBy| Some((user_at(directory, trunk, by.by.subscriber()?), by.why?));
             let forwarders: Vec<_> = self.caller.diverted_by.iter().filter_map(forwarder).collect();
             if let Some(id) = self.caller.referred_by() {
                 self.referred_by_line(&mut lines, &user_at(directory, trunk, id));

@@ -93,6 +93,8 @@ pub struct Interworking {
     pub early_media: EarlyMedia,
     /// Whether provisional responses are reliable.
     pub reliability: Reliability,
+    /// Whether it may transfer calls (REFER). Its account pays for those that follow.
+    pub may_transfer: bool,
 }
 
 /// What the leg of a peer goes by. Most legs have none.

@@ -1,6 +1,7 @@
 //! From who calls and who is called to where the call may go. Pure: asked by a call and by
 //! `tandem simulate` alike, so that both always say the same.
 
+use std::fmt;
 use std::sync::Arc;
 
 use vocabulary::{AccountId, CallKind, Candidate, DidId, Number, SubscriberId, TrunkId};
@@ -23,6 +24,22 @@ pub enum Source {
     Subscriber(SubscriberId),
     /// A trunk.
     Trunk(TrunkId),
+}
+
+impl Source {
+    /// The subscriber, if it is one.
+    pub fn subscriber(self) -> Option<SubscriberId> {
+        if let Source::Subscriber(id) = self { Some(id) } else { None }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Source::Subscriber(id) => write!(f, "Subscriber {id}"),
+            Source::Trunk(id) => write!(f, "Trunk {id}"),
+        }
+    }
 }
 
 /// Where a call may go.

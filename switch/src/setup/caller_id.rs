@@ -5,7 +5,7 @@ use super::{Setup, Step};
 use crate::call::{Call, Context};
 use crate::caller_id::{self, default_display, number_or_default};
 use crate::decision::Refusal;
-use crate::routing::Destination;
+use crate::routing::{Destination, Source};
 
 pub(super) fn apply(
     setup: &mut Setup,
@@ -15,9 +15,10 @@ pub(super) fn apply(
     let Some(Destination::Trunks(_)) = setup.destination() else { return Ok(Step::Next) };
     let (directory, account) = (ctx.directory, setup.account);
     let caller = &mut setup.caller;
-    let cli = match caller.diverted_by.last() {
+    let cli = match caller.diverted_by.last().map(|sent| sent.by) {
         // A call that was sent on is out because of the forwarder's number.
-        Some(by) => directory.subscriber(by.subscriber).and_then(|row| row.number),
+        Some(Source::Subscriber(id)) => directory.subscriber(id).and_then(|row| row.number),
+        Some(Source::Trunk(_)) => caller.number,
         None => {
             let number = number_or_default(directory, account, caller.number, call.decisions());
             if number != caller.number {

@@ -73,7 +73,7 @@ impl Setup {
         ctx: &Context<'_>,
         onward: OnwardCall,
     ) -> Result<Setup, Refusal> {
-        let source = Source::Subscriber(onward.by);
+        let source = onward.by;
         let account = routing::payer(ctx.directory, source)?;
         let mut caller = onward.caller;
         caller.max_forwards = caller.max_forwards.checked_sub(1).ok_or(Refusal::TooManyHops)?;

@@ -40,7 +40,7 @@ impl Setup {
     /// Of a call whose caller takes a party's place: part of the call that there is, which is paid.
     pub(super) fn replacing(self, call: &mut Call, dialog: Arc<ReplacedDialog>) -> Setup {
         let Source::Subscriber(id) = self.source else { unreachable!("trunks are refused") };
-        call.decide(Decision::Transfer(TransferDecision::TakesPlace(id)));
+        call.decide(Decision::Transfer(TransferDecision::TakesPlace(self.source)));
         let own = || format!("*{id}").parse().expect("an id has at most 20 digits");
         let (payer, kind) = (self.account, CallKind::Internal);
         let cld = self.caller.number.unwrap_or_else(own);

@@ -8,7 +8,7 @@ use crate::decision::Refusal;
 use crate::effect::{Effect, Said};
 use crate::leg::event::LegEvent;
 use crate::release::Cause;
-use crate::routing::{self, Source};
+use crate::routing;
 use crate::setup::Setup;
 use crate::token::{LegAddress, LegKey};
 
@@ -19,7 +19,7 @@ impl Shard {
             return self.relay_end(onward.from, onward.from, Cause::NoCircuit);
         };
         let own = LegAddress { shard: self.config.shard, key };
-        let account = routing::owner(&self.directory, Source::Subscriber(onward.by));
+        let account = routing::owner(&self.directory, onward.by);
         let call = Call::new(id, key, onward.ingress(now, own, account));
         self.attribute_call(&call, None);
         let is_draining = self.is_draining;

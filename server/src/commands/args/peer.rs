@@ -211,6 +211,9 @@ pub(crate) struct TrunkInterworkingChange {
     /// Whether its provisional responses and ours are acknowledged (100rel): supported, required or off
     #[arg(long, value_name = "WHETHER")]
     pub(crate) reliable_provisional: Option<String>,
+    /// Whether it may transfer calls (REFER); its account pays for those that follow
+    #[arg(long, value_name = "YES|NO", value_parser = yes_or_no())]
+    pub(crate) may_transfer: Option<bool>,
 }
 
 #[derive(ClapArgs)]

@@ -31,7 +31,7 @@ use crate::leg::path_to;
 use crate::question::Answer;
 use crate::registrar::Binding;
 use crate::release::Cause;
-use crate::routing::{Destination, Skip, pair};
+use crate::routing::{Destination, Skip, Source, pair};
 use crate::token::LegKey;
 
 /// A call forks to no more contacts than this, redirections and transfers included.
@@ -46,8 +46,8 @@ pub(super) enum Way {
     Trunk(TrunkId),
     /// A contact, by its place in the hunt's list.
     Contact(SubscriberId, u8),
-    /// A call of its own, for a subscriber who forwards or transfers.
-    Onward(SubscriberId),
+    /// A call of its own, for who forwards or transfers.
+    Onward(Source),
 }
 
 impl Way {
@@ -58,7 +58,17 @@ impl Way {
     pub(super) fn subscriber(self) -> Option<SubscriberId> {
         match self {
             Way::Trunk(_) => None,
-            Way::Contact(id, _) | Way::Onward(id) => Some(id),
+            Way::Contact(id, _) => Some(id),
+            Way::Onward(by) => by.subscriber(),
+        }
+    }
+
+    /// Whose leg it is.
+    pub(super) fn owner(self) -> Source {
+        match self {
+            Way::Trunk(id) => Source::Trunk(id),
+            Way::Contact(id, _) => Source::Subscriber(id),
+            Way::Onward(by) => by,
         }
     }
 
@@ -374,9 +384,8 @@ impl Call {
         let Some((first, others)) = paths.split_first() else {
             self.decide(match way {
                 Way::Trunk(id) => Decision::TrunkUnresolved(id, host.into()),
-                Way::Contact(id, _) | Way::Onward(id) => {
-                    Decision::ContactUnresolved(id, host.into())
-                }
+                Way::Contact(id, _) => Decision::ContactUnresolved(id, host.into()),
+                Way::Onward(_) => unreachable!("it has no host"),
             });
             return self.after_failure(ctx, way);
         };
