@@ -196,12 +196,14 @@ fn is_behind_nat(message: &Message, contact: &Uri<'_>, path: Path) -> bool {
     let via = message.top_via();
     let via_ip = via.as_ref().and_then(|via| via.host_ip());
     let via_port = via.as_ref().and_then(|via| via.port()).unwrap_or(5060);
-    let via_differs =
-        via_ip.is_some_and(|ip| ip.to_canonical() != source || via_port != path.remote.port());
+    let is_translated = via_ip.is_some_and(|ip| ip.to_canonical() != source);
+    let via_differs = is_translated || (via_ip.is_some() && via_port != path.remote.port());
     // A contact elsewhere than the sender is honoured if the sender has no NAT before it: it may
-    // register for another device. A name cannot be judged.
+    // register for another device. A name cannot be judged. A phone that has learnt from `received` and
+    // `rport` what it looks like from outside names that as its contact: only its Via still tells.
     match contact.host_ip() {
         Some(ip) if ip.to_canonical() != source => via_differs || is_private(ip),
+        Some(_) if is_translated => true,
         Some(_) => via_differs && contact.port().unwrap_or(5060) != path.remote.port(),
         None => via_differs,
     }

@@ -238,6 +238,21 @@ fn a_phone_behind_nat_is_kept_reachable() {
     }
 }
 
+/// linphone and others register the address that `received` and `rport` told them.
+#[test]
+fn a_phone_that_knows_its_routers_address_is_kept_reachable() {
+    let hidden = "198.51.100.7:33333";
+    let mut rows = Rows::default();
+    rows.settings.nat_keep_alive = Some(Duration::from_secs(25));
+    let mut w = World::with(rows);
+    let mut phone = Phone::new(hidden);
+    phone.via = "192.168.1.5:5060";
+    phone.register(&mut w, "alice", "secret", &format!("Contact: <sip:alice@{hidden}>\n"));
+    w.forget();
+    w.pass_secs(50);
+    assert_eq!(asked(&mut w, hidden).len(), 2);
+}
+
 #[test]
 fn a_path_is_kept_echoed_and_used() {
     let mut w = World::new();
