@@ -3,6 +3,7 @@
 mod crash;
 mod first_steps;
 mod flood;
+mod interwork;
 mod load;
 mod nodes;
 mod outage;
@@ -23,6 +24,8 @@ usage: cargo xtask NAME
   first-steps          what the demo prints, word for word, and the scenarios against a Tandem on
                        127.0.0.2; needs the ports 5060, 5080, 5090 and 8080 [--binary PATH] [--keep]
   softphones           baresip and linphone against a fresh Tandem [--binary PATH] [--keep]
+  interwork [PART …]   two softphones behind NAT (nat), and Kamailio in front of a fresh Tandem and
+                       behind it (kamailio); makes network namespaces [--binary PATH] [--keep]
   crash [KILLS]        kill -9 under 200 calls/s, restart, check the ledger; default 5 kills
   flood [SECONDS]      random bytes, half-open TCP and a locked database while calls run;
                        default 30 seconds
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
         ["nodes", rest @ ..] => nodes::run(rest),
         ["postgres", rest @ ..] => postgres::run(rest),
         ["first-steps", rest @ ..] => first_steps::run(rest),
+        ["interwork", rest @ ..] => interwork::run(rest),
         ["softphones", rest @ ..] => softphones::run(rest),
         ["crash", rest @ ..] => crash::run(rest),
         ["flood", rest @ ..] => flood::run(rest),

@@ -151,6 +151,12 @@ impl Stage {
         }
     }
 
+    /// A Tandem at `target`, played with from another address of this machine.
+    pub(crate) fn between(target: SocketAddr, local: IpAddr) -> Stage {
+        let tls = SocketAddr::new(target.ip(), 5061);
+        Stage { target, tls, local, ..Stage::loopback(PORT_FIRST) }
+    }
+
     /// The port of this name.
     pub(crate) fn port(&self, name: &str) -> u16 {
         scenario::port(self.base, name)

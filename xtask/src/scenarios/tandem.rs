@@ -120,6 +120,11 @@ impl Tandem {
 
     /// Fills in the world and the scenario's differences from it.
     pub(crate) fn provision(&self, setup: &Setup) -> Result<(), String> {
+        self.provision_on(&Stage::loopback(self.base), setup)
+    }
+
+    /// The same with carriers and customers where this stage has them.
+    pub(crate) fn provision_on(&self, stage: &Stage, setup: &Setup) -> Result<(), String> {
         let world = World::read(&super::scenarios_dir())?;
         for (name, sheet) in world.sheets() {
             fs::write(self.dir.join(name), sheet).map_err(|e| e.to_string())?;
@@ -127,7 +132,7 @@ impl Tandem {
         for (name, text) in &setup.files {
             fs::write(self.dir.join(name), text.trim_start()).map_err(|e| e.to_string())?;
         }
-        for line in world.commands(&Stage::loopback(self.base), setup) {
+        for line in world.commands(stage, setup) {
             self.command(&line)?;
         }
         let mut refused = setup.refused_commands.iter();
@@ -284,7 +289,8 @@ fn peers_certificate(dir: &Path) -> Result<(), String> {
     )
 }
 
-pub(super) fn openssl(dir: &Path, args: &[&str], extension: &str) -> Result<(), String> {
+/// Makes a key and what it signs, or is signed for; `args` say which, where and for whom.
+pub(crate) fn openssl(dir: &Path, args: &[&str], extension: &str) -> Result<(), String> {
     let output = Command::new("openssl")
         .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"])
         .args(["-nodes", "-days", "2", "-addext", extension])

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{Phone, Place, Running, Seen, until};
+use super::phone::{Phone, Place, Running, Seen, until};
 use crate::scenarios::tandem;
 
 pub(crate) const NUMBER: &str = "2001";
@@ -28,22 +28,13 @@ impl Baresip {
             fs::write(place.dir.join(name), text).map_err(|e| format!("baresip’s {name}: {e}"))
         };
         write("config", config(place))?;
-        let server = &place.server;
-        let password = tandem::password(NUMBER);
-        write(
-            "accounts",
-            format!(
-                "<sip:{NUMBER}@{server};transport=udp>;auth_user={NUMBER};auth_pass={password};\
-                 answermode=manual;regint=120\n"
-            ),
-        )?;
+        write("accounts", account(place))?;
         let log = File::create(place.dir.join("log")).map_err(|e| e.to_string())?;
-        let child = Command::new("baresip")
+        let child = place
+            .command("baresip")
             .arg("-f")
             .arg(&place.dir)
             .args(["-s", "-v"])
-            .env("HOME", &place.dir)
-            .current_dir(&place.dir)
             .stdin(Stdio::null())
             .stdout(log.try_clone().map_err(|e| e.to_string())?)
             .stderr(log)
@@ -52,7 +43,7 @@ impl Baresip {
         let process = Running(child);
         let mut control = None;
         until("baresip takes commands", || {
-            control = TcpStream::connect(("127.0.0.1", place.control_port)).ok();
+            control = TcpStream::connect(place.control).ok();
             Ok(control.is_some())
         })?;
         let control = control.expect("connected, or we would have given up");
@@ -141,11 +132,20 @@ impl Phone for Baresip {
         self.command("resume", "")
     }
 
+    fn press(&mut self, _digit: char) -> Result<(), String> {
+        Err("baresip sends its keys in the media only".to_string())
+    }
+
+    fn transfer(&mut self, number: &str) -> Result<(), String> {
+        self.command("transfer", number)
+    }
+
     fn hang_up(&mut self) -> Result<(), String> {
         self.command("hangup", "")
     }
 
     fn wait(&mut self, what: Seen) -> Result<(), String> {
+        let mut buffer = [0; 4];
         let (kind, param) = match what {
             Seen::Incoming => ("CALL_INCOMING", None),
             Seen::Ringing => ("CALL_RINGING", None),
@@ -153,6 +153,8 @@ impl Phone for Baresip {
             // It has no events for these but that of the answer or the offer that has come.
             Seen::Holds | Seen::Resumed => ("CALL_REMOTE_SDP", Some("answer")),
             Seen::IsHeld | Seen::WasResumed => ("CALL_REMOTE_SDP", Some("offer")),
+            Seen::Digit(digit) => ("CALL_DTMF_START", Some(&*digit.encode_utf8(&mut buffer))),
+            Seen::KeyTaken => return Err("baresip sends its keys in the media only".to_string()),
             Seen::Ended => ("CALL_CLOSED", None),
         };
         self.find(&format!("baresip: {what:?}"), |event| {
@@ -172,15 +174,32 @@ impl Phone for Baresip {
     }
 }
 
+fn account(place: &Place) -> String {
+    let (server, transport) = (place.server, place.transport.word());
+    let password = tandem::password(NUMBER);
+    let outbound = match place.proxy {
+        Some(proxy) => format!("outbound=\"sip:{proxy};transport=udp\";"),
+        None => String::new(),
+    };
+    format!(
+        "<sip:{NUMBER}@{server};transport={transport}>;auth_user={NUMBER};auth_pass={password};\
+         {outbound}answermode=manual;regint=120\n"
+    )
+}
+
 /// No sound card: its bridge device plays to its own source, so it sends back what it hears.
 fn config(place: &Place) -> String {
-    let Place { sip_port, rtp_port, control_port, .. } = place;
+    let Place { address, sip_port, rtp_port, control, .. } = place;
     let rtp_last = rtp_port + 10;
+    let trust = match &place.authority {
+        Some(authority) => format!("sip_cafile {}\n", authority.display()),
+        None => String::new(),
+    };
     format!(
         "\
 poll_method epoll
-sip_listen 127.0.0.1:{sip_port}
-net_interface 127.0.0.1
+sip_listen {address}:{sip_port}
+{trust}net_interface {address}
 call_local_timeout 30
 call_max_calls 4
 audio_source aubridge,bridge
@@ -197,7 +216,7 @@ module_tmp uuid.so
 module_tmp account.so
 module_app menu.so
 module ctrl_tcp.so
-ctrl_tcp_listen 127.0.0.1:{control_port}
+ctrl_tcp_listen {control}
 "
     )
 }

@@ -3,9 +3,9 @@
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::PathBuf;
-use std::process::{ChildStdin, Command, Stdio};
+use std::process::{ChildStdin, Stdio};
 
-use super::{Phone, Place, Running, Seen, until};
+use super::phone::{Phone, Place, Running, Seen, Transport, until};
 use crate::scenarios::tandem;
 
 pub(crate) const NUMBER: &str = "2002";
@@ -27,12 +27,11 @@ impl Linphone {
         fs::write(&rc, config(place)).map_err(|e| format!("{}: {e}", rc.display()))?;
         let log = place.dir.join("log");
         let out = File::create(&log).map_err(|e| e.to_string())?;
-        let mut child = Command::new("linphonec")
+        let mut child = place
+            .command("linphonec")
             .arg("-c")
             .arg(rc)
             .args(["-d", "6"])
-            .env("HOME", &place.dir)
-            .current_dir(&place.dir)
             .stdin(Stdio::piped())
             .stdout(out.try_clone().map_err(|e| e.to_string())?)
             .stderr(out)
@@ -91,6 +90,14 @@ impl Phone for Linphone {
         self.command("resume")
     }
 
+    fn press(&mut self, digit: char) -> Result<(), String> {
+        self.command(&digit.to_string())
+    }
+
+    fn transfer(&mut self, number: &str) -> Result<(), String> {
+        self.command(&format!("transfer {number}"))
+    }
+
     fn hang_up(&mut self) -> Result<(), String> {
         self.command("terminate")
     }
@@ -106,6 +113,11 @@ impl Phone for Linphone {
                 "Paused\n"
             }
             Seen::IsHeld => "PausedByRemote",
+            Seen::Digit(digit) => return self.wait_for(&format!("Receiving tone {digit}")),
+            Seen::KeyTaken => {
+                self.wait_for("Signal=")?;
+                return self.wait_for(" INFO\r\n");
+            }
             Seen::Ended => "Released",
         };
         // A line of a call's states ends with “to STATE”, and the next line tells the user.
@@ -118,25 +130,38 @@ impl Phone for Linphone {
     }
 }
 
-/// Without video, without a sound card (`soundcard use files` above), on loopback only.
+/// Without video, without a sound card (`soundcard use files` above), on its own address only.
 fn config(place: &Place) -> String {
-    let Place { server, sip_port, rtp_port, .. } = place;
+    let Place { address, server, sip_port, rtp_port, transport, .. } = place;
     let password = tandem::password(NUMBER);
+    let port = |listens: Transport| if listens == *transport { *sip_port } else { 0 };
+    let (udp, tcp, tls) = (port(Transport::Udp), port(Transport::Tcp), port(Transport::Tls));
+    let transport = transport.word();
+    let (first, route) = match place.proxy {
+        Some(proxy) => (proxy, format!("reg_route=<sip:{proxy};transport=udp;lr>\n")),
+        None => (*server, String::new()),
+    };
+    let trust = match &place.authority {
+        Some(authority) => format!("root_ca={}\nverify_server_certs=1\n", authority.display()),
+        None => String::new(),
+    };
     format!(
         "\
 [sip]
 default_proxy=0
-sip_port={sip_port}
-sip_tcp_port=0
-sip_tls_port=0
-bind_address=127.0.0.1
+sip_port={udp}
+sip_tcp_port={tcp}
+sip_tls_port={tls}
+bind_address={address}
 guess_hostname=0
-contact=sip:{NUMBER}@127.0.0.1:{sip_port}
+contact=sip:{NUMBER}@{address}:{sip_port}
 use_ipv6=0
-
+use_info=1
+use_rfc2833=0
+{trust}
 [rtp]
 audio_rtp_port={rtp_port}
-bind_address=127.0.0.1
+bind_address={address}
 
 [auth_info_0]
 username={NUMBER}
@@ -144,8 +169,8 @@ passwd={password}
 realm=tandem.test
 
 [proxy_0]
-reg_proxy=<sip:{server};transport=udp>
-reg_identity=sip:{NUMBER}@{server}
+reg_proxy=<sip:{first};transport={transport}>
+{route}reg_identity=sip:{NUMBER}@{server}
 reg_expires=120
 reg_sendregister=1
 publish=0
