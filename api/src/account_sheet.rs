@@ -21,7 +21,7 @@ const OPENING: &str = "opening_balance";
 /// Before the name of a field of the operator's own.
 const CUSTOM: &str = "custom.";
 
-const FIELDS: [Field; 31] = [
+const FIELDS: [Field; 35] = [
     Field { title: "name", show: |a| a.name.clone(), set: |_, _| Ok(()) },
     Field {
         title: "number",
@@ -71,6 +71,26 @@ const FIELDS: [Field; 31] = [
         title: "non_cli_rate_group",
         show: |a| a.non_cli_rate_group.clone().unwrap_or_default(),
         set: |a, text| put(&mut a.non_cli_rate_group, present(text)),
+    },
+    Field {
+        title: "intra_rate_group",
+        show: |a| a.jurisdiction_rates.intra.clone().unwrap_or_default(),
+        set: |a, text| put(&mut a.jurisdiction_rates.intra, present(text)),
+    },
+    Field {
+        title: "undetermined_rate_group",
+        show: |a| a.jurisdiction_rates.undetermined.clone().unwrap_or_default(),
+        set: |a, text| put(&mut a.jurisdiction_rates.undetermined, present(text)),
+    },
+    Field {
+        title: "carrier_intra_rate_group",
+        show: |a| a.jurisdiction_rates.carrier_intra.clone().unwrap_or_default(),
+        set: |a, text| put(&mut a.jurisdiction_rates.carrier_intra, present(text)),
+    },
+    Field {
+        title: "carrier_undetermined_rate_group",
+        show: |a| a.jurisdiction_rates.carrier_undetermined.clone().unwrap_or_default(),
+        set: |a, text| put(&mut a.jurisdiction_rates.carrier_undetermined, present(text)),
     },
     Field {
         title: "time_zone",
@@ -186,11 +206,15 @@ const FIELDS: [Field; 31] = [
 const LOW_BALANCE: &str = "low_balance";
 
 /// What an empty cell of these takes away; any other stays as it is.
-const CAN_BE_ABSENT: [&str; 13] = [
+const CAN_BE_ABSENT: [&str; 17] = [
     "parent",
     "rate_group",
     "carrier_rate_group",
     "non_cli_rate_group",
+    "intra_rate_group",
+    "undetermined_rate_group",
+    "carrier_intra_rate_group",
+    "carrier_undetermined_rate_group",
     "calls_in_max",
     "calls_out_max",
     "cps_in_max",

@@ -66,6 +66,14 @@ pub(crate) struct ServiceChange {
     loss_percent_max: Option<String>,
     #[serde(default, deserialize_with = "nullable")]
     non_cli_rate_group: Option<Option<String>>,
+    #[serde(default, deserialize_with = "nullable")]
+    intra_rate_group: Option<Option<String>>,
+    #[serde(default, deserialize_with = "nullable")]
+    undetermined_rate_group: Option<Option<String>>,
+    #[serde(default, deserialize_with = "nullable")]
+    carrier_intra_rate_group: Option<Option<String>>,
+    #[serde(default, deserialize_with = "nullable")]
+    carrier_undetermined_rate_group: Option<Option<String>>,
     /// Fields to set; null takes one away (P-014).
     #[serde(default)]
     custom: BTreeMap<String, Option<String>>,
@@ -111,7 +119,7 @@ impl CreditChange {
 }
 
 /// The fields of a change, of all its parts.
-pub(crate) const FIELDS: [&str; 30] = [
+pub(crate) const FIELDS: [&str; 34] = [
     "owed_limit",
     "netted",
     "spend_hour_max",
@@ -124,6 +132,10 @@ pub(crate) const FIELDS: [&str; 30] = [
     "billing_day",
     "loss_percent_max",
     "non_cli_rate_group",
+    "intra_rate_group",
+    "undetermined_rate_group",
+    "carrier_intra_rate_group",
+    "carrier_undetermined_rate_group",
     "custom",
     "credit_limit",
     "status",
@@ -231,6 +243,17 @@ impl ServiceChange {
         }
         if let Some(group) = self.non_cli_rate_group {
             account.non_cli_rate_group = group;
+        }
+        let rates = &mut account.jurisdiction_rates;
+        for (slot, group) in [
+            (&mut rates.intra, self.intra_rate_group),
+            (&mut rates.undetermined, self.undetermined_rate_group),
+            (&mut rates.carrier_intra, self.carrier_intra_rate_group),
+            (&mut rates.carrier_undetermined, self.carrier_undetermined_rate_group),
+        ] {
+            if let Some(group) = group {
+                *slot = group;
+            }
         }
         for (field, value) in self.custom {
             match value {

@@ -17,7 +17,7 @@ use switch::quality::{QualityChange, QualityView};
 use switch::registrar::StoredBinding;
 use switch::routing::{Calling, Recorded};
 use switch::upstream::UpstreamStatus;
-use vocabulary::{AccountId, CallId, DecisionLine, SubscriberId, TrunkId, Utc};
+use vocabulary::{AccountId, CallId, DecisionLine, Location, SubscriberId, TrunkId, Utc};
 
 use crate::traces::{NewTrace, TraceFormat, TraceView};
 
@@ -84,6 +84,8 @@ pub struct Thought<'a> {
     pub talk: Duration,
     /// The conditions of a past call, instead of those of now.
     pub like: Option<&'a Recorded>,
+    /// Where it goes, in place of what lookups and tables say.
+    pub location: Location,
 }
 
 /// A call that was only thought through.

@@ -32,6 +32,8 @@ mod exchange;
 mod forwarding;
 mod fraud;
 mod interworking;
+mod jurisdictions;
+mod lookups;
 mod names;
 mod nodes;
 mod number_lists;
@@ -177,6 +179,7 @@ impl Api {
             .route("/rate-groups/{name}/dry-run", post(dry_run::start))
             .route("/accounts/import", post(account_import::import))
             .route("/dids/import", post(did_sheet::import))
+            .route("/jurisdictions", post(jurisdictions::import))
             .route("/number-lists/{name}/lines", get(number_lists::lines).post(number_lists::fill))
             .route("/reports/carrier-statement", post(carrier_statement::compare))
             .layer(DefaultBodyLimit::max(import_bytes_max));
@@ -241,6 +244,8 @@ fn resources() -> Router<Arc<Api>> {
         .merge(edges::routes())
         .merge(forwarding::routes())
         .merge(fraud::routes())
+        .merge(jurisdictions::routes())
+        .merge(lookups::routes())
         .merge(number_lists::routes())
         .merge(numbers::routes())
         .merge(probes::routes())

@@ -41,6 +41,7 @@ struct GroupChange {
     invoice_rounding: Option<WrittenRounding>,
     tax_rounding: Option<String>,
     prices_include_tax: Option<bool>,
+    rate_by: Option<String>,
     #[serde(default, deserialize_with = "nullable")]
     duration_rounding: Option<Option<String>>,
     /// Terms by their names; `null` takes one away.
@@ -64,6 +65,9 @@ impl GroupChange {
             group.tax = parsed("tax_rounding", word)?;
         }
         group.prices_include_tax = self.prices_include_tax.unwrap_or(group.prices_include_tax);
+        if let Some(word) = &self.rate_by {
+            group.rate_by = parsed("rate_by", word)?;
+        }
         if let Some(word) = self.duration_rounding {
             let read = |word: String| parsed::<DurationRounding>("duration_rounding", &word);
             group.duration = word.map(read).transpose()?;

@@ -7,12 +7,13 @@ use axum::extract::{Query, State};
 use serde::Deserialize;
 use store::directory::ChangeError;
 use switch::routing::Recorded;
-use vocabulary::Utc;
+use vocabulary::{Jurisdiction, Location, NumberError, Utc};
 
 use crate::accounts::moment;
 use crate::calls::story_of;
 use crate::control::Thought;
 use crate::names::Names;
+use crate::numbers::word;
 use crate::wire::SimulatedCall;
 use crate::{Api, Problem, Shared};
 
@@ -27,6 +28,10 @@ pub(crate) struct Asked {
     like: Option<String>,
     /// Seconds of talk to be priced.
     duration: Option<u32>,
+    /// As if the called number were served there (T7).
+    lrn: Option<String>,
+    /// As if the call had this jurisdiction.
+    jurisdiction: Option<String>,
 }
 
 /// Priced if nothing is said.
@@ -60,6 +65,15 @@ pub(crate) async fn simulate(
         let what = format!("write seconds of talk, {TALK_SECONDS_MAX} at most");
         return Err(Problem::invalid("duration", what));
     }
+    let mut location = past.as_ref().map(|past| past.location).unwrap_or_default();
+    if let Some(lrn) = asked.lrn {
+        let wrong = |error: NumberError| Problem::invalid("lrn", error.to_string());
+        location.lrn = Some(lrn.parse().map_err(wrong)?);
+    }
+    if let Some(text) = asked.jurisdiction {
+        let words = "inter, intra, undetermined";
+        location.jurisdiction = Some(word("jurisdiction", &text, Jurisdiction::from_word, words)?);
+    }
     let account = match api.store.account(&from).await {
         Ok(account) => Some(account.id),
         Err(ChangeError::NotFound { .. }) => None,
@@ -68,7 +82,7 @@ pub(crate) async fn simulate(
     let talk = Duration::from_secs(seconds.into());
     let (from, to) = (from.as_str(), to.as_str());
     let like = past.as_ref().map(|past| &past.conditions);
-    let simulated = api.control.simulate(&Thought { from, account, to, at, talk, like });
+    let simulated = api.control.simulate(&Thought { from, account, to, at, talk, like, location });
     let snapshot = api.snapshot().await;
     let names = Names::new(&snapshot.directory, api.store.rate_groups().await?);
     Ok(Json(SimulatedCall::new(simulated, seconds, &snapshot.directory, &names)))
@@ -81,6 +95,7 @@ struct Past {
     to: String,
     at: Utc,
     conditions: Recorded,
+    location: Location,
 }
 
 impl Past {
@@ -95,6 +110,10 @@ impl Past {
         let subscriber = first.subscriber.and_then(|id| directory.subscriber(id));
         let trunk = first.trunk.and_then(|id| directory.trunk(id));
         let from = subscriber.map(|row| row.username.clone()).or(trunk.map(|row| row.name.clone()));
-        Ok(Past { from, to: first.cld.clone(), at, conditions })
+        let location = Location {
+            lrn: first.lrn.as_deref().and_then(|lrn| lrn.parse().ok()),
+            jurisdiction: first.jurisdiction.as_deref().and_then(Jurisdiction::from_word),
+        };
+        Ok(Past { from, to: first.cld.clone(), at, conditions, location })
     }
 }

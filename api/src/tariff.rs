@@ -11,7 +11,7 @@ use billing::{
 };
 use serde::{Deserialize, Serialize};
 pub use sheets::TariffError;
-use vocabulary::{Number, Utc};
+use vocabulary::{Location, Number, Utc};
 
 use crate::Problem;
 
@@ -160,7 +160,14 @@ impl Tariff {
             Some(text) => parse("to", text)?,
             None => parse("to", &format!("{}0", self.first_prefix))?,
         };
-        let call = CallQuery { cld: &to, cli: from.as_ref(), at, in_force_at: at, site: None };
+        let call = CallQuery {
+            cld: &to,
+            cli: from.as_ref(),
+            at,
+            in_force_at: at,
+            site: None,
+            location: Location::default(),
+        };
         let payer = PayerTerms {
             duration_rounding: DurationRounding::Up,
             currency: self.currency,

@@ -47,13 +47,14 @@ pub(crate) struct TrunkChange {
     #[serde(default, deserialize_with = "nullable")]
     ring_timeout_s: Option<Option<u32>>,
     trusted: Option<bool>,
+    sends_lrn: Option<bool>,
     #[serde(default, deserialize_with = "nullable")]
     site: Option<Option<String>>,
     #[serde(default, deserialize_with = "nullable")]
     friendly_name: Option<Option<String>>,
 }
 
-const FIELDS: [&str; 23] = [
+const FIELDS: [&str; 24] = [
     "site",
     "friendly_name",
     "enabled",
@@ -77,6 +78,7 @@ const FIELDS: [&str; 23] = [
     "stop_codes",
     "ring_timeout_s",
     "trusted",
+    "sends_lrn",
 ];
 
 impl TrunkChange {
@@ -112,6 +114,7 @@ impl TrunkChange {
             trunk.ring_timeout = seconds.map(|s| Duration::from_secs(u64::from(s)));
         }
         trunk.trusted = self.trusted.unwrap_or(trunk.trusted);
+        trunk.sends_lrn = self.sends_lrn.unwrap_or(trunk.sends_lrn);
         trunk.site = self.site.unwrap_or(trunk.site.take());
         trunk.friendly_name = self.friendly_name.unwrap_or(trunk.friendly_name.take());
         Ok(())

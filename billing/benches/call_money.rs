@@ -99,6 +99,7 @@ fn main() {
         group: CUSTOMER_GROUP,
         sheet_version: 1,
         prefix_length: 2,
+        is_by_lrn: false,
         special: None,
         taxes: None,
     };

@@ -154,7 +154,7 @@ fn payer(
     let currency = active(ledger, level, account)?.terms.currency;
     let side = Side::Payer(level, request.kind, request.rate_choice);
     let rate = book.rate_of(account, side, query, currency);
-    let rate = rate.map_err(|why| unrated(request, level, account, why))?;
+    let rate = rate.map_err(|why| unrated(book, request, (level, account), why))?;
     if rate.currency.code() != currency.code() {
         let sentence = format!(
             "Rate group {} is in {}, but account {account} is in {currency}.",
@@ -170,8 +170,16 @@ fn payer(
     Ok(Payer::new(account, rate))
 }
 
-fn unrated(request: &AuthorizeRequest, level: usize, account: AccountId, why: Unrated) -> Refused {
-    let cld = request.cld.as_str();
+fn unrated(
+    book: &RateBook,
+    request: &AuthorizeRequest,
+    (level, account): (usize, AccountId),
+    why: Unrated,
+) -> Refused {
+    let rated = |group| {
+        let by_lrn = book.group(group).is_some_and(|group| group.is_by_lrn());
+        request.location.lrn.as_ref().filter(|_| by_lrn).unwrap_or(&request.cld).as_str()
+    };
     // The sentences about groups name no account: for a reseller they must.
     let of = |sentence: String| match level {
         0 => sentence,
@@ -192,7 +200,7 @@ fn unrated(request: &AuthorizeRequest, level: usize, account: AccountId, why: Un
         )),
         Unrated::NoRate(group) => Refused::NoRate(line(
             "no_rate",
-            of(format!("Rate group {group} has no rate in force for {cld}.")),
+            of(format!("Rate group {group} has no rate in force for {}.", rated(group))),
         )),
         Unrated::Blocked(RATE_GROUP_NONE, _) => Refused::NoRate(line(
             "destination_blocked",
@@ -200,7 +208,7 @@ fn unrated(request: &AuthorizeRequest, level: usize, account: AccountId, why: Un
         )),
         Unrated::Blocked(group, digits) => Refused::NoRate(line(
             "destination_blocked",
-            of(format!("Rate group {group} blocks the prefix {:?}.", prefix(cld, digits))),
+            of(format!("Rate group {group} blocks the prefix {:?}.", prefix(rated(group), digits))),
         )),
         Unrated::NoDid(did) => Refused::NoRate(line(
             "did_without_price",
@@ -219,12 +227,13 @@ fn rate_sentence(request: &AuthorizeRequest, account: AccountId, applied: &Appli
         CallKind::Local => format!("Local price of account {account}"),
         CallKind::Inbound(did) => format!("Price of DID {did}, of account {account}"),
         CallKind::Internal => "Free, as part of a call that is charged elsewhere".to_owned(),
-        CallKind::Egress => format!(
-            "Rate group {}, prefix {:?}, sheet version {}",
-            applied.group,
-            prefix(request.cld.as_str(), applied.prefix_length),
-            applied.sheet_version
-        ),
+        CallKind::Egress => {
+            let rated = applied.rated_number(&request.cld, &request.location).as_str();
+            let of = if applied.is_by_lrn { " of the LRN" } else { "" };
+            let prefix = prefix(rated, applied.prefix_length);
+            let (group, version) = (applied.group, applied.sheet_version);
+            format!("Rate group {group}, prefix {prefix:?}{of}, sheet version {version}")
+        }
     };
     let fee = match rate.connect_fee.is_zero() {
         true => String::new(),

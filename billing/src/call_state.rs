@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use vocabulary::{AccountId, CallId, CallKind, Number, Origin, RateChoice, SiteId, TrunkId, Utc};
+use vocabulary::{
+    AccountId, CallId, CallKind, Location, Number, Origin, RateChoice, SiteId, TrunkId, Utc,
+};
 
 use crate::ReportRate;
 use crate::chain::Chain;
@@ -67,6 +69,8 @@ pub struct OpenCall {
     pub rate_choice: RateChoice,
     /// What is fixed and only told.
     pub context: CallContext,
+    /// Where it goes (T7).
+    pub location: Location,
 }
 
 impl OpenCall {
@@ -127,5 +131,5 @@ code_struct!(OpenCall {
     answered_by,
     carrier,
     origin,
-} since 3 { rate_choice } since 4 { context });
+} since 3 { rate_choice } since 4 { context } since 7 { location });
 code_struct!(Origin { subscriber, trunk, remote, sip_call_id, cli, cld } since 3 { is_withheld });

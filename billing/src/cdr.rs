@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use vocabulary::{
-    AccountId, Attestation, CallFacts, CallId, CallKind, DecisionLine, Direction, LegFacts, Number,
-    Party, RateChoice, SiteId, SubscriberId, TrunkId, Utc,
+    AccountId, Attestation, CallFacts, CallId, CallKind, DecisionLine, Direction, LegFacts,
+    Location, Number, Party, RateChoice, SiteId, SubscriberId, TrunkId, Utc,
 };
 
 use crate::codec::{Code, DecodeError, Reader, code_struct, put_list, take_list};
@@ -80,6 +80,8 @@ pub struct Cdr {
     /// How sure the signer of the caller's number is, if the leg has a signature that is valid or ours
     /// (S5).
     pub attestation: Option<Attestation>,
+    /// Where the call went (T7).
+    pub location: Location,
 }
 
 /// The money of one leg: a charge on an ingress leg, a cost on an egress leg.
@@ -176,6 +178,7 @@ impl Cdr {
             report: None,
             kind: facts.kind,
             attestation: leg.attestation,
+            location: facts.location,
         }
     }
 
@@ -184,10 +187,11 @@ impl Cdr {
         self.ringing_at.or(self.answered_at).map(|at| at.since(self.started_at))
     }
 
-    /// The digits of the destination that the rate matched.
+    /// The digits that the rate matched: of the destination, or of where that is served.
     pub fn rated_prefix(&self) -> Option<&str> {
         let charge = self.charge.as_ref()?;
-        self.normal_cld.as_ref()?.as_str().get(..usize::from(charge.applied.prefix_length))
+        let rated = charge.applied.rated_number(self.normal_cld.as_ref()?, &self.location);
+        rated.as_str().get(..usize::from(charge.applied.prefix_length))
     }
 }
 
@@ -236,6 +240,7 @@ impl Code for Cdr {
         self.report.put(out);
         self.kind.put(out);
         self.attestation.put(out);
+        self.location.put(out);
     }
 
     fn take(from: &mut Reader<'_>) -> Result<Cdr, DecodeError> {
@@ -270,6 +275,7 @@ impl Code for Cdr {
             report: from.since(4)?,
             kind: from.since(5)?,
             attestation: from.since(7)?,
+            location: from.since(7)?,
         })
     }
 }

@@ -6,8 +6,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use vocabulary::{
-    AccountId, Attestation, CallId, CallKind, DidId, Direction, Number, Party, RateChoice, SiteId,
-    SubscriberId, TrunkId, Utc,
+    AccountId, Attestation, CallId, CallKind, DidId, Direction, Jurisdiction, Location, Number,
+    Party, RateChoice, SiteId, SubscriberId, TrunkId, Utc,
 };
 
 use crate::rating::{
@@ -448,6 +448,8 @@ impl Code for CallKind {
 
 code_enum!(Attestation { Full = 0, Partial = 1, Gateway = 2 });
 code_enum!(RateChoice { Usual = 0, NonCli = 1 });
+code_enum!(Jurisdiction { Inter = 0, Intra = 1, Undetermined = 2 });
+code_struct!(Location { lrn, jurisdiction });
 code_enum!(Direction { Ingress = 0, Egress = 1 });
 code_enum!(Party { Caller = 0, Callee = 1, Switch = 2 });
 code_enum!(PostingKind {
@@ -470,6 +472,7 @@ code_struct!(MoneyRounding { mode, decimals });
 /// What follows a plain rate, as bits of one byte. Before version 6 there was only the first.
 const HAS_SPECIAL: u8 = 1;
 const HAS_TAXES: u8 = 2;
+const IS_BY_LRN: u8 = 4;
 
 impl Code for AppliedRate {
     fn put(&self, out: &mut Vec<u8>) {
@@ -482,7 +485,8 @@ impl Code for AppliedRate {
         self.prefix_length.put(out);
         let special = if self.special.is_some() { HAS_SPECIAL } else { 0 };
         let taxes = if self.taxes.is_some() { HAS_TAXES } else { 0 };
-        out.push(special | taxes);
+        let by_lrn = if self.is_by_lrn { IS_BY_LRN } else { 0 };
+        out.push(special | taxes | by_lrn);
         if let Some(special) = &self.special {
             special.put(out);
         }
@@ -500,13 +504,15 @@ impl Code for AppliedRate {
             group: Code::take(from)?,
             sheet_version: Code::take(from)?,
             prefix_length: Code::take(from)?,
+            is_by_lrn: false,
             special: None,
             taxes: None,
         };
         let follows = from.byte()?;
-        if follows & !(HAS_SPECIAL | HAS_TAXES) != 0 {
+        if follows & !(HAS_SPECIAL | HAS_TAXES | IS_BY_LRN) != 0 {
             return Err(DecodeError::Value("what follows a rate"));
         }
+        applied.is_by_lrn = follows & IS_BY_LRN != 0;
         if follows & HAS_SPECIAL != 0 {
             applied.special = Some(Code::take(from)?);
         }

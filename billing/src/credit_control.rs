@@ -363,6 +363,7 @@ fn opened(
         carrier: None,
         origin: request.origin.clone(),
         rate_choice: request.rate_choice,
+        location: request.location,
         context,
     }
 }

@@ -155,7 +155,7 @@ code_struct!(BundleGrant {
 ///   that profit is counted in;
 /// - 4: without `kind` of CDRs;
 /// - 5: without taxes of rates and postings;
-/// - 6: without attestations of CDRs.
+/// - 6: without attestations of CDRs, and without where calls go, in open calls and CDRs.
 pub(crate) const VERSION: u8 = 7;
 const OLDEST_VERSION: u8 = 2;
 

@@ -49,11 +49,12 @@ pub use quote::{Quote, QuotedCarrier, QuotedPayer, quote};
 pub use rating::{
     AccountTariff, AfterCap, Answered, AppliedDiscount, AppliedRate, AppliedSpecial, Calendar,
     CallQuery, Cap, Charge, ChargeLine, Date, Days, DestinationSet, Discount, DurationRounding,
-    Exchange, ExchangeRate, GroupTerms, MoneyMode, MoneyRounding, NotRated, OriginTerms,
-    PayerTerms, Percent, Period, PeriodChoice, Price, PriceError, RATE_GROUP_NONE, Rate, RateBook,
-    RateBookBuilder, RateBookError, RateError, RateGroup, RateGroupBuilder, RateGroupId, RateRow,
-    RateVersion, RowError, SiteMembers, SpecialTerms, Step, Surcharge, SurchargeAmount, Talk,
-    TimePrice, VersionChoice, Window, Zone, explain, max_talk, price, whole_seconds,
+    Exchange, ExchangeRate, GroupTerms, GroupsOfSide, JurisdictionGroups, MoneyMode, MoneyRounding,
+    NotRated, OriginTerms, PayerTerms, Percent, Period, PeriodChoice, Price, PriceError,
+    RATE_GROUP_NONE, Rate, RateBook, RateBookBuilder, RateBookError, RateError, RateGroup,
+    RateGroupBuilder, RateGroupId, RateRow, RateVersion, RowError, SiteMembers, SpecialTerms, Step,
+    Surcharge, SurchargeAmount, Talk, TimePrice, VersionChoice, Window, Zone, explain, max_talk,
+    price, whole_seconds,
 };
 pub use recovery::Recovery;
 pub use report_rate::ReportRate;

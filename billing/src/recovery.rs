@@ -318,6 +318,7 @@ fn lost_leg(call: &OpenCall, direction: Direction, ended_at: Utc, talked: Durati
         by: Party::Switch,
         decisions: Vec::new(),
         rate_choice: call.rate_choice,
+        location: call.location,
         site: None,
         destination: None,
         report: None,

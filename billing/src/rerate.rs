@@ -16,7 +16,7 @@ mod record;
 use std::time::Duration;
 
 use vocabulary::{
-    AccountId, CallId, CallKind, Number, RateChoice, SiteId, SubscriberId, TrunkId, Utc,
+    AccountId, CallId, CallKind, Location, Number, RateChoice, SiteId, SubscriberId, TrunkId, Utc,
 };
 
 use crate::cdr::CdrCharge;
@@ -63,12 +63,15 @@ pub struct RatedBy {
     /// How it was priced. `None` for records of a time when they did not say: then the call went to a
     /// carrier if a trunk answered, and to one of our own if none did.
     pub kind: Option<CallKind>,
+    /// Where it went (T7).
+    pub location: Location,
 }
 
 impl RatedBy {
     /// A destination, from nobody in particular, at the usual rates.
     pub fn cld(cld: Number) -> RatedBy {
-        RatedBy { cld, cli: None, rate_choice: RateChoice::default(), kind: None }
+        let (rate_choice, location) = (RateChoice::default(), Location::default());
+        RatedBy { cld, cli: None, rate_choice, kind: None, location }
     }
 }
 
@@ -191,7 +194,8 @@ impl RepricedSide {
         after: Result<CdrCharge, Unpriced>,
     ) -> RepricedSide {
         let RatedSide { role, account, before, .. } = side.clone();
-        let name = |after: &CdrCharge| book.destination(&after.applied, &call.by.cld);
+        let name =
+            |after: &CdrCharge| book.destination(&after.applied, &call.by.cld, &call.by.location);
         let destination = after.as_ref().ok().and_then(name).map(str::to_owned);
         RepricedSide { role, account, before, after, destination }
     }
@@ -299,6 +303,7 @@ fn price_side(
         at: call.at,
         in_force_at,
         site: call.site,
+        location: call.by.location,
     };
     let priced = match side.role {
         Role::Carrier(_) => Side::Carrier,

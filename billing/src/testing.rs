@@ -13,6 +13,7 @@ pub(crate) fn applied(rate: Rate) -> AppliedRate {
         group: RateGroupId(1),
         sheet_version: 1,
         prefix_length: 2,
+        is_by_lrn: false,
         special: None,
         taxes: None,
     }

@@ -82,6 +82,7 @@ fn request(any: &AnyCall) -> AuthorizeRequest {
     let rate_choice = if any.is_non_cli { RateChoice::NonCli } else { RateChoice::Usual };
     AuthorizeRequest {
         rate_choice,
+        location: any.location,
         cli: any.cli.map(|cli| cli.parse().unwrap()),
         candidates: vec![Candidate::new(TRUNK, CARRIER, 1)],
         ..AuthorizeRequest::new(common::call(1), any.payers()[0], CallKind::Egress, cld, any.at)
@@ -102,6 +103,7 @@ fn settle(any: &AnyCall, request: &AuthorizeRequest) -> SettleRequest {
         cld: Some(request.cld),
         cli: request.cli,
         rate_choice: request.rate_choice,
+        location: request.location,
         kind: Some(request.kind),
         legs,
         ..CallFacts::new(request.call)
@@ -225,7 +227,8 @@ fn paths(any: &AnyCall) -> Vec<(&'static str, Amounts)> {
     let request = request(any);
     let legs: Vec<RatedLeg> = prepaid.ended.cdrs.iter().map(RatedLeg::from).collect();
     let (cld, cli, rate_choice) = (request.cld, request.cli, request.rate_choice);
-    let by = RatedBy { cld, cli, rate_choice, kind: prepaid.ended.cdrs[0].kind };
+    let location = prepaid.ended.cdrs[0].location;
+    let by = RatedBy { cld, cli, rate_choice, kind: prepaid.ended.cdrs[0].kind, location };
     let rated = RatedCall::of_legs(request.call, 0, any.at, by, &legs).unwrap();
     let in_euro = |_: AccountId| Some(EUR);
     let mut paths = vec![

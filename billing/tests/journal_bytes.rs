@@ -17,8 +17,8 @@ use billing::{
 use common::{CARRIER, CUSTOMER, START, TRUNK, call};
 use proptest::prelude::*;
 use vocabulary::{
-    AccountId, Attestation, CallId, CallKind, DidId, Direction, Number, Party, RateChoice, SiteId,
-    SubscriberId, Utc,
+    AccountId, Attestation, CallId, CallKind, DidId, Direction, Jurisdiction, Location, Number,
+    Party, RateChoice, SiteId, SubscriberId, Utc,
 };
 
 fn any_applied() -> impl Strategy<Value = AppliedRate> {
@@ -47,6 +47,7 @@ fn any_applied() -> impl Strategy<Value = AppliedRate> {
             group: RateGroupId(group),
             sheet_version,
             prefix_length,
+            is_by_lrn: prefix_length % 2 == 1,
             special: None,
             taxes: any_taxes(prefix_length),
         },
@@ -119,6 +120,13 @@ fn any_kind(id: u64) -> CallKind {
     [CallKind::Local, CallKind::Egress, inbound, CallKind::Internal][(id % 4) as usize]
 }
 
+fn any_location(choice: u64) -> Location {
+    Location {
+        lrn: choice.is_multiple_of(2).then(|| "12125550000".parse().unwrap()),
+        jurisdiction: Jurisdiction::ALL.get((choice % 4) as usize).copied(),
+    }
+}
+
 fn any_open_call() -> impl Strategy<Value = OpenCall> {
     let ids = (any::<u64>(), any::<u64>(), any::<bool>());
     let numbers = (any_number(), proptest::option::of(any_number()), any_time());
@@ -139,6 +147,7 @@ fn any_open_call() -> impl Strategy<Value = OpenCall> {
             answered_by: answer.1.as_ref().map(|carrier| carrier.trunk),
             carrier: answer.1,
             rate_choice: if ids.2 { RateChoice::NonCli } else { RateChoice::Usual },
+            location: any_location(ids.1),
             context: CallContext { site: ids.2.then_some(SiteId(ids.1)), report: reported(&rate) },
             origin: vocabulary::Origin {
                 subscriber: Some(SubscriberId(ids.0)),
@@ -197,6 +206,7 @@ fn any_cdr() -> impl Strategy<Value = Cdr> {
             report: None,
             kind: (status > 100).then(|| any_kind(status.into())),
             attestation: Attestation::ALL.get(usize::from(status % 4)).copied(),
+            location: any_location(status.into()),
         },
     )
 }
@@ -369,6 +379,16 @@ proptest! {
         prop_assert_eq!(OpenCall::decode(&call.encode()), Ok(call));
     }
 
+    /// Version 6 ended before where calls go (T7).
+    #[test]
+    fn open_calls_of_version_6_are_read(call in any_open_call()) {
+        let call = OpenCall { location: Location::default(), ..call };
+        let mut bytes = call.encode();
+        bytes.truncate(bytes.len() - 2);
+        bytes[0] = 6;
+        prop_assert_eq!(OpenCall::decode(&bytes), Ok(call));
+    }
+
     /// Version 2 ended before the choice of the rate group and before withheld callers, and like
     /// version 3 before sites, names of destinations and exchange rates for reports; version 4 ended
     /// before the kind of a call in its CDRs, and version 6 before attestations in these.
@@ -376,12 +396,13 @@ proptest! {
     fn records_of_version_2_are_read(call in any_open_call(), cdr in any_cdr()) {
         let rate_choice = RateChoice::Usual;
         let context = CallContext::default();
-        let mut call = OpenCall { rate_choice, context, carrier: None, ..call };
+        let location = Location::default();
+        let mut call = OpenCall { rate_choice, context, carrier: None, location, ..call };
         call.origin.is_withheld = false;
         let opened = Record::Opened(call);
         let mut bytes = bytes_of(&opened);
         bytes[0] = 2;
-        bytes.truncate(bytes.len() - 4);
+        bytes.truncate(bytes.len() - 6);
         prop_assert_eq!(Record::decode(&bytes), Ok(opened));
 
         let ended = Record::Ended(Ended {
@@ -396,6 +417,7 @@ proptest! {
                 report: None,
                 kind: None,
                 attestation: None,
+                location,
                 ..cdr
             }],
             postings: Vec::new(),
@@ -405,16 +427,18 @@ proptest! {
         let mut bytes = bytes_of(&ended);
         bytes[0] = 2;
         // Behind it are the two empty lists of postings and uses of bundles.
-        bytes.drain(bytes.len() - 8..bytes.len() - 2);
+        bytes.drain(bytes.len() - 10..bytes.len() - 2);
         prop_assert_eq!(Record::decode(&bytes), Ok(ended));
     }
 
     #[test]
     fn open_calls_of_version_3_are_read(call in any_open_call()) {
-        // It had neither site nor exchange rates: two bytes less at the end, and one in a carrier.
-        let call = OpenCall { context: CallContext::default(), carrier: None, ..call };
+        // It had neither site nor exchange rates: two bytes less at the end, and one in a carrier. Nor had
+        // it where the call goes.
+        let (context, location) = (CallContext::default(), Location::default());
+        let call = OpenCall { context, location, carrier: None, ..call };
         let mut bytes = call.encode();
-        bytes.truncate(bytes.len() - 2);
+        bytes.truncate(bytes.len() - 4);
         bytes[0] = 3;
         prop_assert_eq!(OpenCall::decode(&bytes), Ok(call));
     }

@@ -12,7 +12,7 @@ use billing::{
     Rate, RateGroup, RateGroupId, SpecialTerms, Step, Surcharge, SurchargeAmount, Talk, TimePrice,
     Zone, explain, max_talk,
 };
-use vocabulary::Utc;
+use vocabulary::{Location, Utc};
 
 const CASES: &str = include_str!("rating_cases/public.txt");
 
@@ -173,7 +173,14 @@ impl Terms {
         let special = (!special.is_empty()).then(|| Arc::new(special));
         group.row(&billing::RateRow { special, ..common::row("49", self.rate) }).unwrap();
         let cld = "49301234".parse().unwrap();
-        let call = CallQuery { cld: &cld, cli: None, at, in_force_at: at, site: None };
+        let call = CallQuery {
+            cld: &cld,
+            cli: None,
+            at,
+            in_force_at: at,
+            site: None,
+            location: Location::default(),
+        };
         let payer = PayerTerms {
             duration_rounding: self.duration,
             currency: if self.exchange.is_some() { Currency::EUR } else { Currency::USD },

@@ -15,7 +15,7 @@ use billing::{
     TimePrice, Window, Zone, explain, max_talk, price, whole_seconds,
 };
 use proptest::prelude::*;
-use vocabulary::{Number, Utc};
+use vocabulary::{Location, Number, Utc};
 
 fn price_of(text: &str) -> Price {
     text.parse().unwrap()
@@ -74,7 +74,14 @@ fn group(rate: Rate, own: SpecialTerms, of_group: Option<SpecialTerms>) -> RateG
 
 fn applied_at(at: Utc, cli: Option<&str>, group: &RateGroup) -> AppliedRate {
     let (cld, cli) = (number("49301234"), cli.map(number));
-    let call = CallQuery { cld: &cld, cli: cli.as_ref(), at, in_force_at: at, site: None };
+    let call = CallQuery {
+        cld: &cld,
+        cli: cli.as_ref(),
+        at,
+        in_force_at: at,
+        site: None,
+        location: Location::default(),
+    };
     let payer = PayerTerms {
         duration_rounding: DurationRounding::Up,
         currency: Currency::EUR,
@@ -264,7 +271,14 @@ fn discount_surcharges_minimum_and_cap_follow_in_this_order() {
         percent: "20".parse().unwrap(),
     }];
     let (cld, at) = (number("49301234"), utc(0));
-    let call = CallQuery { cld: &cld, cli: None, at, in_force_at: at, site: None };
+    let call = CallQuery {
+        cld: &cld,
+        cli: None,
+        at,
+        in_force_at: at,
+        site: None,
+        location: Location::default(),
+    };
     let payer = PayerTerms {
         duration_rounding: DurationRounding::Up,
         currency: Currency::EUR,
@@ -341,7 +355,14 @@ fn a_price_in_another_currency_is_converted_exactly_and_rounded_once() {
     });
     builder.row(&common::row("49", rate)).unwrap();
     let (cld, at) = (number("49301234"), utc(0));
-    let call = CallQuery { cld: &cld, cli: None, at, in_force_at: at, site: None };
+    let call = CallQuery {
+        cld: &cld,
+        cli: None,
+        at,
+        in_force_at: at,
+        site: None,
+        location: Location::default(),
+    };
     let payer = PayerTerms {
         duration_rounding: DurationRounding::Up,
         currency: Currency::EUR,
@@ -490,6 +511,7 @@ fn any_applied() -> impl Strategy<Value = AppliedRate> {
                 group: RateGroupId(1),
                 sheet_version: 1,
                 prefix_length: 2,
+                is_by_lrn: false,
                 special: special.map(Arc::new),
                 taxes: None,
             }

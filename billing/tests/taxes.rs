@@ -215,6 +215,7 @@ fn rate(text: &str, taxes: AppliedTaxes, money_rounding: MoneyRounding) -> Appli
         group: RateGroupId(1),
         sheet_version: 1,
         prefix_length: 2,
+        is_by_lrn: false,
         special: None,
         taxes: Some(Arc::new(taxes)),
     }

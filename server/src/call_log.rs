@@ -198,8 +198,8 @@ mod tests {
 
     use tracing_subscriber::fmt::MakeWriter;
     use vocabulary::{
-        AccountId, CallFacts, CallKind, DecisionLine, Direction, Origin, RateChoice, ReleaseFacts,
-        Utc,
+        AccountId, CallFacts, CallKind, DecisionLine, Direction, Location, Origin, RateChoice,
+        ReleaseFacts, Utc,
     };
 
     use super::*;
@@ -282,6 +282,7 @@ mod tests {
                 cli: CLI.parse().ok(),
                 is_withheld: false,
                 rate_choice: RateChoice::Usual,
+                location: Location::default(),
                 kind: Some(CallKind::Egress),
                 legs,
                 decisions: vec![line],
@@ -298,6 +299,7 @@ mod tests {
             cld: CLD[2..].parse().unwrap(),
             cli: CLI.parse().ok(),
             rate_choice: RateChoice::Usual,
+            location: Location::default(),
             at: Utc(0),
             candidates: Vec::new(),
             origin: Origin { cli: CLI.into(), cld: CLD.into(), ..Origin::default() },

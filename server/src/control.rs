@@ -343,7 +343,7 @@ impl Control for Switchboard {
 
     fn simulate(&self, thought: &Thought<'_>) -> Simulated {
         let snapshot = self.snapshot.load();
-        let Thought { from, account, to, at, talk, like } = *thought;
+        let Thought { from, account, to, at, talk, like, location } = *thought;
         let now = self.clock.now().utc;
         let question = Question { from, account, to, at, now };
         let Shared { bindings, health, quality, .. } = &self.shared;
@@ -353,6 +353,7 @@ impl Control for Switchboard {
             Some(recorded) => simulate_like(directory, bindings, recorded, &question),
             None => simulate(directory, bindings, trunks, &question),
         };
+        let simulation = simulation.assuming(directory, location);
         let mut refusal = simulation.outcome.err();
         let ask = |request: &AuthorizeRequest| {
             quote(&self.ledger, &snapshot.rate_book, &self.credit, now, request, talk)

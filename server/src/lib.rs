@@ -4,6 +4,7 @@ pub mod call_log;
 pub mod clock;
 pub mod control;
 mod desk;
+mod dip;
 pub mod dispatch;
 pub mod exchange;
 pub mod leases;

@@ -52,6 +52,7 @@ fn describe() {
     describe_histogram!("tandem_post_dial_delay_seconds", "From INVITE to the first ringing");
     describe_histogram!("tandem_setup_delay_seconds", "From INVITE to the answer");
     describe_histogram!("tandem_talk_seconds", "Talk time of answered calls");
+    describe_counter!("tandem_lookups_total", "Questions where a number is served, by outcome");
     describe_counter!("tandem_udp_received_total", "Datagrams received");
     describe_counter!("tandem_udp_sent_total", "Datagrams sent");
     describe_counter!("tandem_icmp_errors_total", "Peers reported unreachable");

@@ -29,6 +29,7 @@ use tokio::sync::{oneshot, watch};
 use crate::clock::Clock;
 use crate::control::Switchboard;
 use crate::desk::ToBeStored;
+use crate::dip::Dips;
 use crate::dispatch::{Dispatch, Letter};
 use crate::leases::LeaseDesk;
 use crate::log;
@@ -36,6 +37,7 @@ use crate::net::certificates::Certificates;
 use crate::net::http::HttpClient;
 use crate::net::listeners::{self, Bound, StreamListener};
 use crate::net::lookup::Lookup;
+use crate::net::resolver::Dns;
 use crate::net::streams::Streams;
 use crate::net::tls::TlsClient;
 use crate::questions::Questions;
@@ -376,8 +378,10 @@ fn questions(
     runtime: &Runtime,
 ) -> Result<Questions, RunError> {
     let client = HttpClient::new(&switchboard.tls, lookup.dns());
-    let stir = Stir::open(&config.stir, client)?;
-    Ok(Questions::new(switchboard.dispatch.clone(), runtime.handle().clone(), stir))
+    let stir = Stir::open(&config.stir, client.clone())?;
+    let dips = Dips::new(switchboard.clock, client, lookup.dns());
+    let (dispatch, runtime) = (switchboard.dispatch.clone(), runtime.handle().clone());
+    Ok(Questions::new(dispatch, runtime, stir, dips))
 }
 
 /// Where messages are sent as HEP, if anywhere.

@@ -419,6 +419,8 @@ impl World {
         let answer = match question {
             _ if self.random.chance(10) => Answer::Nothing,
             Question::Verify(_) => Answer::Verified(Ok(Attestation::Partial)),
+            // Every number is ported to one that the same rates cover.
+            Question::Dip(dip) => Answer::Dipped(Some(dip.number)),
             Question::Sign(_) => Answer::Signed(Bytes::from_static(b"a.b.c;info=<https://a>")),
         };
         let after = self.random.between(Duration::ZERO, question.limit() * 2);

@@ -50,6 +50,10 @@ pub struct StoredCdr {
     pub generation: u32,
     pub site: Option<SiteId>,
     pub destination_name: Option<String>,
+    /// Where the called number is served since it was ported (T7).
+    pub lrn: Option<String>,
+    /// `inter`, `intra` or `undetermined`; `None`: such calls have no jurisdiction.
+    pub jurisdiction: Option<String>,
     pub report: Option<ReportRate>,
     pub attestation: Option<String>,
     pub decisions: Vec<StoredDecision>,
@@ -349,6 +353,8 @@ pub(crate) fn cdr_from_row(row: &Row) -> Result<StoredCdr, sqlx::Error> {
         generation: row.try_get("generation")?,
         site: id("site_id")?.map(SiteId),
         destination_name: row.try_get("destination_name")?,
+        lrn: row.try_get("lrn")?,
+        jurisdiction: row.try_get("jurisdiction")?,
         report: report_rate(row)?,
         attestation: row.try_get("attestation")?,
         decisions: match decisions {

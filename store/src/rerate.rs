@@ -8,7 +8,8 @@ use billing::{
     CdrCharge, ExchangeRate, Money, Price, RatedBy, RatedCall, RatedLeg, ReportRate, UpperCharge,
 };
 use vocabulary::{
-    AccountId, CallId, CallKind, DidId, Number, RateChoice, SiteId, SubscriberId, TrunkId, Utc,
+    AccountId, CallId, CallKind, DidId, Jurisdiction, Location, Number, RateChoice, SiteId,
+    SubscriberId, TrunkId, Utc,
 };
 
 use crate::directory::{Change, ChangeError, DirectoryStore, signed, unsigned};
@@ -189,7 +190,8 @@ pub(crate) async fn selected_calls(
 
 const LEG_COLUMNS: &str = "call_id, leg, account_id, trunk_id, caller, destination, started_at, \
                            answered_at, talked_us, charge, generation, subscriber_id, \
-                           rate_choice, site_id, report_currency, report_rate, kind, did_id";
+                           rate_choice, site_id, report_currency, report_rate, kind, did_id, \
+                           lrn, jurisdiction";
 
 /// What the resellers of these calls paid, the lowest first.
 async fn upper_charges(
@@ -251,7 +253,11 @@ fn call_of_rows(
     let (trunk_in, trunk_out) = (legs[0].trunk, carried.and_then(|leg| leg.trunk));
     let rate_choice = first.try_get::<&str, _>(12)?;
     let rate_choice = RateChoice::from_word(rate_choice).ok_or_else(|| wrong("rate choice"))?;
-    let by = RatedBy { cld, cli, rate_choice, kind: kind_of_row(first)? };
+    let jurisdiction: Option<&str> = first.try_get("jurisdiction")?;
+    let jurisdiction =
+        jurisdiction.map(|word| Jurisdiction::from_word(word).ok_or_else(|| wrong("jurisdiction")));
+    let location = Location { lrn: number(18)?, jurisdiction: jurisdiction.transpose()? };
+    let by = RatedBy { cld, cli, rate_choice, kind: kind_of_row(first)?, location };
     let rated = RatedCall::of_legs(call, generation, at, by, &legs);
     Ok(rated.map(|call| SelectedCall { call, trunk_in, trunk_out }))
 }

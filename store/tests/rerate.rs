@@ -10,10 +10,11 @@ use billing::{
 };
 use store::directory::DirectoryStore;
 use store::journal::JournalOptions;
+use store::query::CdrFilter;
 use store::report::{Period, ProfitBy};
 use store::rerate::{Cursor, SelectedCall, Selection};
 use store::{ledger_check, sql};
-use vocabulary::{AccountId, TrunkId, Utc};
+use vocabulary::{AccountId, Jurisdiction, Location, TrunkId, Utc};
 use world::backend::{Backend, on_both};
 use world::{CARRIER, TRUNK, World};
 
@@ -24,6 +25,7 @@ on_both!(
     profit_is_the_books_own_and_losses_are_first,
     quality_and_past_balances_are_counted_exactly,
     what_went_to_a_carrier_is_read_for_its_statement,
+    a_call_is_priced_again_by_where_it_went,
 );
 
 const EVER: (Utc, Utc) = (Utc(0), Utc(i64::MAX / 2));
@@ -319,4 +321,29 @@ async fn quality_and_past_balances_are_counted_exactly(backend: Backend) {
         assert_eq!(row.balance().to_string(), balance(&world, row.account));
     }
     assert_eq!(directory.balances_at(Utc(0)).await.unwrap(), []);
+}
+
+/// T7: LRN and jurisdiction are in the CDR, and with it prices are found again.
+async fn a_call_is_priced_again_by_where_it_went(backend: Backend) {
+    let mut world = World::new(backend, JournalOptions::default()).await;
+    let lrn = Some("4917000000".parse().unwrap());
+    let location = Location { lrn, jurisdiction: Some(Jurisdiction::Intra) };
+    for (location, account) in [(location, 1), (Location::default(), 2)] {
+        world.location = location;
+        world.top_up(account, Money::units(10));
+        assert!(world.open(account));
+        world.answer(0);
+        world.advance(6);
+        world.end(0);
+    }
+    world.store.flush().await;
+    let directory = DirectoryStore::open(&world.database).await.unwrap();
+    let calls = read(&directory, &ever()).await;
+    let locations: Vec<Location> = calls.iter().map(|found| found.call.by.location).collect();
+    assert_eq!(locations, [location, Location::default()]);
+    let cdrs = directory.cdrs(&CdrFilter::default()).await.unwrap();
+    let told = cdrs.iter().map(|cdr| (cdr.lrn.as_deref(), cdr.jurisdiction.as_deref()));
+    let ported = (Some("4917000000"), Some("intra"));
+    assert_eq!(told.collect::<Vec<_>>(), [(None, None), (None, None), ported, ported]);
+    check_books(&world).await;
 }

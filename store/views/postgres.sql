@@ -29,7 +29,7 @@ CREATE VIEW cdr_readable AS
 SELECT lpad(to_hex(call_id), 16, '0') AS call, leg, direction, cdr.account_id, account.name AS account,
        cdr.site_id, site.name AS site, subscriber_id, trunk_id,
        coalesce(trunk.friendly_name, trunk.name) AS trunk, remote, sip_call_id, cli, cld, caller,
-       destination, destination_name,
+       destination, destination_name, lrn, jurisdiction,
        to_char(to_timestamp(started_at / 1e6) AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.MS') AS started_at,
        post_dial_delay_us / 1e6 AS post_dial_delay_s,
        to_char(to_timestamp(answered_at / 1e6) AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.MS') AS answered_at,

@@ -29,7 +29,7 @@ CREATE VIEW cdr_readable AS
 SELECT printf('%016x', call_id) AS call, leg, direction, cdr.account_id, account.name AS account,
        cdr.site_id, site.name AS site, subscriber_id, trunk_id,
        coalesce(trunk.friendly_name, trunk.name) AS trunk, remote, sip_call_id, cli, cld, caller,
-       destination, destination_name,
+       destination, destination_name, lrn, jurisdiction,
        strftime('%Y-%m-%d %H:%M:%f', started_at / 1e6, 'unixepoch') AS started_at,
        post_dial_delay_us / 1e6 AS post_dial_delay_s,
        strftime('%Y-%m-%d %H:%M:%f', answered_at / 1e6, 'unixepoch') AS answered_at,

@@ -1,11 +1,13 @@
 //! What a call asks of the outside before it goes on, and what it is told. Both lists are closed. Whoever
 //! answers may wait, for a network or for a disk; the call waits no longer than it says itself.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use vocabulary::{CallId, Number, Utc};
 
+use crate::lookup::Lookup;
 use crate::stir::{Attestation, IdentityFault};
 
 /// A question, asked by [`crate::Effect::Ask`].
@@ -15,6 +17,17 @@ pub enum Question {
     Verify(Box<IdentityToVerify>),
     /// An Identity header for an INVITE of ours (RFC 8224 section 6.1).
     Sign(Box<IdentityToSign>),
+    /// Where a called number is served since it was ported (T7).
+    Dip(Box<NumberToDip>),
+}
+
+/// A number, and who is asked about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NumberToDip {
+    /// Who, and how.
+    pub lookup: Arc<Lookup>,
+    /// The called number, E.164 without `+`.
+    pub number: Number,
 }
 
 /// An Identity header that came in, and what it has to be true of.
@@ -52,6 +65,7 @@ impl Question {
             // A certificate may have to be fetched first.
             Question::Verify(_) => Duration::from_secs(3),
             Question::Sign(_) => Duration::from_millis(500),
+            Question::Dip(dip) => dip.lookup.timeout,
         }
     }
 }
@@ -65,4 +79,6 @@ pub enum Answer {
     Verified(Result<Attestation, IdentityFault>),
     /// To [`Question::Sign`]: the value of the Identity header.
     Signed(Bytes),
+    /// To [`Question::Dip`]: the LRN; `None`: the number is not ported.
+    Dipped(Option<Number>),
 }

@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::{
-    AccountId, CallFacts, CallId, DecisionLine, DidId, Grant, Number, SubscriberId, TrunkId, Utc,
+    AccountId, CallFacts, CallId, DecisionLine, DidId, Grant, Location, Number, SubscriberId,
+    TrunkId, Utc,
 };
 
 /// Where the call comes from and goes to, as far as its price is concerned.
@@ -118,6 +119,8 @@ pub struct AuthorizeRequest {
     pub cli: Option<Number>,
     /// By which of the account's rate groups.
     pub rate_choice: RateChoice,
+    /// Where it goes: by it those price who go by jurisdictions or by where numbers are served (T7).
+    pub location: Location,
     /// When the call came in: the rate in force is the one at this moment.
     pub at: Utc,
     /// For `Egress`: the trunks that routing allows. Empty for all others.
@@ -142,6 +145,7 @@ impl AuthorizeRequest {
             cld,
             cli: None,
             rate_choice: RateChoice::default(),
+            location: Location::default(),
             at,
             candidates: Vec::new(),
             origin: Origin::default(),

@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::{AccountId, CallId, CallKind, Number, RateChoice, SubscriberId, TrunkId, Utc};
+use crate::{
+    AccountId, CallId, CallKind, Location, Number, RateChoice, SubscriberId, TrunkId, Utc,
+};
 
 /// One reason in the life of a call, for `tandem why`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -129,6 +131,8 @@ pub struct CallFacts {
     pub is_withheld: bool,
     /// By which of the payer's rate groups the call was priced.
     pub rate_choice: RateChoice,
+    /// Where it went (T7).
+    pub location: Location,
     /// How it was priced, if it got that far.
     pub kind: Option<CallKind>,
     /// Ingress leg first.
@@ -146,6 +150,7 @@ impl CallFacts {
             cli: None,
             is_withheld: false,
             rate_choice: RateChoice::default(),
+            location: Location::default(),
             kind: None,
             legs: Vec::new(),
             decisions: Vec::new(),

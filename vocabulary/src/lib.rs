@@ -7,6 +7,7 @@ mod charging;
 mod facts;
 mod grant;
 mod id;
+mod location;
 mod now;
 mod number;
 
@@ -17,5 +18,6 @@ pub use charging::{
 pub use facts::{Attestation, CallFacts, DecisionLine, Direction, LegFacts, Party, ReleaseFacts};
 pub use grant::Grant;
 pub use id::{AccountId, CallId, DidId, SiteId, SubscriberId, TrunkId};
+pub use location::{Jurisdiction, Location};
 pub use now::{Now, Utc};
 pub use number::{Number, NumberError};

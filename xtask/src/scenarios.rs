@@ -14,6 +14,7 @@ pub(crate) mod stage;
 mod stir;
 pub(crate) mod tandem;
 mod tls;
+mod web;
 mod world;
 
 use std::collections::VecDeque;
@@ -27,6 +28,7 @@ use homer::Homer;
 use scenario::Scenario;
 use stage::{Stage, Wanted};
 use tandem::Tandem;
+use web::Web;
 use world::World;
 
 const USAGE: &str = "\
@@ -222,7 +224,12 @@ fn play_fresh(
         let mut lines = setup.commands_when_listening.iter();
         lines.try_for_each(|line| tandem.command(&stage.filled_in(line)).map(drop))
     };
-    let _web = setup.signer.then(|| stir::Web::serve(dir, stage.port("spare2"))).transpose()?;
+    let _signer = setup.signer.then(|| stir::Web::serve(dir, stage.port("spare2"))).transpose()?;
+    let web = &setup.web;
+    let _web = match web.is_empty() {
+        true => None,
+        false => Some(Web::serve(stage.port("spare2"), web.clone())?),
+    };
     let homer = setup.homer.then(|| Homer::listen(stage.port("spare2"))).transpose()?;
     let played = play::scripts(scenario, dir, &stage, &listening);
     let checked = played.and_then(|()| check::all(&tandem, scenario));

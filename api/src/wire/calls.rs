@@ -70,6 +70,8 @@ pub(crate) struct Cdr {
     caller: Option<String>,
     destination: Option<String>,
     destination_name: Option<String>,
+    lrn: Option<String>,
+    jurisdiction: Option<String>,
     started_at: String,
     ringing_at: Option<String>,
     answered_at: Option<String>,
@@ -170,6 +172,8 @@ impl Cdr {
             caller: cdr.caller,
             destination: cdr.destination,
             destination_name: cdr.destination_name,
+            lrn: cdr.lrn,
+            jurisdiction: cdr.jurisdiction,
             started_at: moment(cdr.started_at),
             ringing_at: cdr.ringing_at.map(moment),
             answered_at: cdr.answered_at.map(moment),
@@ -218,7 +222,7 @@ fn maybe_number<'a>(number: Option<impl ToString>) -> Cow<'a, str> {
 
 /// What people look at first, then what says why, then the ids. The fields of `rate` stand under
 /// their names with `rate_` before them.
-pub(crate) const CDR_COLUMNS: [Column; 48] = [
+pub(crate) const CDR_COLUMNS: [Column; 50] = [
     ("started_at", |cdr| text(&cdr.started_at)),
     ("account_name", |cdr| maybe(cdr.account_name.as_ref())),
     ("site_name", |cdr| maybe(cdr.site_name.as_ref())),
@@ -228,6 +232,8 @@ pub(crate) const CDR_COLUMNS: [Column; 48] = [
     ("caller", |cdr| maybe(cdr.caller.as_ref())),
     ("destination", |cdr| maybe(cdr.destination.as_ref())),
     ("destination_name", |cdr| maybe(cdr.destination_name.as_ref())),
+    ("lrn", |cdr| maybe(cdr.lrn.as_ref())),
+    ("jurisdiction", |cdr| maybe(cdr.jurisdiction.as_ref())),
     ("trunk_name", |cdr| maybe(cdr.trunk_name.as_ref())),
     ("trunk_friendly_name", |cdr| maybe(cdr.trunk_friendly_name.as_ref())),
     ("ringing_at", |cdr| maybe(cdr.ringing_at.as_ref())),

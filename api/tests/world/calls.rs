@@ -8,7 +8,7 @@ use switch::decision::Refusal;
 use switch::release::Cause;
 use vocabulary::{
     AccountId, AuthorizeRequest, CallFacts, CallId, CallKind, Candidate, DecisionLine, Direction,
-    ExtendRequest, Grant, LegFacts, Now, Number, Origin, Party, RateChoice, ReleaseFacts,
+    ExtendRequest, Grant, LegFacts, Location, Now, Number, Origin, Party, RateChoice, ReleaseFacts,
     SettleRequest, SubscriberId, TrunkId, Utc,
 };
 
@@ -61,6 +61,7 @@ impl Switch {
             cld,
             cli: None,
             rate_choice: RateChoice::default(),
+            location: Location::default(),
             at: self.now_utc(),
             candidates: candidates.collect(),
             origin: Origin { subscriber: calling.subscriber, ..Origin::default() },
@@ -164,6 +165,7 @@ impl Switch {
             is_withheld: false,
             kind: None,
             rate_choice: RateChoice::default(),
+            location: Location::default(),
             legs,
             decisions: live.decisions.clone(),
         };

@@ -370,7 +370,7 @@ impl Control for Switch {
 
     fn simulate(&self, thought: &Thought<'_>) -> Simulated {
         let snapshot = self.snapshot();
-        let Thought { from, account, to, at, talk, like } = *thought;
+        let Thought { from, account, to, at, talk, like, location } = *thought;
         let now = self.now_utc();
         let question = Question { from, account, to, at, now };
         let (directory, bindings) = (&snapshot.directory, Bindings::default());
@@ -381,6 +381,7 @@ impl Control for Switch {
                 simulate(directory, &bindings, TrunksNow { now, health, quality }, &question)
             }
         };
+        let simulation = simulation.assuming(directory, location);
         let (settings, book) = (CreditSettings::default(), &snapshot.rate_book);
         let quote =
             simulation.authorize.map(|r| quote(&self.ledger, book, &settings, now, &r, talk));

@@ -124,7 +124,7 @@ pub(crate) fn tell(
 ) {
     for cdr in cdrs {
         let Some(cld) = cdr.normal_cld else { continue };
-        let name = |rate| book.destination(rate, &cld).map(str::to_owned);
+        let name = |rate| book.destination(rate, &cld, &cdr.location).map(str::to_owned);
         match (cdr.direction, carrier) {
             (Direction::Ingress, _) => {
                 cdr.site = context.site;

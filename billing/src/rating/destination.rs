@@ -96,6 +96,8 @@ pub(super) fn discount(discounts: &[Discount], call: &CallQuery<'_>) -> Option<A
 
 #[cfg(test)]
 mod tests {
+    use vocabulary::Location;
+
     use super::*;
 
     fn number(text: &str) -> Number {
@@ -131,6 +133,7 @@ mod tests {
                 at: Utc(at),
                 in_force_at: Utc(at),
                 site: Some(SiteId(site)),
+                location: Location::default(),
             };
             let found = discount(&discounts, &call).map(|found| found.percent.to_string());
             assert_eq!(found.as_deref(), expected, "{site} {at} {cld}");

@@ -4,6 +4,7 @@ mod calendar;
 mod charge;
 mod destination;
 mod digit_trie;
+mod jurisdiction;
 mod price;
 mod rate;
 mod rate_book;
@@ -19,6 +20,7 @@ pub use calendar::{Calendar, Date, Days, Period, PeriodChoice, Zone};
 pub(crate) use charge::disconnect_after;
 pub use charge::{Answered, Charge, ChargeLine, Talk, explain, max_talk, price, whole_seconds};
 pub use destination::{DestinationSet, Discount};
+pub use jurisdiction::{GroupsOfSide, JurisdictionGroups};
 pub use price::{Price, PriceError};
 pub use rate::{
     AppliedRate, DurationRounding, MoneyMode, MoneyRounding, RATE_GROUP_NONE, Rate, RateError,

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use vocabulary::Utc;
+use vocabulary::{Location, Number, Utc};
 
 use super::{AppliedSpecial, Price};
 use crate::{AppliedTaxes, Currency, Money};
@@ -191,8 +191,10 @@ pub struct AppliedRate {
     pub group: RateGroupId,
     /// The version of the rate sheet that brought the row.
     pub sheet_version: u32,
-    /// How many digits of the called number the rate's prefix has.
+    /// How many digits of the number that the rate was looked up by its prefix has.
     pub prefix_length: u8,
+    /// It was looked up by the LRN and not by the called number (T7).
+    pub is_by_lrn: bool,
     /// What the call has beyond the plain rate; nothing for most.
     pub special: Option<Arc<AppliedSpecial>>,
     /// The taxes on what is paid by it (R13); nothing for a carrier, and for who pays none.
@@ -200,6 +202,11 @@ pub struct AppliedRate {
 }
 
 impl AppliedRate {
+    /// The number that its prefix is of.
+    pub fn rated_number<'n>(&self, cld: &'n Number, location: &'n Location) -> &'n Number {
+        location.lrn.as_ref().filter(|_| self.is_by_lrn).unwrap_or(cld)
+    }
+
     /// The least that a call answered at `at` can cost: what must be there before it may start.
     pub fn first_second(&self, at: Utc) -> Result<Money, crate::MoneyError> {
         super::price(self, &super::Talk::answered(at, std::time::Duration::from_secs(1)))

@@ -9,14 +9,15 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use snapshot_map::SnapshotMap;
 use vocabulary::{
-    AccountId, CallKind, DidId, Number, RateChoice, SiteId, SubscriberId, TrunkId, Utc,
+    AccountId, CallKind, DidId, Jurisdiction, Location, Number, RateChoice, SiteId, SubscriberId,
+    TrunkId, Utc,
 };
 
 use super::calendar;
 use super::{
     AppliedRate, CallQuery, DestinationSet, Discount, DurationRounding, ExchangeRate,
-    MoneyRounding, NotRated, PayerTerms, Percent, Price, RATE_GROUP_NONE, Rate, RateGroup,
-    RateGroupId, Zone,
+    JurisdictionGroups, MoneyRounding, NotRated, PayerTerms, Percent, Price, RATE_GROUP_NONE, Rate,
+    RateGroup, RateGroupId, Zone,
 };
 use crate::{AccountTaxes, AppliedTaxes, Currency, DestinationSetId, Money, ReportRate};
 
@@ -29,6 +30,8 @@ pub struct AccountTariff {
     pub non_cli_group: Option<RateGroupId>,
     /// What it takes for calls that it carries for us.
     pub carrier_group: Option<RateGroupId>,
+    /// What it pays and takes instead for calls of some jurisdictions (T7); `None` for most.
+    pub by_jurisdiction: Option<Arc<JurisdictionGroups>>,
     /// What it pays for calls to our own subscribers. Free by default.
     pub local_rate: Rate,
     /// Percentages off what it pays, by destination, site and time (J-17, J-29).
@@ -56,6 +59,7 @@ impl Default for AccountTariff {
             customer_group: None,
             non_cli_group: None,
             carrier_group: None,
+            by_jurisdiction: None,
             local_rate: Rate::per_minute(Price::ZERO, 60, 60),
             discounts: Arc::default(),
             parent: None,
@@ -72,19 +76,31 @@ impl Default for AccountTariff {
 impl AccountTariff {
     /// The group by which it pays for a call to a carrier. The caller's number is a matter of the
     /// account that calls: it needs the second group to be priced by it, its resellers pay by their
-    /// first if they have no other.
+    /// first if they have no other. Calls by the usual group go by that of their jurisdiction.
     pub(crate) fn group_of_payer(
         &self,
         level: usize,
         choice: RateChoice,
+        jurisdiction: Option<Jurisdiction>,
     ) -> Result<RateGroupId, Unrated> {
         let usual = self.customer_group.ok_or(Unrated::NoGroup)?;
+        let groups = self.by_jurisdiction.as_deref();
+        let usual = groups.and_then(|of| of.customer.of(jurisdiction)).unwrap_or(usual);
         match (choice, self.non_cli_group) {
             (RateChoice::Usual, _) => Ok(usual),
             (RateChoice::NonCli, Some(group)) => Ok(group),
             (RateChoice::NonCli, None) if level > 0 => Ok(usual),
             (RateChoice::NonCli, None) => Err(Unrated::NoNonCliGroup),
         }
+    }
+
+    /// The group by which it is paid for carrying a call.
+    pub(crate) fn group_of_carrier(
+        &self,
+        jurisdiction: Option<Jurisdiction>,
+    ) -> Option<RateGroupId> {
+        let groups = self.by_jurisdiction.as_deref();
+        groups.and_then(|of| of.carrier.of(jurisdiction)).or(self.carrier_group)
     }
 }
 
@@ -247,9 +263,18 @@ impl RateBook {
         Some(ReportRate { currency, rate })
     }
 
-    /// What the sheet of a rate calls the destination of a call to this number (J-14).
-    pub fn destination(&self, applied: &AppliedRate, cld: &Number) -> Option<&str> {
-        let digits = cld.as_bytes().get(..usize::from(applied.prefix_length))?;
+    /// What the sheet of a rate calls the destination of a call to this number, which goes there
+    /// (J-14).
+    pub fn destination(
+        &self,
+        applied: &AppliedRate,
+        cld: &Number,
+        location: &Location,
+    ) -> Option<&str> {
+        let digits = applied
+            .rated_number(cld, location)
+            .as_bytes()
+            .get(..usize::from(applied.prefix_length))?;
         self.groups.get(&applied.group)?.destination(digits, applied.sheet_version)
     }
 
@@ -298,11 +323,13 @@ impl RateBook {
                 return Ok(ungrouped(free(), tariff, currency));
             }
             Side::Payer(level, CallKind::Egress, choice) => {
-                let group = tariff.group_of_payer(level, choice)?;
+                let jurisdiction = call.location.jurisdiction;
+                let group = tariff.group_of_payer(level, choice, jurisdiction)?;
                 (group, tariff.customer_duration, &tariff.discounts)
             }
             Side::Carrier => {
-                let group = tariff.carrier_group.ok_or(Unrated::NoGroup)?;
+                let group = tariff.group_of_carrier(call.location.jurisdiction);
+                let group = group.ok_or(Unrated::NoGroup)?;
                 (group, tariff.carrier_duration, &[])
             }
         };
@@ -333,7 +360,8 @@ impl RateBook {
 
     fn check(&self, account: AccountId, tariff: &AccountTariff) -> Result<(), RateBookError> {
         let groups = [tariff.customer_group, tariff.non_cli_group, tariff.carrier_group];
-        for group in groups.into_iter().flatten() {
+        let others = tariff.by_jurisdiction.iter().flat_map(|of| of.all());
+        for group in groups.into_iter().chain(others).flatten() {
             if !self.groups.contains_key(&group) {
                 return Err(RateBookError::UnknownGroup { account, group });
             }
@@ -380,6 +408,7 @@ fn ungrouped(rate: Rate, tariff: &AccountTariff, currency: Currency) -> AppliedR
         group: RATE_GROUP_NONE,
         sheet_version: 0,
         prefix_length: 0,
+        is_by_lrn: false,
         special: None,
         taxes: None,
     }

@@ -8,7 +8,7 @@ use hashbrown::HashMap;
 use vocabulary::{Number, Utc};
 
 use super::digit_trie::{DigitTrie, VALUE_MAX};
-use super::{MoneyRounding, Rate, RateError, RateGroupId, SpecialTerms};
+use super::{CallQuery, MoneyRounding, Rate, RateError, RateGroupId, SpecialTerms};
 use crate::Currency;
 
 /// What belongs to the whole group.
@@ -76,6 +76,7 @@ const LAST: u32 = 1 << 31;
 pub struct RateGroup {
     terms: GroupTerms,
     includes_tax: bool,
+    is_by_lrn: bool,
     trie: DigitTrie,
     /// The versions of one prefix lie together, newest first.
     versions: Vec<Version>,
@@ -90,6 +91,7 @@ impl RateGroup {
         RateGroupBuilder {
             terms,
             includes_tax: false,
+            is_by_lrn: false,
             rows: Vec::new(),
             digits: Vec::new(),
             rates: Vec::new(),
@@ -107,6 +109,16 @@ impl RateGroup {
     /// Are its prices stated with the taxes in them (R13)?
     pub fn includes_tax(&self) -> bool {
         self.includes_tax
+    }
+
+    /// Whether calls to ported numbers are priced by where those are served (T7).
+    pub fn is_by_lrn(&self) -> bool {
+        self.is_by_lrn
+    }
+
+    /// The number that the rate of a call is looked up by.
+    pub(super) fn rated_number<'c>(&self, call: &'c CallQuery<'_>) -> &'c Number {
+        call.location.lrn.as_ref().filter(|_| self.is_by_lrn).unwrap_or(call.cld)
     }
 
     /// The rate of the longest prefix that has one in force at `at`.
@@ -207,6 +219,7 @@ struct Row {
 pub struct RateGroupBuilder {
     terms: GroupTerms,
     includes_tax: bool,
+    is_by_lrn: bool,
     rows: Vec<Row>,
     digits: Vec<u8>,
     rates: Vec<(Rate, Option<Arc<SpecialTerms>>)>,
@@ -220,6 +233,14 @@ impl RateGroupBuilder {
     #[must_use]
     pub fn including_tax(mut self, includes_tax: bool) -> RateGroupBuilder {
         self.includes_tax = includes_tax;
+        self
+    }
+
+    /// Says whether calls to ported numbers are priced by where those are served, their LRN (T7);
+    /// otherwise they are by the called number.
+    #[must_use]
+    pub fn by_lrn(mut self, is_by_lrn: bool) -> RateGroupBuilder {
+        self.is_by_lrn = is_by_lrn;
         self
     }
 
@@ -307,8 +328,8 @@ impl RateGroupBuilder {
         trie.shrink();
         self.rates.shrink_to_fit();
         self.names.shrink_to_fit();
-        let (terms, includes_tax) = (self.terms, self.includes_tax);
-        RateGroup { terms, includes_tax, trie, versions, rates: self.rates, names: self.names }
+        let RateGroupBuilder { terms, includes_tax, is_by_lrn, rates, names, .. } = self;
+        RateGroup { terms, includes_tax, is_by_lrn, trie, versions, rates, names }
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use vocabulary::{AuthorizeRequest, Number, SiteId, Utc};
+use vocabulary::{AuthorizeRequest, Location, Number, SiteId, Utc};
 
 use super::calendar::PeriodChoice;
 use super::destination::discount;
@@ -27,6 +27,8 @@ pub struct CallQuery<'a> {
     pub in_force_at: Utc,
     /// Which site of the account it is from.
     pub site: Option<SiteId>,
+    /// Where it goes.
+    pub location: Location,
 }
 
 impl<'a> CallQuery<'a> {
@@ -37,6 +39,7 @@ impl<'a> CallQuery<'a> {
             at: request.at,
             in_force_at: request.at,
             site,
+            location: request.location,
         }
     }
 }
@@ -74,7 +77,8 @@ impl RateGroup {
         call: &CallQuery<'_>,
         payer: &PayerTerms<'_>,
     ) -> Result<AppliedRate, NotRated> {
-        let found = self.lookup(call.cld, call.in_force_at).ok_or(NotRated::NoRate)?;
+        let found =
+            self.lookup(self.rated_number(call), call.in_force_at).ok_or(NotRated::NoRate)?;
         let prefix_length = found.prefix_length;
         if found.rate.is_blocked {
             return Err(NotRated::Blocked { prefix_length });
@@ -104,6 +108,7 @@ impl RateGroup {
             group: self.terms().id,
             sheet_version: found.sheet_version,
             prefix_length,
+            is_by_lrn: self.is_by_lrn() && call.location.lrn.is_some(),
             taxes: None,
         })
     }

@@ -38,8 +38,9 @@ impl RateGroup {
         let horizon = Utc(call.at.0.saturating_add(HORIZON_SECONDS * 1_000_000));
         let mut holds = *found;
         let mut count = 0;
-        for at in self.changes(call.cld, call.at, horizon) {
-            let next = self.lookup(call.cld, at).filter(|next| !next.rate.is_blocked);
+        for at in self.changes(self.rated_number(call), call.at, horizon) {
+            let next =
+                self.lookup(self.rated_number(call), at).filter(|next| !next.rate.is_blocked);
             let Some(next) = next.filter(|next| *next != holds) else { continue };
             let special =
                 special.get_or_insert_with(|| AppliedSpecial::plain(own_price(found.rate, terms)));
@@ -99,6 +100,8 @@ fn named(period: &str, sheet_version: u32) -> String {
 mod tests {
     use std::time::Duration;
 
+    use vocabulary::Location;
+
     use super::*;
     use crate::rating::{
         Calendar, Days, DurationRounding, GroupTerms, MoneyRounding, PayerTerms, Period, Rate,
@@ -142,7 +145,14 @@ mod tests {
         rows.iter().for_each(|row| builder.row(row).unwrap());
         let cld = "49301".parse().unwrap();
         let at = Utc((BOUNDARY - 60) * 1_000_000);
-        let call = CallQuery { cld: &cld, cli: None, at, in_force_at: at, site: None };
+        let call = CallQuery {
+            cld: &cld,
+            cli: None,
+            at,
+            in_force_at: at,
+            site: None,
+            location: Location::default(),
+        };
         let payer = PayerTerms {
             duration_rounding: DurationRounding::Up,
             currency: Currency::EUR,

@@ -49,7 +49,9 @@ pub fn carrier_order(
     candidates: &[(u16, AccountId)],
     draft: Draft,
 ) -> Option<(Vec<AccountId>, Vec<AccountId>)> {
-    let uses = |account| book.tariff(account).and_then(|tariff| tariff.carrier_group);
+    let jurisdiction = call.by.location.jurisdiction;
+    let uses =
+        |account| book.tariff(account).and_then(|tariff| tariff.group_of_carrier(jurisdiction));
     if !candidates.iter().any(|(_, account)| uses(*account) == Some(draft.group)) {
         return None;
     }
@@ -64,6 +66,7 @@ pub fn carrier_order(
                 at: call.at,
                 in_force_at: if is_draft { draft.at } else { call.at },
                 site: call.site,
+                location: call.by.location,
             };
             let theirs = currency_of(*account)?;
             let rate = book.rate_of(*account, Side::Carrier, &query, theirs).ok()?;
@@ -82,10 +85,11 @@ pub fn carrier_order(
 
 fn is_priced_by(book: &RateBook, call: &RatedCall, side: &RatedSide, group: RateGroupId) -> bool {
     let tariff = book.tariff(side.account);
+    let jurisdiction = call.by.location.jurisdiction;
     let of_side = tariff.and_then(|tariff| match (side.role, call.kind) {
-        (Role::Carrier(_), _) => tariff.carrier_group,
+        (Role::Carrier(_), _) => tariff.group_of_carrier(jurisdiction),
         (Role::Payer(level), CallKind::Egress) => {
-            tariff.group_of_payer(level.into(), call.by.rate_choice).ok()
+            tariff.group_of_payer(level.into(), call.by.rate_choice, jurisdiction).ok()
         }
         (Role::Payer(_), _) => None,
     });

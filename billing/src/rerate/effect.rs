@@ -240,6 +240,8 @@ fn destination(call: &RatedCall, repriced: &[RepricedSide]) -> String {
     let after = repriced.iter().find(|side| side.role == Role::Payer(0));
     let charge = before.or_else(|| after.and_then(|side| side.after.as_ref().ok()));
     let length = charge.map_or(3, |charge| usize::from(charge.applied.prefix_length));
-    let cld = call.by.cld.as_str();
+    let (cld, location) = (&call.by.cld, &call.by.location);
+    let rated = charge.map_or(cld, |charge| charge.applied.rated_number(cld, location));
+    let cld = rated.as_str();
     cld.get(..length).unwrap_or(cld).to_owned()
 }

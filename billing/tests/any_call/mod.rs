@@ -7,12 +7,12 @@ use std::time::Duration;
 use billing::{
     AccountTariff, AccountTaxes, AfterCap, BundleGrant, BundleId, Calendar, Cap, Currency, Days,
     DestinationSet, DestinationSetId, Discount, DurationRounding, ExchangeRate, GroupTerms,
-    MoneyMode, MoneyRounding, OnTop, OpId, OriginTerms, Percent, Period, PeriodChoice, Price, Rate,
-    RateBook, RateGroup, RateGroupId, RateRow, SpecialTerms, Step, Surcharge, SurchargeAmount, Tax,
-    TaxRate, TaxableKind, TimePrice, VersionChoice, Zone,
+    GroupsOfSide, JurisdictionGroups, MoneyMode, MoneyRounding, OnTop, OpId, OriginTerms, Percent,
+    Period, PeriodChoice, Price, Rate, RateBook, RateGroup, RateGroupId, RateRow, SpecialTerms,
+    Step, Surcharge, SurchargeAmount, Tax, TaxRate, TaxableKind, TimePrice, VersionChoice, Zone,
 };
 use proptest::prelude::*;
-use vocabulary::{AccountId, Utc};
+use vocabulary::{AccountId, Jurisdiction, Location, Utc};
 
 /// The calling account, its reseller, the one above.
 pub const PAYERS: [AccountId; 3] = [AccountId(1), AccountId(7), AccountId(8)];
@@ -35,6 +35,8 @@ pub struct AnyCall {
     pub resellers: usize,
     /// The caller ID was none of the account's: it pays by its other group.
     pub is_non_cli: bool,
+    /// It was ported, and has a jurisdiction (T7).
+    pub location: Location,
     groups: Vec<Group>,
     durations: [DurationRounding; 4],
     discounts: Vec<(u32, &'static str)>,
@@ -53,6 +55,7 @@ pub struct AnyCall {
 struct Group {
     is_in_dollars: bool,
     includes_tax: bool,
+    is_by_lrn: bool,
     rounding: MoneyRounding,
     first: Terms,
     others: Vec<(&'static str, i64, bool, Terms)>,
@@ -236,11 +239,12 @@ fn any_group() -> impl Strategy<Value = Group> {
     // Versions begin up to an hour before the call and up to one after.
     let other = (prefixes, -3_600..3_600_i64, any::<bool>(), any_terms());
     let others = prop::collection::vec(other, 0..3);
-    let is_so = (prop::bool::weighted(0.2), prop::bool::weighted(0.3));
+    let is_so = (prop::bool::weighted(0.2), prop::bool::weighted(0.3), prop::bool::weighted(0.4));
     (is_so, any_rounding(), any_terms(), others).prop_map(
-        |((is_in_dollars, includes_tax), rounding, first, others)| Group {
+        |((is_in_dollars, includes_tax, is_by_lrn), rounding, first, others)| Group {
             is_in_dollars,
             includes_tax,
+            is_by_lrn,
             rounding,
             first,
             others,
@@ -255,7 +259,13 @@ pub fn any_call() -> impl Strategy<Value = AnyCall> {
     let talked = (0..3_000_000_u64).prop_map(Duration::from_millis);
     let clis =
         vec![None, Some("49301234567"), Some("12125550000"), Some("33140000000"), Some("42")];
-    let caller = (prop::sample::select(clis), 0..=2_usize, prop::bool::weighted(0.2));
+    let lrns = prop::sample::select(vec![None, Some("4930999"), Some("4917"), Some("49301")]);
+    let jurisdictions = prop::option::of(prop::sample::select(Jurisdiction::ALL.to_vec()));
+    let location = (lrns, jurisdictions).prop_map(|(lrn, jurisdiction)| Location {
+        lrn: lrn.map(|lrn| lrn.parse().unwrap()),
+        jurisdiction,
+    });
+    let caller = (prop::sample::select(clis), 0..=2_usize, prop::bool::weighted(0.2), location);
     let of_call = (at, ringing, talked, caller);
     let groups = prop::collection::vec(any_group(), 4);
     let durations = [any_duration(), any_duration(), any_duration(), any_duration()];
@@ -269,7 +279,7 @@ pub fn any_call() -> impl Strategy<Value = AnyCall> {
     let taxes = [taxed(), taxed(), taxed()];
     (of_call, groups, durations, (discounts, taxes), exchange, bundles, slices).prop_map(
         |(
-            (at, ringing, talked, (cli, resellers, is_non_cli)),
+            (at, ringing, talked, (cli, resellers, is_non_cli, location)),
             groups,
             durations,
             (discounts, taxes),
@@ -284,6 +294,7 @@ pub fn any_call() -> impl Strategy<Value = AnyCall> {
                 cli,
                 resellers,
                 is_non_cli,
+                location,
                 groups,
                 durations,
                 discounts,
@@ -327,6 +338,11 @@ impl AnyCall {
             let tariff = AccountTariff {
                 customer_group: Some(GROUPS[level]),
                 non_cli_group: (level == 0).then_some(GROUPS[1]),
+                by_jurisdiction: (level == 0).then(|| {
+                    let (intra, undetermined) = (Some(GROUPS[3]), Some(GROUPS[2]));
+                    let customer = GroupsOfSide { intra, undetermined };
+                    Arc::new(JurisdictionGroups { customer, ..JurisdictionGroups::default() })
+                }),
                 customer_duration: self.durations[level],
                 discounts: if level < 2 { discounts.clone().into() } else { Arc::default() },
                 parent: self.payers().get(level + 1).copied(),
@@ -338,6 +354,10 @@ impl AnyCall {
         }
         let carrier = AccountTariff {
             carrier_group: Some(GROUPS[3]),
+            by_jurisdiction: Some(Arc::new(JurisdictionGroups {
+                carrier: GroupsOfSide { intra: Some(GROUPS[0]), undetermined: None },
+                ..JurisdictionGroups::default()
+            })),
             carrier_duration: self.durations[3],
             ..AccountTariff::default()
         };
@@ -366,7 +386,8 @@ impl AnyCall {
             money_rounding: group.rounding,
             special: None,
         })
-        .including_tax(group.includes_tax);
+        .including_tax(group.includes_tax)
+        .by_lrn(group.is_by_lrn);
         let row = |prefix: &str, terms: &Terms, from: Option<i64>, sheet_version| RateRow {
             prefix: prefix.into(),
             rate: terms.rate,

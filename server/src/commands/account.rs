@@ -219,6 +219,15 @@ fn fields(change: &AccountChange) -> Result<Map<String, Value>, String> {
     put(&mut body, "billing_day", change.billing_day);
     put(&mut body, "loss_percent_max", change.loss_percent_max.clone());
     put(&mut body, "non_cli_rate_group", or_none(change.non_cli_rate_group.as_ref()));
+    let by_jurisdiction = [
+        ("intra_rate_group", &change.intra_rate_group),
+        ("undetermined_rate_group", &change.undetermined_rate_group),
+        ("carrier_intra_rate_group", &change.carrier_intra_rate_group),
+        ("carrier_undetermined_rate_group", &change.carrier_undetermined_rate_group),
+    ];
+    for (field, group) in by_jurisdiction {
+        put(&mut body, field, or_none(group.as_ref()));
+    }
     put_credit(&mut body, &change.credit);
     if !change.custom.is_empty() {
         let custom = change.custom.iter().map(|field| match field.split_once('=') {

@@ -4,6 +4,7 @@ mod account;
 mod cdr;
 mod did;
 mod fraud;
+mod lookup;
 mod number;
 mod peer;
 mod pricing;
@@ -33,6 +34,7 @@ pub(crate) use did::{DidChange, DidCommand, DidImport};
 pub(crate) use fraud::{
     FraudCommand, FraudCountryCommand, FraudHoldCommand, FraudRuleCommand, NewFraudRule,
 };
+pub(crate) use lookup::{JurisdictionCommand, LookupChange, LookupCommand};
 pub(crate) use number::{ListCommand, NumberCommand, Owner, RuleCommand, Side};
 pub(crate) use peer::{
     ForwardsChange, SubscriberCommand, TrunkCallerIdChange, TrunkCausesChange, TrunkChange,
@@ -208,6 +210,16 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: RouteCommand,
     },
+    /// Who is asked where called numbers are served since they were ported
+    Lookup {
+        #[command(subcommand)]
+        command: LookupCommand,
+    },
+    /// In which states numbers are
+    Jurisdiction {
+        #[command(subcommand)]
+        command: JurisdictionCommand,
+    },
     /// Show what happened to accounts, the oldest first
     Events {
         /// Of this account: its name or id
@@ -280,6 +292,12 @@ pub(crate) enum Command {
         /// Seconds of talk to be priced
         #[arg(long, default_value_t = 60)]
         duration: u32,
+        /// As if the called number were served at this one
+        #[arg(long)]
+        lrn: Option<String>,
+        /// As if it were inter, intra or undetermined
+        #[arg(long)]
+        jurisdiction: Option<String>,
     },
     /// Show who is registered, and where
     Registrations,

@@ -18,6 +18,7 @@ mod discount;
 mod download;
 mod fraud;
 mod interworking;
+mod lookup;
 mod node;
 mod number;
 mod paged;
@@ -194,6 +195,8 @@ fn dispatch(args: Args) -> Outcome {
         Command::Did { command } => did::run(&context, *command),
         Command::Number { command } => number::run(&context, *command),
         Command::Route { command } => route::run(&context, command),
+        Command::Lookup { command } => lookup::run(&context, command),
+        Command::Jurisdiction { command } => lookup::jurisdiction(&context, command),
         Command::Events { account, which } => account::events(&context, account, &which),
         Command::Price(asked) => price::run(&context, asked),
         Command::Rates { command } => rates::run(&context, command),
@@ -206,8 +209,8 @@ fn dispatch(args: Args) -> Outcome {
         Command::Hangup { call } => calls::hang_up(&context, &call),
         Command::Cdr(which) => calls::cdr(&context, &which),
         Command::Why { call } => calls::why(&context, &call),
-        Command::Simulate { from, to, at, like, duration } => {
-            simulate::simulate(&context, [from, to, at, like], duration)
+        Command::Simulate { from, to, at, like, duration, lrn, jurisdiction } => {
+            simulate::simulate(&context, [from, to, at, like, lrn, jurisdiction], duration)
         }
         Command::Registrations => system::registrations(&context),
         Command::Backup { to } => backup::backup(&context, &to),

@@ -151,6 +151,9 @@ pub(crate) struct GroupTerms {
     /// Whether its prices are stated with the taxes in them
     #[arg(long, value_name = "YES|NO", value_parser = yes_or_no())]
     pub(crate) prices_include_tax: Option<bool>,
+    /// Which number its rates are looked up by: dialled, or lrn where a number is ported
+    #[arg(long)]
+    pub(crate) rate_by: Option<String>,
     /// How talk becomes seconds, whatever the account has: up, down, nearest, or none
     #[arg(long)]
     pub(crate) duration_rounding: Option<String>,

@@ -39,6 +39,7 @@ fn tell(answer: &Value) {
     println!("  its taxes are rounded on each {}", word("tax_rounding"));
     let with = if answer["prices_include_tax"] == true { "with" } else { "without" };
     println!("  prices are stated     {with} taxes");
+    println!("  a rate is looked up   by the {} number", word("rate_by"));
     println!(
         "  talk becomes seconds  {}",
         match word("duration_rounding").as_str() {
@@ -64,6 +65,7 @@ fn written(terms: GroupTerms) -> Result<Map<String, Value>, String> {
     put("line_rounding", terms.line_rounding.as_deref().map(rounding).transpose()?);
     put("tax_rounding", terms.tax_rounding.map(Value::String));
     put("prices_include_tax", terms.prices_include_tax.map(Value::Bool));
+    put("rate_by", terms.rate_by.map(Value::String));
     put("invoice_rounding", terms.invoice_rounding.as_deref().map(rounding).transpose()?);
     put(
         "duration_rounding",

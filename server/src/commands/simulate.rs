@@ -8,7 +8,7 @@ use super::{Context, Outcome, table};
 
 pub(super) fn simulate(
     context: &Context,
-    [from, to, at, like]: [Option<String>; 4],
+    [from, to, at, like, lrn, jurisdiction]: [Option<String>; 6],
     duration: u32,
 ) -> Outcome {
     let parts = [
@@ -17,6 +17,8 @@ pub(super) fn simulate(
         ("at", at),
         ("like", like),
         ("duration", Some(duration.to_string())),
+        ("lrn", lrn),
+        ("jurisdiction", jurisdiction),
     ];
     let answer = context.client()?.get(&format!("/simulate{}", query(&parts)))?;
     context.show(&answer, tell);

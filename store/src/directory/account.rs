@@ -6,6 +6,7 @@ use rust_decimal::Decimal;
 use vocabulary::{AccountId, Utc};
 
 use super::credit::Credit;
+use super::jurisdiction::JurisdictionRates;
 use super::{
     CallLimits, Change, ChangeError, DirectoryStore, Result, check_name, limits, signed, taken,
     unsigned, word, words,
@@ -107,6 +108,8 @@ pub struct Account {
     pub loss_percent_max: Decimal,
     /// What it pays when its caller ID is none of its own, by name (A-28).
     pub non_cli_rate_group: Option<String>,
+    /// What it pays and takes by jurisdiction instead (T7).
+    pub jurisdiction_rates: JurisdictionRates,
     /// Fields of the operator's own (P-014).
     pub custom: BTreeMap<String, String>,
     /// Limits, thresholds, and what concerns it as a carrier.
@@ -145,6 +148,7 @@ impl Account {
             billing_day: 1,
             loss_percent_max: Decimal::ZERO,
             non_cli_rate_group: None,
+            jurisdiction_rates: JurisdictionRates::default(),
             custom: BTreeMap::new(),
             credit: Credit::default(),
             suspended_at: None,
@@ -246,7 +250,15 @@ pub(super) fn check_currency(currency: &str) -> Result<()> {
 
 const SELECT: &str =
     "SELECT account.*, charged.name AS rate_group, paid.name AS carrier_rate_group,
-        parent.name AS parent, non_cli.name AS non_cli_rate_group
+        parent.name AS parent, non_cli.name AS non_cli_rate_group,
+        (SELECT name FROM rate_group WHERE id = account.intra_rate_group_id)
+            AS intra_rate_group,
+        (SELECT name FROM rate_group WHERE id = account.undetermined_rate_group_id)
+            AS undetermined_rate_group,
+        (SELECT name FROM rate_group WHERE id = account.carrier_intra_rate_group_id)
+            AS carrier_intra_rate_group,
+        (SELECT name FROM rate_group WHERE id = account.carrier_undetermined_rate_group_id)
+            AS carrier_undetermined_rate_group
     FROM account
     LEFT JOIN account parent ON parent.id = account.parent_id
     LEFT JOIN rate_group non_cli ON non_cli.id = account.non_cli_rate_group_id
@@ -279,6 +291,7 @@ fn account(row: &Row) -> Result<Account> {
         billing_day: row.try_get("billing_day")?,
         loss_percent_max: word(row, "loss_percent_max")?,
         non_cli_rate_group: row.try_get("non_cli_rate_group")?,
+        jurisdiction_rates: JurisdictionRates::read(row)?,
         custom: {
             let text: String = row.try_get("custom")?;
             serde_json::from_str(&text)
@@ -409,13 +422,22 @@ impl Change {
     async fn set_service(&mut self, account: &Account) -> Result<()> {
         let non_cli = account.non_cli_rate_group.as_deref();
         let non_cli = self.group_id("non_cli_rate_group", non_cli, &account.currency).await?;
+        let mut by_jurisdiction = [None; 4];
+        for (id, (field, name)) in
+            by_jurisdiction.iter_mut().zip(account.jurisdiction_rates.named())
+        {
+            *id = self.group_id(field, name, &account.currency).await?;
+        }
+        let [intra, undetermined, carrier_intra, carrier_undetermined] = by_jurisdiction;
         let parent = self.parent_id(account).await?;
         let custom = serde_json::to_string(&account.custom).expect("texts are always JSON");
         let number = account.number.as_deref().unwrap_or_default();
         sql::query(
             "UPDATE account SET number = ?, parent_id = ?, time_zone = ?, billing_day = ?,
                 loss_percent_max = ?, non_cli_rate_group_id = ?, custom = ?, suspended_at = ?,
-                call_seconds_max = ?, receipts = ?
+                call_seconds_max = ?, receipts = ?, intra_rate_group_id = ?,
+                undetermined_rate_group_id = ?, carrier_intra_rate_group_id = ?,
+                carrier_undetermined_rate_group_id = ?
              WHERE id = ?",
         )
         .bind(&account.number)
@@ -428,6 +450,10 @@ impl Change {
         .bind(account.suspended_at.map(|at| at.0))
         .bind(account.call_seconds_max)
         .bind(account.receipts)
+        .bind(intra)
+        .bind(undetermined)
+        .bind(carrier_intra)
+        .bind(carrier_undetermined)
         .bind(signed(account.id.0))
         .execute(&mut *self.tx)
         .await

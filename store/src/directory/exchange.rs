@@ -91,7 +91,9 @@ impl Change {
         let user = sql::query(
             "SELECT account.name FROM account JOIN rate_group ON rate_group.id
                 IN (account.rate_group_id, account.carrier_rate_group_id,
-                    account.non_cli_rate_group_id)
+                    account.non_cli_rate_group_id, account.intra_rate_group_id,
+                    account.undetermined_rate_group_id, account.carrier_intra_rate_group_id,
+                    account.carrier_undetermined_rate_group_id)
              WHERE account.currency = ? AND rate_group.currency = ?
              ORDER BY account.id LIMIT 1",
         )

@@ -27,8 +27,9 @@ use super::trunk::{self, Trunk, TrunkTransport};
 use super::trunk_tls::TrunkTls;
 use super::{CallLimits, Change, ChangeError, Result};
 use super::{
-    availability, caller_id, did, edge, forwarding, fraud, interworking, number_list, number_rule,
-    probe, quality, route_prefix, time_window, trunk_cause, trunk_stir, trunk_tls,
+    availability, caller_id, did, edge, forwarding, fraud, interworking, jurisdiction, lookup,
+    number_list, number_rule, probe, quality, route_prefix, time_window, trunk_cause, trunk_stir,
+    trunk_tls,
 };
 
 /// Snapshots, and what the ledger must be told.
@@ -167,6 +168,7 @@ impl Change {
             builder = builder.trunk(TrunkRow { caller_id, numbers, probe, causes, role, ..row });
         }
         builder = self.with_routing(builder).await?;
+        builder = builder.jurisdictions(jurisdiction::all(&mut *self.tx).await?);
         for route in route::all(&mut *self.tx).await? {
             builder = builder.route(route_row(&route));
         }
@@ -197,9 +199,7 @@ impl Change {
         if self.touched.fraud_of_all {
             builder = builder.fraud_rules(self.fraud_rules_of_all().await?);
         }
-        if self.touched.routing {
-            builder = self.with_routing(builder).await?;
-        }
+        builder = self.with_what_is_nobodys(builder).await?;
         for (account, _) in accounts {
             let caller_id = self.caller_id_policy(account.id).await?;
             let numbers = self.numbers_of(NumberOwner::Account(account.id)).await?;
@@ -246,14 +246,30 @@ impl Change {
         built(builder)
     }
 
-    /// Time windows, what is said of prefixes, and quality rules.
+    /// What belongs to no owner and has changed.
+    async fn with_what_is_nobodys(
+        &mut self,
+        mut builder: DirectoryBuilder,
+    ) -> Result<DirectoryBuilder> {
+        if self.touched.routing {
+            builder = self.with_routing(builder).await?;
+        }
+        if self.touched.jurisdictions {
+            builder = builder.jurisdictions(jurisdiction::all(&mut *self.tx).await?);
+        }
+        Ok(builder)
+    }
+
+    /// Time windows, what is said of prefixes, quality rules, and lookups.
     async fn with_routing(&mut self, builder: DirectoryBuilder) -> Result<DirectoryBuilder> {
         let windows = time_window::all(&mut *self.tx).await?;
         let windows = windows.iter().map(time_window::StoredWindow::in_force);
         let windows = windows.collect::<Result<Vec<_>>>()?;
         let prefixes = route_prefix::all(&mut *self.tx).await?;
         let quality = quality::all(&mut *self.tx).await?;
-        Ok(builder.time_windows(windows).route_prefixes(prefixes).quality_rules(quality))
+        let lookups = lookup::in_force(&mut self.tx).await?;
+        let builder = builder.time_windows(windows).route_prefixes(prefixes);
+        Ok(builder.quality_rules(quality).lookups(lookups))
     }
 
     async fn numbers_of(&mut self, owner: NumberOwner) -> Result<Option<Arc<NumberPolicy>>> {
@@ -368,6 +384,7 @@ fn trunk_row(trunk: Trunk, tls: TrunkTls) -> Result<TrunkRow> {
         probe: None,
         stir: StirPolicy::default(),
         interworking: Interworking::default(),
+        sends_lrn: trunk.sends_lrn,
         role: TrunkRole::default(),
         client_certificate,
     })

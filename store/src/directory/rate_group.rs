@@ -27,6 +27,16 @@ words!(
 );
 
 words!(
+    /// Which number rates are looked up by (T7).
+    RateBy {
+        /// The called one.
+        Dialled = "dialled",
+        /// Where it is served since it was ported, if it was.
+        Lrn = "lrn",
+    }
+);
+
+words!(
     /// On what taxes of a statement are calculated and rounded (R13).
     TaxRoundingWord {
         /// On each line.
@@ -85,6 +95,8 @@ pub struct RateGroup {
     pub tax: TaxRoundingWord,
     /// Are its prices stated with the taxes in them (R13)?
     pub prices_include_tax: bool,
+    /// Which number its rates are looked up by (T7).
+    pub rate_by: RateBy,
     /// Of the talk of a call to seconds; nothing: as the account has it (R6).
     pub duration: Option<DurationRounding>,
     /// What its rates have that do not say otherwise (V-15): terms in JSON, as a tariff has them.
@@ -105,6 +117,7 @@ impl RateGroup {
             invoice: Rounding { mode: RateGroupRounding::HalfUp, decimals: 2 },
             tax: TaxRoundingWord::Total,
             prices_include_tax: false,
+            rate_by: RateBy::Dialled,
             duration: None,
             defaults: Value::Object(serde_json::Map::new()),
             rate_count: 0,
@@ -206,6 +219,7 @@ fn group(row: &Row) -> Result<RateGroup> {
         },
         tax: word(row, "tax_rounding")?,
         prices_include_tax: row.try_get("prices_include_tax")?,
+        rate_by: word(row, "rate_by")?,
         duration,
         defaults: serde_json::from_str(&defaults)
             .map_err(|_| ChangeError::Corrupt { column: "defaults", value: defaults })?,
@@ -259,7 +273,7 @@ impl Change {
         sql::query(
             "UPDATE rate_group SET rounding = ?, decimals = ?, line_rounding = ?, line_decimals = ?,
                 invoice_rounding = ?, invoice_decimals = ?, duration_rounding = ?, defaults = ?,
-                tax_rounding = ?, prices_include_tax = ?
+                tax_rounding = ?, prices_include_tax = ?, rate_by = ?
              WHERE id = ?",
         )
         .bind(group.rounding.mode.as_str())
@@ -272,6 +286,7 @@ impl Change {
         .bind(group.defaults.to_string())
         .bind(group.tax.as_str())
         .bind(group.prices_include_tax)
+        .bind(group.rate_by.as_str())
         .bind(signed(group.id))
         .execute(&mut *self.tx)
         .await?;

@@ -29,8 +29,10 @@ pub(crate) struct Touched {
     pub(super) numbers_of_all: bool,
     /// Fraud rules of everybody.
     pub(super) fraud_of_all: bool,
-    /// Time windows, what is said of prefixes of routes, and quality rules.
+    /// Time windows, what is said of prefixes of routes, quality rules, and lookups.
     pub(super) routing: bool,
+    /// In which states numbers are.
+    pub(super) jurisdictions: bool,
     /// Lists of numbers, with their lines.
     pub(super) number_lists: BTreeSet<u64>,
     pub(crate) dids: BTreeSet<DidId>,
@@ -67,6 +69,10 @@ impl Touched {
 
     pub(super) fn routing(&mut self) {
         self.routing = true;
+    }
+
+    pub(super) fn jurisdictions(&mut self) {
+        self.jurisdictions = true;
     }
 
     pub(super) fn number_list(&mut self, id: u64) {
@@ -106,7 +112,7 @@ impl Touched {
     pub(super) fn is_nothing(&self) -> bool {
         let numbers = self.numbers_of_all || !self.number_lists.is_empty() || self.fraud_of_all;
         let flags = [self.destinations, self.exchange_rates, self.all_tariffs, self.guard];
-        let others = flags.contains(&true) || self.routing || numbers;
+        let others = flags.contains(&true) || self.routing || self.jurisdictions || numbers;
         self.rows() == 0 && self.groups.is_empty() && !others
     }
 
@@ -132,6 +138,7 @@ impl Touched {
             numbers_of_all: self.numbers_of_all,
             fraud_of_all: self.fraud_of_all,
             routing: self.routing,
+            jurisdictions: self.jurisdictions,
             number_lists: self.number_lists.clone(),
             dids: self.dids.iter().map(|id| id.0).collect(),
         };
@@ -152,6 +159,7 @@ impl Touched {
         self.numbers_of_all |= written.numbers_of_all;
         self.fraud_of_all |= written.fraud_of_all;
         self.routing |= written.routing;
+        self.jurisdictions |= written.jurisdictions;
         self.number_lists.extend(written.number_lists);
         self.dids.extend(written.dids.into_iter().map(DidId));
         Some(())
@@ -177,6 +185,8 @@ struct Written {
     fraud_of_all: bool,
     #[serde(default)]
     routing: bool,
+    #[serde(default)]
+    jurisdictions: bool,
     #[serde(default)]
     number_lists: BTreeSet<u64>,
     #[serde(default)]

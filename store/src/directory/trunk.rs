@@ -69,6 +69,8 @@ pub struct Trunk {
     pub ring_timeout: Option<Duration>,
     /// Whether asserted identities pass (RFC 3325).
     pub trusted: bool,
+    /// Whether the Request-URI to it tells where a ported number is served (RFC 4694).
+    pub sends_lrn: bool,
     /// The place its calls belong to, by name (J-18).
     pub site: Option<String>,
     /// What reports, CDRs and invoices call it (J-11).
@@ -101,6 +103,7 @@ impl Trunk {
             stop_codes: Vec::new(),
             ring_timeout: None,
             trusted: false,
+            sends_lrn: false,
             site: None,
             friendly_name: None,
             created_at: now,
@@ -144,7 +147,7 @@ impl Trunk {
     }
 }
 
-fn is_host(host: &str) -> bool {
+pub(super) fn is_host(host: &str) -> bool {
     if let Some(v6) = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
         return v6.parse::<std::net::Ipv6Addr>().is_ok();
     }
@@ -270,6 +273,7 @@ fn trunk(row: &Row) -> Result<Trunk> {
         stop_codes: list(row, "stop_codes")?,
         ring_timeout: seconds("ring_timeout_s")?.map(|s| Duration::from_secs(u64::from(s))),
         trusted: row.try_get("trusted")?,
+        sends_lrn: row.try_get("sends_lrn")?,
         site: row.try_get("site")?,
         friendly_name: row.try_get("friendly_name")?,
         created_at: Utc(row.try_get("created_at")?),
@@ -354,7 +358,7 @@ impl Change {
                 ingress_ha1_sha256 = ?, egress_username = ?, egress_password = ?, registers = ?,
                 register_expires_s = ?, ingress_plan = ?, egress_plan = ?, calls_in_max = ?,
                 calls_out_max = ?, cps_in_max = ?, cps_out_max = ?, hunt_codes = ?, stop_codes = ?,
-                ring_timeout_s = ?, trusted = ?, site_id = ?, friendly_name = ?
+                ring_timeout_s = ?, trusted = ?, sends_lrn = ?, site_id = ?, friendly_name = ?
              WHERE id = ?",
         )
         .bind(&trunk.name)
@@ -381,6 +385,7 @@ impl Change {
         .bind(json(&trunk.stop_codes))
         .bind(ring_timeout)
         .bind(trunk.trusted)
+        .bind(trunk.sends_lrn)
         .bind(site)
         .bind(&trunk.friendly_name)
         .bind(signed(trunk.id.0))

@@ -5,12 +5,12 @@ use std::time::Duration;
 use billing::{
     AppliedRate, Cdr, CdrCharge, CdrLine, DurationRounding, MoneyMode, OpId, Posting, PostingKind,
 };
-use vocabulary::{Attestation, CallId, CallKind, Direction, Party, Utc};
+use vocabulary::{Attestation, CallId, CallKind, Direction, Jurisdiction, Party, Utc};
 
 use crate::sql::{BulkRow, Values};
 
 /// In the order in which `CdrRow` binds them.
-pub(crate) const CDR_COLUMNS: [&str; 47] = [
+pub(crate) const CDR_COLUMNS: [&str; 49] = [
     "call_id",
     "leg",
     "direction",
@@ -58,6 +58,8 @@ pub(crate) const CDR_COLUMNS: [&str; 47] = [
     "did_id",
     "tax",
     "attestation",
+    "lrn",
+    "jurisdiction",
 ];
 
 pub(crate) struct CdrRow<'a>(pub(crate) &'a Cdr);
@@ -113,6 +115,8 @@ impl BulkRow for CdrRow<'_> {
         row.put(cdr.kind.and_then(CallKind::did).map(|did| did.0.cast_signed()));
         row.put(cdr.charge.as_ref().map_or(0, tax_in));
         row.put(cdr.attestation.map(Attestation::letter));
+        row.put(cdr.location.lrn.map(|lrn| lrn.as_str().to_owned()));
+        row.put(cdr.location.jurisdiction.map(Jurisdiction::word));
     }
 }
 

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use billing::{
-    AccountTariff, Currency, DestinationSet, DestinationSetId, ExchangeRate, GroupTerms, Percent,
-    Price, Rate, RateBook, RateGroup, RateGroupId, RateRow, SpecialTerms, Zone,
+    AccountTariff, Currency, DestinationSet, DestinationSetId, ExchangeRate, GroupTerms,
+    GroupsOfSide, JurisdictionGroups, Percent, Price, Rate, RateBook, RateGroup, RateGroupId,
+    RateRow, SpecialTerms, Zone,
 };
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
@@ -14,7 +15,7 @@ use vocabulary::AccountId;
 
 use super::chunk;
 use crate::directory::{
-    Account, Change, ChangeError, RateGroup as GroupRow, all_exchange_rates, all_groups,
+    Account, Change, ChangeError, RateBy, RateGroup as GroupRow, all_exchange_rates, all_groups,
     dids_for_snapshot, load_discounts, load_taxes, signed, site_members, site_of, unsigned,
     with_parents,
 };
@@ -247,6 +248,7 @@ fn build(
     let terms =
         GroupTerms { id, name: head.name, currency: head.currency, money_rounding, special: None };
     let mut builder = RateGroup::builder(terms).including_tax(row.prices_include_tax);
+    builder = builder.by_lrn(row.rate_by == RateBy::Lrn);
     let mut rate = RateRow {
         prefix: String::new(),
         rate: Rate::per_minute(Price::ZERO, 60, 60),
@@ -285,6 +287,7 @@ fn tariff(
         customer_group: group(&account.rate_group),
         non_cli_group: group(&account.non_cli_rate_group),
         carrier_group: group(&account.carrier_rate_group),
+        by_jurisdiction: by_jurisdiction(account, group),
         local_rate: Rate::per_minute(
             price,
             account.local_first_increment,
@@ -301,6 +304,23 @@ fn tariff(
             .filter(|name| *name != "UTC")
             .and_then(|name| Zone::named(name).ok()),
     }
+}
+
+/// Shared by nobody, but most accounts have none.
+fn by_jurisdiction(
+    account: &Account,
+    group: impl Fn(&Option<String>) -> Option<RateGroupId>,
+) -> Option<Arc<JurisdictionGroups>> {
+    let rates = &account.jurisdiction_rates;
+    let side = |intra, undetermined| GroupsOfSide {
+        intra: group(intra),
+        undetermined: group(undetermined),
+    };
+    let groups = JurisdictionGroups {
+        customer: side(&rates.intra, &rates.undetermined),
+        carrier: side(&rates.carrier_intra, &rates.carrier_undetermined),
+    };
+    (groups != JurisdictionGroups::default()).then(|| Arc::new(groups))
 }
 
 /// In hundredths, the rest cut off: a share of a loss that is not asked for is none.

@@ -19,7 +19,7 @@ use store::{Database, NodeSettings, Opening, Store};
 use tempfile::TempDir;
 use vocabulary::{
     AccountId, AuthorizeRequest, CallFacts, CallId, CallKind, Candidate, DecisionLine, Direction,
-    ExtendRequest, LegFacts, Now, Party, ReleaseFacts, SettleRequest, TrunkId, Utc,
+    ExtendRequest, LegFacts, Location, Now, Party, ReleaseFacts, SettleRequest, TrunkId, Utc,
 };
 
 use backend::Backend;
@@ -70,6 +70,8 @@ pub struct World {
     pub credit: CreditControl,
     pub now: Now,
     pub live: Vec<Live>,
+    /// Where its calls go.
+    pub location: Location,
     pub sequence: u64,
     pub _temp: Option<TempDir>,
 }
@@ -203,6 +205,7 @@ impl World {
             credit,
             now: Now { monotonic: Duration::ZERO, utc: EPOCH },
             live: Vec::new(),
+            location: Location::default(),
             sequence: 0,
             _temp: None,
         }
@@ -241,6 +244,7 @@ impl World {
         let request = AuthorizeRequest {
             cli: Some("4989765432".parse().unwrap()),
             candidates: vec![Candidate::new(TRUNK, CARRIER, 1)],
+            location: self.location,
             ..AuthorizeRequest::new(call, account_id, CallKind::Egress, cld, self.now.utc)
         };
         match self.credit.authorize(self.now, &request) {
@@ -320,6 +324,7 @@ impl World {
             facts: CallFacts {
                 cld: Some("4930123456".parse().unwrap()),
                 cli: Some("4989765432".parse().unwrap()),
+                location: self.location,
                 legs: if cause == "normal" { vec![leg(0), leg(1)] } else { vec![leg(0)] },
                 decisions: vec![DecisionLine {
                     code: "route_found",

@@ -18,6 +18,7 @@ use crate::forwarding::{DivertedBy, Sent};
 use crate::interworking::{InterworkingDecision, LegPolicy, Talker};
 use crate::leg::event::Body;
 use crate::leg::{Identity, Leg, Outgoing};
+use crate::lookup::{Located, user_of};
 use crate::numbers::{Subject, sent_to_trunk, shown_to_subscriber};
 use crate::routing::Source;
 use crate::stir::{Attestation, PassingIdentity, Verstat};
@@ -151,7 +152,8 @@ impl Call {
             Way::Trunk(id) => {
                 let Some((trunk, cld)) = directory.trunk(id).zip(self.cld) else { return };
                 let said = self.reasons.list();
-                let texts = trunk_texts(directory, trunk, &hunt.caller, &cld, uri, path, said);
+                let to = (&cld, self.located.as_deref());
+                let texts = trunk_texts(directory, trunk, &hunt.caller, to, uri, path, said);
                 let reached = (false, trunk.transport == Some(Transport::Udp));
                 let ring = trunk.ring_timeout.unwrap_or(settings.ring_timeout);
                 (texts, None, trunk.credentials.clone(), trunk.account, ring, reached)
@@ -263,7 +265,7 @@ fn trunk_texts(
     directory: &Directory,
     trunk: &TrunkRow,
     caller: &Caller,
-    cld: &Number,
+    (cld, located): (&Number, Option<&Located>),
     uri: Option<Bytes>,
     path: Path,
     decisions: &mut Vec<Decision>,
@@ -280,7 +282,11 @@ fn trunk_texts(
         Transport::Tls => ("sip", ";transport=tls"),
     };
     let called = escaped(&cld);
-    let request_uri = uri.unwrap_or_else(|| format!("{scheme}:{called}@{host}{transport}").into());
+    let user = match located.filter(|_| trunk.sends_lrn) {
+        Some(located) => user_of(&called, located),
+        None => called.clone(),
+    };
+    let request_uri = uri.unwrap_or_else(|| format!("{scheme}:{user}@{host}{transport}").into());
     let domain = match &trunk.registration {
         Some(registration) if !registration.domain.is_empty() => registration.domain.as_str(),
         Some(_) => trunk.host.as_str(),

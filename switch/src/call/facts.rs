@@ -79,6 +79,7 @@ impl Call {
                 cli: self.cli,
                 is_withheld: self.is_withheld,
                 rate_choice: self.rate_choice,
+                location: self.location(),
                 kind: self.kind,
                 legs,
                 decisions: self.reasons.take(),

@@ -33,7 +33,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use sip::endpoint::{Endpoint, Listener};
 use vocabulary::{
-    AccountId, Authorization, CallId, CallKind, ExtendRequest, Grant, Now, Number, Party,
+    AccountId, Authorization, CallId, CallKind, ExtendRequest, Grant, Location, Now, Number, Party,
     RateChoice, Refused, TrunkId, Utc,
 };
 
@@ -45,6 +45,7 @@ use crate::fraud::{Fraud, Watched};
 use crate::health::Health;
 use crate::leg::event::Body;
 use crate::leg::{Leg, LegConfig};
+use crate::lookup::Located;
 use crate::quality::{Placed, Quality};
 use crate::question::Answer;
 use crate::registrar::Bindings;
@@ -98,6 +99,8 @@ pub(crate) struct Call {
     cli: Option<Number>,
     is_withheld: bool,
     rate_choice: RateChoice,
+    /// Boxed: most calls have none.
+    located: Option<Box<Located>>,
     kind: Option<CallKind>,
     grant: Grant,
     /// What fraud rules remember of it.
@@ -222,6 +225,7 @@ impl Call {
             cli: None,
             is_withheld: false,
             rate_choice: RateChoice::default(),
+            located: None,
             kind: None,
             grant: Grant { talk_time: Duration::ZERO, is_final: false },
             watched: None,
@@ -265,6 +269,16 @@ impl Call {
     /// With which number, and by which rates it is priced.
     pub(crate) fn goes_out(&mut self, cli: Option<Number>, rate_choice: RateChoice) {
         (self.cli, self.rate_choice) = (cli, rate_choice);
+    }
+
+    /// Where it goes.
+    pub(crate) fn is_located(&mut self, located: Located) {
+        self.located = (located != Located::default()).then(|| Box::new(located));
+    }
+
+    /// Where it goes, as far as anybody has asked.
+    pub(crate) fn location(&self) -> Location {
+        self.located.as_ref().map(|located| located.location).unwrap_or_default()
     }
 
     /// Goes on with the stages before the hunt, until one waits.

@@ -22,6 +22,7 @@ use crate::did::DidDecision;
 use crate::forwarding::ForwardingDecision;
 use crate::fraud::FraudDecision;
 use crate::interworking::InterworkingDecision;
+use crate::lookup::LocationDecision;
 use crate::numbers::NumberDecision;
 use crate::release::Cause;
 use crate::routing::Skip;
@@ -82,6 +83,8 @@ pub enum Decision {
     Stir(StirDecision),
     /// What was changed for a peer.
     Interworking(InterworkingDecision),
+    /// What was found of where it goes (T7). Boxed: most calls go without.
+    Location(Box<LocationDecision>),
     /// What number rules and lists did. Boxed: it is seldom, and a call keeps its decisions.
     Number(Box<NumberDecision>),
     /// What fraud rules have found.
@@ -142,6 +145,7 @@ impl Decision {
             Decision::Transfer(decision) => decision.code(),
             Decision::Stir(decision) => decision.code(),
             Decision::Interworking(decision) => decision.code(),
+            Decision::Location(decision) => decision.code(),
             Decision::Number(decision) => decision.code(),
             Decision::Fraud(decision) => decision.code(),
             Decision::TrunkUnresolved(..) => "trunk_unresolved",
@@ -181,6 +185,7 @@ mod tests {
     use crate::admission::{Limit, NotAdmitted, Owner};
     use crate::caller_id;
     use crate::forwarding::ForwardingRefusal;
+    use crate::lookup::{LookupId, LookupRefusal};
     use crate::routing::{LoopRefusal, PlanError, PrefixId, RouteId};
 
     fn billing(refused: fn(DecisionLine) -> Refused, code: &'static str) -> Refusal {
@@ -227,6 +232,7 @@ mod tests {
             (limit(Owner::Subscriber(subscriber), Egress, Limit::Concurrent(1)), 486, 17),
             (Refusal::TooManyHops, 483, 25),
             (Refusal::Loop, 482, 25),
+            (Refusal::Lookup(LookupRefusal(LookupId(1))), 500, 41),
             (Refusal::Loops(LoopRefusal::SentBack(trunk)), 482, 25),
             (Refusal::Loops(LoopRefusal::Repeated(trunk, 10)), 482, 25),
             (limit(Owner::Route(RouteId(1)), Egress, Limit::Concurrent(3)), 503, 34),

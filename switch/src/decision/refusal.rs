@@ -12,6 +12,7 @@ use crate::did::DidRefusal;
 use crate::forwarding::ForwardingRefusal;
 use crate::fraud::FraudRefusal;
 use crate::interworking::InterworkingRefusal;
+use crate::lookup::LookupRefusal;
 use crate::numbers::NumberRefusal;
 use crate::release::Cause;
 use crate::routing::{LoopRefusal, PlanError};
@@ -37,6 +38,8 @@ pub enum Refusal {
     Replaces(ReplacesRefusal),
     /// A peer may not use what is offered.
     Interworking(InterworkingRefusal),
+    /// Where the called number is served is not known, and had to be.
+    Lookup(LookupRefusal),
     /// Number rules or lists.
     Number(NumberRefusal),
     /// Fraud rules.
@@ -113,6 +116,7 @@ impl Refusal {
             Refusal::Stir(why) => why.cause(),
             Refusal::Replaces(why) => why.cause(),
             Refusal::Interworking(why) => why.cause(),
+            Refusal::Lookup(why) => why.cause(),
             Refusal::Number(why) => why.cause(),
             Refusal::Fraud(why) => why.cause(),
             Refusal::Billing(refused) => cause_of(refused),
@@ -179,6 +183,7 @@ impl Refusal {
             Refusal::Stir(why) => why.code(),
             Refusal::Replaces(why) => why.code(),
             Refusal::Interworking(why) => why.code(),
+            Refusal::Lookup(why) => why.code(),
             Refusal::Number(why) => why.code(),
             Refusal::Fraud(why) => why.code(),
             Refusal::Billing(refused) => refused.line().code,

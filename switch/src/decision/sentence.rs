@@ -133,6 +133,7 @@ impl fmt::Display for Decision {
             Decision::Transfer(decision) => decision.fmt(f),
             Decision::Stir(decision) => decision.fmt(f),
             Decision::Interworking(decision) => decision.fmt(f),
+            Decision::Location(decision) => decision.fmt(f),
             Decision::Number(decision) => decision.fmt(f),
             Decision::Fraud(decision) => decision.fmt(f),
             Decision::CertificateRefused(leg, why) => {
@@ -237,6 +238,7 @@ impl fmt::Display for Refusal {
             Refusal::Stir(why) => why.fmt(f),
             Refusal::Replaces(why) => why.fmt(f),
             Refusal::Interworking(why) => why.fmt(f),
+            Refusal::Lookup(why) => why.fmt(f),
             Refusal::Number(why) => why.fmt(f),
             Refusal::Fraud(why) => why.fmt(f),
             Refusal::Billing(refused) => f.write_str(&refused.line().sentence),

@@ -16,6 +16,8 @@ use super::trunk_tls::{add_tls, forget_tls};
 use super::{DigestOwner, Directory};
 use crate::did::DidRow;
 use crate::guard::GuardRows;
+use crate::jurisdiction::Jurisdictions;
+use crate::lookup::{Lookup, Lookups};
 use crate::numbers::{ListId, NumberList, NumberOwner, NumberPolicy};
 use crate::quality::{QualityRule, QualityRules};
 use crate::routing::{NumberPlan, RoutePrefix, TimeWindow};
@@ -64,6 +66,8 @@ impl DirectoryBuilder {
             route_prefixes: Arc::default(),
             time_windows: Arc::default(),
             quality_rules: Arc::default(),
+            lookups: Arc::default(),
+            jurisdictions: Arc::default(),
             registering: Vec::new(),
             guard: Arc::default(),
             numbers_of_all: Arc::default(),
@@ -164,6 +168,20 @@ impl DirectoryBuilder {
     #[must_use]
     pub fn quality_rules(mut self, rules: Vec<QualityRule>) -> DirectoryBuilder {
         self.directory.quality_rules = Arc::new(QualityRules::new(rules));
+        self
+    }
+
+    /// Who is asked where numbers are served, instead of those before.
+    #[must_use]
+    pub fn lookups(mut self, lookups: Vec<Lookup>) -> DirectoryBuilder {
+        self.directory.lookups = Arc::new(Lookups::new(lookups));
+        self
+    }
+
+    /// In which states numbers are, instead of what was said before.
+    #[must_use]
+    pub fn jurisdictions(mut self, jurisdictions: Jurisdictions) -> DirectoryBuilder {
+        self.directory.jurisdictions = Arc::new(jurisdictions);
         self
     }
 

@@ -39,6 +39,8 @@ use trunk_tls::TrunkCertificates;
 use crate::did::DidRow;
 use crate::fraud::FraudRule;
 use crate::guard::GuardRows;
+use crate::jurisdiction::Jurisdictions;
+use crate::lookup::Lookups;
 use crate::numbers::{ListId, NumberList, NumberPolicy};
 use crate::quality::{QualityRules, Watch};
 use crate::routing::{RoutePrefix, RouteTable, RouteTarget, TimeWindow, WindowId};
@@ -71,6 +73,8 @@ pub struct Directory {
     route_prefixes: Arc<BTreeMap<Box<str>, RoutePrefix>>,
     time_windows: Arc<BTreeMap<WindowId, TimeWindow>>,
     quality_rules: Arc<QualityRules>,
+    lookups: Arc<Lookups>,
+    jurisdictions: Arc<Jurisdictions>,
     /// In the order of their ids.
     registering: Vec<TrunkId>,
     /// The same.
@@ -252,6 +256,16 @@ impl Directory {
     /// Which quality is asked of trunks.
     pub fn quality_rules(&self) -> &QualityRules {
         &self.quality_rules
+    }
+
+    /// Who is asked where numbers are served.
+    pub fn lookups(&self) -> &Lookups {
+        &self.lookups
+    }
+
+    /// In which states numbers are.
+    pub fn jurisdictions(&self) -> &Jurisdictions {
+        &self.jurisdictions
     }
 
     /// What is watched of a call to this number over this trunk; `None` if no rule is about it.

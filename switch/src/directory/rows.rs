@@ -334,6 +334,8 @@ pub struct TrunkRow {
     pub stir: StirPolicy,
     /// Codecs, early media and reliable provisional responses (S8).
     pub interworking: Interworking,
+    /// Whether the Request-URI to it tells where a ported number is served (RFC 4694).
+    pub sends_lrn: bool,
 }
 
 impl TrunkRow {
@@ -366,6 +368,7 @@ impl TrunkRow {
             client_certificate: None,
             stir: StirPolicy::default(),
             interworking: Interworking::default(),
+            sends_lrn: false,
         }
     }
 }

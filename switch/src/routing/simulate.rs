@@ -1,6 +1,8 @@
 //! A call that is only thought of: the same decisions as for a real one, for `tandem simulate`.
 
-use vocabulary::{AccountId, AuthorizeRequest, CallId, Number, Origin, SubscriberId, Utc};
+use vocabulary::{
+    AccountId, AuthorizeRequest, CallId, Location, Number, Origin, SubscriberId, Utc,
+};
 
 use super::conditions::{Conditions, Recorded, TrunksNow};
 use super::destination::{Destination, Routed, Source, active, destination, payer, plan};
@@ -9,6 +11,7 @@ use crate::decision::{Decision, IdentityRefusal, Refusal};
 use crate::did::{DidDecision, Group};
 use crate::directory::Directory;
 use crate::forwarding::{Sent, instead_of_ringing};
+use crate::lookup;
 use crate::numbers::{called, screen};
 use crate::registrar::Bindings;
 
@@ -66,6 +69,22 @@ pub struct Simulation {
     pub outcome: Result<Routed, Refusal>,
     /// What billing would be asked; it answers with the prices and the order of carriers.
     pub authorize: Option<AuthorizeRequest>,
+}
+
+impl Simulation {
+    /// The same call, going there: what is assumed stands in place of what lookups and tables say.
+    #[must_use]
+    pub fn assuming(mut self, directory: &Directory, assumed: Location) -> Simulation {
+        let (Ok(routed), Some(authorize)) = (&self.outcome, &mut self.authorize) else {
+            return self;
+        };
+        if assumed != Location::default() {
+            self.decisions.retain(|decision| !matches!(decision, Decision::Location(_)));
+            let (cli, decisions) = (authorize.cli, &mut self.decisions);
+            authorize.location = located(directory, routed, cli, assumed, decisions);
+        }
+        self
+    }
 }
 
 /// Decides as if the call came in, with trunks as well as they are now.
@@ -137,12 +156,29 @@ fn think(
     let authorize = found.as_ref().ok().map(|(routed, ruling)| AuthorizeRequest {
         cli: ruling.cli,
         rate_choice: ruling.rate_choice,
+        location: located(directory, routed, ruling.cli, Location::default(), &mut decisions),
         candidates: routed.candidates().to_vec(),
         origin: calling.origin(),
         ..AuthorizeRequest::new(CallId(0), routed.payer, routed.kind, routed.cld, at)
     });
     let outcome = found.map(|(routed, _)| routed);
     Simulation { calling: Some(calling), decisions, outcome, authorize }
+}
+
+/// Where a call that leaves us goes; nobody is asked.
+fn located(
+    directory: &Directory,
+    routed: &Routed,
+    cli: Option<Number>,
+    assumed: Location,
+    decisions: &mut Vec<Decision>,
+) -> Location {
+    if !matches!(routed.destination, Destination::Trunks(_)) {
+        return Location::default();
+    }
+    let (location, said) = lookup::assume(directory, cli.as_ref(), &routed.cld, assumed);
+    decisions.extend(said.map(|said| Decision::Location(Box::new(said))));
+    location
 }
 
 /// The callee must be there, or forward its calls.

@@ -17,6 +17,7 @@ pub(super) fn ask(
     ctx.effects.push_back(Effect::Authorize(AuthorizeRequest {
         cli: call.cli(),
         rate_choice: setup.rate_choice,
+        location: call.location(),
         candidates: routed.candidates().to_vec(),
         origin: call.origin(),
         ..AuthorizeRequest::new(id, routed.payer, routed.kind, routed.cld, at)

@@ -13,6 +13,7 @@ use crate::ingress::{split_port, text, user_of};
 use crate::interworking::{InterworkingDecision, InterworkingRefusal, LegPolicy, Talker};
 use crate::leg;
 use crate::leg::event::Body;
+use crate::lookup;
 use crate::routing::{self, Source};
 
 /// RFC 3261 section 8.1.1.6.
@@ -60,7 +61,11 @@ impl Setup {
         };
         // Not of a gateway: it sends the calls of our subscribers, whom we know ourselves.
         let identity = identity::identity_of(source, message);
-        let setup = Setup { gateway, identity, ..Setup::new(call, source, account, caller) };
+        let is_believed = |id| ctx.directory.trunk(id).is_some_and(|trunk| trunk.is_trusted);
+        let is_believed = matches!(source, Source::Trunk(id) if is_believed(id));
+        let ported = if is_believed { lookup::said_by(&uri) } else { None };
+        let setup =
+            Setup { gateway, identity, ported, ..Setup::new(call, source, account, caller) };
         Ok(match replaced {
             Some(dialog) => setup.replacing(call, dialog),
             None => setup,
@@ -93,6 +98,7 @@ impl Setup {
             rate_choice,
             came_as: None,
             identity: None,
+            ported: None,
             asked: None,
             answer: None,
             is_emergency: false,

@@ -10,6 +10,7 @@ mod forwarding;
 mod fraud;
 mod identity;
 mod invite;
+mod location;
 mod loops;
 mod numbers;
 mod replaces;
@@ -27,6 +28,7 @@ use crate::call::{Call, Caller, Context, Hunt};
 use crate::decision::Refusal;
 use crate::directory::Limits;
 use crate::effect::{Effect, QueryId};
+use crate::lookup::Located;
 use crate::numbers::Called;
 use crate::question::{Answer, Question};
 use crate::routing::{Destination, Routed, Source};
@@ -52,7 +54,7 @@ struct Asked {
 
 type Stage = fn(&mut Setup, &mut Call, &mut Context<'_>) -> Result<Step, Refusal>;
 
-const STAGES: [Stage; 13] = [
+const STAGES: [Stage; 14] = [
     numbers::translate,
     fraud::look_at_account,
     identity::verify,
@@ -65,6 +67,7 @@ const STAGES: [Stage; 13] = [
     secure::require,
     admission::admit_callee,
     caller_id::apply,
+    location::find,
     authorize::ask,
 ];
 
@@ -89,6 +92,8 @@ pub(crate) struct Setup {
     came_as: Option<Owner>,
     /// The Identity header that it came with, if a trunk has sent it.
     identity: Option<Bytes>,
+    /// What its trunk says of where the called number is served, if that is believed (RFC 4694).
+    ported: Option<Located>,
     asked: Option<Asked>,
     /// What the stage to be run next has asked for.
     answer: Option<Answer>,

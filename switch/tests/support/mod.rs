@@ -21,6 +21,8 @@ use switch::directory::{
 };
 use switch::guard::GuardRows;
 use switch::health::Health;
+use switch::jurisdiction::{JurisdictionRow, Jurisdictions};
+use switch::lookup::Lookup;
 use switch::numbers::{NumberList, NumberPolicy};
 use switch::quality::{Quality, QualityRule};
 use switch::registrar::{Bindings, StoredBinding};
@@ -84,6 +86,8 @@ pub(crate) struct Rows {
     pub(crate) numbers_of_all: NumberPolicy,
     pub(crate) quality: Vec<QualityRule>,
     pub(crate) prefixes: Vec<RoutePrefix>,
+    pub(crate) lookups: Vec<Lookup>,
+    pub(crate) jurisdictions: Vec<JurisdictionRow>,
 }
 
 fn account(id: AccountId) -> AccountRow {
@@ -127,6 +131,8 @@ impl Default for Rows {
             numbers_of_all: NumberPolicy::default(),
             quality: Vec::new(),
             prefixes: Vec::new(),
+            lookups: Vec::new(),
+            jurisdictions: Vec::new(),
         }
     }
 }
@@ -152,7 +158,9 @@ impl Rows {
         let builder = DirectoryBuilder::new(self.settings.clone(), 7);
         let builder = builder.guard(self.guard.clone());
         let builder = builder.numbers_of_all(self.numbers_of_all.clone());
-        let builder = builder.route_prefixes(self.prefixes.clone());
+        let builder = builder.route_prefixes(self.prefixes.clone()).lookups(self.lookups.clone());
+        let table = Jurisdictions::new(self.jurisdictions.clone());
+        let builder = builder.jurisdictions(table);
         let mut builder = builder.quality_rules(self.quality.clone());
         for list in &self.lists {
             builder = builder.number_list(list.clone());

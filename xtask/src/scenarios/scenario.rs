@@ -126,6 +126,9 @@ pub(crate) struct Setup {
     /// Somebody else signs callers, and serves the certificate by HTTPS on the port `spare2`. Who vouches
     /// for peers vouches for it, and is believed by Tandem.
     pub(crate) signer: bool,
+    /// What a web server on the port `spare2` answers, by path: 200 with this text. It takes other
+    /// requests and never answers them.
+    pub(crate) web: BTreeMap<String, String>,
     /// Listen as a Homer on the port `spare2` (`[expect.hep]`).
     pub(crate) homer: bool,
 }

@@ -225,6 +225,18 @@ pub(crate) struct AccountChange {
     /// What it pays when its caller ID is none of its own; "none" takes it away
     #[arg(long)]
     pub(crate) non_cli_rate_group: Option<String>,
+    /// What it pays for calls within a state; "none" takes it away
+    #[arg(long)]
+    pub(crate) intra_rate_group: Option<String>,
+    /// What it pays if it is not known whether a call is within a state; "none" takes it away
+    #[arg(long)]
+    pub(crate) undetermined_rate_group: Option<String>,
+    /// What it takes for calls within a state; "none" takes it away
+    #[arg(long)]
+    pub(crate) carrier_intra_rate_group: Option<String>,
+    /// What it takes if that is not known; "none" takes it away
+    #[arg(long)]
+    pub(crate) carrier_undetermined_rate_group: Option<String>,
     #[command(flatten)]
     pub(crate) credit: Credit,
     /// A field of your own; may be repeated, and without a value it is taken away

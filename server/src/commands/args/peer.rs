@@ -307,6 +307,9 @@ pub(crate) struct TrunkChange {
     /// Whether asserted identities pass
     #[arg(long, value_name = "YES|NO", value_parser = yes_or_no())]
     pub(crate) trusted: Option<bool>,
+    /// Whether the Request-URI to it tells where a ported number is served
+    #[arg(long, value_name = "YES|NO", value_parser = yes_or_no())]
+    pub(crate) sends_lrn: Option<bool>,
     /// The place of the account that its calls belong to; "none" takes it away
     #[arg(long)]
     pub(crate) site: Option<String>,

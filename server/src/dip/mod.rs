@@ -1,0 +1,164 @@
+//! Asks where called numbers are served since they were ported (LRN dips, T7): by HTTP or by SIP, as the
+//! operator has set. What was answered is kept for a while, and a lookup that fails again and again is
+//! left alone for a while.
+
+mod http;
+mod known;
+mod sip;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use metrics::counter;
+use switch::Answer;
+use switch::lookup::{Lookup, LookupKind, routing_number};
+use switch::question::NumberToDip;
+use tokio::time::timeout;
+use vocabulary::Number;
+
+use self::known::{Before, Known};
+use crate::clock::Clock;
+use crate::net::http::HttpClient;
+use crate::net::resolver::Dns;
+
+/// Shared by all workers.
+#[derive(Clone)]
+pub(crate) struct Dips {
+    clock: Clock,
+    client: HttpClient,
+    /// `None` if this machine has no resolver: then only addresses can be asked.
+    dns: Option<Arc<Dns>>,
+    known: Arc<Mutex<Known>>,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+enum DipError {
+    /// The web server was not reached, or not in time.
+    #[error(transparent)]
+    Fetch(#[from] crate::net::http::FetchError),
+    /// The URL is none once the number is in it.
+    #[error("{0} is no URL")]
+    Url(String),
+    /// It says that something is wrong.
+    #[error("it answers with status {0}")]
+    Status(u16),
+    /// What it answers has no number where one should be.
+    #[error("its answer has no number: {0}")]
+    NoNumber(String),
+    /// The host has no address.
+    #[error("{0} has no address")]
+    NoAddress(String),
+    /// The socket.
+    #[error(transparent)]
+    Socket(#[from] std::io::Error),
+    /// Nothing came in time.
+    #[error("nothing came within {0:?}")]
+    Late(std::time::Duration),
+}
+
+impl Dips {
+    /// Web servers are asked by `client`, whose names `dns` knows too.
+    pub(crate) fn new(clock: Clock, client: HttpClient, dns: Option<Arc<Dns>>) -> Dips {
+        Dips { clock, client, dns, known: Arc::default() }
+    }
+
+    fn known(&self) -> std::sync::MutexGuard<'_, Known> {
+        // What a panic has left is whole: each change of it is one insertion.
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The answer without asking: it is known, or the lookup is left alone.
+    pub(crate) fn at_once(&self, dip: &NumberToDip) -> Option<Answer> {
+        let now = self.clock.monotonic();
+        match self.known().before(now, &dip.lookup, dip.number) {
+            Before::Known(lrn) => {
+                told(&dip.lookup, "kept");
+                Some(Answer::Dipped(lrn))
+            }
+            Before::Rests => {
+                told(&dip.lookup, "left_alone");
+                Some(Answer::Nothing)
+            }
+            Before::Ask => None,
+        }
+    }
+
+    /// Asks, for no longer than the call waits.
+    pub(crate) async fn ask(&self, dip: &NumberToDip) -> Answer {
+        let NumberToDip { lookup, number } = dip;
+        let limit = lookup.timeout;
+        let asked = async {
+            match &lookup.asks {
+                LookupKind::Http(http) => http::ask(&self.client, http, number, limit).await,
+                LookupKind::Sip(host) => sip::ask(self.dns.as_deref(), host, number).await,
+            }
+        };
+        let answer = timeout(limit, asked).await.unwrap_or(Err(DipError::Late(limit)));
+        let now = self.clock.monotonic();
+        match answer {
+            Ok(lrn) => {
+                self.known().heard(now, lookup, *number, lrn);
+                told(lookup, "answered");
+                Answer::Dipped(lrn)
+            }
+            Err(why) => {
+                if self.known().failed(now, lookup) {
+                    let rest = known::REST.as_secs();
+                    tracing::warn!(
+                        lookup = %lookup.name, %why,
+                        "the lookup failed again and again; it is left alone for {rest} s"
+                    );
+                }
+                tracing::debug!(lookup = %lookup.name, %why, "no LRN");
+                told(lookup, "failed");
+                Answer::Nothing
+            }
+        }
+    }
+}
+
+fn told(lookup: &Lookup, outcome: &'static str) {
+    counter!("tandem_lookups_total", "lookup" => lookup.name.to_string(), "outcome" => outcome)
+        .increment(1);
+}
+
+/// A routing number as it was answered: nothing, or the number itself, is one that was not ported. One
+/// that is written nationally belongs to the country of the called number, whose first digits it lacks.
+fn lrn(answered: &str, called: &Number) -> Option<Option<Number>> {
+    let answered = answered.trim();
+    if answered.is_empty() {
+        return Some(None);
+    }
+    let mut lrn = routing_number(answered.as_bytes(), None)?;
+    let missing = called.as_bytes().len().saturating_sub(lrn.as_bytes().len());
+    if !answered.starts_with('+') && missing > 0 {
+        let country = &called.as_str()[..missing];
+        lrn = format!("{country}{}", lrn.as_str()).parse().ok()?;
+    }
+    Some((lrn != *called).then_some(lrn))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(answered: &str, expected: Option<Option<&str>>) {
+        let found = lrn(answered, &"12025551234".parse().unwrap());
+        let expected = expected.map(|lrn| lrn.map(|lrn| lrn.parse().unwrap()));
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn answers_become_numbers() {
+        // T7
+        check("12025550000", Some(Some("12025550000")));
+        check(" +1 (202) 555-0000\n", Some(Some("12025550000")));
+        check("2025550000", Some(Some("12025550000")));
+        check("", Some(None));
+        check("12025551234", Some(None));
+        check("2025551234", Some(None));
+        check("not found", None);
+        check("#", None);
+    }
+}
