@@ -9,6 +9,7 @@ use sip::auth;
 use sip::message::uri::{Scheme, Uri};
 use sip::message::{Message, Method};
 use sip::transport::{Path, Transport};
+use switch::overload::Pressure;
 use switch::{AnswerId, Effect, Input, QueryId, Shard, Shared, Target};
 use vocabulary::{
     Authorization, AuthorizeRequest, CallId, DecisionLine, Extension, Grant, Now, Refused, TrunkId,
@@ -532,7 +533,7 @@ impl World {
         let input = match choices.below(32) {
             0 => Input::Drain,
             1 => Input::ReleaseAll,
-            n if n < 8 => Input::Overloaded(n == 2),
+            n if n < 8 => Input::Pressure(if n == 2 { Pressure::All } else { Pressure::Share(u16::from(n) * 100) }),
             n => Input::Directory(directory(n % 2 == 0)),
         };
         self.input(input);

@@ -12,6 +12,7 @@ use nix::sys::time::TimeSpec;
 use sip::transport::{Path, Transport};
 use store::journal::JournalState;
 use switch::Input;
+use switch::overload::{Controller, Pressure};
 
 use crate::clock::Clock;
 use crate::dispatch::{Dispatch, Letter};
@@ -30,10 +31,6 @@ const WORK_BATCH: usize = 32;
 const INBOX_MAX: usize = 8192;
 /// Batches of one socket before everything else has its turn: keep-alives and what is stopped fill no inbox.
 const BATCHES_MAX: usize = 64;
-/// The worker is behind when its oldest input has waited this long …
-const BEHIND_AT: Duration = Duration::from_millis(100);
-/// … and has caught up when none has waited longer than this.
-const CAUGHT_UP_AT: Duration = Duration::from_millis(20);
 /// From so many datagrams a second on, the worker gathers them instead of waking for each.
 const GATHER_FROM: u64 = 1000;
 /// So many datagrams a round are worth waiting for; more save little.
@@ -84,22 +81,31 @@ pub struct Worker<O> {
     traffic: Traffic,
 }
 
-/// Whether new work is refused: while inputs wait too long, and while the journal cannot keep what
-/// new calls would give it. A call that rings while nothing can be recorded could not be answered.
+/// How much new work is refused: as much as inputs wait too long for, and all while the journal cannot
+/// keep what new calls would give it. A call that rings while nothing can be recorded could not be
+/// answered.
 #[derive(Default)]
 struct Load {
-    is_behind: bool,
-    is_refusing: bool,
+    controller: Controller,
+    told: Pressure,
 }
 
 impl Load {
     /// With how long the oldest input has waited and the journal's state: what to tell the shard,
-    /// if that changes.
-    fn observe(&mut self, delay: Duration, journal: JournalState) -> Option<bool> {
-        self.is_behind = delay > if self.is_behind { CAUGHT_UP_AT } else { BEHIND_AT };
-        let is_refusing = self.is_behind || journal != JournalState::Ready;
-        let was_refusing = std::mem::replace(&mut self.is_refusing, is_refusing);
-        (is_refusing != was_refusing).then_some(is_refusing)
+    /// if that changes, and what it was told before.
+    fn observe(
+        &mut self,
+        now: Duration,
+        delay: Duration,
+        journal: JournalState,
+    ) -> Option<(Pressure, Pressure)> {
+        let share = self.controller.observe(now, delay);
+        let pressure = match journal {
+            JournalState::Ready => Pressure::Share(share),
+            JournalState::Behind | JournalState::Failed => Pressure::All,
+        };
+        let before = std::mem::replace(&mut self.told, pressure);
+        (pressure != before).then_some((pressure, before))
     }
 }
 
@@ -347,16 +353,19 @@ impl<O: Outside> Worker<O> {
         self.exchange.release_recorded(now);
     }
 
-    /// Tells the shard when to refuse new work, and when no longer. Looked at before every batch, so
-    /// that no new call gets in unseen.
+    /// Tells the shard how much new work to refuse. Looked at before every batch, so that no new call
+    /// gets in unseen.
     fn watch_load(&mut self, now: vocabulary::Now) {
         let oldest = self.inbox.front().map_or(now.monotonic, |(came, _)| *came);
         let delay = now.monotonic.saturating_sub(oldest);
         let journal = self.exchange.journal_state();
-        if let Some(is_refusing) = self.load.observe(delay, journal) {
-            let worker = self.settings.number;
-            tracing::info!(worker, is_refusing, ?delay, ?journal, "load");
-            self.exchange.take(now, Input::Overloaded(is_refusing));
+        if let Some((pressure, before)) = self.load.observe(now.monotonic, delay, journal) {
+            let calm = Pressure::default();
+            if pressure == calm || before == calm || journal != JournalState::Ready {
+                let worker = self.settings.number;
+                tracing::info!(worker, ?pressure, ?delay, ?journal, "load");
+            }
+            self.exchange.take(now, Input::Pressure(pressure));
         }
     }
 
@@ -462,27 +471,24 @@ mod tests {
     }
 
     #[test]
-    fn new_work_is_refused_while_it_waits_or_the_journal_cannot_keep_it() {
+    fn new_work_is_refused_as_it_waits_and_all_of_it_while_the_journal_cannot_keep_it() {
         use JournalState::{Behind, Failed, Ready};
         let mut load = Load::default();
+        let share = |of| Some(Pressure::Share(of));
+        // After steps of 20 ms: how long the oldest input has waited, and what the shard is told.
         let steps = [
             (0, Ready, None),
-            (101, Ready, Some(true)),
-            (21, Ready, None),
-            (20, Ready, Some(false)),
-            (21, Ready, None),
-            (0, Behind, Some(true)),
+            (100, Ready, None),
+            (100, Ready, share(50)),
+            (100, Ready, share(100)),
+            (0, Behind, Some(Pressure::All)),
             (0, Failed, None),
-            (101, Failed, None),
-            (101, Ready, None),
-            (0, Behind, None),
-            (0, Ready, Some(false)),
-            (0, Failed, Some(true)),
-            (0, Ready, Some(false)),
+            (0, Ready, share(146)),
         ];
         for (step, (delay_ms, journal, expected)) in steps.into_iter().enumerate() {
-            let told = load.observe(Duration::from_millis(delay_ms), journal);
-            assert_eq!(told, expected, "step {step}");
+            let now = Duration::from_millis(20 * (step as u64 + 1));
+            let told = load.observe(now, Duration::from_millis(delay_ms), journal);
+            assert_eq!(told.map(|(pressure, _)| pressure), expected, "step {step}");
         }
     }
 

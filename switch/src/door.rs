@@ -66,7 +66,7 @@ impl Shard {
         })
     }
 
-    fn is_registered_here(&self, now: Now, path: Path, message: &Message) -> bool {
+    pub(crate) fn is_registered_here(&self, now: Now, path: Path, message: &Message) -> bool {
         let user = Uri::parse(message.from().uri()).and_then(|uri| uri.user_unescaped());
         let user = user.as_deref().and_then(|user| std::str::from_utf8(user).ok());
         let row = user.and_then(|user| self.directory.subscriber_by_username(user));

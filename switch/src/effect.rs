@@ -19,6 +19,7 @@ use crate::fraud::FraudNote;
 use crate::guard::Ban;
 use crate::leg::event::{Body, LegEvent};
 use crate::question::{Answer, Question};
+use crate::overload::Pressure;
 use crate::registrar::StoredBinding;
 use crate::routing::Source;
 use crate::token::{LegAddress, LegKey};
@@ -154,8 +155,8 @@ pub enum Input {
         /// What.
         said: Said,
     },
-    /// Whether the worker is behind: then new INVITEs and REGISTERs get 503, nothing else does.
-    Overloaded(bool),
+    /// How much new work there is too much: then new INVITEs and REGISTERs get 503, nothing else does.
+    Pressure(Pressure),
     /// Somebody follows messages, or no longer does.
     Follow(Following),
     /// Take no new calls; [`Input::ReleaseAll`] ends those that remain at the limit.

@@ -50,7 +50,7 @@ impl Shard {
     pub(crate) fn invite(&mut self, now: Now, tx: ServerTx, message: &Message, path: Path) {
         // Refused before it costs anything, a record included: that is what keeps us alive in a
         // flood. It is counted (`overload_refusals`).
-        if self.is_overloaded {
+        if !self.has_room_for(now, message, path) {
             return self.turn_away(now, tx, message);
         }
         let merge_key = merge_key(message, self.config.seed);
@@ -120,7 +120,7 @@ impl Shard {
     /// 503 with Retry-After: to new work only, and before any of it is done.
     pub(crate) fn turn_away(&mut self, now: Now, tx: ServerTx, message: &Message) {
         self.stats.overload_refusals += 1;
-        let seconds = self.directory.settings().retry_after_secs;
+        let seconds = self.retry_after_secs();
         let response = ResponseDraft::to(message, 503, "Service Unavailable")
             .header_fmt(HeaderName::RetryAfter, format_args!("{seconds}"));
         self.endpoint.respond(now.monotonic, tx, response);

@@ -27,6 +27,7 @@ pub mod lookup;
 pub mod numbers;
 pub mod quality;
 pub mod question;
+pub mod overload;
 pub mod registrar;
 pub mod release;
 pub mod routing;
@@ -46,6 +47,7 @@ mod out_of_dialog;
 mod register;
 mod register_copy;
 mod setup;
+mod shed;
 
 pub use call::OnwardCall;
 pub use effect::{

@@ -33,7 +33,7 @@ fn fault(status: u16, phrase: &'static str) -> Fault {
 impl Shard {
     /// A REGISTER.
     pub(crate) fn register(&mut self, now: Now, tx: ServerTx, message: &Message, path: Path) {
-        if self.is_overloaded || self.is_draining {
+        if self.is_draining || !self.has_room_for(now, message, path) {
             return self.turn_away(now, tx, message);
         }
         if !self.may_source_register(now, path) {

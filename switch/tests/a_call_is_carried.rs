@@ -7,6 +7,7 @@ use std::time::Duration;
 use sip::message::HeaderName;
 use sip::transport::Transport;
 use support::*;
+use switch::overload::Pressure;
 use switch::{Effect, Input, Target};
 use vocabulary::{CallKind, Party};
 
@@ -269,7 +270,7 @@ fn draining_takes_no_new_call_and_ends_the_old_ones_at_the_limit() {
 fn overload_turns_away_new_work_only() {
     let mut w = World::new();
     let (_, _, answer) = w.talk(60, false);
-    w.input(Input::Overloaded(true));
+    w.input(Input::Pressure(Pressure::All));
     w.receive(CUSTOMER, &invite(CUSTOMER, "c2", "4930123456", 1, ""));
     w.expect_soon(CUSTOMER, "SIP/2.0 503");
     w.receive(CUSTOMER, &in_dialog(CUSTOMER, "c1", &answer, "BYE", 2));

@@ -3,11 +3,14 @@
 //! of a datagram may be forged. For a third of the time, at most 20 seconds, the
 //! database is locked too: calls go on, and afterwards every one of them has its CDR.
 
-use std::io::Write;
+use std::io::{IoSlice, Write};
 use std::net::{TcpStream, UdpSocket};
+use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+
+use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrStorage, sendmmsg};
 
 use crate::load::{self, DatabaseLock, Killed, Options};
 use crate::scenarios::scenario::Setup;
@@ -15,8 +18,15 @@ use crate::scenarios::tandem::Tandem;
 
 const BASE_PORT: u16 = 20_600;
 const CALLS_PER_SECOND: u32 = 20;
-/// Datagrams of rubbish a second; far above what a phone sends, below what fills the loopback.
-const RUBBISH_PER_SECOND: u64 = 4_000;
+/// Datagrams of rubbish a second unless `--junk` says otherwise; far above what a phone sends, below what
+/// fills the loopback.
+const RUBBISH_PER_SECOND: u32 = 4_000;
+/// So many different ones are made; then they come again.
+const RUBBISH_KINDS: usize = 4_096;
+/// Datagrams for one system call.
+const BATCH: usize = 64;
+/// Rubbish is sent this often a second.
+const BEATS_PER_SECOND: u32 = 100;
 /// The database is locked no longer than this.
 const LOCK_MAX_SECONDS: u32 = 20;
 /// How long the tables may take to catch up after the last call.
@@ -27,11 +37,19 @@ const RELEASE_LIMIT: Duration = Duration::from_secs(5);
 
 /// Floods for as long as asked for.
 pub(crate) fn run(args: &[&str]) -> Result<(), String> {
-    let options = Options::read(args, "seconds", 30)?;
-    options.in_folder("flood", |dir| flood(&options, dir))
+    let (junk, rest) = match args.iter().position(|arg| *arg == "--junk") {
+        None => (RUBBISH_PER_SECOND, args.to_vec()),
+        Some(at) => {
+            let text = args.get(at + 1).ok_or("--junk needs a number of datagrams a second")?;
+            let junk = text.parse().map_err(|_| format!("{text} is not a number of datagrams"))?;
+            (junk, [&args[..at], &args[at + 2..]].concat())
+        }
+    };
+    let options = Options::read(&rest, "seconds", 30)?;
+    options.in_folder("flood", |dir| flood(&options, junk, dir))
 }
 
-fn flood(options: &Options, dir: &Path) -> Result<(), String> {
+fn flood(options: &Options, junk: u32, dir: &Path) -> Result<(), String> {
     let seconds = options.count;
     let mut tandem = Tandem::start(&options.binary, dir, BASE_PORT)?;
     tandem.provision(&Setup::default())?;
@@ -42,7 +60,7 @@ fn flood(options: &Options, dir: &Path) -> Result<(), String> {
     let sent = AtomicU64::new(0);
     let opened = AtomicU64::new(0);
     let (outcome, locked) = std::thread::scope(|scope| {
-        scope.spawn(|| rubbish(&done, &sent));
+        scope.spawn(|| rubbish(junk, &done, &sent));
         scope.spawn(|| half_open(&done, &opened));
         let locked = scope.spawn(|| lock_database(dir, seconds));
         let outcome = calls(dir, seconds);
@@ -148,31 +166,54 @@ fn calls(dir: &Path, seconds: u32) -> Result<u32, String> {
     Ok(succeeded)
 }
 
-fn rubbish(done: &AtomicBool, sent: &AtomicU64) {
+/// All of it from one socket, in as few system calls as possible: so many a second as one asks for, or as
+/// the machine gives.
+fn rubbish(per_second: u32, done: &AtomicBool, sent: &AtomicU64) {
     let Ok(socket) = UdpSocket::bind("127.0.0.1:0") else { return };
-    let target = ("127.0.0.1", BASE_PORT);
+    if socket.connect(("127.0.0.1", BASE_PORT)).is_err() {
+        return;
+    }
+    let kinds = kinds_of_rubbish();
+    let mut headers = MultiHeaders::preallocate(BATCH, None);
+    let (start, mut count) = (Instant::now(), 0u64);
+    while !done.load(Ordering::Relaxed) {
+        let due = (start.elapsed().as_secs_f64() * f64::from(per_second)) as u64;
+        while count < due && !done.load(Ordering::Relaxed) {
+            let at = count as usize % (RUBBISH_KINDS - BATCH);
+            let batch = &kinds[at..at + BATCH.min((due - count) as usize)];
+            let slices: Vec<[IoSlice<'_>; 1]> =
+                batch.iter().map(|bytes| [IoSlice::new(bytes)]).collect();
+            let nobody: Vec<Option<SockaddrStorage>> = vec![None; batch.len()];
+            let flags = MsgFlags::empty();
+            // A refusal of the kernel's (ICMP, a full buffer) costs those of this call.
+            let gone = sendmmsg(socket.as_raw_fd(), &mut headers, &slices, &nobody, [], flags);
+            sent.fetch_add(gone.map_or(0, Iterator::count) as u64, Ordering::Relaxed);
+            count += batch.len() as u64;
+        }
+        std::thread::sleep(Duration::from_secs(1) / BEATS_PER_SECOND);
+    }
+}
+
+/// Half of it random bytes, half of it INVITEs with a fault.
+fn kinds_of_rubbish() -> Vec<Vec<u8>> {
     let invite = format!(
         "INVITE sip:44@127.0.0.1:{BASE_PORT} SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:9;branch=z9hG4bK1\r\n\
          From: <sip:x@y>;tag=1\r\nTo: <sip:44@z>\r\nCall-ID: rubbish\r\nCSeq: 1 INVITE\r\n\
          Max-Forwards: 70\r\nContact: <sip:x@127.0.0.1:9>\r\nContent-Length: 0\r\n\r\n"
     );
     let mut state: u64 = 0x9E37_79B9_7F4A_7C15;
-    while !done.load(Ordering::Relaxed) {
-        for _ in 0..RUBBISH_PER_SECOND / 100 {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            let datagram = if state & 1 == 0 {
-                (0..state % 1200).map(|i| (state.rotate_left(i as u32 % 64) >> 3) as u8).collect()
-            } else {
-                mutilated(&invite, state)
-            };
-            if socket.send_to(&datagram, target).is_ok() {
-                sent.fetch_add(1, Ordering::Relaxed);
-            }
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        if state & 1 == 0 {
+            return (0..state % 1200)
+                .map(|i| (state.rotate_left(i as u32 % 64) >> 3) as u8)
+                .collect();
         }
-        std::thread::sleep(Duration::from_millis(10));
-    }
+        mutilated(&invite, state)
+    };
+    (0..RUBBISH_KINDS).map(|_| next()).collect()
 }
 
 /// A valid INVITE with one byte changed, one run removed, and a Call-ID of its own.

@@ -7,6 +7,7 @@ mod interwork;
 mod load;
 mod nodes;
 mod outage;
+mod overload;
 mod postgres;
 mod scenarios;
 mod softphones;
@@ -28,13 +29,15 @@ usage: cargo xtask NAME
                        behind it (kamailio); makes network namespaces [--binary PATH] [--keep]
   crash [KILLS]        kill -9 under 200 calls/s, restart, check the ledger; default 5 kills
   flood [SECONDS]      random bytes, half-open TCP and a locked database while calls run;
-                       default 30 seconds
+                       default 30 seconds, and 4,000 datagrams of rubbish a second (--junk 50000)
+  overload [SECONDS]   twice as many calls as can be carried, which is measured first: on a quiet machine;
+                       default 20 seconds
   outage [SECONDS]     PostgreSQL stopped, then hanging, while calls run at --rate a second (default
                        500); default 10 seconds
   nodes [SECONDS]      three nodes on one PostgreSQL and one prepaid account, --kills N of them, one
                        paused, one left dead; default 12 seconds and 4 kills
 
-crash, flood, outage and nodes need sipp, sqlite3 or PostgreSQL, and take --binary PATH (default: target/release/tandem) and
+crash, flood, overload, outage and nodes need sipp, sqlite3 or PostgreSQL, and take --binary PATH (default: target/release/tandem) and
 --keep (the temporary folder with logs and data)";
 
 fn main() -> ExitCode {
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
         ["softphones", rest @ ..] => softphones::run(rest),
         ["crash", rest @ ..] => crash::run(rest),
         ["flood", rest @ ..] => flood::run(rest),
+        ["overload", rest @ ..] => overload::run(rest),
         _ => Err(USAGE.to_string()),
     };
     match outcome {

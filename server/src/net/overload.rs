@@ -22,12 +22,21 @@ pub fn refusal(bytes: &Bytes, retry_after: Duration) -> Option<Bytes> {
         Method::Register => true,
         _ => false,
     };
-    let seconds = retry_after.as_secs().max(1);
+    let seconds = spread(retry_after.as_secs().max(1), request.call_id());
     is_new.then(|| {
         ResponseDraft::with_tag(&request, 503, "Service Unavailable", TAG)
             .header_fmt(HeaderName::RetryAfter, format_args!("{seconds}"))
             .finish()
     })
+}
+
+/// After so many seconds at least, and twice as many at most: whoever is refused at the same moment does not
+/// come again at the same moment. The same for a request that is sent again.
+fn spread(least: u64, call_id: &[u8]) -> u64 {
+    let mixed = call_id
+        .iter()
+        .fold(0u64, |sum, byte| (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
+    least + (mixed >> 8) % (least + 1)
 }
 
 #[cfg(test)]
@@ -45,7 +54,9 @@ mod tests {
         if let Some(answer) = answer {
             let answer = Message::parse(answer).unwrap();
             assert_eq!(answer.status(), 503);
-            assert_eq!(answer.header(HeaderName::RetryAfter), Some(&b"7"[..]));
+            let after = answer.header(HeaderName::RetryAfter).unwrap();
+            let after: u64 = std::str::from_utf8(after).unwrap().parse().unwrap();
+            assert!((7..=14).contains(&after), "{after}");
             assert_eq!(answer.call_id(), b"1");
         }
     }

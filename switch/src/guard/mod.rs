@@ -70,7 +70,7 @@ fn exact(remote: SocketAddr) -> SocketAddr {
 }
 
 /// What is taken for one source.
-fn source(remote: SocketAddr) -> SocketAddr {
+pub(crate) fn source(remote: SocketAddr) -> SocketAddr {
     SocketAddr::new(Network::of_source(remote.ip()).address(), 0)
 }
 

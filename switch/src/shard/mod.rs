@@ -30,9 +30,11 @@ use crate::health::{Health, Probes};
 use crate::keep_alive::KeepAlives;
 use crate::leg::LegConfig;
 use crate::quality::Quality;
+use crate::overload::Shedder;
 use crate::register_copy::Copies;
 use crate::registrar::{Binding, Bindings};
 use crate::release::Cause;
+use crate::shed::Wanter;
 use crate::tls_peers::TlsPeers;
 use crate::token::Randomness;
 use crate::upstream::{UpstreamState, Upstreams};
@@ -109,7 +111,7 @@ pub struct Shard {
     pub(crate) random: Randomness,
     pub(crate) stats: Stats,
     pub(crate) is_draining: bool,
-    pub(crate) is_overloaded: bool,
+    pub(crate) shedder: Shedder<Wanter>,
     pub(crate) is_followed: bool,
     pub(crate) upstreams: Upstreams,
     pub(crate) probes: Probes,
@@ -152,7 +154,7 @@ impl Shard {
             effects: VecDeque::new(),
             stats: Stats::default(),
             is_draining: false,
-            is_overloaded: false,
+            shedder: Shedder::new(random.next()),
             is_followed: false,
             upstreams: Upstreams::default(),
             probes: Probes::default(),
@@ -213,7 +215,7 @@ impl Shard {
             Input::Onward(onward) => self.onward(now, *onward),
             Input::Relayed { to, from, said } => self.relayed(now, to, from, said),
             Input::Follow(following) => self.follow(following),
-            Input::Overloaded(is_overloaded) => self.is_overloaded = is_overloaded,
+            Input::Pressure(pressure) => self.shedder.set(now.monotonic, pressure),
             Input::Drain => self.is_draining = true,
             Input::ReleaseAll => self.release_all(now),
         }
