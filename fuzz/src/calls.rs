@@ -9,7 +9,6 @@ use sip::auth;
 use sip::message::uri::{Scheme, Uri};
 use sip::message::{Message, Method};
 use sip::transport::{Path, Transport};
-use switch::overload::Pressure;
 use switch::{AnswerId, Effect, Input, QueryId, Shard, Shared, Target};
 use vocabulary::{
     Authorization, AuthorizeRequest, CallId, DecisionLine, Extension, Grant, Now, Refused, TrunkId,
@@ -533,7 +532,7 @@ impl World {
         let input = match choices.below(32) {
             0 => Input::Drain,
             1 => Input::ReleaseAll,
-            n if n < 8 => Input::Pressure(if n == 2 { Pressure::All } else { Pressure::Share(u16::from(n) * 100) }),
+            n if n < 8 => Input::Pressure(switch::overload::Pressure::Share(130 * n as u16)),
             n => Input::Directory(directory(n % 2 == 0)),
         };
         self.input(input);

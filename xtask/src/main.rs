@@ -30,8 +30,8 @@ usage: cargo xtask NAME
   crash [KILLS]        kill -9 under 200 calls/s, restart, check the ledger; default 5 kills
   flood [SECONDS]      random bytes, half-open TCP and a locked database while calls run;
                        default 30 seconds, and 4,000 datagrams of rubbish a second (--junk 50000)
-  overload [SECONDS]   twice as many calls as can be carried, which is measured first: on a quiet machine;
-                       default 20 seconds
+  overload [ROUNDS]    as many calls as one processor can carry, which is measured first, and twice as many,
+                       in turns; default 3 rounds
   outage [SECONDS]     PostgreSQL stopped, then hanging, while calls run at --rate a second (default
                        500); default 10 seconds
   nodes [SECONDS]      three nodes on one PostgreSQL and one prepaid account, --kills N of them, one

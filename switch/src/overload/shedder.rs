@@ -24,6 +24,11 @@ const ONE: u64 = 1000;
 const KEPT_WINDOWS: u64 = 2;
 /// Strangers get this part of all if they want it.
 const STRANGERS_PART: u64 = 8;
+/// So many calls for help of one source go first in a window, and of all strangers together: whoever calls a
+/// number for help all the time wants no help.
+const HELP_MOST: u32 = 10;
+/// So many refreshes of one source go first in a window: an account may have many phones.
+const REFRESHES_MOST: u32 = 100;
 /// What was wanted before counts for so much of four.
 const MEMORY: u64 = 3;
 /// Without pressure for so long, all is forgotten.
@@ -58,6 +63,8 @@ pub enum WantsWhat {
 struct Source {
     /// Wanted in this window: new work, and what comes with credentials.
     wanted: [u32; 2],
+    /// Calls for help and refreshes in this window.
+    first: [u32; 2],
     /// Wanted in a window, as an average.
     rate: u64,
     /// What is left of its share of either; `None` before it has one.
@@ -138,17 +145,19 @@ impl<K: Hash + Eq + Copy> Shedder<K> {
             self.share_out(share);
             self.window_began = now;
         }
-        if matches!(wants.what, WantsWhat::Help | WantsWhat::Refresh) {
+        let kind = if wants.is_known { &mut self.known } else { &mut self.strangers };
+        if kind.goes_first(&wants) {
             return true;
         }
-        let kind = if wants.is_known { &mut self.known } else { &mut self.strangers };
         let level = kind.level;
-        let place = usize::from(wants.what == WantsWhat::WithCredentials);
+        let place = usize::from(wants.what != WantsWhat::New);
         let Kind { sources, carried, .. } = kind;
         let source = source(sources, wants.source);
         source.wanted[place] += 1;
         let Some(level) = level else {
-            return passes(&mut self.carried, ONE - share);
+            // Whoever wants little wants it once in a window.
+            let is_first = wants.is_known && source.wanted[place] == 1;
+            return is_first || passes(&mut self.carried, ONE - share);
         };
         let left = source.left.get_or_insert_with(|| {
             // Of those that come anew as many get in as have a share together.
@@ -212,11 +221,28 @@ fn source<K: Hash + Eq + Copy>(
 }
 
 impl<K: Hash + Eq + Copy> Kind<K> {
+    /// Whether this is not to be refused, however little there is to share out.
+    fn goes_first(&mut self, wants: &Wants<K>) -> bool {
+        let (place, most) = match wants.what {
+            WantsWhat::Help => (0, HELP_MOST),
+            WantsWhat::Refresh => (1, REFRESHES_MOST),
+            WantsWhat::WithCredentials | WantsWhat::New => return false,
+        };
+        let source = match wants.is_known {
+            true => source(&mut self.sources, wants.source),
+            // Anybody can make up as many of them as it likes: all of them are one.
+            false => self.sources.entry(None).or_default(),
+        };
+        source.first[place] += 1;
+        source.first[place] <= most
+    }
+
     /// What each wants in a window. Who has not wanted anything for a while is forgotten.
     fn rates(&mut self) -> Vec<u64> {
         self.sources.retain(|_, source| {
             // Who shows credentials has asked without them before: that is one call.
             let [new, with_credentials] = std::mem::take(&mut source.wanted);
+            source.first = [0; 2];
             let wanted = u64::from(new.max(with_credentials)) * ONE;
             source.rate = match source.rate {
                 0 => wanted,

@@ -172,10 +172,14 @@ fn help_refreshes_and_calls_whose_credentials_were_asked_for_come_first() {
         if offer("new", WantsWhat::New) {
             offer("with credentials", WantsWhat::WithCredentials);
         }
-        offer("help", WantsWhat::Help);
-        offer("refresh", WantsWhat::Refresh);
+        if ms % 20 == 0 {
+            offer("help", WantsWhat::Help);
+        }
+        if ms % 2 == 0 {
+            offer("refresh", WantsWhat::Refresh);
+        }
     }
-    assert_eq!((admitted["help"], admitted["refresh"]), (2_000, 2_000));
+    assert_eq!((admitted["help"], admitted["refresh"]), (100, 1_000));
     let (new, with) = (admitted["new"], admitted["with credentials"]);
     assert!((360..=440).contains(&new), "a fifth: {admitted:?}");
     assert!(with + 10 >= new, "no challenge was for nothing: {admitted:?}");
@@ -195,4 +199,42 @@ fn more_sources_than_there_is_room_for_share_what_one_gets() {
         admitted += u32::from(shedder.admits(Duration::from_micros(n.into()) * 50, wants));
     }
     assert!((100..=80_000).contains(&admitted), "{admitted}");
+}
+
+#[test]
+fn whoever_calls_for_help_all_the_time_has_its_share_and_no_more() {
+    let mut shedder = Shedder::new(1);
+    shedder.set(Duration::ZERO, Pressure::Share(900));
+    let mut admitted: BTreeMap<u32, u32> = BTreeMap::new();
+    // A known one floods, another calls now and then, and a thousand strangers flood together.
+    for ms in 0..10_000u32 {
+        let mut calls = |source: u32, is_known| {
+            let wants = Wants { source, is_known, what: WantsWhat::Help };
+            let is_in = shedder.admits(Duration::from_millis(ms.into()), wants);
+            *admitted.entry(source.min(3)).or_default() += u32::from(is_in);
+        };
+        calls(1, true);
+        if ms % 100 == 0 {
+            calls(2, true);
+        }
+        calls(3 + ms % 1_000, false);
+    }
+    assert_eq!(admitted[&2], 100, "it wants little");
+    assert!((1_000..5_000).contains(&admitted[&1]), "not half of it: {admitted:?}");
+    assert!((1_000..=2_500).contains(&admitted[&3]), "as one: {admitted:?}");
+}
+
+#[test]
+fn before_anybody_is_counted_the_first_request_of_each_customer_gets_in() {
+    let mut shedder = Shedder::new(1);
+    shedder.set(Duration::ZERO, Pressure::Share(900));
+    let mut asks = |source, is_known| {
+        let wants = Wants { source, is_known, what: WantsWhat::New };
+        shedder.admits(Duration::ZERO, wants)
+    };
+    let flooded = (0..100).filter(|_| asks(1, true)).count();
+    assert!((10..=12).contains(&flooded), "a tenth: {flooded}");
+    assert!((2..50).all(|small| asks(small, true)), "one call each");
+    let strangers = (100..200).filter(|stranger| asks(*stranger, false)).count();
+    assert!((9..=11).contains(&strangers), "anybody can make those up: {strangers}");
 }
