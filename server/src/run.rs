@@ -37,7 +37,6 @@ use crate::net::certificates::Certificates;
 use crate::net::http::HttpClient;
 use crate::net::listeners::{self, Bound, StreamListener};
 use crate::net::lookup::Lookup;
-use crate::net::resolver::Dns;
 use crate::net::streams::Streams;
 use crate::net::tls::TlsClient;
 use crate::questions::Questions;
