@@ -130,7 +130,7 @@ async fn a_table_of_states_is_put_in_place_of_the_one_before(backend: Backend) {
     assert_eq!(listed["items"], expected);
     // All or nothing.
     let (status, answer) = put("1212,NY\nx,DC\n1202,DC,x\n").await;
-    assert_eq!((status, &answer["rows"][1]["row"]), (422, &json!(3)), "{answer}");
+    assert_eq!((status, &answer["errors"][1]["row"]), (422, &json!(3)), "{answer}");
     let (status, _) = put("1212,NY\n1212,NJ\n").await;
     assert_eq!(status, 422);
     assert_eq!(get(&world, "/jurisdictions").await["items"].as_array().unwrap().len(), 3);

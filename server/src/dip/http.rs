@@ -8,7 +8,7 @@ use serde_json::Value;
 use switch::lookup::{HttpLookup, NUMBER_PLACE};
 use vocabulary::Number;
 
-use super::{DipError, lrn};
+use super::{DipError, lrn, masked};
 use crate::net::http::{FetchLimits, HttpClient, Reach, Request, Url};
 
 /// An answer has a few numbers and not more.
@@ -30,7 +30,7 @@ pub(super) async fn ask(
 
 fn request(lookup: &HttpLookup, number: &Number) -> Result<Request, DipError> {
     let url = lookup.url.replace(NUMBER_PLACE, number.as_str());
-    let url = Url::parse(&url).map_err(|_| DipError::Url(url))?;
+    let url = Url::parse(&url).map_err(|_| DipError::Url)?;
     // The operator has written it.
     let mut request = match &lookup.body {
         None => Request::get(url, Reach::Anywhere),
@@ -60,10 +60,7 @@ fn request(lookup: &HttpLookup, number: &Number) -> Result<Request, DipError> {
 
 /// A member that is null or empty says that the number is not ported; one that is missing says nothing.
 fn read(body: &[u8], pointer: Option<&str>, called: &Number) -> Result<Option<Number>, DipError> {
-    let no_number = || {
-        let shown: String = String::from_utf8_lossy(body).chars().take(80).collect();
-        DipError::NoNumber(shown)
-    };
+    let no_number = || DipError::NoNumber(masked(body));
     let Some(pointer) = pointer else {
         let text = std::str::from_utf8(body).map_err(|_| no_number())?;
         return lrn(text, called).ok_or_else(no_number);
@@ -127,6 +124,6 @@ mod tests {
         assert_eq!(asked.headers[CONTENT_TYPE], "application/json");
         let asked = request(&lookup("http://lrn.test/", Some("tn={number}")), &called()).unwrap();
         assert_eq!(asked.headers[CONTENT_TYPE], "application/x-www-form-urlencoded");
-        assert!(matches!(request(&lookup("http://", None), &called()), Err(DipError::Url(_))));
+        assert!(matches!(request(&lookup("http://", None), &called()), Err(DipError::Url)));
     }
 }

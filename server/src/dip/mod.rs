@@ -17,7 +17,7 @@ use vocabulary::Number;
 
 use self::known::{Before, Known};
 use crate::clock::Clock;
-use crate::net::http::HttpClient;
+use crate::net::http::{FetchError, HttpClient};
 use crate::net::resolver::Dns;
 
 /// Shared by all workers.
@@ -34,11 +34,11 @@ pub(crate) struct Dips {
 #[derive(Debug, thiserror::Error)]
 enum DipError {
     /// The web server was not reached, or not in time.
-    #[error(transparent)]
-    Fetch(#[from] crate::net::http::FetchError),
+    #[error("{}", without_url(.0))]
+    Fetch(#[from] FetchError),
     /// The URL is none once the number is in it.
-    #[error("{0} is no URL")]
-    Url(String),
+    #[error("its URL is none any more once the number is in it")]
+    Url,
     /// It says that something is wrong.
     #[error("it answers with status {0}")]
     Status(u16),
@@ -54,6 +54,28 @@ enum DipError {
     /// Nothing came in time.
     #[error("nothing came within {0:?}")]
     Late(std::time::Duration),
+}
+
+/// The URL has the number that was called, and perhaps a key.
+fn without_url(error: &FetchError) -> String {
+    match error {
+        FetchError::NotSecure(_) | FetchError::NotPublic(_) => "it may not be asked".to_owned(),
+        FetchError::NoAddress(_) => "its host has no address".to_owned(),
+        FetchError::Unreachable { why, .. } => format!("it is not reached: {why}"),
+        FetchError::Tls { why, .. } => format!("no TLS: {why}"),
+        FetchError::Http { why, .. } => why.to_string(),
+        FetchError::TooLong { body_max, .. } => {
+            format!("it answers with more than {body_max} bytes")
+        }
+        FetchError::Late { time, .. } => format!("it has not answered within {time:?}"),
+    }
+}
+
+/// What was answered, as far as a log may have it: the start, without its digits.
+fn masked(answered: &[u8]) -> String {
+    let text = String::from_utf8_lossy(answered);
+    let masked = text.chars().take(80);
+    masked.map(|c| if c.is_ascii_digit() { '#' } else { c }).collect()
 }
 
 impl Dips {

@@ -14,7 +14,7 @@ use tokio::net::UdpSocket;
 use tokio::time::{Instant, timeout_at};
 use vocabulary::Number;
 
-use super::{DipError, lrn};
+use super::{DipError, lrn, masked};
 use crate::net::resolver::{Dns, Records};
 
 /// RFC 3261 section 17.1.1.1: the first retransmission, and each after twice the time.
@@ -149,7 +149,7 @@ fn read(answer: &Message, called: &Number) -> Result<Option<Number>, DipError> {
     }
     let contact = answer.contacts().next();
     let uri = contact.as_ref().and_then(NameAddr::parsed_uri);
-    let no_number = |what: &[u8]| DipError::NoNumber(String::from_utf8_lossy(what).into_owned());
+    let no_number = |what: &[u8]| DipError::NoNumber(masked(what));
     let uri = uri.ok_or_else(|| no_number(b"there is no Contact"))?;
     let Some(Portability { rn: Some(rn), rn_context, .. }) = Portability::of(&uri) else {
         return Ok(None);

@@ -231,8 +231,7 @@ impl Change {
                 let caller_id = self.trunk_caller_id(id).await?;
                 let numbers = self.numbers_of(NumberOwner::Trunk(id)).await?;
                 let probe = self.trunk_probe(id).await?.in_force();
-                let causes = self.trunk_causes(id).await?;
-                let role = self.trunk_role(id).await?;
+                let (causes, role) = (self.trunk_causes(id).await?, self.trunk_role(id).await?);
                 let tls = self.trunk_tls(id).await?;
                 let interworking = self.trunk_interworking(id).await?;
                 let stir = self.trunk_stir(id).await?;
