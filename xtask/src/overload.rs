@@ -121,9 +121,10 @@ fn overload(options: &Options, dir: &Path) -> Result<(), String> {
     let (at_once, at_twice) = (once.completed_per_second(), twice.completed_per_second());
     let percent = at_twice * 100 / at_once.max(1);
     println!(
-        "overload: {at_once} calls/s completed of {capacity} offered, {at_twice} of {}: {percent} %; {} of \
+        "overload: {at_once} calls/s completed of {} offered, {at_twice} of {}: {percent} %; {} of \
          {} calls refused, {} failed; the small customer completed {} of {}; {lost} calls lost a request",
-        2 * capacity,
+        once.offered_per_second(),
+        twice.offered_per_second(),
         twice.refused,
         twice.offered,
         twice.failed,
@@ -287,10 +288,6 @@ struct Burners {
 }
 
 impl Burners {
-    fn offered_per_second(&self) -> u64 {
-        self.offered / u64::from(RUN_SECONDS) / self.runs.max(1)
-    }
-
     fn add(&mut self, processors: &CpuSet) -> Result<(), String> {
         let (is_over, processors) = (Arc::clone(&self.is_over), *processors);
         let burn = move || {
