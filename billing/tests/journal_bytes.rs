@@ -443,22 +443,22 @@ proptest! {
         prop_assert_eq!(OpenCall::decode(&bytes), Ok(call));
     }
 
-    /// S5: version 6 ended before the attestation of a leg.
+    /// S5, T7: version 6 ended before the attestation of a leg and where the call went.
     #[test]
     fn cdrs_of_version_6_are_read(cdr in any_cdr()) {
         let ended = Record::Ended(Ended {
             call: cdr.call,
             at: START,
             payer: None,
-            cdrs: vec![Cdr { attestation: None, ..cdr }],
+            cdrs: vec![Cdr { attestation: None, location: Location::default(), ..cdr }],
             postings: Vec::new(),
             bundle_uses: Vec::new(),
             told: Vec::new(),
         });
         let mut bytes = bytes_of(&ended);
         bytes[0] = 6;
-        // Behind it are the two empty lists of postings and uses of bundles.
-        bytes.remove(bytes.len() - 3);
+        // Behind them are the two empty lists of postings and uses of bundles.
+        bytes.drain(bytes.len() - 5..bytes.len() - 2);
         prop_assert_eq!(Record::decode(&bytes), Ok(ended));
     }
 

@@ -60,19 +60,20 @@ impl Patience {
         if self == Patience::None || !locked.is_shared() {
             return false;
         }
-        for (of, seconds) in funding::missing_seconds(settings, locked, payers, at, step) {
-            if locked.need_seconds(of, seconds) {
-                return true;
-            }
-        }
+        let mut missing = funding::missing_seconds(settings, locked, payers, at, step).into_iter();
+        let waits_for_seconds = missing.any(|(of, seconds)| locked.need_seconds(of, seconds));
         let level = match funded {
             Ok(funded) => funded.last_at,
             Err(level) => Some(*level),
         };
-        let Some(level) = level else { return false };
+        // Both at once: there is one time for all that a call waits for. Money that seconds make
+        // unnecessary goes back by itself.
+        let Some(level) = level else { return waits_for_seconds };
         let needed = funding::need(settings, payers, level, at, step);
         let payer = payers.get(level).map(|payer| payer.account);
-        needed.zip(payer).is_some_and(|(needed, account)| locked.need(account, needed))
+        let waits_for_money =
+            needed.zip(payer).is_some_and(|(needed, account)| locked.need(account, needed));
+        waits_for_seconds || waits_for_money
     }
 }
 

@@ -138,8 +138,13 @@ impl Ledger {
     pub fn load_bundle(&self, account: AccountId, bundle: Bundle) {
         let is_shared = self.is_shared();
         let mut shard = self.shard(self.shard_of(account));
-        if let Some(account) = shard.accounts.get_mut(&account) {
-            account.bundles.put(Bundle { pending: 0, ..bundle }.leased_if(is_shared));
+        let bundle = Bundle { pending: 0, ..bundle }.leased_if(is_shared);
+        if is_shared {
+            // Another node may have made the account since the directory was read, and this bundle is
+            // not told again.
+            shard.open(account, crate::Currency::EUR).bundles.put(bundle);
+        } else if let Some(account) = shard.accounts.get_mut(&account) {
+            account.bundles.put(bundle);
         }
     }
 
