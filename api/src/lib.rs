@@ -34,6 +34,7 @@ mod fraud;
 mod interworking;
 mod jurisdictions;
 mod lookups;
+mod messages;
 mod names;
 mod nodes;
 mod number_lists;
@@ -246,6 +247,7 @@ fn resources() -> Router<Arc<Api>> {
         .merge(fraud::routes())
         .merge(jurisdictions::routes())
         .merge(lookups::routes())
+        .merge(messages::routes())
         .merge(number_lists::routes())
         .merge(numbers::routes())
         .merge(probes::routes())

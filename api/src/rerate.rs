@@ -18,7 +18,7 @@ use store::directory::ChangeError;
 use store::rerate::{Cursor, SelectedCall, Selection};
 use switch::directory::Directory;
 use switch::routing::{RoutePolicy, RouteTarget};
-use vocabulary::{AccountId, CallKind, Utc};
+use vocabulary::{AccountId, Utc};
 
 use crate::accounts::moment_in;
 use crate::command::{Command, Stop, Touched};
@@ -269,7 +269,7 @@ impl Api {
 
 /// The carriers that the present routes would offer a call, in the order of routing.
 fn candidates(directory: &Directory, call: &RatedCall) -> Vec<(u16, AccountId)> {
-    if call.kind != CallKind::Egress {
+    if !call.kind.is_carried() {
         return Vec::new();
     }
     let targets = directory.routes(&call.by.cld).map_or(&[][..], |(_, targets)| targets);

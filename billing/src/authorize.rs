@@ -84,7 +84,7 @@ pub(crate) fn find_terms(
     let paid = payers.last().rate.currency;
     let context = CallContext { site, report: book.report_rate(paid, paid) };
     let (mut carriers, mut skipped, mut refusal) = (Vec::new(), Vec::new(), None);
-    if request.kind == CallKind::Egress {
+    if request.kind.is_carried() {
         refusal = losing_reseller(book, settings, &payers, request.at);
         (carriers, skipped) = order_carriers(ledger, book, settings, request, &query, &payers);
         decisions.extend(standby_line(request, &carriers));
@@ -112,7 +112,7 @@ pub(crate) fn rate_left_out(
     paid: Currency,
 ) -> Option<CarrierRate> {
     let site = book.site(request.origin.subscriber, request.origin.trunk);
-    carrier_rate(ledger, book, &CallQuery::of(request, site), candidate, paid).ok()
+    carrier_rate(ledger, book, &CallQuery::of(request, site), (request.kind, candidate), paid).ok()
 }
 
 /// The account that calls and the resellers above it, each with its own rate.
@@ -227,7 +227,10 @@ fn rate_sentence(request: &AuthorizeRequest, account: AccountId, applied: &Appli
         CallKind::Local => format!("Local price of account {account}"),
         CallKind::Inbound(did) => format!("Price of DID {did}, of account {account}"),
         CallKind::Internal => "Free, as part of a call that is charged elsewhere".to_owned(),
-        CallKind::Egress => {
+        CallKind::Message | CallKind::LocalMessage if applied.group == RATE_GROUP_NONE => {
+            return format!("Free, since account {account} has no rate group for messages.");
+        }
+        CallKind::Egress | CallKind::Message | CallKind::LocalMessage => {
             let rated = applied.rated_number(&request.cld, &request.location).as_str();
             let of = if applied.is_by_lrn { " of the LRN" } else { "" };
             let prefix = prefix(rated, applied.prefix_length);
@@ -235,6 +238,9 @@ fn rate_sentence(request: &AuthorizeRequest, account: AccountId, applied: &Appli
             format!("Rate group {group}, prefix {prefix:?}{of}, sheet version {version}")
         }
     };
+    if request.kind.is_message() {
+        return format!("{found}: {} {} a message.", rate.connect_fee, applied.currency);
+    }
     let fee = match rate.connect_fee.is_zero() {
         true => String::new(),
         false => format!(", connect fee {}", rate.connect_fee),
@@ -387,7 +393,7 @@ fn order_carriers(
     let mut found: Vec<(Order, CarrierRate)> = Vec::with_capacity(request.candidates.len());
     let mut skipped = Vec::new();
     for candidate in &request.candidates {
-        let carrier = carrier_rate(ledger, book, query, candidate, currency);
+        let carrier = carrier_rate(ledger, book, query, (request.kind, candidate), currency);
         let carrier = carrier.and_then(|carrier| {
             let cost = at_typical_talk(settings, &carrier.rate, request.at);
             let loss = profit.as_ref().and_then(|p| p.refusal(book, cost, carrier.rate.currency));
@@ -426,7 +432,7 @@ fn carrier_rate(
     ledger: &Ledger,
     book: &RateBook,
     query: &CallQuery<'_>,
-    candidate: &Candidate,
+    (kind, candidate): (CallKind, &Candidate),
     paid: Currency,
 ) -> Result<CarrierRate, (&'static str, String)> {
     let account = candidate.carrier;
@@ -440,7 +446,7 @@ fn carrier_rate(
         let owed = if view.terms.is_netted { view.counters.balance() } else { view.owed };
         return Err(("carrier_limit_reached", format!("is owed {owed}, its limit")));
     }
-    match book.rate_of(account, Side::Carrier, query, view.terms.currency) {
+    match book.rate_of(account, Side::Carrier(kind), query, view.terms.currency) {
         Ok(rate) if rate.currency.code() != view.terms.currency.code() => Err((
             "carrier_currency_differs",
             format!("has rates in {} and books in {}", rate.currency, view.terms.currency),

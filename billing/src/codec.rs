@@ -432,6 +432,8 @@ impl Code for CallKind {
                 did.put(out);
             }
             CallKind::Internal => out.push(3),
+            CallKind::Message => out.push(4),
+            CallKind::LocalMessage => out.push(5),
         }
     }
 
@@ -441,6 +443,8 @@ impl Code for CallKind {
             1 => Ok(CallKind::Egress),
             2 => Ok(CallKind::Inbound(DidId::take(from)?)),
             3 => Ok(CallKind::Internal),
+            4 => Ok(CallKind::Message),
+            5 => Ok(CallKind::LocalMessage),
             _ => Err(DecodeError::Value("CallKind")),
         }
     }

@@ -20,8 +20,8 @@ use std::time::Duration;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use vocabulary::{
-    Authorization, AuthorizeRequest, CallId, CallKind, ExtendRequest, Extension, Grant, Now,
-    Refused, TrunkId, Utc,
+    Authorization, AuthorizeRequest, CallId, ExtendRequest, Extension, Grant, Now, Refused,
+    TrunkId, Utc,
 };
 
 use crate::authorize::{CallTerms, call_terms, reserved_line};
@@ -186,9 +186,9 @@ impl CreditControl {
         let state = CallState {
             at: request.at,
             payers,
-            egress: match request.kind {
-                CallKind::Egress => Egress::Candidates(carriers.into()),
-                CallKind::Local | CallKind::Inbound(_) | CallKind::Internal => Egress::Local,
+            egress: match request.kind.is_carried() {
+                true => Egress::Candidates(carriers.into()),
+                false => Egress::Local,
             },
             granted_seconds: funded.total_seconds,
             slice: 0,

@@ -229,7 +229,10 @@ impl<'a> Recovery<'a> {
     fn close(&self, call: &OpenCall) -> Ended {
         let began = call.answered_at.unwrap_or(call.at);
         let ended_at = self.alive_at.unwrap_or(began).max(began);
-        let talked = call.answered_at.map(|at| ended_at.since(at).min(call.granted));
+        let talked = call.answered_at.map(|at| match call.kind.is_message() {
+            true => Duration::ZERO,
+            false => ended_at.since(at).min(call.granted),
+        });
         let payers = &call.payers;
         let paid = match (&call.carrier, talked) {
             (Some(carrier), Some(talked)) => {

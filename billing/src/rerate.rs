@@ -306,7 +306,7 @@ fn price_side(
         location: call.by.location,
     };
     let priced = match side.role {
-        Role::Carrier(_) => Side::Carrier,
+        Role::Carrier(_) => Side::Carrier(call.kind),
         Role::Payer(level) => Side::Payer(level.into(), call.kind, call.by.rate_choice),
     };
     let applied = book.rate_of(side.account, priced, &query, currency)?;

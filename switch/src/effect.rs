@@ -366,6 +366,10 @@ stats! {
     calls_cut,
     /// Calls dropped by a fault of ours.
     calls_panicked,
+    /// Of the calls that began, messages (RFC 3428).
+    messages_started,
+    /// Messages that somebody took.
+    messages_taken,
     /// Egress attempts placed.
     egress_attempts,
     /// Messages dropped because their sender had used up what the unproven may want.

@@ -3,7 +3,7 @@
 
 use sip::endpoint::ServerTx;
 use sip::message::uri::Uri;
-use sip::message::{HeaderName, Message, ResponseDraft};
+use sip::message::{HeaderName, Message, Method, ResponseDraft};
 use sip::transport::Path;
 use vocabulary::{Now, SubscriberId, TrunkId};
 
@@ -13,11 +13,11 @@ use crate::caller_id::named_subscriber;
 use crate::decision::{Decision, IdentityRefusal, Refusal};
 use crate::directory::{DigestOwner, TrunkRow};
 use crate::interworking::LegPolicy;
-use crate::leg::{Identity, Leg};
+use crate::leg::{Identity, Leg, Pager};
 use crate::routing::{self, Source};
 use crate::setup::Setup;
 use crate::shard::Shard;
-use crate::token::Tag;
+use crate::token::{LegKey, Tag};
 
 /// Who sends a request.
 enum Sender {
@@ -58,6 +58,18 @@ impl Shard {
             let merged = ResponseDraft::to(message, 482, "Loop Detected");
             return self.endpoint.respond(now.monotonic, tx, merged);
         }
+        self.arrives(now, tx, message, path, merge_key);
+    }
+
+    /// An INVITE or a MESSAGE that is new, and is to become a call if its sender is one who may have any.
+    pub(crate) fn arrives(
+        &mut self,
+        now: Now,
+        tx: ServerTx,
+        message: &Message,
+        path: Path,
+        merge_key: u64,
+    ) {
         let sender = self.identify(now, tx, message, path);
         let (source, gateway, verdict) = match self.behind_gateway(sender, message) {
             Sender::Challenged => return,
@@ -70,14 +82,9 @@ impl Shard {
         let Some((id, key)) = self.reserve_slot() else {
             return self.turn_away(now, tx, message);
         };
-        let tag = Tag::new(self.config.shard, key, self.random.next());
         let peer = gateway.map(Source::Trunk).or(source);
-        let policy = peer.and_then(|peer| LegPolicy::of_source(&self.directory, peer));
-        let identity = Identity { tag, user: key.to_user(), policy };
-        let endpoint = &mut self.endpoint;
-        let leg = Leg::inbound(now, &self.leg_config, identity, endpoint, tx, message, path);
         let ingress = Ingress {
-            side: Side::Leg(leg),
+            side: self.side_of(now, (key, peer), tx, message, path),
             source,
             account: source.and_then(|source| routing::owner(&self.directory, source)),
             remote: path.remote,
@@ -115,6 +122,28 @@ impl Shard {
             }
             call.drain(ctx);
         });
+    }
+
+    /// The sender's side of what it has sent.
+    fn side_of(
+        &mut self,
+        now: Now,
+        (key, peer): (LegKey, Option<Source>),
+        tx: ServerTx,
+        message: &Message,
+        path: Path,
+    ) -> Side {
+        let user = key.to_user();
+        if message.method() == Method::Message {
+            self.stats.messages_started += 1;
+            let endpoint = &mut self.endpoint;
+            return Side::Message(Box::new(Pager::inbound(user, endpoint, tx, message, path)));
+        }
+        let tag = Tag::new(self.config.shard, key, self.random.next());
+        let policy = peer.and_then(|peer| LegPolicy::of_source(&self.directory, peer));
+        let identity = Identity { tag, user, policy };
+        let endpoint = &mut self.endpoint;
+        Side::Leg(Leg::inbound(now, &self.leg_config, identity, endpoint, tx, message, path))
     }
 
     /// 503 with Retry-After: to new work only, and before any of it is done.
@@ -242,7 +271,7 @@ pub(crate) fn split_port(advertised: &str) -> (&str, Option<u16>) {
 }
 
 /// RFC 3261 section 8.2.2.2: the same From tag, Call-ID and CSeq.
-fn merge_key(message: &Message, seed: u64) -> u64 {
+pub(crate) fn merge_key(message: &Message, seed: u64) -> u64 {
     use std::hash::{BuildHasher, Hasher};
     // Peers choose what is hashed, so the seed is secret.
     let mut hasher = foldhash::quality::FixedState::with_seed(seed).build_hasher();

@@ -9,7 +9,8 @@ use crate::leg::{EXTENSIONS, unknown_extensions};
 use crate::shard::Shard;
 
 /// What we take at all.
-pub(crate) const ALLOW: &[u8] = b"INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, PRACK, UPDATE, INFO";
+pub(crate) const ALLOW: &[u8] =
+    b"INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, PRACK, UPDATE, INFO, MESSAGE";
 
 impl Shard {
     /// OPTIONS is answered (RFC 3261 section 11.2) to anybody: peers probe with it whether we are

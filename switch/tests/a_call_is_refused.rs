@@ -266,7 +266,7 @@ fn other_methods_are_answered() {
     };
     w.receive(ALICE, &request("OPTIONS", 1));
     assert!(w.expect_soon(ALICE, "SIP/2.0 200").header(HeaderName::Allow).is_some());
-    w.receive(ALICE, &request("MESSAGE", 2));
+    w.receive(ALICE, &request("SUBSCRIBE", 2));
     w.expect_soon(ALICE, "SIP/2.0 405");
     w.receive(ALICE, &request("WONDER", 3));
     w.expect_soon(ALICE, "SIP/2.0 501");

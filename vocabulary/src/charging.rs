@@ -21,6 +21,11 @@ pub enum CallKind {
     /// From equipment of ours to one of our own: part of a call that was priced where it came in
     /// (P-607). It costs nothing.
     Internal,
+    /// No call but a message (RFC 3428), to a carrier: the account's rate group for messages is the
+    /// charge, the carrier's is the cost.
+    Message,
+    /// A message to one of our own: the account's rate group for messages is the charge.
+    LocalMessage,
 }
 
 impl CallKind {
@@ -31,14 +36,30 @@ impl CallKind {
             CallKind::Egress => "egress",
             CallKind::Inbound(_) => "inbound",
             CallKind::Internal => "internal",
+            CallKind::Message => "message",
+            CallKind::LocalMessage => "local_message",
         }
+    }
+
+    /// Whether it is a message: it is priced once, and no talk of it.
+    pub fn is_message(self) -> bool {
+        matches!(self, CallKind::Message | CallKind::LocalMessage)
+    }
+
+    /// Whether a carrier takes it, and is paid for it.
+    pub fn is_carried(self) -> bool {
+        matches!(self, CallKind::Egress | CallKind::Message)
     }
 
     /// The DID whose price applies.
     pub fn did(self) -> Option<DidId> {
         match self {
             CallKind::Inbound(did) => Some(did),
-            CallKind::Local | CallKind::Egress | CallKind::Internal => None,
+            CallKind::Local
+            | CallKind::Egress
+            | CallKind::Internal
+            | CallKind::Message
+            | CallKind::LocalMessage => None,
         }
     }
 
@@ -49,6 +70,8 @@ impl CallKind {
             ("egress", None) => Some(CallKind::Egress),
             ("inbound", Some(did)) => Some(CallKind::Inbound(did)),
             ("internal", None) => Some(CallKind::Internal),
+            ("message", None) => Some(CallKind::Message),
+            ("local_message", None) => Some(CallKind::LocalMessage),
             _ => None,
         }
     }

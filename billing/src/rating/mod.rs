@@ -5,6 +5,7 @@ mod charge;
 mod destination;
 mod digit_trie;
 mod jurisdiction;
+mod message;
 mod price;
 mod rate;
 mod rate_book;

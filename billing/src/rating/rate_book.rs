@@ -32,6 +32,10 @@ pub struct AccountTariff {
     pub carrier_group: Option<RateGroupId>,
     /// What it pays and takes instead for calls of some jurisdictions (T7); `None` for most.
     pub by_jurisdiction: Option<Arc<JurisdictionGroups>>,
+    /// What it pays for its messages: the connect fee of their rates. `None`: nothing.
+    pub message_group: Option<RateGroupId>,
+    /// What it takes for messages that it carries for us, in the same way.
+    pub carrier_message_group: Option<RateGroupId>,
     /// What it pays for calls to our own subscribers. Free by default.
     pub local_rate: Rate,
     /// Percentages off what it pays, by destination, site and time (J-17, J-29).
@@ -60,6 +64,8 @@ impl Default for AccountTariff {
             non_cli_group: None,
             carrier_group: None,
             by_jurisdiction: None,
+            message_group: None,
+            carrier_message_group: None,
             local_rate: Rate::per_minute(Price::ZERO, 60, 60),
             discounts: Arc::default(),
             parent: None,
@@ -110,8 +116,8 @@ pub(crate) enum Side {
     /// It pays for a call of this kind: level 0 has called or has the DID, those above are its
     /// resellers.
     Payer(usize, CallKind, RateChoice),
-    /// It carries.
-    Carrier,
+    /// It carries a call of this kind.
+    Carrier(CallKind),
 }
 
 /// Why no rate applies.
@@ -322,12 +328,23 @@ impl RateBook {
             Side::Payer(_, CallKind::Internal, _) => {
                 return Ok(ungrouped(free(), tariff, currency));
             }
+            Side::Payer(_, CallKind::Message | CallKind::LocalMessage, _) => {
+                // Who may place no call sends nothing either.
+                tariff.customer_group.ok_or(Unrated::NoGroup)?;
+                let group = tariff.message_group;
+                let rate = self.message_rate(tariff, group, call, (currency, &tariff.discounts))?;
+                return Ok(AppliedRate { taxes: taxes(group.or(tariff.customer_group)), ..rate });
+            }
+            Side::Carrier(CallKind::Message) => {
+                let group = tariff.carrier_message_group;
+                return self.message_rate(tariff, group, call, (currency, &[]));
+            }
             Side::Payer(level, CallKind::Egress, choice) => {
                 let jurisdiction = call.location.jurisdiction;
                 let group = tariff.group_of_payer(level, choice, jurisdiction)?;
                 (group, tariff.customer_duration, &tariff.discounts)
             }
-            Side::Carrier => {
+            Side::Carrier(_) => {
                 let group = tariff.group_of_carrier(call.location.jurisdiction);
                 let group = group.ok_or(Unrated::NoGroup)?;
                 (group, tariff.carrier_duration, &[])
@@ -337,7 +354,7 @@ impl RateBook {
         let rate = self.rate(group, call, &payer)?;
         match side {
             Side::Payer(..) => Ok(AppliedRate { taxes: taxes(Some(group)), ..rate }),
-            Side::Carrier => Ok(rate),
+            Side::Carrier(_) => Ok(rate),
         }
     }
 
@@ -359,9 +376,11 @@ impl RateBook {
     }
 
     fn check(&self, account: AccountId, tariff: &AccountTariff) -> Result<(), RateBookError> {
-        let groups = [tariff.customer_group, tariff.non_cli_group, tariff.carrier_group];
+        let of_calls = [tariff.customer_group, tariff.non_cli_group, tariff.carrier_group];
+        let of_messages = [tariff.message_group, tariff.carrier_message_group];
         let others = tariff.by_jurisdiction.iter().flat_map(|of| of.all());
-        for group in groups.into_iter().chain(others).flatten() {
+        let groups = of_calls.into_iter().chain(of_messages).chain(others);
+        for group in groups.flatten() {
             if !self.groups.contains_key(&group) {
                 return Err(RateBookError::UnknownGroup { account, group });
             }
@@ -369,7 +388,7 @@ impl RateBook {
         tariff.local_rate.validate().map_err(|fault| RateBookError::LocalRate(account, fault))
     }
 
-    fn rate(
+    pub(super) fn rate(
         &self,
         id: RateGroupId,
         call: &CallQuery<'_>,
@@ -385,7 +404,7 @@ impl RateBook {
 }
 
 /// What calls from equipment of ours cost (P-607).
-fn free() -> Rate {
+pub(super) fn free() -> Rate {
     Rate::per_minute(Price::ZERO, 60, 60)
 }
 
@@ -399,7 +418,7 @@ fn local_rate(tariff: &AccountTariff, currency: Currency) -> Result<AppliedRate,
 }
 
 /// A rate that is in no rate group, for this payer.
-fn ungrouped(rate: Rate, tariff: &AccountTariff, currency: Currency) -> AppliedRate {
+pub(super) fn ungrouped(rate: Rate, tariff: &AccountTariff, currency: Currency) -> AppliedRate {
     AppliedRate {
         rate,
         duration_rounding: tariff.customer_duration,

@@ -368,6 +368,18 @@ impl AppliedSpecial {
         }
     }
 
+    /// Leaves nothing that depends on how long a call lasts.
+    pub(super) fn forget_time(&mut self) {
+        for price in &mut self.prices {
+            price.price = Price::ZERO;
+            price.steps = Box::default();
+        }
+        // There is nothing that a cap could end.
+        if let Some(cap) = &mut self.cap {
+            cap.after = AfterCap::Free;
+        }
+    }
+
     /// Is everything in bounds? What was resolved from valid terms is.
     pub fn validate(&self) -> Result<(), RateError> {
         if self.prices.is_empty() {

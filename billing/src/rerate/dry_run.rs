@@ -69,7 +69,7 @@ pub fn carrier_order(
                 location: call.by.location,
             };
             let theirs = currency_of(*account)?;
-            let rate = book.rate_of(*account, Side::Carrier, &query, theirs).ok()?;
+            let rate = book.rate_of(*account, Side::Carrier(call.kind), &query, theirs).ok()?;
             let cost = at_typical_talk(&CreditSettings::default(), &rate, call.at);
             let exchanged = book.converted(cost, rate.currency, ours);
             let key = (*priority, exchanged.is_none(), exchanged.unwrap_or(cost));
@@ -87,10 +87,12 @@ fn is_priced_by(book: &RateBook, call: &RatedCall, side: &RatedSide, group: Rate
     let tariff = book.tariff(side.account);
     let jurisdiction = call.by.location.jurisdiction;
     let of_side = tariff.and_then(|tariff| match (side.role, call.kind) {
+        (Role::Carrier(_), CallKind::Message) => tariff.carrier_message_group,
         (Role::Carrier(_), _) => tariff.group_of_carrier(jurisdiction),
         (Role::Payer(level), CallKind::Egress) => {
             tariff.group_of_payer(level.into(), call.by.rate_choice, jurisdiction).ok()
         }
+        (Role::Payer(_), CallKind::Message | CallKind::LocalMessage) => tariff.message_group,
         (Role::Payer(_), _) => None,
     });
     of_side == Some(group)

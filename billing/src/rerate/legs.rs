@@ -71,7 +71,7 @@ impl RatedLeg {
 
     fn side(&self, kind: CallKind) -> Option<RatedSide> {
         let is_egress = self.leg > 0;
-        let is_carrier = kind == CallKind::Egress && self.trunk.is_some();
+        let is_carrier = kind.is_carried() && self.trunk.is_some();
         // Who answers as one of our own is not paid, be it a trunk that a DID leads to.
         if self.answered_at.is_none() || (is_egress && !is_carrier) {
             return None;

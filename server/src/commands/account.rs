@@ -3,9 +3,10 @@
 use serde_json::{Map, Value, json};
 
 use super::args::{
-    AccountChange, AccountCommand, Credit, EventArgs, Limits, NewDevice, PayOut, TopUp,
+    AccountChange, AccountCommand, Credit, EventArgs, Limits, MessageRatesChange, NewDevice,
+    PayOut, TopUp,
 };
-use super::client::{escape, query};
+use super::client::{Client, escape, query};
 use super::{Context, Outcome, table};
 use super::{account_file, caller_id, demo, interworking};
 
@@ -70,6 +71,7 @@ pub(super) fn run(context: &Context, command: AccountCommand) -> Outcome {
             interworking::of_account(&client, &name, allow.as_deref())?
         }
         AccountCommand::CallerId { name, change } => caller_id::policy(&client, &name, &change)?,
+        AccountCommand::Messages { name, change } => messages(&client, &name, &change)?,
         AccountCommand::AddCli { name, numbers } => {
             return caller_id::add(context, &client, &name, &numbers);
         }
@@ -268,4 +270,11 @@ fn show_payment(context: &Context, answer: &Value) {
         let (account, balance) = (text("account"), text("balance"));
         println!("booked {amount} {currency} to {account}; its balance is {balance} {currency}");
     });
+}
+
+fn messages(client: &Client, name: &str, change: &MessageRatesChange) -> Result<Value, String> {
+    let mut body = Map::new();
+    put(&mut body, "rate_group", or_none(change.rate_group.as_ref()));
+    put(&mut body, "carrier_rate_group", or_none(change.carrier_rate_group.as_ref()));
+    caller_id::show_or_change(client, &format!("/accounts/{}/messages", escape(name)), body)
 }

@@ -26,8 +26,8 @@ pub(crate) use super::rate_args::{
     RatesSpan,
 };
 pub(crate) use account::{
-    AccountChange, AccountCommand, CallerIdChange, Credit, EventArgs, Limits, NewDevice,
-    SiteCommand, TopUp,
+    AccountChange, AccountCommand, CallerIdChange, Credit, EventArgs, Limits, MessageRatesChange,
+    NewDevice, SiteCommand, TopUp,
 };
 pub(crate) use cdr::CdrArgs;
 pub(crate) use did::{DidChange, DidCommand, DidImport};

@@ -57,6 +57,11 @@ pub(super) fn run(context: &Context, command: TrunkCommand) -> Outcome {
         TrunkCommand::Interworking { name, change } => {
             interworking::of_trunk(&client, &name, &change)?
         }
+        TrunkCommand::Messages { name, allowed } => {
+            let mut body = Map::new();
+            put(&mut body, "allowed", allowed);
+            caller_id::show_or_change(&client, &format!("{}/messages", one(&name)), body)?
+        }
         TrunkCommand::Stir { name, signs, verifies } => {
             let mut body = Map::new();
             put(&mut body, "signs", signs);

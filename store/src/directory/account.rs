@@ -469,7 +469,7 @@ impl Change {
 
     /// A rate group's id, by the name an account gives it: in that account's currency, or in one
     /// that there is an exchange rate from (R12).
-    async fn group_id(
+    pub(super) async fn group_id(
         &mut self,
         field: &'static str,
         name: Option<&str>,

@@ -89,11 +89,14 @@ impl Change {
             return Err(ChangeError::not_found("exchange rate", &name));
         }
         let user = sql::query(
-            "SELECT account.name FROM account JOIN rate_group ON rate_group.id
+            "SELECT account.name FROM account
+             LEFT JOIN account_message ON account_message.account_id = account.id
+             JOIN rate_group ON rate_group.id
                 IN (account.rate_group_id, account.carrier_rate_group_id,
                     account.non_cli_rate_group_id, account.intra_rate_group_id,
                     account.undetermined_rate_group_id, account.carrier_intra_rate_group_id,
-                    account.carrier_undetermined_rate_group_id)
+                    account.carrier_undetermined_rate_group_id, account_message.rate_group_id,
+                    account_message.carrier_rate_group_id)
              WHERE account.currency = ? AND rate_group.currency = ?
              ORDER BY account.id LIMIT 1",
         )

@@ -28,8 +28,8 @@ use super::trunk_tls::TrunkTls;
 use super::{CallLimits, Change, ChangeError, Result};
 use super::{
     availability, caller_id, did, edge, forwarding, fraud, interworking, jurisdiction, lookup,
-    number_list, number_rule, probe, quality, route_prefix, time_window, trunk_cause, trunk_stir,
-    trunk_tls,
+    message, number_list, number_rule, probe, quality, route_prefix, time_window, trunk_cause,
+    trunk_stir, trunk_tls,
 };
 
 /// Snapshots, and what the ledger must be told.
@@ -155,6 +155,7 @@ impl Change {
         let mut interworkings = interworking::of_trunks(&mut *self.tx).await?;
         let mut stir = trunk_stir::all(&mut *self.tx).await?;
         let mut certificates = trunk_tls::all(&mut *self.tx).await?;
+        let messages = message::trunks(&mut *self.tx).await?;
         for trunk in trunk::all(&mut *self.tx).await? {
             let caller_id = of_trunks.remove(&trunk.id).unwrap_or_default();
             let numbers = numbers_of(NumberOwner::Trunk(trunk.id));
@@ -164,7 +165,8 @@ impl Change {
             let stir = stir.remove(&trunk.id).unwrap_or_default();
             let tls = certificates.remove(&trunk.id).unwrap_or_default();
             let interworking = interworkings.remove(&trunk.id).unwrap_or_default();
-            let row = TrunkRow { interworking, stir, ..trunk_row(trunk, tls)? };
+            let carries_messages = messages.contains(&trunk.id);
+            let row = TrunkRow { interworking, stir, carries_messages, ..trunk_row(trunk, tls)? };
             builder = builder.trunk(TrunkRow { caller_id, numbers, probe, causes, role, ..row });
         }
         builder = self.with_routing(builder).await?;
@@ -228,15 +230,7 @@ impl Change {
         for id in self.touched.trunks.clone() {
             builder = builder.without_trunk(id);
             if let Some(trunk) = trunk::of_id(&mut *self.tx, id).await? {
-                let caller_id = self.trunk_caller_id(id).await?;
-                let numbers = self.numbers_of(NumberOwner::Trunk(id)).await?;
-                let probe = self.trunk_probe(id).await?.in_force();
-                let (causes, role) = (self.trunk_causes(id).await?, self.trunk_role(id).await?);
-                let tls = self.trunk_tls(id).await?;
-                let interworking = self.trunk_interworking(id).await?;
-                let stir = self.trunk_stir(id).await?;
-                let row = TrunkRow { caller_id, numbers, probe, ..trunk_row(trunk, tls)? };
-                builder = builder.trunk(TrunkRow { causes, role, interworking, stir, ..row });
+                builder = builder.trunk(self.whole_trunk(trunk).await?);
             }
             for route in route::of_trunk(&mut *self.tx, id).await? {
                 builder = builder.route(route_row(&route));
@@ -257,6 +251,23 @@ impl Change {
             builder = builder.jurisdictions(jurisdiction::all(&mut *self.tx).await?);
         }
         Ok(builder)
+    }
+
+    /// A trunk with all that belongs to it.
+    async fn whole_trunk(&mut self, trunk: Trunk) -> Result<TrunkRow> {
+        let id = trunk.id;
+        let tls = self.trunk_tls(id).await?;
+        Ok(TrunkRow {
+            caller_id: self.trunk_caller_id(id).await?,
+            numbers: self.numbers_of(NumberOwner::Trunk(id)).await?,
+            probe: self.trunk_probe(id).await?.in_force(),
+            causes: self.trunk_causes(id).await?,
+            role: self.trunk_role(id).await?,
+            interworking: self.trunk_interworking(id).await?,
+            stir: self.trunk_stir(id).await?,
+            carries_messages: self.carries_messages(id).await?,
+            ..trunk_row(trunk, tls)?
+        })
     }
 
     /// Time windows, what is said of prefixes, quality rules, and lookups.
@@ -379,6 +390,7 @@ fn trunk_row(trunk: Trunk, tls: TrunkTls) -> Result<TrunkRow> {
         ring_timeout: trunk.ring_timeout,
         is_trusted: trunk.trusted,
         caller_id: TrunkCallerId::default(),
+        carries_messages: false,
         numbers: None,
         probe: None,
         stir: StirPolicy::default(),

@@ -134,7 +134,7 @@ pub(super) fn seconds(seconds: u32) -> i64 {
 /// ended. Pricing again says more precisely why.
 fn error_code(cdr: &Cdr) -> Option<&'static str> {
     let is_unpriced = cdr.answered_at.is_some() && cdr.account.is_some() && cdr.charge.is_none();
-    let is_paid = cdr.kind.is_none_or(|kind| kind == CallKind::Egress);
+    let is_paid = cdr.kind.is_none_or(CallKind::is_carried);
     let is_carrier = is_paid && cdr.trunk.is_some() && !cdr.talked.is_zero();
     match cdr.direction {
         Direction::Ingress if is_unpriced => Some("charge_failed"),

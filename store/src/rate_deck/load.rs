@@ -15,9 +15,9 @@ use vocabulary::AccountId;
 
 use super::chunk;
 use crate::directory::{
-    Account, Change, ChangeError, RateBy, RateGroup as GroupRow, all_exchange_rates, all_groups,
-    dids_for_snapshot, load_discounts, load_taxes, signed, site_members, site_of, unsigned,
-    with_parents,
+    Account, Change, ChangeError, MessageGroups, RateBy, RateGroup as GroupRow, all_exchange_rates,
+    all_groups, dids_for_snapshot, load_discounts, load_taxes, message_groups, signed,
+    site_members, site_of, unsigned, with_parents,
 };
 use crate::sql::{self, Executor, Row};
 
@@ -89,9 +89,11 @@ impl Change {
         let find = |id| destinations.iter().find(|(known, _)| *known == id).map(|(_, set)| set);
         let discounts = load_discounts(&mut self.tx, &|id| find(id).cloned(), None).await?;
         let mut taxes = load_taxes(&mut self.tx, None).await?;
+        let messages = message_groups(&mut *self.tx, None).await?;
         let tariffs = accounts.iter().map(|(account, parent)| {
             let (discounts, taxes) = (discounts.of(account.id), taxes.remove(&account.id));
-            (account.id, AccountTariff { discounts, taxes, ..tariff(account, *parent, &ids) })
+            let priced = tariff(account, *parent, &ids, messages.get(&account.id));
+            (account.id, AccountTariff { discounts, taxes, ..priced })
         });
         let tariffs: Vec<_> = tariffs.collect();
         for did in dids_for_snapshot(&mut self.tx, None).await? {
@@ -133,7 +135,9 @@ impl Change {
             let discounts = load_discounts(&mut self.tx, &set_of, Some(account.id)).await?;
             let discounts = discounts.of(account.id);
             let taxes = load_taxes(&mut self.tx, Some(account.id)).await?.remove(&account.id);
-            let tariff = AccountTariff { discounts, taxes, ..tariff(account, *parent, &ids) };
+            let messages = message_groups(&mut *self.tx, Some(account.id)).await?;
+            let priced = tariff(account, *parent, &ids, messages.get(&account.id));
+            let tariff = AccountTariff { discounts, taxes, ..priced };
             builder = builder.account(account.id, tariff);
         }
         if let Some(sets) = sets {
@@ -277,7 +281,9 @@ fn tariff(
     account: &Account,
     parent: Option<AccountId>,
     groups: &[(String, RateGroupId)],
+    messages: Option<&MessageGroups>,
 ) -> AccountTariff {
+    let messages = messages.copied().unwrap_or_default();
     let group = |name: &Option<String>| {
         let name = name.as_ref()?;
         groups.iter().find(|(known, _)| known == name).map(|(_, id)| *id)
@@ -288,6 +294,8 @@ fn tariff(
         non_cli_group: group(&account.non_cli_rate_group),
         carrier_group: group(&account.carrier_rate_group),
         by_jurisdiction: by_jurisdiction(account, group),
+        message_group: messages.customer,
+        carrier_message_group: messages.carrier,
         local_rate: Rate::per_minute(
             price,
             account.local_first_increment,

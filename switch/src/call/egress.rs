@@ -9,7 +9,7 @@ use vocabulary::{AccountId, Number, SubscriberId};
 
 use super::hunting::{Hunt, Place, Way};
 use super::signing::Unsigned;
-use super::{Attempt, Call, Context, Side, State};
+use super::{Attempt, Call, Context, State};
 use crate::attribution::attributed;
 use crate::caller_id::{Diversions, Shown};
 use crate::decision::Decision;
@@ -17,7 +17,7 @@ use crate::directory::{Directory, TrunkRow};
 use crate::forwarding::{DivertedBy, Sent};
 use crate::interworking::{InterworkingDecision, LegPolicy, Talker};
 use crate::leg::event::Body;
-use crate::leg::{Identity, Leg, Outgoing};
+use crate::leg::{Identity, Outgoing};
 use crate::lookup::{Located, user_of};
 use crate::numbers::{Subject, sent_to_trunk, shown_to_subscriber};
 use crate::routing::Source;
@@ -138,6 +138,7 @@ impl Call {
     }
 
     fn attempt(&mut self, ctx: &mut Context<'_>, place: Place, identity: Option<&SignedBy>) {
+        let is_message = self.is_message();
         let State::Hunting(hunt) = &mut self.state else { return };
         let leg = u8::try_from(self.attempts.len() + 1).expect("attempts have a ceiling");
         let key = LegKey { leg, ..self.place };
@@ -145,7 +146,8 @@ impl Call {
         let directory = ctx.directory;
         let settings = directory.settings();
         let Place { way, uri, path } = place;
-        let policy = policy_of(directory, way);
+        // What a message says is nobody's to change.
+        let policy = policy_of(directory, way).filter(|_| !is_message);
         let said = self.reasons.list();
         let Some(body) = offer_for(hunt, way, policy.as_deref(), leg, said) else { return };
         let (texts, route, credentials, account, ring_timeout, reached) = match way {
@@ -187,7 +189,7 @@ impl Call {
             caller_does_100rel: self.ingress.side.does_100rel(),
         };
         let whose = Identity { tag, user: key.to_user(), policy };
-        let leg = Leg::outbound(ctx.now, ctx.leg_config, whose, ctx.endpoint, outgoing);
+        let side = self.ingress.side.onward(ctx, whose, outgoing);
         self.reasons.push(match way {
             Way::Trunk(id) => Decision::TriedTrunk(id, path.remote),
             Way::Contact(id, _) => Decision::TriedContact(id, path.remote),
@@ -201,7 +203,7 @@ impl Call {
             remote: Some(path.remote),
             tag: Some(tag),
             attestation: identity.and_then(|identity| identity.attestation),
-            ..Attempt::new(ctx.now, (way, account), Side::Leg(leg), shown, ring_timeout)
+            ..Attempt::new(ctx.now, (way, account), side, shown, ring_timeout)
         });
     }
 }

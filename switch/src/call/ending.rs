@@ -78,7 +78,8 @@ impl Call {
             _ => None,
         };
         ctx.admission.release(self.id);
-        self.tell_watchers(ctx, talking.as_ref());
+        let talk = talking.as_ref().filter(|_| !self.is_message());
+        self.tell_watchers(ctx, talk);
         let request = self.settlement(ctx.now, ctx.quality, &ending, talking.as_ref());
         ctx.effects.push_back(Effect::Settle(Box::new(request)));
     }

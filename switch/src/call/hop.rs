@@ -45,6 +45,9 @@ impl Call {
         tx: ClientTx,
         why: Failure,
     ) {
+        if let Some(Side::Message(pager)) = self.side_mut(leg) {
+            return pager.failed(tx, why);
+        }
         let flow = self.registered_flow(ctx, leg);
         let Some(leg) = self.leg_mut(leg) else { return };
         if let Some(flow) = flow {
@@ -57,9 +60,8 @@ impl Call {
     pub(crate) fn uses(&self, path: Path) -> bool {
         let attempts = self.attempts.iter().filter_map(|attempt| attempt.side.as_deref());
         let sides = std::iter::once(&self.ingress.side).chain(attempts);
-        sides
-            .filter_map(Side::leg)
-            .any(|leg| !leg.is_over() && leg.path().connection == path.connection)
+        let paths = sides.filter(|side| !side.is_over()).filter_map(Side::path);
+        paths.map(|path| path.connection).any(|connection| connection == path.connection)
     }
 
     /// The connection by which the phone of this leg is registered now: its own contact, else one

@@ -17,6 +17,7 @@ mod failure;
 mod hop;
 mod hunting;
 mod legs;
+mod message;
 mod onward;
 mod replacing;
 mod side;

@@ -5,12 +5,14 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use sip::transport::Path;
+
 use super::{Call, Context, State};
 use crate::decision::Decision;
 use crate::effect::{Effect, Said};
 use crate::forwarding::ForwardingDecision;
-use crate::leg::Leg;
 use crate::leg::event::LegEvent;
+use crate::leg::{Identity, Leg, Outgoing, Pager};
 use crate::token::LegAddress;
 use crate::transfer::TransferDecision;
 
@@ -21,6 +23,7 @@ use crate::transfer::TransferDecision;
 pub(crate) enum Side {
     Leg(Leg),
     Call(Box<Joined>),
+    Message(Box<Pager>),
 }
 
 /// The other call, as seen from here.
@@ -65,10 +68,26 @@ impl Joined {
 }
 
 impl Side {
+    /// What this side has sent, sent on: a call as a call, a message as a message.
+    pub(super) fn onward(
+        &self,
+        ctx: &mut Context<'_>,
+        identity: Identity,
+        outgoing: Outgoing,
+    ) -> Side {
+        if let Side::Message(_) = self {
+            let random = ctx.random.next();
+            let pager = Pager::outbound(ctx.now, identity, ctx.endpoint, outgoing, random);
+            return Side::Message(Box::new(pager));
+        }
+        Side::Leg(Leg::outbound(ctx.now, ctx.leg_config, identity, ctx.endpoint, outgoing))
+    }
+
     pub(super) fn send(&mut self, ctx: &mut Context<'_>, event: LegEvent) {
         match self {
             Side::Leg(leg) => leg.send(ctx.now, ctx.endpoint, event),
             Side::Call(joined) => joined.say(ctx.effects, event),
+            Side::Message(pager) => pager.send(ctx.now, ctx.endpoint, event),
         }
     }
 
@@ -76,14 +95,15 @@ impl Side {
         match self {
             Side::Leg(leg) => leg.poll_event(),
             Side::Call(joined) => joined.heard.pop_front(),
+            Side::Message(pager) => pager.poll_event(),
         }
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Duration> {
         match self {
             Side::Leg(leg) => leg.poll_timeout().map(|(at, _)| at),
-            // Neither side of a joint has timers: each call has its own.
-            Side::Call(_) => None,
+            // Neither side of a joint has timers: each call has its own. Nor has a message.
+            Side::Call(_) | Side::Message(_) => None,
         }
     }
 
@@ -99,6 +119,7 @@ impl Side {
         match self {
             Side::Leg(leg) => leg.is_over(),
             Side::Call(joined) => joined.is_over,
+            Side::Message(pager) => pager.is_over(),
         }
     }
 
@@ -106,6 +127,7 @@ impl Side {
         match self {
             Side::Leg(leg) => leg.does_100rel(),
             Side::Call(joined) => joined.does_100rel,
+            Side::Message(_) => false,
         }
     }
 
@@ -115,6 +137,15 @@ impl Side {
 
     pub(super) fn leg_mut(&mut self) -> Option<&mut Leg> {
         if let Side::Leg(leg) = self { Some(leg) } else { None }
+    }
+
+    /// By which path whoever is there is reached, if that is no other call.
+    pub(super) fn path(&self) -> Option<Path> {
+        match self {
+            Side::Leg(leg) => Some(leg.path()),
+            Side::Message(pager) => Some(pager.path()),
+            Side::Call(_) => None,
+        }
     }
 
     pub(super) fn is_call(&self) -> bool {

@@ -10,6 +10,7 @@ use super::egress::SignedBy;
 use super::hunting::Place;
 use super::{Call, Context, State};
 use crate::decision::Decision;
+use crate::directory::TrunkRow;
 use crate::effect::{Effect, QueryId};
 use crate::question::{Answer, IdentityToSign, Question};
 use crate::stir::{self, Attestation, StirDecision};
@@ -43,7 +44,9 @@ impl Call {
 
     pub(super) fn ask_to_sign(&mut self, ctx: &mut Context<'_>, place: Place) -> Unsigned {
         let row = place.way.trunk().and_then(|id| ctx.directory.trunk(id));
-        let Some(trunk) = row.filter(|trunk| trunk.stir.signs) else {
+        // Signatures are about calls.
+        let is_signed = |trunk: &&TrunkRow| trunk.stir.signs && !self.is_message();
+        let Some(trunk) = row.filter(is_signed) else {
             return Unsigned::Goes(place, None);
         };
         let (source, cld) = (self.ingress.source, self.cld);

@@ -78,6 +78,9 @@ impl Call {
         ctx.stats.calls_answered += 1;
         ctx.stats.calls_talking += 1;
         self.ingress.side.send(ctx, LegEvent::Answer { headers, body });
+        if self.is_message() {
+            return self.message_taken(ctx);
+        }
         self.drain(ctx);
         self.reasons.pack();
     }

@@ -27,6 +27,8 @@ pub enum End {
     LegLost(Direction, Cause),
     /// The answer could not be journaled in time, so nobody was connected.
     AnswerNotRecorded,
+    /// It was a message, and somebody took it.
+    MessageTaken,
     /// An operator.
     Operator,
     /// The switch is shutting down.
@@ -47,6 +49,7 @@ impl End {
             End::OtherCall(_) => "ended_with_other_call",
             End::LegLost(..) => "leg_lost",
             End::AnswerNotRecorded => "answer_not_recorded",
+            End::MessageTaken => "message_taken",
             End::Operator => "ended_by_operator",
             End::Shutdown => "ended_by_shutdown",
             End::Fault => "internal_fault",

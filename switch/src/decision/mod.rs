@@ -186,6 +186,7 @@ mod tests {
     use crate::caller_id;
     use crate::forwarding::ForwardingRefusal;
     use crate::lookup::{LookupId, LookupRefusal};
+    use crate::message_refusal::MessageRefusal;
     use crate::routing::{LoopRefusal, PlanError, PrefixId, RouteId};
 
     fn billing(refused: fn(DecisionLine) -> Refused, code: &'static str) -> Refusal {
@@ -240,6 +241,8 @@ mod tests {
             (limit(Owner::Prefix(PrefixId(1)), Egress, Limit::Concurrent(3)), 503, 34),
             (limit(Owner::Prefix(PrefixId(1)), Egress, Limit::PerSecond(3)), 503, 34),
             (Refusal::BadInvite(420), 420, 127),
+            (Refusal::Message(MessageRefusal::NotFromTrunk(trunk)), 403, 21),
+            (Refusal::Message(MessageRefusal::NoTrunk(number)), 404, 3),
             (Refusal::Forwarding(ForwardingRefusal::Loop(subscriber)), 483, 25),
             (Refusal::Forwarding(ForwardingRefusal::TooOften(5)), 483, 25),
             (billing(Refused::AccountInactive, "account_blocked"), 403, 21),

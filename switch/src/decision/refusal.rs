@@ -13,6 +13,7 @@ use crate::forwarding::ForwardingRefusal;
 use crate::fraud::FraudRefusal;
 use crate::interworking::InterworkingRefusal;
 use crate::lookup::LookupRefusal;
+use crate::message_refusal::MessageRefusal;
 use crate::numbers::NumberRefusal;
 use crate::release::Cause;
 use crate::routing::{LoopRefusal, PlanError};
@@ -40,6 +41,8 @@ pub enum Refusal {
     Interworking(InterworkingRefusal),
     /// Where the called number is served is not known, and had to be.
     Lookup(LookupRefusal),
+    /// It is a message, and none is taken there.
+    Message(MessageRefusal),
     /// Number rules or lists.
     Number(NumberRefusal),
     /// Fraud rules.
@@ -117,6 +120,7 @@ impl Refusal {
             Refusal::Replaces(why) => why.cause(),
             Refusal::Interworking(why) => why.cause(),
             Refusal::Lookup(why) => why.cause(),
+            Refusal::Message(why) => why.cause(),
             Refusal::Number(why) => why.cause(),
             Refusal::Fraud(why) => why.cause(),
             Refusal::Billing(refused) => cause_of(refused),
@@ -163,6 +167,7 @@ impl Refusal {
             Refusal::BadInvite(status) => *status,
             Refusal::Stir(why) => why.sip_status(),
             Refusal::Replaces(why) => why.sip_status(),
+            Refusal::Message(why) => why.sip_status(),
             // A caller must not be asked for a password that only concerns us and the carrier.
             Refusal::AttemptsExhausted(_, 401 | 407, cause)
             | Refusal::CalleeRefused(_, 401 | 407, cause) => cause.sip_status(),
@@ -184,6 +189,7 @@ impl Refusal {
             Refusal::Replaces(why) => why.code(),
             Refusal::Interworking(why) => why.code(),
             Refusal::Lookup(why) => why.code(),
+            Refusal::Message(why) => why.code(),
             Refusal::Number(why) => why.code(),
             Refusal::Fraud(why) => why.code(),
             Refusal::Billing(refused) => refused.line().code,

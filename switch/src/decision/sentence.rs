@@ -36,6 +36,7 @@ impl fmt::Display for End {
                 f,
                 "The callee answered, but the journal could not be written in time; nobody was connected."
             ),
+            End::MessageTaken => write!(f, "The message was taken."),
             End::Operator => write!(f, "An operator ended the call."),
             End::Shutdown => write!(f, "The switch was shut down and the call was ended."),
             End::Fault => write!(f, "A fault inside the switch ended this one call."),
@@ -239,6 +240,7 @@ impl fmt::Display for Refusal {
             Refusal::Replaces(why) => why.fmt(f),
             Refusal::Interworking(why) => why.fmt(f),
             Refusal::Lookup(why) => why.fmt(f),
+            Refusal::Message(why) => why.fmt(f),
             Refusal::Number(why) => why.fmt(f),
             Refusal::Fraud(why) => why.fmt(f),
             Refusal::Billing(refused) => f.write_str(&refused.line().sentence),

@@ -324,6 +324,8 @@ pub struct TrunkRow {
     pub is_trusted: bool,
     /// How callers are known from it and shown to it.
     pub caller_id: TrunkCallerId,
+    /// Messages (RFC 3428) are taken from it and sent there.
+    pub carries_messages: bool,
     /// Its number rules and lists, if it has any.
     pub numbers: Option<Arc<NumberPolicy>>,
     /// How it is asked whether it is there (T4); `None`: it is not.
@@ -363,6 +365,7 @@ impl TrunkRow {
             ring_timeout: None,
             is_trusted: false,
             caller_id: TrunkCallerId::default(),
+            carries_messages: false,
             numbers: None,
             probe: None,
             client_certificate: None,

@@ -23,6 +23,8 @@ pub enum Skip {
     Closed(WindowId),
     /// The call wants TLS (`sips:`), and it takes none.
     Insecure,
+    /// It is a message, and the trunk carries none.
+    NoMessages,
     /// It does not answer, and another trunk could take the call (T4).
     Down,
     /// Its calls are not what this rule asks, and another trunk could take the call (T4).
@@ -39,6 +41,7 @@ impl Skip {
             Skip::RejectedByRule(_) => "trunk_skipped_by_rule",
             Skip::Closed(_) => "trunk_skipped_closed",
             Skip::Insecure => "trunk_skipped_insecure",
+            Skip::NoMessages => "trunk_skipped_messages",
             Skip::Down => "trunk_skipped_down",
             Skip::Poor(Poor::Dropped, _) => "trunk_skipped_quality",
             Skip::Poor(Poor::OnTrial, _) => "trunk_skipped_on_trial",
@@ -63,6 +66,7 @@ impl Skip {
                     "Trunk {trunk} was left out: the call is secure (sips) and it has no TLS."
                 )
             }
+            Skip::NoMessages => write!(f, "Trunk {trunk} was left out: it carries no messages."),
             Skip::Down => write!(f, "Trunk {trunk} was left out: it is down."),
             Skip::Poor(Poor::Dropped, rule) => write!(
                 f,

@@ -122,7 +122,9 @@ pub(super) fn admit_prefix(
 
 fn admit(call: &Call, ctx: &mut Context<'_>, gates: &[Gate]) -> Result<Step, Refusal> {
     if !gates.is_empty() {
-        ctx.admission.admit(ctx.now.monotonic, call.id(), gates).map_err(Refusal::Limit)?;
+        let mut gates = gates.to_vec();
+        call.count_as_message(&mut gates);
+        ctx.admission.admit(ctx.now.monotonic, call.id(), &gates).map_err(Refusal::Limit)?;
     }
     Ok(Step::Next)
 }

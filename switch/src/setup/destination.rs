@@ -1,6 +1,6 @@
 //! Where the call goes.
 
-use super::{Setup, Step};
+use super::{Setup, Step, message};
 use crate::call::{Call, Context};
 use crate::decision::Refusal;
 use crate::routing::{self, Conditions, Destination, TrunksNow};
@@ -18,8 +18,12 @@ pub(super) fn find(
     let (directory, source, decisions) = (ctx.directory, Some(source), call.decisions());
     let routed = routing::destination(directory, source, account, called, &conditions, decisions)?;
     call.leads_to(routed.cld);
-    call.is_priced_as(routed.payer, routed.kind);
     setup.routed = Some(routed);
+    if call.is_message() {
+        message::shape(setup, call, ctx)?;
+    }
+    let routed = setup.routed.as_ref().expect("found above");
+    call.is_priced_as(routed.payer, routed.kind);
     Ok(Step::Next)
 }
 

@@ -14,6 +14,10 @@ pub(super) fn follow(
     call: &mut Call,
     ctx: &mut Context<'_>,
 ) -> Result<Step, Refusal> {
+    // A message goes to the phones themselves.
+    if call.is_message() {
+        return Ok(Step::Next);
+    }
     let Some(&Destination::Subscriber(by)) = setup.destination() else { return Ok(Step::Next) };
     let is_there = !ctx.bindings.contacts(by, ctx.now.utc).is_empty();
     let sent = setup.caller.sent();

@@ -51,8 +51,8 @@ pub(super) fn look_at_call(
         return Ok(Step::Next);
     };
     let Some(routed) = &setup.routed else { return Ok(Step::Next) };
-    let is_its_own =
-        routed.payer == account && matches!(routed.kind, CallKind::Egress | CallKind::Local);
+    let is_its_own = routed.payer == account
+        && !matches!(routed.kind, CallKind::Inbound(_) | CallKind::Internal);
     if !is_its_own {
         return Ok(Step::Next);
     }

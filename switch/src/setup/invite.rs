@@ -5,7 +5,7 @@ use sip::message::Message;
 use sip::message::uri::{Scheme, Uri};
 use vocabulary::{AccountId, RateChoice, TrunkId};
 
-use super::{Setup, identity, replaces};
+use super::{Setup, identity, message as messages, replaces};
 use crate::call::{Call, Caller, Context, OnwardCall};
 use crate::caller_id::Identity;
 use crate::decision::{Decision, Refusal};
@@ -32,6 +32,9 @@ impl Setup {
         if loops {
             return Err(Refusal::Loop);
         }
+        if call.is_message() {
+            messages::may_send(ctx.directory, source)?;
+        }
         let peer = gateway.map_or(source, Source::Trunk);
         let forwards = message.max_forwards().unwrap_or(MAX_FORWARDS).min(255);
         let max_forwards = (forwards as u8).checked_sub(1).ok_or(Refusal::TooManyHops)?;
@@ -43,7 +46,7 @@ impl Setup {
             None => dialled(ctx, &uri)?,
         };
         let who = Identity::of(ctx.directory, source, account, message, call.decisions());
-        let body = offer(call, LegPolicy::of_source(ctx.directory, peer), body_of(message))?;
+        let (headers, body) = carried(call, ctx, peer, message)?;
         let caller = Caller {
             display: who.display,
             user: who.user,
@@ -51,7 +54,7 @@ impl Setup {
             is_withheld: who.is_withheld,
             dialled,
             diversions: who.diversions,
-            headers: leg::passed_headers(ctx.leg_config, message),
+            headers,
             body,
             is_secure,
             max_forwards,
@@ -131,6 +134,22 @@ pub(crate) fn dialled(ctx: &Context<'_>, uri: &Uri<'_>) -> Result<(Box<str>, boo
     Ok((text(&user).into(), uri.is_secure()))
 }
 
+/// What it says beside who calls whom: the headers that pass, and its body.
+fn carried(
+    call: &mut Call,
+    ctx: &Context<'_>,
+    peer: Source,
+    message: &Message,
+) -> Result<(Bytes, Option<Body>), Refusal> {
+    if call.is_message() {
+        let headers = leg::message_headers(ctx.leg_config, message);
+        return Ok((headers, body_of(message, b"text/plain")));
+    }
+    let body = body_of(message, b"application/sdp");
+    let body = offer(call, LegPolicy::of_source(ctx.directory, peer), body)?;
+    Ok((leg::passed_headers(ctx.leg_config, message), body))
+}
+
 /// What the caller offers, as far as it may use it.
 fn offer(
     call: &mut Call,
@@ -150,11 +169,12 @@ fn offer(
     Ok(body.map(|body| Body { bytes: left.sdp, ..body }))
 }
 
-fn body_of(message: &Message) -> Option<Body> {
+/// What it carries, of this type if it does not say.
+fn body_of(message: &Message, usual: &[u8]) -> Option<Body> {
     let bytes = message.body();
     if bytes.is_empty() {
         return None;
     }
-    let content_type = message.content_type().unwrap_or(b"application/sdp");
+    let content_type = message.content_type().unwrap_or(usual);
     Some(Body { content_type: Bytes::copy_from_slice(content_type), bytes })
 }

@@ -15,6 +15,10 @@ pub(super) fn find(
     call: &mut Call,
     ctx: &mut Context<'_>,
 ) -> Result<Step, Refusal> {
+    // What a message costs depends on neither.
+    if call.is_message() {
+        return Ok(Step::Next);
+    }
     let answer = setup.answer.take();
     let Some(Destination::Trunks(_)) = setup.destination() else { return Ok(Step::Next) };
     let routed = setup.routed.as_ref().expect("it has a destination");

@@ -12,6 +12,7 @@ mod identity;
 mod invite;
 mod location;
 mod loops;
+mod message;
 mod numbers;
 mod replaces;
 mod secure;

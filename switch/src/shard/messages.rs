@@ -64,6 +64,7 @@ impl Shard {
         let Some(tag) = message.to_tag() else {
             return match message.method() {
                 Method::Invite => self.invite(now, tx, &message, path),
+                Method::Message => self.message(now, tx, &message, path),
                 Method::Register => self.register(now, tx, &message, path),
                 _ => self.out_of_dialog(now, tx, &message, path),
             };
@@ -111,10 +112,7 @@ impl Shard {
             return self.copy_answered(user, message);
         }
         let is_found = self.with_key(now, LegKey::from_user(user), |call, leg, ctx| {
-            call.heard(leg);
-            let Some(leg) = call.leg_mut(leg) else { return false };
-            leg.response(ctx.now, ctx.endpoint, tx, message, path);
-            true
+            call.response(ctx, leg, tx, message, path)
         });
         if is_found != Some(true) {
             leg::refuse_stray_answer(now, &mut self.endpoint, message, path, NOBODY);

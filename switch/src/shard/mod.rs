@@ -29,6 +29,7 @@ use crate::guard::Guard;
 use crate::health::{Health, Probes};
 use crate::keep_alive::KeepAlives;
 use crate::leg::LegConfig;
+use crate::message_relay::Outcomes;
 use crate::overload::Shedder;
 use crate::quality::Quality;
 use crate::register_copy::Copies;
@@ -117,6 +118,7 @@ pub struct Shard {
     pub(crate) probes: Probes,
     pub(crate) copies: Copies,
     pub(crate) keep_alives: KeepAlives,
+    pub(crate) outcomes: Outcomes,
     slots: Vec<Slot>,
     free: Vec<u32>,
     by_id: HashMap<CallId, u32, FixedState>,
@@ -160,6 +162,7 @@ impl Shard {
             probes: Probes::default(),
             copies: Copies::default(),
             keep_alives,
+            outcomes: Outcomes::new(random.next()),
             slots: Vec::new(),
             free: Vec::new(),
             by_id: HashMap::with_hasher(FixedState::with_seed(random.next())),

@@ -153,6 +153,10 @@ impl Shard {
             }
         };
         if is_over {
+            let key = self.slots[index as usize].merge_key;
+            if let (Some(key), Some(status)) = (key, call.told_sender()) {
+                self.outcomes.note(now.monotonic, key, status);
+            }
             self.remove(index, call.id());
         } else {
             let deadline = call.poll_timeout();

@@ -95,6 +95,13 @@ pub(crate) enum AccountCommand {
         #[command(flatten)]
         change: CallerIdChange,
     },
+    /// Show or set the rate groups by which its messages are priced: by the connect fee of their rates
+    Messages {
+        /// Its name or id
+        name: String,
+        #[command(flatten)]
+        change: MessageRatesChange,
+    },
     /// Store caller IDs that it may call with besides its DIDs
     AddCli {
         /// Its name or id
@@ -308,4 +315,14 @@ pub(crate) struct TopUp {
     /// For the statement
     #[arg(long, default_value = "")]
     pub(crate) note: String,
+}
+
+#[derive(ClapArgs)]
+pub(crate) struct MessageRatesChange {
+    /// What it pays for the messages that it sends; "none" for nothing
+    #[arg(long, value_name = "NAME")]
+    pub(crate) rate_group: Option<String>,
+    /// What it takes for messages that it carries; "none" for nothing
+    #[arg(long, value_name = "NAME")]
+    pub(crate) carrier_rate_group: Option<String>,
 }

@@ -135,6 +135,14 @@ pub(crate) enum TrunkCommand {
         #[command(flatten)]
         change: TrunkInterworkingChange,
     },
+    /// Show or set whether messages are taken from it and sent there
+    Messages {
+        /// Its name or id
+        name: String,
+        /// Whether they are
+        #[arg(long, value_name = "YES|NO", value_parser = yes_or_no())]
+        allowed: Option<bool>,
+    },
     /// Show or set what it wants of signed callers (STIR/SHAKEN)
     Stir {
         /// Its name or id

@@ -36,6 +36,10 @@ impl Call {
 
     /// Sends the call on if its callee forwards calls that meet this condition, once.
     pub(super) fn goes_on(&mut self, ctx: &mut Context<'_>, condition: Condition) -> bool {
+        // Forwarding is of calls.
+        if self.is_message() {
+            return false;
+        }
         let State::Hunting(hunt) = &mut self.state else { return false };
         let Destination::Subscriber(callee) = hunt.destination else { return false };
         let (sent, decisions) = (hunt.caller.sent(), self.reasons.list());

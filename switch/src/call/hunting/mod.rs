@@ -20,14 +20,14 @@ use super::egress::Caller;
 use super::failure::{Failure, FailureKind};
 use super::hop::HOP;
 use super::signing::Signing;
-use super::{Call, Context, State};
+use super::{Call, Context, Side, State};
 use crate::admission::{Gate, NotAdmitted, Owner};
 use crate::decision::{Decision, Refusal};
 use crate::directory::{Directory, Limits, TrunkRow};
 use crate::effect::{Effect, HostToResolve, QueryId, Target};
 use crate::forwarding::Condition;
 use crate::leg::event::{Body, LegEvent};
-use crate::leg::path_to;
+use crate::leg::{ANSWER_LIMIT, path_to};
 use crate::question::Answer;
 use crate::registrar::Binding;
 use crate::release::Cause;
@@ -286,6 +286,7 @@ impl Call {
                 gates[count] = gate;
                 count += 1;
             }
+            self.count_as_message(&mut gates);
             if let Err(full) = ctx.admission.admit(ctx.now.monotonic, self.id, &gates[..count]) {
                 self.decide(Decision::TrunkSkipped(id, Skip::Full(full)));
                 if let Some(hunt) = self.hunt_mut() {
@@ -447,6 +448,10 @@ impl super::Attempt {
         match self.ringing {
             // The other call has limits of its own, and ends when one of them is reached.
             _ if self.way.is_onward() => Duration::MAX,
+            // Nothing provisional comes for a message.
+            _ if matches!(self.side.as_deref(), Some(Side::Message(_))) => {
+                self.started.monotonic.saturating_add(ANSWER_LIMIT)
+            }
             Some(since) => since.monotonic.saturating_add(self.ring_timeout),
             None if self.has_heard => self.started.monotonic.saturating_add(hunt.progress_timeout),
             None => self.started.monotonic.saturating_add(hunt.silence_timeout),

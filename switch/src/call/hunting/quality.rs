@@ -11,7 +11,9 @@ impl Call {
     /// It is sent there. What a number of ours leads to is no carrier, and nobody's quality.
     pub(super) fn watch_quality(&mut self, ctx: &Context<'_>, trunk: TrunkId) {
         let State::Hunting(hunt) = &self.state else { return };
-        let cld = self.cld.filter(|_| matches!(hunt.destination, Destination::Trunks(_)));
+        // Nor is a message a call that a carrier could be judged by.
+        let is_judged = matches!(hunt.destination, Destination::Trunks(_)) && !self.is_message();
+        let cld = self.cld.filter(|_| is_judged);
         self.placed = cld.and_then(|cld| {
             let watch = ctx.directory.watch(trunk, &cld)?;
             ctx.quality.place(ctx.now.utc, &watch).map(Box::new)
