@@ -13,8 +13,9 @@ use billing::{
     ReservationId, SpendLimits, Spending, Status, SystemAccount, SystemKind, Terms,
 };
 use vocabulary::{
-    AccountId, AuthorizeRequest, CallFacts, CallId, CallKind, Candidate, DidId, Direction, ExtendRequest,
-    LegFacts, Now, Origin, Party, RateChoice, ReleaseFacts, SettleRequest, SubscriberId, TrunkId, Utc,
+    AccountId, AuthorizeRequest, CallFacts, CallId, CallKind, Candidate, DidId, Direction,
+    ExtendRequest, LegFacts, Now, Origin, Party, RateChoice, ReleaseFacts, SettleRequest,
+    SubscriberId, TrunkId, Utc,
 };
 
 use crate::Choices;
@@ -254,15 +255,19 @@ impl Books {
             CallKind::Inbound(DID),
             CallKind::Internal,
         ]);
-        let candidate =
-            |(n, carrier): (u64, AccountId)| Candidate::new(TrunkId(3 + n), carrier, 1);
+        let candidate = |(n, carrier): (u64, AccountId)| Candidate::new(TrunkId(3 + n), carrier, 1);
         let account = choices.pick(&CUSTOMERS);
         let cld = choices.pick(&["49301234", "4989", "1"]).parse().expect("a number");
         let request = AuthorizeRequest {
             rate_choice: choices.pick(&[RateChoice::Usual, RateChoice::Usual, RateChoice::NonCli]),
             candidates: match kind {
-                CallKind::Egress => (0..).zip(CARRIERS).map(candidate).collect(),
-                CallKind::Local | CallKind::Inbound(_) | CallKind::Internal => Vec::new(),
+                CallKind::Egress | CallKind::Message => {
+                    (0..).zip(CARRIERS).map(candidate).collect()
+                }
+                CallKind::Local
+                | CallKind::LocalMessage
+                | CallKind::Inbound(_)
+                | CallKind::Internal => Vec::new(),
             },
             origin: Origin { sip_call_id: "a@b".into(), ..Origin::default() },
             ..AuthorizeRequest::new(call, account, kind, cld, self.now().utc)

@@ -56,7 +56,7 @@ pub fn shard(now: Now) -> (Shard, Shared) {
         guard: Arc::default(),
         fraud: Arc::default(),
         health: Arc::default(),
-            quality: Arc::default(),
+        quality: Arc::default(),
         tls_peers: Arc::default(),
     };
     let binding = |remote: &&str| StoredBinding {
