@@ -48,13 +48,14 @@ pub(crate) struct TrunkChange {
     ring_timeout_s: Option<Option<u32>>,
     trusted: Option<bool>,
     sends_lrn: Option<bool>,
+    believes_lrn: Option<bool>,
     #[serde(default, deserialize_with = "nullable")]
     site: Option<Option<String>>,
     #[serde(default, deserialize_with = "nullable")]
     friendly_name: Option<Option<String>>,
 }
 
-const FIELDS: [&str; 24] = [
+const FIELDS: [&str; 25] = [
     "site",
     "friendly_name",
     "enabled",
@@ -79,6 +80,7 @@ const FIELDS: [&str; 24] = [
     "ring_timeout_s",
     "trusted",
     "sends_lrn",
+    "believes_lrn",
 ];
 
 impl TrunkChange {
@@ -115,6 +117,7 @@ impl TrunkChange {
         }
         trunk.trusted = self.trusted.unwrap_or(trunk.trusted);
         trunk.sends_lrn = self.sends_lrn.unwrap_or(trunk.sends_lrn);
+        trunk.believes_lrn = self.believes_lrn.unwrap_or(trunk.believes_lrn);
         trunk.site = self.site.unwrap_or(trunk.site.take());
         trunk.friendly_name = self.friendly_name.unwrap_or(trunk.friendly_name.take());
         Ok(())

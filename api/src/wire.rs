@@ -345,6 +345,7 @@ pub(crate) struct Trunk {
     ring_timeout_s: Option<u64>,
     trusted: bool,
     sends_lrn: bool,
+    believes_lrn: bool,
     site: Option<String>,
     friendly_name: Option<String>,
     /// untested, up, down; null: it is not asked.
@@ -381,6 +382,7 @@ impl From<rows::Trunk> for Trunk {
             ring_timeout_s: trunk.ring_timeout.map(|timeout| timeout.as_secs()),
             trusted: trunk.trusted,
             sends_lrn: trunk.sends_lrn,
+            believes_lrn: trunk.believes_lrn,
             site: trunk.site,
             friendly_name: trunk.friendly_name,
             health: None,

@@ -51,6 +51,9 @@ ALTER TABLE rate_group ADD COLUMN rate_by TEXT NOT NULL DEFAULT 'dialled' CHECK 
 -- Whether the Request-URI to it tells where a ported number is served (RFC 4694).
 ALTER TABLE trunk ADD COLUMN sends_lrn INTEGER NOT NULL DEFAULT 0 CHECK (sends_lrn IN (0, 1));
 
+-- Whether what it says in the Request-URI of where a number is served is believed, and not asked again.
+ALTER TABLE trunk ADD COLUMN believes_lrn INTEGER NOT NULL DEFAULT 0 CHECK (believes_lrn IN (0, 1));
+
 -- Where the call went: it is priced by that again.
 ALTER TABLE cdr ADD COLUMN lrn TEXT;
 ALTER TABLE cdr ADD COLUMN jurisdiction TEXT CHECK (jurisdiction IN ('inter', 'intra', 'undetermined'));

@@ -127,6 +127,7 @@ fn full_trunk(account: &Account) -> Trunk {
     trunk.stop_codes = vec![404, 503];
     trunk.ring_timeout = Some(Duration::from_secs(20));
     trunk.trusted = true;
+    trunk.believes_lrn = true;
     trunk
 }
 

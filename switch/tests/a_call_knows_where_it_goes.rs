@@ -151,9 +151,11 @@ fn nobody_is_asked_about_numbers_that_no_lookup_is_for() {
 
 /// The INVITE says of its number what RFC 4694 has.
 #[track_caller]
-fn check_said(parameters: &str, is_trusted: bool, asks: bool, expected: Location) {
+fn check_said(parameters: &str, is_believed: bool, asks: bool, expected: Location) {
     let mut rows = rows(OnFailure::Ignore);
-    rows.trunk(CUSTOMER_TRUNK.0).is_trusted = is_trusted;
+    // Who calls is another matter: it may say that, and not what the call costs.
+    rows.trunk(CUSTOMER_TRUNK.0).is_trusted = !is_believed;
+    rows.trunk(CUSTOMER_TRUNK.0).believes_lrn = is_believed;
     let mut w = World::with(rows);
     calls(&mut w, &format!("+{CLD}{parameters}"));
     let asked = question(&mut w);
@@ -165,7 +167,7 @@ fn check_said(parameters: &str, is_trusted: bool, asks: bool, expected: Location
 }
 
 #[test]
-fn what_a_trusted_trunk_says_is_not_asked_again() {
+fn what_a_trunk_says_that_is_believed_is_not_asked_again() {
     let inter = located(None, Some(Jurisdiction::Inter));
     let lrn = located(Some("4989555"), Some(Jurisdiction::Intra));
     check_said(";npdi;rn=+4989555", true, false, lrn);

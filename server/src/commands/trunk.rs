@@ -163,6 +163,7 @@ fn fields(change: TrunkChange) -> Result<Map<String, Value>, String> {
     put(&mut body, "ring_timeout_s", change.ring_timeout);
     put(&mut body, "trusted", change.trusted);
     put(&mut body, "sends_lrn", change.sends_lrn);
+    put(&mut body, "believes_lrn", change.believes_lrn);
     put(&mut body, "site", or_none(change.site.as_ref()));
     put(&mut body, "friendly_name", or_none(change.friendly_name.as_ref()));
     Ok(body)

@@ -396,6 +396,7 @@ fn trunk_row(trunk: Trunk, tls: TrunkTls) -> Result<TrunkRow> {
         stir: StirPolicy::default(),
         interworking: Interworking::default(),
         sends_lrn: trunk.sends_lrn,
+        believes_lrn: trunk.believes_lrn,
         role: TrunkRole::default(),
         client_certificate,
     })

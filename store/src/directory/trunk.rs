@@ -71,6 +71,8 @@ pub struct Trunk {
     pub trusted: bool,
     /// Whether the Request-URI to it tells where a ported number is served (RFC 4694).
     pub sends_lrn: bool,
+    /// Whether what it says of where a number is served is believed (RFC 4694): its calls are priced by that.
+    pub believes_lrn: bool,
     /// The place its calls belong to, by name (J-18).
     pub site: Option<String>,
     /// What reports, CDRs and invoices call it (J-11).
@@ -104,6 +106,7 @@ impl Trunk {
             ring_timeout: None,
             trusted: false,
             sends_lrn: false,
+            believes_lrn: false,
             site: None,
             friendly_name: None,
             created_at: now,
@@ -274,6 +277,7 @@ fn trunk(row: &Row) -> Result<Trunk> {
         ring_timeout: seconds("ring_timeout_s")?.map(|s| Duration::from_secs(u64::from(s))),
         trusted: row.try_get("trusted")?,
         sends_lrn: row.try_get("sends_lrn")?,
+        believes_lrn: row.try_get("believes_lrn")?,
         site: row.try_get("site")?,
         friendly_name: row.try_get("friendly_name")?,
         created_at: Utc(row.try_get("created_at")?),
@@ -358,7 +362,8 @@ impl Change {
                 ingress_ha1_sha256 = ?, egress_username = ?, egress_password = ?, registers = ?,
                 register_expires_s = ?, ingress_plan = ?, egress_plan = ?, calls_in_max = ?,
                 calls_out_max = ?, cps_in_max = ?, cps_out_max = ?, hunt_codes = ?, stop_codes = ?,
-                ring_timeout_s = ?, trusted = ?, sends_lrn = ?, site_id = ?, friendly_name = ?
+                ring_timeout_s = ?, trusted = ?, sends_lrn = ?, believes_lrn = ?, site_id = ?,
+                friendly_name = ?
              WHERE id = ?",
         )
         .bind(&trunk.name)
@@ -386,6 +391,7 @@ impl Change {
         .bind(ring_timeout)
         .bind(trunk.trusted)
         .bind(trunk.sends_lrn)
+        .bind(trunk.believes_lrn)
         .bind(site)
         .bind(&trunk.friendly_name)
         .bind(signed(trunk.id.0))

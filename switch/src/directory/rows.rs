@@ -338,6 +338,8 @@ pub struct TrunkRow {
     pub interworking: Interworking,
     /// Whether the Request-URI to it tells where a ported number is served (RFC 4694).
     pub sends_lrn: bool,
+    /// Whether what its Request-URIs say of where a number is served is believed: its calls are priced by that.
+    pub believes_lrn: bool,
 }
 
 impl TrunkRow {
@@ -372,6 +374,7 @@ impl TrunkRow {
             stir: StirPolicy::default(),
             interworking: Interworking::default(),
             sends_lrn: false,
+            believes_lrn: false,
         }
     }
 }

@@ -64,7 +64,7 @@ impl Setup {
         };
         // Not of a gateway: it sends the calls of our subscribers, whom we know ourselves.
         let identity = identity::identity_of(source, message);
-        let is_believed = |id| ctx.directory.trunk(id).is_some_and(|trunk| trunk.is_trusted);
+        let is_believed = |id| ctx.directory.trunk(id).is_some_and(|trunk| trunk.believes_lrn);
         let is_believed = matches!(source, Source::Trunk(id) if is_believed(id));
         let ported = if is_believed { lookup::said_by(&uri) } else { None };
         let setup =

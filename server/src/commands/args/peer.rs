@@ -318,6 +318,9 @@ pub(crate) struct TrunkChange {
     /// Whether the Request-URI to it tells where a ported number is served
     #[arg(long, value_name = "YES|NO", value_parser = yes_or_no())]
     pub(crate) sends_lrn: Option<bool>,
+    /// Whether it says truly where a ported number is served: what it says decides what its calls cost
+    #[arg(long, value_name = "YES|NO", value_parser = yes_or_no())]
+    pub(crate) believes_lrn: Option<bool>,
     /// The place of the account that its calls belong to; "none" takes it away
     #[arg(long)]
     pub(crate) site: Option<String>,
