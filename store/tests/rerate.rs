@@ -36,6 +36,11 @@ fn ever() -> Selection {
 
 /// Three customers and the carrier at these prices a minute; no price: no rate.
 fn book(charge: Option<&str>, cost: &str) -> RateBook {
+    book_of(charge, cost, &["4930"], false)
+}
+
+/// The same with rates for these prefixes, of the called number or of the LRN.
+fn book_of(charge: Option<&str>, cost: &str, prefixes: &[&str], is_by_lrn: bool) -> RateBook {
     let group = |id: u32, price: Option<&str>| {
         let mut group = RateGroup::builder(GroupTerms {
             id: RateGroupId(id),
@@ -43,12 +48,13 @@ fn book(charge: Option<&str>, cost: &str) -> RateBook {
             currency: Currency::EUR,
             money_rounding: MoneyRounding::default(),
             special: None,
-        });
-        if let Some(price) = price {
+        })
+        .by_lrn(is_by_lrn);
+        for prefix in prefixes {
+            let Some(price) = price else { continue };
             let rate = Rate::per_minute(price.parse().unwrap(), 6, 6);
-            let prefix = "4930".to_owned();
             let row = RateRow {
-                prefix,
+                prefix: (*prefix).to_owned(),
                 rate,
                 special: None,
                 valid_from: None,
@@ -345,5 +351,16 @@ async fn a_call_is_priced_again_by_where_it_went(backend: Backend) {
     let told = cdrs.iter().map(|cdr| (cdr.lrn.as_deref(), cdr.jurisdiction.as_deref()));
     let ported = (Some("4917000000"), Some("intra"));
     assert_eq!(told.collect::<Vec<_>>(), [(None, None), (None, None), ported, ported]);
+    for (is_by_lrn, of_ported) in [(true, "4917"), (false, "4930")] {
+        // Other prices each time, for what is priced the same stays as it is.
+        let (charge, cost) = if is_by_lrn { ("0.9", "0.3") } else { ("0.8", "0.2") };
+        let book = book_of(Some(charge), cost, &["4917", "4930"], is_by_lrn);
+        let (count, _) = rerate(&world, &directory, (&ever(), Sides::All), &book).await;
+        assert_eq!(count, 2);
+        let cdrs = directory.cdrs(&CdrFilter::default()).await.unwrap();
+        let prefixes = cdrs.iter().map(|cdr| cdr.rate.as_ref()?.prefix.as_deref());
+        let expected = ["4930", "4930", of_ported, of_ported].map(Some);
+        assert_eq!(prefixes.collect::<Vec<_>>(), expected, "{is_by_lrn}");
+    }
     check_books(&world).await;
 }

@@ -74,7 +74,10 @@ async fn update(
     update.push(", currency = ").push_bind(applied.map(|a| a.currency.code().to_owned()));
     update.push(", rate_group_id = ").push_bind(applied.map(|a| i64::from(a.group.0)));
     update.push(", rate_sheet_version = ").push_bind(applied.map(|a| i64::from(a.sheet_version)));
-    update.push(", rate_prefix = substr(destination, 1, CAST(");
+    // The prefix is of the number that the rate was looked up by (T7).
+    let is_by_lrn = applied.is_some_and(|applied| applied.is_by_lrn);
+    let rated = if is_by_lrn { "coalesce(lrn, destination)" } else { "destination" };
+    update.push(", rate_prefix = substr(").push(rated).push(", 1, CAST(");
     update.push_bind(applied.map(|a| i64::from(a.prefix_length))).push(" AS INTEGER))");
     update.push(", price = ").push_bind(rate.map(|rate| rate.price.to_string()));
     update.push(", connect_fee = ").push_bind(rate.map(|rate| rate.connect_fee.to_string()));
