@@ -12,6 +12,7 @@ use vocabulary::{Jurisdiction, Location, Number};
 
 use crate::directory::Directory;
 use crate::jurisdiction::Jurisdictions;
+use crate::numbers::calling_code;
 use crate::release::Cause;
 
 /// A lookup's id.
@@ -161,24 +162,72 @@ pub struct Located {
 }
 
 /// What an INVITE says of where its number is served (RFC 4694), where its sender is believed.
-pub(crate) fn said_by(uri: &Uri<'_>) -> Option<Located> {
-    let said = Portability::of(uri)?;
-    let lrn = said.rn.and_then(|rn| routing_number(rn, said.rn_context));
-    // One that cannot be read is as good as none, and the number is asked about.
-    if said.rn.is_some() && lrn.is_none() {
-        return None;
-    }
-    Some(Located { location: Location { lrn, jurisdiction: None }, is_dipped: true })
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Said {
+    /// Where it was given out.
+    NotPorted,
+    /// There.
+    Ported(RoutingNumber),
+    /// What it says there is no number.
+    Unreadable,
 }
 
-/// A routing number as E.164: with `+`, or with the digits of its context before it if that is a global
-/// number; else it is taken for one already.
-pub fn routing_number(rn: &[u8], context: Option<&[u8]>) -> Option<Number> {
-    let rn = std::str::from_utf8(rn).ok()?;
-    let context = context.and_then(|text| std::str::from_utf8(text).ok());
-    let before = context.filter(|_| !rn.starts_with('+')).and_then(|text| text.strip_prefix('+'));
-    let number: Number = format!("{}{rn}", before.unwrap_or_default()).parse().ok()?;
-    number.as_bytes().iter().all(u8::is_ascii_digit).then_some(number)
+impl Said {
+    /// `None` if it says nothing.
+    pub(crate) fn of(uri: &Uri<'_>) -> Option<Said> {
+        let Portability { rn, rn_context, .. } = Portability::of(uri)?;
+        let Some(rn) = rn else { return Some(Said::NotPorted) };
+        Some(RoutingNumber::read(rn, rn_context).map_or(Said::Unreadable, Said::Ported))
+    }
+
+    /// What that is for this called number; `None` if it is not sure where it is: then it is as good as
+    /// not said, and the number is asked about.
+    pub(crate) fn located(self, called: &Number) -> Option<Located> {
+        let lrn = match self {
+            Said::NotPorted => None,
+            Said::Ported(routing) => Some(routing.as_e164(called)?),
+            Said::Unreadable => return None,
+        };
+        Some(Located { location: Location { lrn, jurisdiction: None }, is_dipped: true })
+    }
+}
+
+/// A routing number, as it was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RoutingNumber {
+    digits: Number,
+    /// It was said of which country it is: by `+`, or by a context that is a global number.
+    is_global: bool,
+}
+
+impl RoutingNumber {
+    /// `rn` with its `rn-context`, if it has one (RFC 4694); `None` if it is no number.
+    pub fn read(rn: &[u8], context: Option<&[u8]>) -> Option<RoutingNumber> {
+        let rn = std::str::from_utf8(rn).ok()?;
+        let context = context.and_then(|text| std::str::from_utf8(text).ok());
+        let is_whole = rn.starts_with('+');
+        let before = context.filter(|_| !is_whole).and_then(|text| text.strip_prefix('+'));
+        let digits: Number = format!("{}{rn}", before.unwrap_or_default()).parse().ok()?;
+        let is_number = digits.as_bytes().iter().all(u8::is_ascii_digit);
+        is_number.then_some(RoutingNumber { digits, is_global: is_whole || before.is_some() })
+    }
+
+    /// As E.164, for this called number. A number is served in its own country: one of which it was not
+    /// said where it is has to begin with the calling code of the called number, or be a national number
+    /// of North America, all of which have ten digits. `None`: the national digits of one country may be
+    /// a number of another, and nobody knows which is meant.
+    pub fn as_e164(self, called: &Number) -> Option<Number> {
+        let RoutingNumber { digits, is_global } = self;
+        let (code, text) = (calling_code(called), digits.as_str());
+        match (code, text.len()) {
+            _ if is_global => Some(digits),
+            // The ten digits never begin with 1, and 1 has ten digits after it.
+            (Some("1"), 10) if !text.starts_with('1') => format!("1{text}").parse().ok(),
+            (Some("1"), length) => (length == 11 && text.starts_with('1')).then_some(digits),
+            (Some(code), _) => text.starts_with(code).then_some(digits),
+            (None, _) => None,
+        }
+    }
 }
 
 /// The user part of a number that somebody was asked about (RFC 4694).
@@ -238,6 +287,8 @@ pub enum LocationDecision {
     Dipped(LookupId, Option<Number>),
     /// The trunk that sent the call said it.
     Said(Option<Number>),
+    /// The trunk that sent the call said a number of which it is not sure where it is.
+    SaidUnclear,
     /// This lookup would be asked; a simulation does not ask.
     WouldBeAsked(LookupId),
     /// This lookup gave no answer in time.
@@ -262,6 +313,7 @@ impl LocationDecision {
         match self {
             LocationDecision::Dipped(..) => "number_dipped",
             LocationDecision::Said(_) => "number_dipped_before",
+            LocationDecision::SaidUnclear => "lrn_unclear",
             LocationDecision::WouldBeAsked(_) => "number_would_be_dipped",
             LocationDecision::Unanswered(_) => "lookup_unanswered",
             LocationDecision::Jurisdiction { .. } => "jurisdiction_found",
@@ -284,12 +336,16 @@ impl fmt::Display for LocationDecision {
             LocationDecision::Said(lrn) => {
                 write!(f, "The caller's trunk says that the called number {}.", served(lrn))
             }
+            LocationDecision::SaidUnclear => write!(
+                f,
+                "The caller's trunk says a routing number that is none, or of which it is not sure in which country it is: it is not believed."
+            ),
             LocationDecision::WouldBeAsked(id) => {
                 write!(f, "Lookup {id} would be asked where the called number is served.")
             }
             LocationDecision::Unanswered(id) => write!(
                 f,
-                "Lookup {id} gave no answer in time: the call is priced by the number that was called."
+                "Lookup {id} gave no answer in time, or none that can be used: the call is priced by the number that was called."
             ),
             LocationDecision::Jurisdiction { jurisdiction, caller, called } => {
                 let state = |name: &Option<Box<str>>| match name {
@@ -327,7 +383,10 @@ impl LookupRefusal {
 impl fmt::Display for LookupRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let LookupRefusal(id) = self;
-        write!(f, "Lookup {id} gave no answer in time, and calls without one are refused.")
+        write!(
+            f,
+            "Lookup {id} gave no answer in time, or none that can be used, and calls without one are refused."
+        )
     }
 }
 
@@ -369,8 +428,9 @@ mod tests {
     #[test]
     fn routing_numbers_are_read_with_their_context() {
         let read = |rn: &str, context: Option<&str>| {
-            let number = routing_number(rn.as_bytes(), context.map(str::as_bytes));
-            number.map(|number| number.as_str().to_owned())
+            let routing = RoutingNumber::read(rn.as_bytes(), context.map(str::as_bytes))?;
+            let number = routing.as_e164(&number("12025551234"))?;
+            Some(number.as_str().to_owned())
         };
         assert_eq!(read("+1-202-555-0000", None).as_deref(), Some("12025550000"));
         assert_eq!(read("2025550000", Some("+1")).as_deref(), Some("12025550000"));
@@ -378,6 +438,28 @@ mod tests {
         assert_eq!(read("12025550000", Some("example.com")).as_deref(), Some("12025550000"));
         assert_eq!(read("nobody", None), None);
         assert_eq!(read("*12", None), None);
+    }
+
+    #[test]
+    fn routing_numbers_without_a_country_are_of_the_called_one_or_none() {
+        // T7
+        let check = |rn: &str, called: &str, expected: Option<&str>| {
+            let routing = RoutingNumber::read(rn.as_bytes(), None).unwrap();
+            assert_eq!(routing.as_e164(&number(called)), expected.map(number), "{rn} for {called}");
+        };
+        check("2025550000", "12025551234", Some("12025550000"));
+        check("12025550000", "12025551234", Some("12025550000"));
+        check("1202555000", "12025551234", None);
+        check("202555000", "12025551234", None);
+        check("442079460000", "12025551234", None);
+        check("447700900123", "442079460000", Some("447700900123"));
+        check("7700900123", "442079460000", None);
+        check("2025550000", "4930123456", None);
+        check("12025550000", "4930123456", None);
+        // Sure of itself.
+        check("+12025550000", "4930123456", Some("12025550000"));
+        // No calling code.
+        check("999", "999", None);
     }
 
     #[test]

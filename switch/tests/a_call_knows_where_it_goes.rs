@@ -172,10 +172,26 @@ fn what_a_trunk_says_that_is_believed_is_not_asked_again() {
     let lrn = located(Some("4989555"), Some(Jurisdiction::Intra));
     check_said(";npdi;rn=+4989555", true, false, lrn);
     check_said(";npdi;rn=89555;rn-context=+49", true, false, lrn);
+    check_said(";npdi;rn=4989555", true, false, lrn);
     check_said(";npdi", true, false, inter);
     check_said(";npdi;rn=+4989555", false, true, inter);
     check_said(";npdi;rn=nobody", true, true, inter);
     check_said("", true, true, inter);
+}
+
+#[test]
+fn a_routing_number_of_no_country_is_not_believed_and_the_record_says_so() {
+    let inter = located(None, Some(Jurisdiction::Inter));
+    check_said(";npdi;rn=89555", true, true, inter);
+    let mut rows = rows(OnFailure::Ignore);
+    rows.trunk(CUSTOMER_TRUNK.0).believes_lrn = true;
+    let mut w = World::with(rows);
+    calls(&mut w, &format!("+{CLD};npdi;rn=2025550000"));
+    let (query, _) = question(&mut w).unwrap();
+    told(&mut w, query, Answer::Dipped(None));
+    assert_eq!(w.asked().location, inter);
+    let said = given_up(&mut w);
+    assert_eq!(said.iter().filter(|code| **code == "lrn_unclear").count(), 1, "{said:?}");
 }
 
 /// The Request-URI that a carrier gets.

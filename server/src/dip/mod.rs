@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use metrics::counter;
 use switch::Answer;
-use switch::lookup::{Lookup, LookupKind, routing_number};
+use switch::lookup::{Lookup, LookupKind, RoutingNumber};
 use switch::question::NumberToDip;
 use tokio::time::timeout;
 use vocabulary::Number;
@@ -42,8 +42,8 @@ enum DipError {
     /// It says that something is wrong.
     #[error("it answers with status {0}")]
     Status(u16),
-    /// What it answers has no number where one should be.
-    #[error("its answer has no number: {0}")]
+    /// What it answers has no number where one should be, or one that may be of any country.
+    #[error("its answer has no number, or neither + nor the calling code of the called one: {0}")]
     NoNumber(String),
     /// The host has no address.
     #[error("{0} has no address")]
@@ -144,19 +144,18 @@ fn told(lookup: &Lookup, outcome: &'static str) {
         .increment(1);
 }
 
-/// A routing number as it was answered: nothing, or the number itself, is one that was not ported. One
-/// that is written nationally belongs to the country of the called number, whose first digits it lacks.
+/// A routing number as it was answered: nothing, or the number itself, is one that was not ported.
 fn lrn(answered: &str, called: &Number) -> Option<Option<Number>> {
     let answered = answered.trim();
     if answered.is_empty() {
         return Some(None);
     }
-    let mut lrn = routing_number(answered.as_bytes(), None)?;
-    let missing = called.as_bytes().len().saturating_sub(lrn.as_bytes().len());
-    if !answered.starts_with('+') && missing > 0 {
-        let country = &called.as_str()[..missing];
-        lrn = format!("{country}{}", lrn.as_str()).parse().ok()?;
-    }
+    served_at(answered.as_bytes(), None, called)
+}
+
+/// Where a routing number with its context says that the called number is served.
+fn served_at(rn: &[u8], context: Option<&[u8]>, called: &Number) -> Option<Option<Number>> {
+    let lrn = RoutingNumber::read(rn, context)?.as_e164(called)?;
     Some((lrn != *called).then_some(lrn))
 }
 
@@ -182,5 +181,8 @@ mod tests {
         check("2025551234", Some(None));
         check("not found", None);
         check("#", None);
+        // Of which country?
+        check("555000", None);
+        check("442079460000", None);
     }
 }

@@ -9,12 +9,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use sip::message::header::NameAddr;
 use sip::message::{HeaderName, Message, Portability};
-use switch::lookup::{SipLookup, routing_number};
+use switch::lookup::SipLookup;
 use tokio::net::UdpSocket;
 use tokio::time::{Instant, timeout_at};
 use vocabulary::Number;
 
-use super::{DipError, lrn, masked};
+use super::{DipError, masked, served_at};
 use crate::net::resolver::{Dns, Records};
 
 /// RFC 3261 section 17.1.1.1: the first retransmission, and each after twice the time.
@@ -154,11 +154,7 @@ fn read(answer: &Message, called: &Number) -> Result<Option<Number>, DipError> {
     let Some(Portability { rn: Some(rn), rn_context, .. }) = Portability::of(&uri) else {
         return Ok(None);
     };
-    let routing = routing_number(rn, rn_context).ok_or_else(|| no_number(rn))?;
-    let is_whole = rn.starts_with(b"+") || rn_context.is_some_and(|of| of.starts_with(b"+"));
-    let text =
-        if is_whole { format!("+{}", routing.as_str()) } else { routing.as_str().to_owned() };
-    lrn(&text, called).ok_or_else(|| no_number(rn))
+    served_at(rn, rn_context, called).ok_or_else(|| no_number(rn))
 }
 
 #[cfg(test)]
@@ -228,6 +224,7 @@ mod tests {
             ("302 Moved", "<sip:+12025551234;npdi@x>", Some(None)),
             ("302 Moved", "<sip:+12025551234@x>", Some(None)),
             ("302 Moved", "<sip:+12025551234;npdi;rn=elsewhere@x>", None),
+            ("302 Moved", "<sip:+12025551234;npdi;rn=442079460000@x>", None),
             ("404 Not Found", "", None),
         ] {
             let contact = match contact {

@@ -88,17 +88,26 @@ pub fn classify(number: &Number) -> Option<Classified> {
     if !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    // No calling code is the beginning of another.
-    let (plans, national) = (1..=digits.len().min(3)).find_map(|length| {
-        let (code, national) = digits.split_at(length);
-        let place = PLANS.binary_search_by(|plans| plans.code.as_bytes().cmp(code)).ok()?;
-        Some((&PLANS[place], national))
-    })?;
+    let (plans, national) = plans_of(digits)?;
     let is_alone = plans.regions.len() == 1;
     plans.regions.iter().find_map(|region| match &region.lead {
         Some(lead) if !is_alone => lead.begins(national).then(|| region.classify(national)),
         _ => region.classify(national).map(Some),
     })?
+}
+
+/// The calling code that an E.164 number begins with, such as `1` or `49`; `None` if there is no such.
+pub(crate) fn calling_code(number: &Number) -> Option<&'static str> {
+    plans_of(number.as_bytes()).map(|(plans, _)| plans.code)
+}
+
+/// No calling code is the beginning of another.
+fn plans_of(digits: &[u8]) -> Option<(&'static Plans, &[u8])> {
+    (1..=digits.len().min(3)).find_map(|length| {
+        let (code, national) = digits.split_at(length);
+        let place = PLANS.binary_search_by(|plans| plans.code.as_bytes().cmp(code)).ok()?;
+        Some((&PLANS[place], national))
+    })
 }
 
 /// Whether a numbering plan has this region.

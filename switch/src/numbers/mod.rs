@@ -18,8 +18,8 @@ mod translation;
 mod trial;
 mod written;
 
-pub(crate) use class::is_region;
 pub use class::{Classified, NumberClass, classify};
+pub(crate) use class::{calling_code, is_region};
 pub use list::{ListEffect, ListId, ListKind, ListUse, NumberList};
 pub use pattern::{Pattern, PatternError};
 pub use policy::{NumberOwner, NumberPolicy};

@@ -13,7 +13,7 @@ use crate::ingress::{split_port, text, user_of};
 use crate::interworking::{InterworkingDecision, InterworkingRefusal, LegPolicy, Talker};
 use crate::leg;
 use crate::leg::event::Body;
-use crate::lookup;
+use crate::lookup::Said;
 use crate::routing::{self, Source};
 
 /// RFC 3261 section 8.1.1.6.
@@ -66,7 +66,7 @@ impl Setup {
         let identity = identity::identity_of(source, message);
         let is_believed = |id| ctx.directory.trunk(id).is_some_and(|trunk| trunk.believes_lrn);
         let is_believed = matches!(source, Source::Trunk(id) if is_believed(id));
-        let ported = if is_believed { lookup::said_by(&uri) } else { None };
+        let ported = if is_believed { Said::of(&uri) } else { None };
         let setup =
             Setup { gateway, identity, ported, ..Setup::new(call, source, account, caller) };
         Ok(match replaced {

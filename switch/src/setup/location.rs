@@ -24,7 +24,13 @@ pub(super) fn find(
     let routed = setup.routed.as_ref().expect("it has a destination");
     let cld = routed.cld;
     let lookup = ctx.directory.lookups().find(&cld);
-    let located = match (setup.ported, answer, lookup) {
+    // Only once, though this may be run again with an answer.
+    let ported = setup.ported.take();
+    let said = ported.and_then(|said| said.located(&cld));
+    if ported.is_some() && said.is_none() {
+        call.decide(located(LocationDecision::SaidUnclear));
+    }
+    let located = match (said, answer, lookup) {
         (Some(said), ..) => {
             call.decide(located(LocationDecision::Said(said.location.lrn)));
             said

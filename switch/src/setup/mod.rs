@@ -29,7 +29,7 @@ use crate::call::{Call, Caller, Context, Hunt};
 use crate::decision::Refusal;
 use crate::directory::Limits;
 use crate::effect::{Effect, QueryId};
-use crate::lookup::Located;
+use crate::lookup::Said;
 use crate::numbers::Called;
 use crate::question::{Answer, Question};
 use crate::routing::{Destination, Routed, Source};
@@ -94,7 +94,7 @@ pub(crate) struct Setup {
     /// The Identity header that it came with, if a trunk has sent it.
     identity: Option<Bytes>,
     /// What its trunk says of where the called number is served, if that is believed (RFC 4694).
-    ported: Option<Located>,
+    ported: Option<Said>,
     asked: Option<Asked>,
     /// What the stage to be run next has asked for.
     answer: Option<Answer>,
