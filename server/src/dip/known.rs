@@ -12,6 +12,8 @@ use vocabulary::Number;
 const FAILURES_MAX: u32 = 5;
 /// For so long; then one call tries it again.
 pub(super) const REST: Duration = Duration::from_secs(30);
+/// How often it is said of a lookup that its answers cannot be used: each call would say it.
+const SAID_AGAIN: Duration = Duration::from_secs(600);
 /// Answers in each of two generations: some 100 bytes each.
 const ANSWERS_MAX: usize = 100_000;
 
@@ -42,6 +44,8 @@ struct Asked {
     epoch: u32,
     failures: u32,
     rests_until: Duration,
+    /// It is not said again before that its answers cannot be used.
+    said_until: Duration,
 }
 
 type Answers = HashMap<(LookupId, Number), Kept>;
@@ -61,12 +65,14 @@ impl Known {
             epoch: 0,
             failures: 0,
             rests_until: Duration::ZERO,
+            said_until: Duration::ZERO,
         });
         if !Arc::ptr_eq(&asked.lookup, lookup) {
             // Somebody else may know other things, and need not have failed.
             if asked.lookup.asks != lookup.asks {
                 asked.epoch += 1;
                 asked.failures = 0;
+                asked.said_until = Duration::ZERO;
             }
             asked.lookup = Arc::clone(lookup);
         }
@@ -111,6 +117,21 @@ impl Known {
             self.older = std::mem::take(&mut self.newer);
         }
         self.newer.insert((lookup.id, number), kept);
+    }
+
+    /// It has answered, and knows nothing of the number: it is alive, and the next may be known.
+    pub(super) fn spoke(&mut self, lookup: &Arc<Lookup>) {
+        self.asked(lookup).failures = 0;
+    }
+
+    /// Whether operators are to be told that its answers cannot be used; once in a while.
+    pub(super) fn is_news(&mut self, now: Duration, lookup: &Arc<Lookup>) -> bool {
+        let asked = self.asked(lookup);
+        let is_news = asked.said_until <= now;
+        if is_news {
+            asked.said_until = now + SAID_AGAIN;
+        }
+        is_news
     }
 
     /// It has not; true if it is left alone from now on.
@@ -193,6 +214,31 @@ mod tests {
         assert_eq!(known.before(at(61), &lookup, number(8)), Before::Ask);
         assert!(!known.failed(at(62), &lookup), "one failure is none in a row");
         assert_eq!(known.before(at(62), &lookup, number(8)), Before::Ask);
+    }
+
+    #[test]
+    fn one_that_answers_is_not_left_alone() {
+        let (mut known, lookup) = (Known::default(), lookup("a", 60));
+        for _ in 1..FAILURES_MAX {
+            assert!(!known.failed(at(1), &lookup));
+        }
+        known.spoke(&lookup);
+        for n in 1..=FAILURES_MAX {
+            assert_eq!(known.failed(at(2), &lookup), n == FAILURES_MAX);
+        }
+        assert_eq!(known.before(at(3), &lookup, number(1)), Before::Rests);
+        // It was tried, and speaks again.
+        known.spoke(&lookup);
+        assert_eq!(known.before(at(3), &lookup, number(1)), Before::Ask);
+    }
+
+    #[test]
+    fn answers_of_no_use_are_told_of_once_in_a_while() {
+        let (mut known, one) = (Known::default(), lookup("a", 60));
+        assert!(known.is_news(at(0), &one));
+        assert!(!known.is_news(at(599), &one));
+        assert!(known.is_news(at(600), &one));
+        assert!(known.is_news(at(601), &lookup("b", 60)), "somebody else");
     }
 
     #[test]

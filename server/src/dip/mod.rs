@@ -56,6 +56,19 @@ enum DipError {
     Late(std::time::Duration),
 }
 
+impl DipError {
+    /// It was not there, not able or not willing: what the next call would find too. Other answers are
+    /// about the number that was asked about, and show that it is alive.
+    fn is_failure(&self) -> bool {
+        match self {
+            DipError::Fetch(_) | DipError::NoAddress(_) | DipError::Socket(_) => true,
+            DipError::Late(_) => true,
+            DipError::Status(status) => matches!(status, 401 | 403 | 429 | 500..=599),
+            DipError::Url | DipError::NoNumber(_) => false,
+        }
+    }
+}
+
 /// The URL has the number that was called, and perhaps a key.
 fn without_url(error: &FetchError) -> String {
     match error {
@@ -123,6 +136,15 @@ impl Dips {
                 told(lookup, "answered");
                 Answer::Dipped(lrn)
             }
+            Err(why) if !why.is_failure() => {
+                self.known().spoke(lookup);
+                if matches!(why, DipError::NoNumber(_)) && self.known().is_news(now, lookup) {
+                    tracing::warn!(lookup = %lookup.name, %why, "an answer cannot be used");
+                }
+                tracing::debug!(lookup = %lookup.name, %why, "no LRN");
+                told(lookup, "no_number");
+                Answer::Nothing
+            }
             Err(why) => {
                 if self.known().failed(now, lookup) {
                     let rest = known::REST.as_secs();
@@ -162,6 +184,18 @@ fn served_at(rn: &[u8], context: Option<&[u8]>, called: &Number) -> Option<Optio
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_shows_that_a_lookup_is_alive_is_no_failure() {
+        // T7
+        let is_failure = |status| DipError::Status(status).is_failure();
+        assert!([404, 604, 400, 480, 410, 200].iter().all(|status| !is_failure(*status)));
+        assert!([401, 403, 429, 500, 503].iter().all(|status| is_failure(*status)));
+        assert!(!DipError::NoNumber("<html>".into()).is_failure());
+        assert!(DipError::Late(std::time::Duration::from_millis(300)).is_failure());
+        assert!(DipError::NoAddress("lrn.test".into()).is_failure());
+        assert!(DipError::Socket(std::io::ErrorKind::ConnectionRefused.into()).is_failure());
+    }
 
     #[track_caller]
     fn check(answered: &str, expected: Option<Option<&str>>) {
