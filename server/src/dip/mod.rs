@@ -122,13 +122,13 @@ impl Dips {
     pub(crate) async fn ask(&self, dip: &NumberToDip) -> Answer {
         let NumberToDip { lookup, number } = dip;
         let limit = lookup.timeout;
-        let asked = async {
-            match &lookup.asks {
-                LookupKind::Http(http) => http::ask(&self.client, http, number, limit).await,
-                LookupKind::Sip(host) => sip::ask(self.dns.as_deref(), host, number).await,
+        let answer = match &lookup.asks {
+            LookupKind::Http(http) => {
+                let asked = http::ask(&self.client, http, number, limit);
+                timeout(limit, asked).await.unwrap_or(Err(DipError::Late(limit)))
             }
+            LookupKind::Sip(host) => sip::ask(self.dns.as_deref(), host, number, limit).await,
         };
-        let answer = timeout(limit, asked).await.unwrap_or(Err(DipError::Late(limit)));
         let now = self.clock.monotonic();
         match answer {
             Ok(lrn) => {
