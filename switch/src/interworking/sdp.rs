@@ -6,18 +6,24 @@
 //! (RFC 3264 sections 5.1 and 6), with its formats as they were. Other streams pass, such as T.38
 //! (`m=image … udptl t38`).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
 use super::codecs::{Codecs, always_passes};
+
+/// A stream with more formats is refused: nobody needs them, and each costs time.
+const FORMATS_MAX: usize = 64;
+
+/// At most so many codecs that were taken out are named: a peer makes up as many as it likes.
+const NAMES_MAX: usize = 16;
 
 /// What is left of a session description.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Narrowed {
     /// It.
     pub sdp: Bytes,
-    /// The names of the codecs that were taken out, each once.
+    /// The names of the codecs that were taken out, each once: the first 16 of them.
     pub removed: Vec<Box<str>>,
     /// No stream is left that could be used.
     pub is_nothing_left: bool,
@@ -125,20 +131,44 @@ struct Format<'a> {
     of: Option<u8>,
 }
 
+/// What the lines of a stream say of its payload types. Of several about the same, the first counts.
+#[derive(Default)]
+struct Explained<'a> {
+    /// By `rtpmap`.
+    names: BTreeMap<u8, &'a [u8]>,
+    /// By `apt` in `fmtp`.
+    retransmitted: BTreeMap<u8, Option<u8>>,
+}
+
+impl<'a> Explained<'a> {
+    /// Reads each line once: a peer may send a great many.
+    fn by(section: &[&'a [u8]]) -> Explained<'a> {
+        let mut explained = Explained::default();
+        for line in section {
+            if let Some((number, rest)) = of_payload_type(line, b"rtpmap") {
+                let name = rest.split(|b| *b == b'/').next().unwrap_or_default();
+                explained.names.entry(number).or_insert(name);
+            } else if let Some((number, rest)) = of_payload_type(line, b"fmtp") {
+                explained.retransmitted.entry(number).or_insert_with(|| apt(rest));
+            }
+        }
+        explained
+    }
+}
+
+fn apt(parameters: &[u8]) -> Option<u8> {
+    let mut parameters = parameters.split(|b| *b == b';');
+    let apt = parameters.find_map(|p| p.trim_ascii().strip_prefix(b"apt="))?;
+    std::str::from_utf8(apt).ok()?.parse().ok()
+}
+
 impl<'a> Format<'a> {
-    fn of(text: &'a [u8], section: &[&'a [u8]]) -> Format<'a> {
+    fn of(text: &'a [u8], explained: &Explained<'a>) -> Format<'a> {
         let payload_type = std::str::from_utf8(text).ok().and_then(|text| text.parse::<u8>().ok());
-        let attribute = |name: &[u8]| {
-            let mut lines = section.iter().filter_map(|line| of_payload_type(line, name));
-            lines.find(|(number, _)| Some(*number) == payload_type).map(|(_, rest)| rest)
-        };
-        let mapped = attribute(b"rtpmap").and_then(|rest| rest.split(|b| *b == b'/').next());
+        let mapped = payload_type.and_then(|number| explained.names.get(&number).copied());
         let fixed = || payload_type.and_then(fixed_name).map(str::as_bytes);
-        let parameters = attribute(b"fmtp").unwrap_or_default();
-        let apt =
-            parameters.split(|b| *b == b';').find_map(|p| p.trim_ascii().strip_prefix(b"apt="));
-        let of = apt.and_then(|apt| std::str::from_utf8(apt).ok()?.parse().ok());
-        Format { text, name: mapped.or_else(fixed), payload_type, of }
+        let of = payload_type.and_then(|number| explained.retransmitted.get(&number).copied());
+        Format { text, name: mapped.or_else(fixed), payload_type, of: of.flatten() }
     }
 
     fn shown(&self) -> Box<str> {
@@ -194,6 +224,12 @@ enum Left {
     Nothing,
 }
 
+/// Writes the stream with port 0, and the rest of it as it is.
+fn refuse_stream(media: &MediaLine<'_>, section: &[&[u8]], out: &mut Vec<u8>) {
+    media.write(b"0", &media.formats, out);
+    section[1..].iter().for_each(|line| out.extend_from_slice(line));
+}
+
 /// Writes what is left of one stream.
 fn narrow_stream<'a>(
     media: &MediaLine<'a>,
@@ -202,7 +238,12 @@ fn narrow_stream<'a>(
     removed: &mut Vec<Box<str>>,
     out: &mut Vec<u8>,
 ) -> Left {
-    let formats: Vec<_> = media.formats.iter().map(|text| Format::of(text, section)).collect();
+    if media.formats.len() > FORMATS_MAX {
+        refuse_stream(media, section, out);
+        return Left::Nothing;
+    }
+    let explained = Explained::by(&section[1..]);
+    let formats: Vec<_> = media.formats.iter().map(|text| Format::of(text, &explained)).collect();
     let rank = |format: &Format<'_>| {
         let name = format.name?;
         allowed.is_none_or(|list| list.rank(name).is_some()).then(|| wanted.rank(name))?
@@ -211,13 +252,12 @@ fn narrow_stream<'a>(
         formats.iter().filter(|format| format.is_codec() && rank(format).is_some()).collect();
     for gone in formats.iter().filter(|format| format.is_codec() && rank(format).is_none()) {
         let name = gone.shown();
-        if !removed.contains(&name) {
+        if removed.len() < NAMES_MAX && !removed.contains(&name) {
             removed.push(name);
         }
     }
     if kept.is_empty() {
-        media.write(b"0", &media.formats, out);
-        section[1..].iter().for_each(|line| out.extend_from_slice(line));
+        refuse_stream(media, section, out);
         return Left::Nothing;
     }
     // Equals stay in order.
@@ -352,5 +392,48 @@ mod tests {
         let found = narrowed("m=audio 4000 RTP/AVP 8 101\r\n", "PCMA", None).unwrap();
         assert_eq!(found.removed, ["101".into()]);
         assert_eq!(narrowed("m=audio\r\nm=audio 1\r\nm=audio 1 RTP/AVP\r\n", "PCMA", None), None);
+    }
+
+    /// A stream with so many formats, 96 and on, each with a codec of its own.
+    fn stream(formats: usize) -> String {
+        let numbers = (0..formats).map(|n| (96 + n % 160).to_string()).collect::<Vec<_>>();
+        let maps = (0..formats).map(|n| format!("a=rtpmap:{} made-up-{n}/8000\r\n", 96 + n % 160));
+        let maps: String = maps.collect();
+        format!("m=audio 4000 RTP/AVP 8 {}\r\n{maps}", numbers.join(" "))
+    }
+
+    #[test]
+    fn sixteen_names_are_told_at_most() {
+        let found = narrowed(&stream(63), "PCMA", None).unwrap();
+        assert_eq!(found.sdp, format!("{HEAD}m=audio 4000 RTP/AVP 8\r\n").as_bytes());
+        assert_eq!((found.removed.len(), &*found.removed[15]), (16, "made-up-15"));
+        // Over several streams, too.
+        let two = format!("{}{}", stream(10), stream(63));
+        assert_eq!(narrowed(&two, "PCMA", None).unwrap().removed.len(), 16);
+    }
+
+    /// What a peer writes costs no more than its length: with each line read for each format, this would
+    /// not end within any test's time.
+    #[test]
+    fn a_stream_of_more_than_64_formats_is_refused() {
+        for formats in [64, 100_000] {
+            let body = stream(formats);
+            let found = narrowed(&body, "PCMA", None).unwrap();
+            assert!(found.is_nothing_left && found.removed.is_empty());
+            let refused = body.replace("m=audio 4000", "m=audio 0");
+            assert_eq!(found.sdp, format!("{HEAD}{refused}").as_bytes());
+        }
+        let beside = format!("{}m=audio 4002 RTP/AVP 8\r\n", stream(64));
+        assert!(!narrowed(&beside, "PCMA", None).unwrap().is_nothing_left);
+    }
+
+    #[test]
+    fn the_first_line_about_a_payload_type_counts() {
+        let lines =
+            "a=rtpmap:96 opus/48000/2\r\n".to_owned() + &"a=rtpmap:96 x/1\r\n".repeat(100_000);
+        let body = format!("m=audio 4000 RTP/AVP 0 96\r\n{lines}");
+        let found = narrowed(&body, "opus", None).unwrap();
+        assert_eq!(found.removed, ["PCMU".into()]);
+        assert!(!found.is_nothing_left);
     }
 }
