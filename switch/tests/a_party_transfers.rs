@@ -9,6 +9,7 @@ use std::time::Duration;
 use sip::auth;
 use sip::message::{HeaderName, Message, Method};
 use support::*;
+use switch::stir::{Attestation, Verification};
 use switch::{Effect, Input};
 use vocabulary::{CallKind, DecisionLine, Refused, SettleRequest};
 
@@ -799,4 +800,21 @@ fn a_carrier_that_transfers_is_paid_until_it_leaves() {
     let legs: Vec<_> = first.facts.legs.iter().map(|leg| leg.talked.as_secs()).collect();
     assert_eq!(legs, [25, 5, 20]);
     assert_eq!(second.facts.legs[0].account, Some(CARRIER_ACCOUNT));
+}
+
+/// S5: what a trunk has transferred is a call of ours, which has no Identity header of the trunk's.
+#[test]
+fn a_call_that_goes_on_for_a_trunk_is_not_verified() {
+    let mut rows = rows();
+    rows.trunk(1).interworking.may_transfer = true;
+    rows.trunk(1).stir.verification = Verification::Refuse(Attestation::Full);
+    let mut w = World::with(rows);
+    let (_, invite, _) = w.talk(600, false);
+    let refer = from_callee(CARRIERS[0], &invite, "REFER", 1);
+    w.bob_at(&[BOBS_PHONE]);
+    w.receive(CARRIERS[0], &with_refer_to(&refer, &format!("<sip:{BOBS}@192.0.2.1>")));
+    w.expect_soon(CARRIERS[0], "SIP/2.0 202");
+    w.asked_by(CARRIER_ACCOUNT);
+    w.grant(600, false);
+    w.expect_soon(BOBS_PHONE, "INVITE");
 }

@@ -32,8 +32,9 @@ pub(super) fn verify(
     ctx: &mut Context<'_>,
 ) -> Result<Step, Refusal> {
     let Source::Trunk(trunk) = setup.source else { return Ok(Step::Next) };
-    // Signatures are about calls.
-    if call.is_message() {
+    // Signatures are about calls, and the trunk that transfers one has not sent the one that goes on: that is
+    // ours, and has no header.
+    if call.is_message() || !setup.caller.diverted_by.is_empty() {
         return Ok(Step::Next);
     }
     let policy = ctx.directory.trunk(trunk).map_or(Verification::Off, |row| row.stir.verification);
