@@ -12,7 +12,7 @@ use crate::call::{Call, Ingress, Side};
 use crate::caller_id::named_subscriber;
 use crate::decision::{Decision, IdentityRefusal, Refusal};
 use crate::directory::{DigestOwner, TrunkRow};
-use crate::interworking::LegPolicy;
+use crate::interworking::{LegPolicy, may_replace};
 use crate::leg::{Identity, Leg, Pager};
 use crate::routing::{self, Source};
 use crate::setup::Setup;
@@ -141,7 +141,8 @@ impl Shard {
         }
         let tag = Tag::new(self.config.shard, key, self.random.next());
         let policy = peer.and_then(|peer| LegPolicy::of_source(&self.directory, peer));
-        let identity = Identity { tag, user, policy };
+        let may_replace = peer.is_some_and(|peer| may_replace(&self.directory, peer));
+        let identity = Identity { tag, user, policy, may_replace };
         let endpoint = &mut self.endpoint;
         Side::Leg(Leg::inbound(now, &self.leg_config, identity, endpoint, tx, message, path))
     }

@@ -239,9 +239,9 @@ fn reliable(reliability: Reliability) -> impl Fn(&mut Rows) {
 #[test]
 fn a_trunk_is_asked_for_reliable_responses_as_it_is_set() {
     for (reliability, supported, required) in [
-        (Reliability::Supported, "100rel, replaces, timer", ""),
-        (Reliability::Required, "100rel, replaces, timer", "100rel"),
-        (Reliability::Off, "replaces, timer", ""),
+        (Reliability::Supported, "100rel, timer", ""),
+        (Reliability::Required, "100rel, timer", "100rel"),
+        (Reliability::Off, "timer", ""),
     ] {
         let mut w = world(reliable(reliability));
         w.receive(CUSTOMER, &invite(CUSTOMER, "c1", "4930123456", 1, "Supported: 100rel\n"));
@@ -284,5 +284,25 @@ fn a_customer_may_not_require_what_is_off() {
     w.reply_with_sdp(CARRIERS[0], &sent, "183 Session Progress");
     let progress = w.expect_soon(CUSTOMER, "SIP/2.0 183");
     assert_eq!(header(&progress, HeaderName::Require), "");
-    assert_eq!(header(&progress, HeaderName::Supported), "replaces, timer");
+    assert_eq!(header(&progress, HeaderName::Supported), "timer");
+}
+
+/// RFC 3891 section 5: who is told of the extension may use it. Trunks may not, but by a REFER if they
+/// may transfer calls.
+#[test]
+fn replaces_is_known_to_trunks_that_may_use_it() {
+    let may_transfer = |rows: &mut Rows| rows.trunk(10).interworking.may_transfer = true;
+    let mut w = world(may_transfer);
+    w.receive(CUSTOMER, &invite(CUSTOMER, "c1", "4930123456", 1, "Require: replaces\n"));
+    w.grant(60, false);
+    let sent = w.expect(CARRIERS[0], "INVITE");
+    assert_eq!(header(&sent, HeaderName::Supported), "100rel, timer");
+    w.reply_with_sdp(CARRIERS[0], &sent, "183 Session Progress");
+    let progress = w.expect_soon(CUSTOMER, "SIP/2.0 183");
+    assert_eq!(header(&progress, HeaderName::Supported), "100rel, replaces, timer");
+
+    let mut w = world(|_| {});
+    w.receive(CUSTOMER, &invite(CUSTOMER, "c1", "4930123456", 1, "Require: replaces\n"));
+    let refused = w.expect_soon(CUSTOMER, "SIP/2.0 420");
+    assert_eq!(header(&refused, HeaderName::Unsupported), "replaces");
 }

@@ -15,7 +15,7 @@ use crate::caller_id::{Diversions, Shown};
 use crate::decision::Decision;
 use crate::directory::{Directory, TrunkRow};
 use crate::forwarding::{DivertedBy, Sent};
-use crate::interworking::{InterworkingDecision, LegPolicy, Talker};
+use crate::interworking::{InterworkingDecision, LegPolicy, Talker, may_replace};
 use crate::leg::event::Body;
 use crate::leg::{Identity, Outgoing};
 use crate::lookup::{Located, user_of};
@@ -188,7 +188,8 @@ impl Call {
             is_udp_only: reached.1,
             caller_does_100rel: self.ingress.side.does_100rel(),
         };
-        let whose = Identity { tag, user: key.to_user(), policy };
+        let may_replace = may_replace(ctx.directory, way.owner());
+        let whose = Identity { tag, user: key.to_user(), policy, may_replace };
         let side = self.ingress.side.onward(ctx, whose, outgoing);
         self.reasons.push(match way {
             Way::Trunk(id) => Decision::TriedTrunk(id, path.remote),

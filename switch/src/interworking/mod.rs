@@ -97,6 +97,17 @@ pub struct Interworking {
     pub may_transfer: bool,
 }
 
+/// Whether the peer may have one party take the place of another (RFC 3891): phones, and trunks that may
+/// transfer calls, by `Replaces` in a REFER.
+pub(crate) fn may_replace(directory: &Directory, peer: Source) -> bool {
+    match peer {
+        Source::Subscriber(_) => true,
+        Source::Trunk(id) => {
+            directory.trunk(id).is_some_and(|trunk| trunk.interworking.may_transfer)
+        }
+    }
+}
+
 /// What the leg of a peer goes by. Most legs have none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LegPolicy {

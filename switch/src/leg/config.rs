@@ -102,6 +102,8 @@ pub struct Identity {
     pub user: u64,
     /// What its peer is spoken to by, if anything is special.
     pub policy: Option<Box<LegPolicy>>,
+    /// Whether the peer may take the place of a party, so that it is told that we know `replaces`.
+    pub may_replace: bool,
 }
 
 /// An INVITE to be placed.

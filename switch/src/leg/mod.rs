@@ -118,6 +118,8 @@ struct Peer {
     is_secure: bool,
     /// The Call-ID is its own: its re-INVITE waits longer after a 491 (RFC 3261 section 14.1).
     is_caller: bool,
+    /// It is told that we know `replaces` (RFC 3891).
+    may_replace: bool,
     /// Our last question could not be sent to it.
     is_unreachable: bool,
     /// The largest Min-SE of its 422s, seconds; 0 if there was none (RFC 4028 section 7.4).
@@ -370,7 +372,7 @@ impl Leg {
             path,
             ways: None,
             tag: identity.tag,
-            peer: Peer::default(),
+            peer: Peer { may_replace: identity.may_replace, ..Peer::default() },
             probe_at_secs: 0,
         }
     }

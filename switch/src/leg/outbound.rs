@@ -17,7 +17,6 @@ use vocabulary::Now;
 use super::config::{Identity, LegConfig, Outgoing};
 use super::event::{Body, LegEvent};
 use super::exchange::{Kind, TRIES_MAX};
-use super::reach::SUPPORTED;
 use super::{At, DialogView, Leg, Phase, passed, reach, reason_of};
 use crate::interworking::Reliability;
 use crate::release::Cause;
@@ -138,7 +137,7 @@ impl Leg {
         let can_answer_early = outgoing.body.is_some() || outgoing.caller_does_100rel;
         let reliability = self.reliability();
         let does_100rel = can_answer_early && reliability != Reliability::Off;
-        let supported: &[u8] = if does_100rel { SUPPORTED } else { b"replaces, timer" };
+        let supported = reach::supported(does_100rel, self.peer.may_replace);
         let draft = RequestDraft::new(Method::Invite, &outgoing.request_uri)
             .header(HeaderName::From, &inviting.from)
             .header(HeaderName::To, &outgoing.to)

@@ -14,13 +14,20 @@ use crate::interworking::Reliability;
 
 /// The methods that a leg takes.
 pub(super) const ALLOW: &[u8] = b"INVITE, ACK, CANCEL, BYE, PRACK, UPDATE, INFO, OPTIONS, REFER";
-/// The extensions that a leg knows as the one who is asked.
-pub(super) const SUPPORTED: &[u8] = b"100rel, replaces, timer";
 
 /// What a leg can be required to know.
 pub(crate) const EXTENSIONS: [&[u8]; 3] = [b"100rel", b"replaces", b"timer"];
-/// The same for a peer with whom nothing is reliable before the answer.
-const WITHOUT_100REL: [&[u8]; 2] = [b"replaces", b"timer"];
+
+/// The extensions that a leg knows as the one who is asked: with a peer with whom something is reliable
+/// before the answer, and with one who may take the place of a party.
+pub(super) fn supported(does_100rel: bool, may_replace: bool) -> &'static [u8] {
+    match (does_100rel, may_replace) {
+        (true, true) => b"100rel, replaces, timer",
+        (true, false) => b"100rel, timer",
+        (false, true) => b"replaces, timer",
+        (false, false) => b"timer",
+    }
+}
 
 /// What a request requires beyond `known` (RFC 3261 section 8.2.2.3), as the value of an
 /// Unsupported header. Proxy-Require is not looked at: no request is proxied here.
@@ -70,18 +77,17 @@ impl Leg {
 
     /// What this peer may require.
     pub(super) fn extensions(&self) -> &'static [&'static [u8]] {
-        match self.reliability() {
-            Reliability::Off => &WITHOUT_100REL,
-            Reliability::Supported | Reliability::Required => &EXTENSIONS,
+        match (self.reliability(), self.peer.may_replace) {
+            (Reliability::Off, true) => &[b"replaces", b"timer"],
+            (Reliability::Off, false) => &[b"timer"],
+            (Reliability::Supported | Reliability::Required, true) => &EXTENSIONS,
+            (Reliability::Supported | Reliability::Required, false) => &[b"100rel", b"timer"],
         }
     }
 
     /// The same, as it is told.
     pub(super) fn supported(&self) -> &'static [u8] {
-        match self.reliability() {
-            Reliability::Off => b"replaces, timer",
-            Reliability::Supported | Reliability::Required => SUPPORTED,
-        }
+        supported(self.reliability() != Reliability::Off, self.peer.may_replace)
     }
 
     /// What a request that forms or refreshes a dialog says about us.

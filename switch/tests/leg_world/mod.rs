@@ -202,7 +202,12 @@ impl World {
     fn identity(side: usize, leg: usize) -> Identity {
         let key = LegKey { slot: leg as u32, generation: side as u32, leg: 0 };
         let random = 0x5eed_0000 + (leg * 2 + side) as u64 * 0x9e37_79b9_7f4a;
-        Identity { tag: Tag::new(0, key, random), user: leg as u64, policy: None }
+        Identity {
+            tag: Tag::new(0, key, random),
+            user: leg as u64,
+            policy: None,
+            may_replace: true,
+        }
     }
 
     pub fn outgoing(body: Option<Body>) -> Outgoing {
