@@ -176,6 +176,23 @@ impl Admission {
         self.remove(call, key);
     }
 
+    /// Takes the call out at the gates of one direction that are meant: whoever was counted there has left,
+    /// while the call goes on.
+    pub fn leave_where(
+        &self,
+        call: CallId,
+        direction: Direction,
+        is_meant: impl Fn(Owner) -> bool,
+    ) {
+        let is_ingress = direction == Direction::Ingress;
+        let is_left = |key: &mut Key| key.1 == is_ingress && is_meant(key.0);
+        let left: Vec<Key> = match lock(&self.calls[shard_of_call(call)]).get_mut(&call) {
+            Some(passed) => passed.extract_if(.., is_left).collect(),
+            None => Vec::new(),
+        };
+        left.into_iter().for_each(|key| self.remove(call, key));
+    }
+
     /// Takes the call out everywhere. May be called any number of times.
     pub fn release(&self, call: CallId) {
         let passed = lock(&self.calls[shard_of_call(call)]).remove(&call);

@@ -7,9 +7,10 @@ mod support;
 use sip::auth;
 use sip::message::{HeaderName, Message, Method};
 use support::*;
-use switch::directory::AccountRow;
+use switch::admission::Owner;
+use switch::directory::{AccountRow, Limits};
 use switch::{Effect, Input};
-use vocabulary::{AccountId, CallKind, SettleRequest};
+use vocabulary::{AccountId, CallKind, Direction, SettleRequest, SubscriberId};
 
 const BOBS: &str = "4930555";
 const BOBS_PHONE: &str = PHONES[0];
@@ -262,4 +263,68 @@ fn a_session_that_is_refused_changes_nothing() {
     let reinvite = talk.first().expect_soon(CUSTOMER, "INVITE");
     talk.first().reply(CUSTOMER, &reinvite, "488 Not Acceptable Here", "");
     talk.alice_hears(488, "replaces_session_refused");
+}
+
+/// who takes a place needs no other one, and who has left has none.
+#[test]
+fn the_place_of_the_one_who_leaves_is_taken() {
+    let mut rows = Rows::default();
+    let one = Limits { concurrent: Some(1), per_second: None };
+    rows.account(LOCAL_ACCOUNT).ingress = one;
+    rows.account(LOCAL_ACCOUNT).egress = one;
+    rows.subscribers.iter_mut().for_each(|row| row.ingress = one);
+    let mut w = World::with(rows);
+    // Bob calls, and talks.
+    let calls = |w: &mut World, from: &str, user: &str, id: &str, cld: &str, lines: &str| {
+        w.receive(from, &invite(from, id, cld, 1, lines));
+        let challenge = w.expect_soon(from, "SIP/2.0 407");
+        w.receive(from, &ack(from, id, &challenge));
+        let ours = auth::Credentials::new(user, "secret");
+        let uri = format!("sip:{cld}@192.0.2.1");
+        let method = Method::Invite;
+        let proof = auth::answer_challenge(&challenge, &ours, method, uri.as_bytes(), 7, false);
+        let proof = proof.expect("it can be answered");
+        let lines = format!("{lines}{}: {}\n", proof.name, proof.value);
+        w.receive(from, &invite(from, id, cld, 2, &lines));
+    };
+    calls(&mut w, BOBS_PHONE, "bob", "b1", "4930123456", "");
+    w.grant(600, false);
+    let sent = w.expect_soon(CARRIERS[0], "INVITE");
+    w.reply_with_sdp(CARRIERS[0], &sent, "200 OK");
+    w.record();
+    let answer = w.expect_soon(BOBS_PHONE, "SIP/2.0 200");
+    w.receive(BOBS_PHONE, &ack(BOBS_PHONE, "b1", &answer));
+    w.expect_soon(CARRIERS[0], "ACK");
+    w.pass_secs(5);
+    let live = |w: &World, owner| w.shared.admission.live(owner, Direction::Ingress);
+    let [account, bob, alice] = [
+        Owner::Account(LOCAL_ACCOUNT),
+        Owner::Subscriber(SubscriberId(21)),
+        Owner::Subscriber(SubscriberId(20)),
+    ];
+    assert_eq!([account, bob, alice].map(|owner| live(&w, owner)), [1, 1, 0]);
+    // The account is full, but for whoever takes Bob's place.
+    calls(&mut w, ALICE, "alice", "a0", "4930123456", "");
+    let refused = w.expect_soon(ALICE, "SIP/2.0 503");
+    w.receive(ALICE, &ack(ALICE, "a0", &refused));
+    w.settled.clear();
+    let tag = header(&answer, HeaderName::To);
+    let (_, tag) = tag.split_once("tag=").unwrap();
+    let lines = format!("Replaces: b1;to-tag={tag};from-tag=ft-b1\n");
+    calls(&mut w, ALICE, "alice", "a1", "4930123456", &lines);
+    w.grant(600, false);
+    let reinvite = w.expect_soon(CARRIERS[0], "INVITE");
+    w.reply_with_sdp(CARRIERS[0], &reinvite, "200 OK");
+    w.record();
+    let alices = w.expect_soon(ALICE, "SIP/2.0 200");
+    w.receive(ALICE, &ack(ALICE, "a1", &alices));
+    let bye = w.expect_soon(BOBS_PHONE, "BYE");
+    w.reply(BOBS_PHONE, &bye, "200 OK", "");
+    assert_eq!([account, bob, alice].map(|owner| live(&w, owner)), [1, 0, 1]);
+    w.receive(ALICE, &in_dialog(ALICE, "a1", &alices, "BYE", 3));
+    let bye = w.expect_soon(CARRIERS[0], "BYE");
+    w.reply(CARRIERS[0], &bye, "200 OK", "");
+    assert_eq!(w.settled.len(), 2);
+    w.settled.clear();
+    w.check_empty();
 }

@@ -37,6 +37,8 @@ pub(super) struct Transfer {
     stage: Stage,
     /// The party that wants it has hung up.
     is_transferor_gone: bool,
+    /// Another call takes the place of the party's leg, and is counted instead (RFC 3891).
+    takes_place: bool,
     /// What the party that stays has offered, until somebody answers it.
     offer: Option<Body>,
 }
@@ -171,12 +173,13 @@ impl Call {
         let cli = if caller.is_withheld { "anonymous".into() } else { caller.user.clone() };
         // Without an offer nothing early can be answered.
         let to = self.place_onward(ctx, transferor, caller, cli, false);
-        self.transfer_begins(by, to, Stage::Calling);
+        self.transfer_begins(by, to, Stage::Calling, false);
     }
 
-    fn transfer_begins(&mut self, by: u8, to: u8, stage: Stage) {
+    fn transfer_begins(&mut self, by: u8, to: u8, stage: Stage, takes_place: bool) {
         if let State::Talking(talking) = &mut self.state {
-            let transfer = Transfer { by, to, stage, is_transferor_gone: false, offer: None };
+            let (is_transferor_gone, offer) = (false, None);
+            let transfer = Transfer { by, to, stage, is_transferor_gone, takes_place, offer };
             talking.transfer = Some(Box::new(transfer));
         }
     }
@@ -204,7 +207,7 @@ impl Call {
             how: JoiningHow::Parties,
         }));
         ctx.effects.push_back(Effect::Relay { to: LegAddress { shard, key }, from: own, said });
-        self.transfer_begins(leg, to, Stage::Calling);
+        self.transfer_begins(leg, to, Stage::Calling, false);
         Ok(())
     }
 
@@ -285,7 +288,7 @@ impl Call {
         let said = Said::Placed(self.id());
         ctx.effects.push_back(Effect::Relay { to: from, from: own, said });
         let stage = if offer.is_some() { Stage::Taken } else { Stage::Asked };
-        self.transfer_begins(leg, to, stage);
+        self.transfer_begins(leg, to, stage, matches!(joining.how, JoiningHow::Caller { .. }));
         self.tell(ctx, stays, LegEvent::Update { method: UpdateMethod::ReInvite, body: offer });
         Ok(())
     }
@@ -311,8 +314,9 @@ impl Call {
             }
             LegEvent::Release { .. } if leg == by => {
                 transfer.is_transferor_gone = true;
+                let takes_place = transfer.takes_place;
                 let stays = talking.other_end(by);
-                self.leaves(ctx, by);
+                self.leaves(ctx, by, takes_place);
                 if let Some(stays) = stays {
                     self.tell(ctx, stays, LegEvent::OtherSideLeft);
                 }
@@ -460,7 +464,7 @@ impl Call {
     fn transferred(&mut self, ctx: &mut Context<'_>) {
         let State::Talking(talking) = &mut self.state else { return };
         let Some(transfer) = talking.transfer.take() else { return };
-        let Transfer { by, to, .. } = *transfer;
+        let Transfer { by, to, takes_place, .. } = *transfer;
         let stays = talking.other_end(by);
         let now = ctx.now.monotonic;
         match by == talking.near {
@@ -472,7 +476,7 @@ impl Call {
         self.tell(ctx, by, LegEvent::TransferProgress { status: 200 });
         let (cause, sip_status) = (Cause::Normal, 200);
         self.tell(ctx, by, LegEvent::Release { cause, reason_header: None, sip_status });
-        self.leaves(ctx, by);
+        self.leaves(ctx, by, takes_place);
         if let Some(stays) = stays {
             self.tell(ctx, stays, LegEvent::OtherSideLeft);
         }
@@ -504,14 +508,16 @@ impl Call {
         self.tell(ctx, by, LegEvent::TransferProgress { status });
     }
 
-    /// A party is not in the call any more, while the call goes on.
-    fn leaves(&mut self, ctx: &Context<'_>, leg: u8) {
+    /// A party is not in the call any more, while the call goes on. `takes_place`: another call is counted
+    /// instead, at the party's account too; else the account pays on, and this is one of its calls.
+    fn leaves(&mut self, ctx: &Context<'_>, leg: u8, takes_place: bool) {
         let State::Talking(talking) = &self.state else { return };
         // A timer may be late, but what was not paid for is not counted.
         let until = ctx.now.monotonic.min(talking.cut_at);
         let call = self.id;
         let Some(attempt) = leg.checked_sub(1).map(|n| &mut self.attempts[usize::from(n)]) else {
-            return;
+            let is_left = |owner| takes_place || !matches!(owner, Owner::Account(_));
+            return ctx.admission.leave_where(call, Direction::Ingress, is_left);
         };
         if attempt.released.is_some() {
             return;
@@ -524,7 +530,12 @@ impl Call {
         let account = attempt.account;
         let leave = |owner| ctx.admission.leave(call, owner, Direction::Egress);
         match attempt.way {
-            Way::Contact(subscriber, _) => leave(Owner::Subscriber(subscriber)),
+            Way::Contact(subscriber, _) => {
+                leave(Owner::Subscriber(subscriber));
+                if takes_place {
+                    leave(Owner::Account(account));
+                }
+            }
             Way::Trunk(trunk) => {
                 leave(Owner::Trunk(trunk));
                 leave(Owner::Account(account));

@@ -18,6 +18,23 @@ pub(super) fn admit_caller(
     call: &mut Call,
     ctx: &mut Context<'_>,
 ) -> Result<Step, Refusal> {
+    let gates = gates_of_caller(setup, ctx);
+    admit(call, ctx, &gates)
+}
+
+/// A caller who takes the place of a party: it is counted, but needs no free place, since that party's
+/// becomes free. Of such calls one at a time waits for the party that stays; the others end at once.
+pub(super) fn admit_in_place(
+    setup: &mut Setup,
+    call: &mut Call,
+    ctx: &mut Context<'_>,
+) -> Result<Step, Refusal> {
+    let mut gates = gates_of_caller(setup, ctx);
+    gates.iter_mut().for_each(|gate| gate.limits.concurrent = None);
+    admit(call, ctx, &gates)
+}
+
+fn gates_of_caller(setup: &Setup, ctx: &Context<'_>) -> Vec<Gate> {
     let direction = Direction::Ingress;
     let (account, directory) = (setup.account, ctx.directory);
     let limits = directory.account(account).map_or(Limits::default(), |a| a.ingress);
@@ -34,7 +51,7 @@ pub(super) fn admit_caller(
     if let Some(row) = phone.and_then(|id| directory.subscriber(id)) {
         gates.extend(limited(Owner::Subscriber(row.id), direction, row.ingress));
     }
-    admit(call, ctx, &gates)
+    gates
 }
 
 /// Most phones and DIDs have no limit, and then no set of live calls.

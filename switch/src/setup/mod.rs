@@ -73,7 +73,7 @@ const STAGES: [Stage; 14] = [
 ];
 
 /// Who takes the place of a party calls nobody: there is nothing to look for, and nothing to pay.
-const STAGES_OF_REPLACING: [Stage; 2] = [admission::admit_caller, authorize::ask];
+const STAGES_OF_REPLACING: [Stage; 2] = [admission::admit_in_place, authorize::ask];
 
 /// What is known of a call until billing has authorised it. It borrows nothing, the INVITE least of
 /// all: it may be kept while somebody outside is asked.
