@@ -265,6 +265,53 @@ fn a_session_that_is_refused_changes_nothing() {
     talk.alice_hears(488, "replaces_session_refused");
 }
 
+/// The new one hangs up while the party that stays thinks about its offer: that party, which takes it in the
+/// end, is brought back to whom it talked with.
+#[test]
+fn who_gives_up_too_early_leaves_both_talking() {
+    for takes_it in [true, false] {
+        let mut talk = talk(one_world());
+        let replaces = talk.replaces("");
+        talk.alice_calls(&replaces);
+        let w = talk.last();
+        w.grant(600, false);
+        let reinvite = w.expect_soon(CUSTOMER, "INVITE");
+        w.receive(ALICE, &cancel(ALICE, "a1", BOBS, 2));
+        w.expect_soon(ALICE, "SIP/2.0 200");
+        let refused = w.expect_soon(ALICE, "SIP/2.0 487");
+        w.receive(ALICE, &ack(ALICE, "a1", &refused));
+        w.expect_nothing(BOBS_PHONE);
+        if takes_it {
+            w.reply_with_sdp(CUSTOMER, &reinvite, "200 OK");
+            w.expect_soon(CUSTOMER, "ACK");
+            let asked = w.expect_soon(CUSTOMER, "INVITE");
+            assert!(asked.body_bytes().is_empty(), "an offer is asked for");
+            let offer = SDP.replace("4000", "5555");
+            w.receive(CUSTOMER, &response(CUSTOMER, &asked, "200 OK", "", &offer));
+            let bobs = w.expect_soon(BOBS_PHONE, "INVITE");
+            assert_eq!(bobs.body_bytes(), offer.as_bytes());
+            let answer = SDP.replace("4000", "4444");
+            w.receive(BOBS_PHONE, &response(BOBS_PHONE, &bobs, "200 OK", "", &answer));
+            w.expect_soon(BOBS_PHONE, "ACK");
+            let ack = w.expect_soon(CUSTOMER, "ACK");
+            assert_eq!(ack.body_bytes(), answer.as_bytes());
+        } else {
+            w.reply(CUSTOMER, &reinvite, "488 Not Acceptable Here", "");
+            w.expect_soon(CUSTOMER, "ACK");
+        }
+        w.expect_nothing(CUSTOMER);
+        w.expect_nothing(BOBS_PHONE);
+        w.settled.clear();
+        let bye = in_dialog(CUSTOMER, "c1", &talk.answer, "BYE", 2);
+        let w = talk.last();
+        w.receive(CUSTOMER, &bye);
+        let bye = w.expect_soon(BOBS_PHONE, "BYE");
+        w.reply(BOBS_PHONE, &bye, "200 OK", "");
+        assert!(codes(&w.settlement()).contains(&"transfer_failed"));
+        w.check_empty();
+    }
+}
+
 /// who takes a place needs no other one, and who has left has none.
 #[test]
 fn the_place_of_the_one_who_leaves_is_taken() {

@@ -67,6 +67,8 @@ enum Stage {
     HasOffer,
     /// The other call is gone, but what was asked has to be ended properly.
     Abandoned,
+    /// The new one is gone, and the party that stays may yet take its offer.
+    Undone,
     /// Nobody else took the offer of the party that stays: the one who wanted the transfer has it.
     Returned,
 }
@@ -401,7 +403,7 @@ impl Call {
         let Some(transfer) = &mut talking.transfer else { return };
         let (to, is_success) = (transfer.to, (200..300).contains(&status) && body.is_some());
         match transfer.stage {
-            Stage::Abandoned if transfer.is_transferor_gone => {
+            Stage::Abandoned | Stage::Undone if transfer.is_transferor_gone => {
                 talking.transfer = None;
                 self.tell(ctx, stays, LegEvent::Acknowledge { body: None });
                 self.decide(Decision::Ended(End::OtherCall(Cause::Normal)));
@@ -411,8 +413,16 @@ impl Call {
                 transfer.offer = body.filter(|_| is_success);
                 self.give_back(ctx);
             }
+            // It talks to nobody now: it is asked for an offer, which the one it talked with answers.
+            Stage::Undone if is_success => {
+                transfer.stage = Stage::Abandoned;
+                let (method, body) = (UpdateMethod::ReInvite, None);
+                self.tell(ctx, stays, LegEvent::Update { method, body });
+            }
+            Stage::Undone => talking.transfer = None,
             stage if !is_success => {
-                transfer.stage = Stage::Offered;
+                // Nothing is open at the party that stays.
+                transfer.stage = Stage::Calling;
                 if stage == Stage::Asked {
                     // It was asked for an offer and sent none: its 200 is acknowledged all the same.
                     self.tell(ctx, stays, LegEvent::Acknowledge { body: None });
@@ -488,11 +498,12 @@ impl Call {
         let Some(transfer) = &mut talking.transfer else { return };
         let &mut Transfer { by, to, is_transferor_gone, stage, .. } = &mut **transfer;
         match stage {
-            Stage::Abandoned | Stage::Returned => return,
+            Stage::Abandoned | Stage::Undone | Stage::Returned => return,
             Stage::Asked => transfer.stage = Stage::Abandoned,
             Stage::HasOffer if is_transferor_gone => self.returned(ctx, None),
             Stage::HasOffer => self.give_back(ctx),
-            Stage::Calling | Stage::Offered | Stage::Taken => talking.transfer = None,
+            Stage::Offered | Stage::Taken => transfer.stage = Stage::Undone,
+            Stage::Calling => talking.transfer = None,
         }
         let status = if status < 300 { Cause::Absent.sip_status() } else { status };
         let cause = Cause::from_sip_status(status);
