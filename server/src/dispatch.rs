@@ -10,7 +10,6 @@ use sip::message::peek_call_id;
 use sip::transport::Path;
 use switch::attribution::Following;
 use switch::directory::Directory;
-use switch::leg::event::LegEvent;
 use switch::token::{LegAddress, LegKey, shard_of};
 use switch::upstream::UpstreamStatus;
 use switch::{Answer, LiveCall, QueryId, Said, Target};
@@ -166,7 +165,7 @@ impl Dispatch {
     /// and without it the other would go on, and be paid for, with nobody in it.
     pub fn relay(&self, to: LegAddress, from: LegAddress, said: Said) -> bool {
         let Some(post) = self.posts.get(usize::from(to.shard)) else { return false };
-        let is_end = matches!(said, Said::Event(LegEvent::Release { .. }));
+        let is_end = said.is_end();
         let letter = Letter::Relayed { to: to.key, from, said };
         if is_end {
             post.send_always(letter);
@@ -200,6 +199,7 @@ impl Sink for Dispatch {
 #[cfg(test)]
 mod tests {
     use sip::transport::Transport;
+    use switch::leg::event::LegEvent;
     use switch::release::Cause;
 
     use super::*;

@@ -23,6 +23,7 @@ use crate::question::{Answer, Question};
 use crate::registrar::StoredBinding;
 use crate::routing::Source;
 use crate::token::{LegAddress, LegKey};
+use crate::transfer::ReplacesRefusal;
 
 /// Names a question to the resolver or to whoever else is outside; the answer brings it back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -44,12 +45,22 @@ pub struct Target {
 /// What one of our calls says to another that is joined to it.
 #[derive(Debug)]
 pub enum Said {
-    /// The call that was to go on is this one; it hears at the address that this comes from.
-    Placed(CallId),
+    /// The call that was to go on is this one; it hears at the address that this comes from. And whether it is one
+    /// to a `sips:` address, which joins nobody who is not reached by TLS.
+    Placed(CallId, bool),
     /// This leg of another call is to be connected to it, in the place of the party that it is for.
     Join(Box<Joining>),
+    /// It is not: the caller of that call does not take the place of a party. The last that it hears.
+    NotJoined(ReplacesRefusal),
     /// What a leg would say.
     Event(LegEvent),
+}
+
+impl Said {
+    /// Whether nothing follows it, and nobody may be without it.
+    pub fn is_end(&self) -> bool {
+        matches!(self, Said::NotJoined(_) | Said::Event(LegEvent::Release { .. }))
+    }
 }
 
 /// The leg of a call whose party wants the other one to talk to that of another of its calls: as it
@@ -81,6 +92,8 @@ pub enum JoiningHow {
         offer: Option<Body>,
         /// Only if the party has not answered yet.
         is_early_only: bool,
+        /// The caller is reached by TLS.
+        is_secure: bool,
     },
 }
 

@@ -82,6 +82,8 @@ pub enum ReplacesRefusal {
     NoDialog,
     /// It is that of another account.
     NotItsOwn,
+    /// It goes by TLS only, and the call does not (RFC 3261 section 26.2.2).
+    Insecure,
     /// It is answered, and was to be replaced only before.
     Answered,
     /// Who is in the call is being changed already.
@@ -95,6 +97,7 @@ impl ReplacesRefusal {
     pub(crate) fn sip_status(self) -> u16 {
         match self {
             ReplacesRefusal::ByTrunk | ReplacesRefusal::NotItsOwn => 403,
+            ReplacesRefusal::Insecure => 403,
             ReplacesRefusal::Unreadable => 400,
             ReplacesRefusal::NoDialog => 481,
             ReplacesRefusal::Answered => 486,
@@ -103,12 +106,10 @@ impl ReplacesRefusal {
         }
     }
 
-    /// What the call says with this status that was to be joined.
+    /// What the call that was to be joined means by ending with this status.
     pub(crate) fn of_status(status: u16) -> ReplacesRefusal {
         match status {
-            403 => ReplacesRefusal::NotItsOwn,
             481 | ..300 => ReplacesRefusal::NoDialog,
-            486 => ReplacesRefusal::Answered,
             491 => ReplacesRefusal::Busy,
             status => ReplacesRefusal::Session(status),
         }
@@ -124,6 +125,7 @@ impl ReplacesRefusal {
             ReplacesRefusal::Unreadable => "replaces_unreadable",
             ReplacesRefusal::NoDialog => "replaces_no_dialog",
             ReplacesRefusal::NotItsOwn => "replaces_not_its_own",
+            ReplacesRefusal::Insecure => "replaces_insecure",
             ReplacesRefusal::Answered => "replaces_answered",
             ReplacesRefusal::Busy => "replaces_busy",
             ReplacesRefusal::Session(_) => "replaces_session_refused",
@@ -147,6 +149,10 @@ impl fmt::Display for ReplacesRefusal {
             ReplacesRefusal::NotItsOwn => {
                 write!(f, "The call was to take the place of a party that is of another account.")
             }
+            ReplacesRefusal::Insecure => write!(
+                f,
+                "The call was to take the place of a party of a sips: call, and did not come by TLS."
+            ),
             ReplacesRefusal::Answered => write!(
                 f,
                 "The call was to take the place of a party before its answer, which is over."
@@ -165,12 +171,13 @@ impl fmt::Display for ReplacesRefusal {
 
 /// One of each with its status and Q.850 value, for the table test of refusals.
 #[cfg(test)]
-pub(crate) fn samples() -> [(ReplacesRefusal, u16, u8); 7] {
+pub(crate) fn samples() -> [(ReplacesRefusal, u16, u8); 8] {
     [
         (ReplacesRefusal::ByTrunk, 403, 21),
         (ReplacesRefusal::Unreadable, 400, 41),
         (ReplacesRefusal::NoDialog, 481, 41),
         (ReplacesRefusal::NotItsOwn, 403, 21),
+        (ReplacesRefusal::Insecure, 403, 21),
         (ReplacesRefusal::Answered, 486, 17),
         (ReplacesRefusal::Busy, 491, 41),
         (ReplacesRefusal::Session(488), 488, 65),

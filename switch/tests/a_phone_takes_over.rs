@@ -6,9 +6,11 @@ mod support;
 
 use sip::auth;
 use sip::message::{HeaderName, Message, Method};
+use sip::transport::{Path, Transport};
 use support::*;
 use switch::admission::Owner;
 use switch::directory::{AccountRow, Limits};
+use switch::registrar::StoredBinding;
 use switch::{Effect, Input};
 use vocabulary::{AccountId, CallKind, Direction, SettleRequest, SubscriberId};
 
@@ -374,4 +376,61 @@ fn the_place_of_the_one_who_leaves_is_taken() {
     assert_eq!(w.settled.len(), 2);
     w.settled.clear();
     w.check_empty();
+}
+
+/// RFC 3261 section 26.2.2: what was called by `sips:` goes on by TLS, whoever takes a place in it.
+#[test]
+fn a_sips_call_is_taken_over_by_tls_only() {
+    let tls = |remote: &str, connection| Path {
+        transport: Transport::Tls,
+        listener: 2,
+        connection,
+        remote: address(remote),
+    };
+    let mut w = World::new();
+    w.shared.bindings.restore(
+        BOB,
+        vec![StoredBinding {
+            uri: format!("sip:bob@{BOBS_PHONE}"),
+            path: Vec::new(),
+            q: 1000,
+            expires_at: w.now.utc.plus(std::time::Duration::from_secs(86400)),
+            call_id: "reg".to_owned(),
+            cseq: 1,
+            transport: Transport::Tls,
+            listener: 2,
+            remote: address(BOBS_PHONE),
+            is_behind_nat: false,
+        }],
+    );
+    let sips = invite(CUSTOMER, "c1", BOBS, 1, "").replace("INVITE sip:", "INVITE sips:");
+    w.receive_on(tls(CUSTOMER, 5), &sips);
+    w.grant(600, false);
+    let sent = w.expect_on(tls(BOBS_PHONE, 0), "INVITE");
+    w.receive_on(tls(BOBS_PHONE, 0), &response(BOBS_PHONE, &sent, "200 OK", "", SDP));
+    w.record();
+    let answer = w.expect_soon(CUSTOMER, "SIP/2.0 200");
+    w.receive_on(tls(CUSTOMER, 5), &ack(CUSTOMER, "c1", &answer));
+    w.forget();
+    let lines = talk_line(&sent);
+    let calls = |w: &mut World, path: Path, id: &str| {
+        w.receive_on(path, &invite(ALICE, id, BOBS, 1, &lines));
+        let challenge = w.expect_soon(ALICE, "SIP/2.0 407");
+        w.receive_on(path, &ack(ALICE, id, &challenge));
+        let ours = auth::Credentials::new("alice", "secret");
+        let uri = format!("sip:{BOBS}@192.0.2.1");
+        let method = Method::Invite;
+        let proof = auth::answer_challenge(&challenge, &ours, method, uri.as_bytes(), 7, false);
+        let proof = proof.expect("it can be answered");
+        let lines = format!("{lines}{}: {}\n", proof.name, proof.value);
+        w.receive_on(path, &invite(ALICE, id, BOBS, 2, &lines));
+        w.grant(600, false);
+    };
+    calls(&mut w, path(ALICE), "a1");
+    let refused = w.expect_soon(ALICE, "SIP/2.0 403");
+    w.receive(ALICE, &ack(ALICE, "a1", &refused));
+    assert_eq!(codes(&w.settlement()).last(), Some(&"replaces_insecure"));
+    w.expect_nothing(CUSTOMER);
+    calls(&mut w, tls(ALICE, 7), "a2");
+    w.expect_on(tls(CUSTOMER, 5), "INVITE");
 }

@@ -99,6 +99,8 @@ pub(crate) struct Call {
     /// Also of a caller who wants to stay unknown: prices may depend on it.
     cli: Option<Number>,
     is_withheld: bool,
+    /// It was to a `sips:` address: its parties are reached by TLS, whoever takes their place too.
+    is_secure: bool,
     rate_choice: RateChoice,
     /// Boxed: most calls have none.
     located: Option<Box<Located>>,
@@ -225,6 +227,7 @@ impl Call {
             cld: None,
             cli: None,
             is_withheld: false,
+            is_secure: false,
             rate_choice: RateChoice::default(),
             located: None,
             kind: None,
@@ -245,6 +248,11 @@ impl Call {
     ) {
         self.ingress.account = Some(account);
         (self.cli, self.is_withheld) = (cli, is_withheld);
+    }
+
+    /// It is to go by TLS only.
+    pub(crate) fn must_be_secure(&mut self, is_secure: bool) {
+        self.is_secure = is_secure;
     }
 
     pub(crate) fn leads_to(&mut self, cld: Number) {

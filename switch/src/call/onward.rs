@@ -63,7 +63,7 @@ impl Call {
         own: LegAddress,
         onward: &OnwardCall,
     ) {
-        let said = Said::Placed(self.id());
+        let said = Said::Placed(self.id(), self.is_secure);
         ctx.effects.push_back(Effect::Relay { to: onward.from, from: own, said });
         let (by, of) = (onward.by, onward.of);
         self.decide(match (onward.caller.transferred_by(), by) {

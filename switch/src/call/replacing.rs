@@ -4,10 +4,12 @@
 
 use std::sync::Arc;
 
+use sip::transport::Transport;
+
 use super::{Call, Context, Hunt, State};
 use crate::decision::Refusal;
 use crate::effect::{Effect, Joining, JoiningHow, Said};
-use crate::leg::event::LegEvent;
+use crate::leg::Leg;
 use crate::routing::{Destination, Source};
 use crate::token::{LegAddress, Tag};
 use crate::transfer::{ReplacedDialog, ReplacesRefusal};
@@ -30,6 +32,8 @@ impl Call {
             return self.refuse(ctx, refused);
         };
         let offer = hunt.caller.body.clone();
+        let path = self.ingress.side.leg().map(Leg::path);
+        let is_secure = path.is_some_and(|path| path.transport == Transport::Tls);
         let shown = (self.ingress.cli.clone(), self.ingress.cld.clone());
         let by = Source::Subscriber(by);
         let (_, own) = self.attempt_by_call(ctx, by, shown, None);
@@ -39,7 +43,7 @@ impl Call {
             call_id: dialog.call_id.clone(),
             to_tag: dialog.to_tag.clone(),
             from_tag: dialog.from_tag.clone(),
-            how: JoiningHow::Caller { offer, is_early_only: dialog.is_early_only },
+            how: JoiningHow::Caller { offer, is_early_only: dialog.is_early_only, is_secure },
         }));
         ctx.effects.push_back(Effect::Relay { to: LegAddress { shard, key }, from: own, said });
     }
@@ -52,9 +56,7 @@ impl Call {
         why: ReplacesRefusal,
     ) {
         let key = crate::token::LegKey { leg, ..self.place };
-        let (cause, sip_status) = (why.cause(), why.sip_status());
-        let event = LegEvent::Release { cause, reason_header: None, sip_status };
         let own = LegAddress { shard: ctx.shard, key };
-        ctx.effects.push_back(Effect::Relay { to: from, from: own, said: Said::Event(event) });
+        ctx.effects.push_back(Effect::Relay { to: from, from: own, said: Said::NotJoined(why) });
     }
 }

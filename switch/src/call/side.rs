@@ -8,7 +8,7 @@ use std::time::Duration;
 use sip::transport::Path;
 
 use super::{Call, Context, State};
-use crate::decision::Decision;
+use crate::decision::{Decision, Refusal};
 use crate::effect::{Effect, Said};
 use crate::forwarding::ForwardingDecision;
 use crate::leg::event::LegEvent;
@@ -185,11 +185,12 @@ impl Call {
             return false;
         }
         match said {
-            Said::Placed(call) => {
+            Said::Placed(call, is_secure) => {
                 joined.other = Some(from);
                 for event in std::mem::take(&mut joined.unsaid) {
                     joined.say(ctx.effects, event);
                 }
+                self.is_secure |= is_secure;
                 self.heard(leg);
                 self.decide(match &self.state {
                     State::Talking(_) => Decision::Transfer(TransferDecision::As(call)),
@@ -200,6 +201,12 @@ impl Call {
                 });
             }
             Said::Join(_) => unreachable!("it is for a leg"),
+            Said::NotJoined(why) => {
+                joined.is_over = true;
+                if matches!(self.state, State::Hunting(_)) {
+                    self.refuse(ctx, Refusal::Replaces(why));
+                }
+            }
             Said::Event(event) => {
                 joined.is_over = matches!(event, LegEvent::Release { .. });
                 joined.heard.push_back(event);

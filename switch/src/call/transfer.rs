@@ -274,6 +274,9 @@ impl Call {
         if !is_its_own {
             return Err(ReplacesRefusal::NotItsOwn);
         }
+        if self.is_secure && matches!(joining.how, JoiningHow::Caller { is_secure: false, .. }) {
+            return Err(ReplacesRefusal::Insecure);
+        }
         let offer = match &joining.how {
             JoiningHow::Caller { is_early_only: true, .. } => {
                 return Err(ReplacesRefusal::Answered);
@@ -287,7 +290,7 @@ impl Call {
             JoiningHow::Caller { .. } => TransferDecision::Replaced(by, joining.of),
         }));
         let (to, own) = self.attempt_by_call(ctx, by, self.shown(leg), Some(from));
-        let said = Said::Placed(self.id());
+        let said = Said::Placed(self.id(), self.is_secure);
         ctx.effects.push_back(Effect::Relay { to: from, from: own, said });
         let stage = if offer.is_some() { Stage::Taken } else { Stage::Asked };
         self.transfer_begins(leg, to, stage, matches!(joining.how, JoiningHow::Caller { .. }));

@@ -90,6 +90,7 @@ impl Setup {
 
     fn new(call: &mut Call, source: Source, account: AccountId, caller: Caller) -> Setup {
         call.comes_from(account, caller.known_number(), caller.is_withheld);
+        call.must_be_secure(caller.is_secure);
         let rate_choice = RateChoice::default();
         Setup {
             source,

@@ -39,7 +39,7 @@ impl Shard {
 
     /// What one call says to another, both ours.
     pub(super) fn relayed(&mut self, now: Now, to: LegKey, from: LegAddress, said: Said) {
-        let is_end = matches!(said, Said::Event(LegEvent::Release { .. }));
+        let is_end = said.is_end();
         let is_heard = self.with_key(now, to, |call, leg, ctx| call.told(ctx, leg, from, said));
         // Who speaks to a call that is gone must not wait for it.
         if is_heard != Some(true) && !is_end {
