@@ -170,10 +170,18 @@ fn bext01_names_the_extensions_that_we_lack() {
 fn other_methods_get_their_answer() {
     check("intmeth", 501);
     check("esc02", 501);
-    // A MESSAGE of a trunk that may send none.
-    check("mpart01", 403);
     // Its To has a tag, and we have no such dialog.
     check("wsinv", 481);
+}
+
+/// A MESSAGE of a trunk that may send none is refused as a call would be, with a record.
+#[test]
+fn a_message_is_refused() {
+    let mut w = world();
+    let statuses: Vec<u16> = answers(&mut w, "mpart01").iter().map(Message::status).collect();
+    assert_eq!(statuses, [403]);
+    assert_eq!(w.settled.len(), 1);
+    w.check_empty();
 }
 
 #[test]
