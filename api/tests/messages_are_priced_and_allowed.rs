@@ -4,18 +4,12 @@
 
 mod world;
 
-use serde_json::{Value, json};
+use serde_json::json;
 use vocabulary::TrunkId;
 use world::backend::{Backend, on_both};
-use world::{World, world};
+use world::world;
 
 on_both!(messages_have_rate_groups_of_their_own, a_trunk_carries_messages_when_it_is_told_to);
-
-async fn get(world: &World, path: &str) -> Value {
-    let (status, answer) = world.ask("GET", path, None, String::new()).await;
-    assert_eq!(status, 200, "{answer}");
-    answer
-}
 
 async fn messages_have_rate_groups_of_their_own(backend: Backend) {
     let world = world(backend).await;
@@ -23,14 +17,14 @@ async fn messages_have_rate_groups_of_their_own(backend: Backend) {
     world.made("/rate-groups", json!({"name": "texts", "currency": "EUR"})).await;
     let path = "/accounts/alice/messages";
     let mut expected = json!({"rate_group": null, "carrier_rate_group": null});
-    assert_eq!(get(&world, path).await, expected);
+    assert_eq!(world.get(path).await, expected);
     for field in ["rate_group", "carrier_rate_group"] {
         expected[field] = json!("texts");
         let answer = world.ask("PATCH", path, None, json!({field: "texts"}).to_string()).await;
         assert_eq!(answer, (200, expected.clone()));
-        assert_eq!(get(&world, path).await, expected);
+        assert_eq!(world.get(path).await, expected);
     }
-    let alice = get(&world, "/accounts/alice").await["id"].as_u64().unwrap();
+    let alice = world.get("/accounts/alice").await["id"].as_u64().unwrap();
     let groups = || {
         let published = world.control.published.lock().unwrap();
         let tariff = published.last().unwrap().rate_book.tariff(vocabulary::AccountId(alice));
@@ -50,10 +44,10 @@ async fn a_trunk_carries_messages_when_it_is_told_to(backend: Backend) {
     let new = json!({"name": "out", "account": "alice", "host": "192.0.2.9"});
     let id = TrunkId(world.made("/trunks", new).await["id"].as_u64().unwrap());
     let path = "/trunks/out/messages";
-    assert_eq!(get(&world, path).await, json!({"allowed": false}));
+    assert_eq!(world.get(path).await, json!({"allowed": false}));
     let answer = world.ask("PATCH", path, None, json!({"allowed": true}).to_string()).await;
     assert_eq!(answer, (200, json!({"allowed": true})));
-    assert_eq!(get(&world, path).await, json!({"allowed": true}));
+    assert_eq!(world.get(path).await, json!({"allowed": true}));
     let published = world.control.published.lock().unwrap();
     assert!(published.last().unwrap().directory.trunk(id).unwrap().carries_messages);
 }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use switch::lookup::{HttpLookup, LookupKind, OnFailure, SipLookup};
 use vocabulary::Number;
 use world::backend::{Backend, on_both};
-use world::{World, world};
+use world::world;
 
 on_both!(
     a_lookup_is_set_changed_and_removed,
@@ -24,33 +24,13 @@ fn number(text: &str) -> Number {
     text.parse().unwrap()
 }
 
-async fn get(world: &World, path: &str) -> Value {
-    let (status, answer) = world.ask("GET", path, None, String::new()).await;
-    assert_eq!(status, 200, "{answer}");
-    answer
-}
-
-async fn change(world: &World, method: &str, path: &str, body: Value) -> Value {
-    let (status, answer) = world.ask(method, path, None, body.to_string()).await;
-    assert_eq!(status, 200, "{answer}");
-    answer
-}
-
-/// The field that a command is refused for.
-async fn refused(world: &World, method: &str, path: &str, body: Value) -> String {
-    let answer = world.ask(method, path, None, body.to_string()).await;
-    let (status, _, field, _) = World::told(&answer);
-    assert_eq!(status, 422, "{answer:?}");
-    field.to_owned()
-}
-
 async fn a_lookup_is_set_changed_and_removed(backend: Backend) {
     let world = world(backend).await;
     let wanted = json!({
         "url": "https://lrn.example/{number}", "pointer": "/lrn", "prefixes": ["+1", "1876"],
         "header_name": "X-Key", "header_value": "s3cret", "timeout_ms": 300, "ttl_s": 60,
     });
-    let set = change(&world, "PATCH", "/lookups/dip", wanted).await;
+    let set = world.change("PATCH", "/lookups/dip", wanted).await;
     assert!(!set.to_string().contains("s3cret"), "a key is not told again: {set}");
     assert_eq!((&set["kind"], &set["on_failure"]), (&json!("http"), &json!("ignore")));
     let found = |text: &str| {
@@ -70,7 +50,7 @@ async fn a_lookup_is_set_changed_and_removed(backend: Backend) {
 
     // What is left out stays, null goes.
     let other = json!({"on_failure": "refuse", "pointer": null, "body": "tn={number}"});
-    change(&world, "PATCH", "/lookups/dip", other).await;
+    world.change("PATCH", "/lookups/dip", other).await;
     let lookup = found("1").unwrap();
     let LookupKind::Http(http) = &lookup.asks else { panic!("{lookup:?}") };
     assert_eq!((&http.pointer, http.body.as_deref()), (&None, Some("tn={number}")));
@@ -78,15 +58,15 @@ async fn a_lookup_is_set_changed_and_removed(backend: Backend) {
     assert_eq!(lookup.on_failure, OnFailure::Refuse);
     // Another kind altogether; and off.
     let sip = json!({"host": "192.0.2.9", "port": 5070});
-    change(&world, "PATCH", "/lookups/dip", sip).await;
+    world.change("PATCH", "/lookups/dip", sip).await;
     let expected = SipLookup { host: "192.0.2.9".into(), port: 5070 };
     assert_eq!(found("1").unwrap().asks, LookupKind::Sip(expected));
-    change(&world, "PATCH", "/lookups/dip", json!({"enabled": false})).await;
+    world.change("PATCH", "/lookups/dip", json!({"enabled": false})).await;
     assert!(found("1").is_none());
-    assert_eq!(get(&world, "/lookups").await["items"].as_array().unwrap().len(), 1);
-    let answer = change(&world, "DELETE", "/lookups/dip", Value::Null).await;
+    assert_eq!(world.get("/lookups").await["items"].as_array().unwrap().len(), 1);
+    let answer = world.change("DELETE", "/lookups/dip", Value::Null).await;
     assert_eq!(answer, json!({"removed": "dip"}));
-    assert_eq!(get(&world, "/lookups").await["items"], json!([]));
+    assert_eq!(world.get("/lookups").await["items"], json!([]));
 }
 
 async fn what_is_wrong_with_a_lookup_is_said(backend: Backend) {
@@ -110,11 +90,11 @@ async fn what_is_wrong_with_a_lookup_is_said(backend: Backend) {
         (json!({"host": "a", "prefixes": ["1", "+1"]}), "prefixes"),
         (json!({"host": "a", "prefixes": ["x"]}), "prefix"),
     ] {
-        assert_eq!(refused(&world, "PATCH", "/lookups/dip", body).await, field);
+        assert_eq!(world.refused("PATCH", "/lookups/dip", body).await, field);
     }
-    change(&world, "PATCH", "/lookups/one", json!({"host": "a", "prefixes": ["1"]})).await;
+    world.change("PATCH", "/lookups/one", json!({"host": "a", "prefixes": ["1"]})).await;
     let body = json!({"host": "b", "prefixes": ["1"]});
-    assert_eq!(refused(&world, "PATCH", "/lookups/two", body).await, "prefixes");
+    assert_eq!(world.refused("PATCH", "/lookups/two", body).await, "prefixes");
 }
 
 async fn a_table_of_states_is_put_in_place_of_the_one_before(backend: Backend) {
@@ -122,7 +102,7 @@ async fn a_table_of_states_is_put_in_place_of_the_one_before(backend: Backend) {
     let put = async |text: &str| world.ask("POST", "/jurisdictions", None, text.into()).await;
     let (status, answer) = put("prefix,state,lata\n1,,\n1212,NY,132\n1202,DC,\n").await;
     assert_eq!((status, answer), (200, json!({"prefixes": 3})));
-    let listed = get(&world, "/jurisdictions?prefix=12").await;
+    let listed = world.get("/jurisdictions?prefix=12").await;
     let expected = json!([
         {"prefix": "1202", "state": "DC", "lata": null},
         {"prefix": "1212", "state": "NY", "lata": 132},
@@ -133,9 +113,9 @@ async fn a_table_of_states_is_put_in_place_of_the_one_before(backend: Backend) {
     assert_eq!((status, &answer["errors"][1]["row"]), (422, &json!(3)), "{answer}");
     let (status, _) = put("1212,NY\n1212,NJ\n").await;
     assert_eq!(status, 422);
-    assert_eq!(get(&world, "/jurisdictions").await["items"].as_array().unwrap().len(), 3);
+    assert_eq!(world.get("/jurisdictions").await["items"].as_array().unwrap().len(), 3);
     put("44,GB\n").await;
-    assert_eq!(get(&world, "/jurisdictions").await["items"].as_array().unwrap().len(), 1);
+    assert_eq!(world.get("/jurisdictions").await["items"].as_array().unwrap().len(), 1);
     let published = world.control.published.lock().unwrap();
     assert_eq!(published.last().unwrap().directory.jurisdictions().len(), 1);
 }
@@ -145,7 +125,7 @@ async fn accounts_pay_and_take_by_jurisdiction(backend: Backend) {
     world.fill().await;
     world.made("/rate-groups", json!({"name": "intra", "currency": "EUR", "rate_by": "lrn"})).await;
     let groups = json!({"intra_rate_group": "intra", "carrier_undetermined_rate_group": "intra"});
-    let account = change(&world, "PATCH", "/accounts/alice", groups).await;
+    let account = world.change("PATCH", "/accounts/alice", groups).await;
     assert_eq!(account["intra_rate_group"], "intra");
     assert_eq!(account["undetermined_rate_group"], Value::Null);
     {
@@ -163,12 +143,12 @@ async fn accounts_pay_and_take_by_jurisdiction(backend: Backend) {
         assert!(snapshot.rate_book.group(intra.unwrap()).unwrap().is_by_lrn());
     }
     let unknown = json!({"carrier_intra_rate_group": "nowhere"});
-    let field = refused(&world, "PATCH", "/accounts/alice", unknown).await;
+    let field = world.refused("PATCH", "/accounts/alice", unknown).await;
     assert_eq!(field, "carrier_intra_rate_group");
-    let field = refused(&world, "PATCH", "/rate-groups/intra", json!({"rate_by": "luck"})).await;
+    let field = world.refused("PATCH", "/rate-groups/intra", json!({"rate_by": "luck"})).await;
     assert_eq!(field, "rate_by");
     let none = json!({"intra_rate_group": null, "carrier_undetermined_rate_group": null});
-    change(&world, "PATCH", "/accounts/alice", none).await;
+    world.change("PATCH", "/accounts/alice", none).await;
     let published = world.control.published.lock().unwrap();
     let id = vocabulary::AccountId(account["id"].as_u64().unwrap());
     assert_eq!(published.last().unwrap().rate_book.tariff(id).unwrap().by_jurisdiction, None);

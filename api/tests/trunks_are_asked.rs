@@ -19,12 +19,6 @@ on_both!(
     registrations_at_trunks_are_shown_with_their_health
 );
 
-async fn get(world: &World, path: &str) -> Value {
-    let (status, answer) = world.ask("GET", path, None, String::new()).await;
-    assert_eq!(status, 200, "{answer}");
-    answer
-}
-
 /// A carrier's trunk; its id.
 async fn trunk(world: &World) -> TrunkId {
     world.fill().await;
@@ -40,7 +34,7 @@ async fn a_policy_is_set_shown_and_used(backend: Backend) {
         "enabled": false, "every_s": 30, "failures_max": 3, "successes_min": 2,
         "health": null, "health_since": null, "last_probe_at": null, "last_answer": null,
     });
-    assert_eq!(get(&world, path).await, expected);
+    assert_eq!(world.get(path).await, expected);
     for (field, value) in [
         ("enabled", json!(true)),
         ("every_s", json!(60)),
@@ -50,7 +44,7 @@ async fn a_policy_is_set_shown_and_used(backend: Backend) {
         expected[field] = value.clone();
         let answer = world.ask("PATCH", path, None, json!({field: value}).to_string()).await;
         assert_eq!(answer, (200, expected.clone()));
-        assert_eq!(get(&world, path).await, expected);
+        assert_eq!(world.get(path).await, expected);
     }
     let policy = || {
         let published = world.control.published.lock().unwrap();
@@ -68,7 +62,7 @@ async fn a_policy_is_set_shown_and_used(backend: Backend) {
     // Off keeps the numbers.
     world.ask("PATCH", path, None, json!({"enabled": false}).to_string()).await;
     assert_eq!(policy(), None);
-    assert_eq!(get(&world, path).await["every_s"], 60);
+    assert_eq!(world.get(path).await["every_s"], 60);
     // Who has no address cannot be asked.
     let inward = json!({"name": "in", "account": "alice", "addresses": ["192.0.2.8"]});
     world.made("/trunks", inward).await;
@@ -85,17 +79,17 @@ async fn health_is_shown_and_its_changes_are_events(backend: Backend) {
     let world = world(backend).await;
     let id = trunk(&world).await;
     let health = &world.control.health;
-    assert_eq!(get(&world, "/trunks/out").await["health"], Value::Null);
+    assert_eq!(world.get("/trunks/out").await["health"], Value::Null);
     let policy = ProbePolicy { failures_max: 2, successes_min: 1, ..ProbePolicy::default() };
     health.watch(id, policy);
-    assert_eq!(get(&world, "/trunks/out").await["health"], "untested");
+    assert_eq!(world.get("/trunks/out").await["health"], "untested");
     let at = Utc(1_790_000_000_000_000);
     for _ in 0..2 {
         health.probed(at, id, Outcome::Status(503));
     }
-    assert_eq!(get(&world, "/trunks/out").await["health"], "down");
-    assert_eq!(get(&world, "/trunks").await["items"][0]["health"], "down");
-    let shown = get(&world, "/trunks/out/probe").await;
+    assert_eq!(world.get("/trunks/out").await["health"], "down");
+    assert_eq!(world.get("/trunks").await["items"][0]["health"], "down");
+    let shown = world.get("/trunks/out/probe").await;
     assert_eq!((&shown["health"], &shown["last_answer"]), (&json!("down"), &json!("503")));
     assert_eq!(shown["health_since"], shown["last_probe_at"]);
     assert!(shown["health_since"].as_str().unwrap().starts_with("2026-09-2"), "{shown}");
@@ -104,7 +98,7 @@ async fn health_is_shown_and_its_changes_are_events(backend: Backend) {
     while let Some(change) = health.poll_change() {
         world.api.keep_trunk_event(change).await.unwrap();
     }
-    let events = get(&world, "/accounts/alice/events").await;
+    let events = world.get("/accounts/alice/events").await;
     let told: Vec<_> = events["items"].as_array().unwrap().iter().rev().take(2).collect();
     assert_eq!((&told[1]["kind"], &told[0]["kind"]), (&json!("trunk_down"), &json!("trunk_up")));
     let why = "out: 2 OPTIONS in a row failed, the last with: 503";
@@ -125,7 +119,7 @@ async fn registrations_at_trunks_are_shown_with_their_health(backend: Backend) {
     world.control.health.watch(probed, ProbePolicy::default());
 
     // Its first attempt is not over: nothing is known yet.
-    let shown = get(&world, "/upstreams").await;
+    let shown = world.get("/upstreams").await;
     let [out, into] = &shown["items"].as_array().unwrap()[..] else { panic!("{shown}") };
     assert_eq!((&out["trunk"], &out["registration"]), (&json!("out"), &Value::Null));
     assert_eq!((&out["health"], &out["username"]), (&json!("untested"), &Value::Null));
@@ -141,7 +135,7 @@ async fn registrations_at_trunks_are_shown_with_their_health(backend: Backend) {
         next_at: Some(at.plus(Duration::from_secs(60))),
         failures: 2,
     });
-    let into = &get(&world, "/upstreams").await["items"][1];
+    let into = &world.get("/upstreams").await["items"][1];
     let expected = json!({
         "trunk": "in", "host": "192.0.2.8", "username": "us", "registration": "failed",
         "registration_since": into["last_answer_at"], "expires_at": null,

@@ -8,11 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use billing::{
-    AccountTariff, Cdr, CreditSettings, Currency, Ledger, Money, OpId, Overdraft, Position,
-    Posting, Rate, RateBook, RatedBy, RatedCall, RatedLeg, Record, Recovery, Sides, Status, Terms,
-    Unpriced, quote, reprice,
+    AccountTariff, Cdr, CreditSettings, Currency, Money, OpId, Overdraft, Posting, Rate, RateBook,
+    RatedBy, RatedCall, RatedLeg, Record, Sides, Status, Terms, Unpriced, quote, reprice,
 };
-use common::{CARRIER, CUSTOMER, START, TRUNK, World, at, call, leg, rate};
+use common::{CARRIER, CUSTOMER, START, TRUNK, World, at, call, leg, lost, rate};
 use vocabulary::{
     AccountId, AuthorizeRequest, CallFacts, CallKind, DidId, Grant, Origin, Refused, SettleRequest,
 };
@@ -196,18 +195,7 @@ fn a_restart_in_mid_call_charges_the_account_that_has_the_did() {
     did_costs(&mut world, price());
     world.credit.authorize(at(0), &asked(CallKind::Inbound(DID))).unwrap();
     world.credit.answered(at(0), call(1), None, START);
-    let ledger = Ledger::new();
-    ledger.set_terms(CUSTOMER, Terms::postpaid(Currency::EUR, Money::units(100))).unwrap();
-    let mut recovery = Recovery::new(&ledger, Position(0));
-    let records = world.journal.records();
-    records.iter().for_each(|(position, record)| recovery.record(*position, record));
-    let alive = Record::Heartbeat { at: START.plus(TALK) };
-    recovery.record(Position(records.len() as u64 + 1), &alive);
-    let lost = recovery.finish().into_iter().find_map(|record| match record {
-        Record::Ended(ended) => Some(ended.cdrs),
-        _ => None,
-    });
-    let lost = lost.unwrap();
+    let lost = lost(&world.journal.records(), &[CUSTOMER], TALK);
     let charge = lost[0].charge.as_ref().unwrap();
     assert_eq!(charge.amount.to_string(), "0.045000");
     assert_eq!((lost[0].account, lost[0].kind), (Some(CUSTOMER), Some(CallKind::Inbound(DID))));

@@ -10,8 +10,7 @@ use std::time::Duration;
 
 use billing::{
     AccountTariff, Cdr, CreditSettings, Currency, GroupTerms, GroupsOfSide, JurisdictionGroups,
-    Ledger, Money, MoneyRounding, Position, RateBook, RateBookError, RateGroup, RateGroupId,
-    RatedBy, RatedCall, RatedLeg, Record, Recovery, Sides, Terms, quote, reprice,
+    MoneyRounding, RateBook, RateBookError, RateGroup, RateGroupId, RatedBy, Record, quote,
 };
 use common::*;
 use vocabulary::{AuthorizeRequest, Jurisdiction, Location};
@@ -120,26 +119,11 @@ fn check(location: Location, charge: (&str, RateGroupId), cost: (&str, RateGroup
     world.check_over();
 
     // Priced again by what its CDRs say.
-    let legs: Vec<RatedLeg> = cdrs.iter().map(RatedLeg::from).collect();
     let by = RatedBy { location: cdrs[0].location, ..RatedBy::cld(request.cld) };
-    let rated = RatedCall::of_legs(call(1), 0, START, by, &legs).unwrap();
-    let repriced = reprice(&world.book, &|_| Some(Currency::EUR), &rated, Sides::All);
-    assert!(!repriced.iter().any(billing::RepricedSide::is_changed), "{repriced:?}");
+    is_priced_again_alike(&world.book, by, &cdrs);
 
     // After a restart in mid-call, a minute after the answer.
-    let ledger = Ledger::new();
-    for account in [CUSTOMER, CARRIER] {
-        ledger.set_terms(account, Terms::postpaid(Currency::EUR, Money::units(100))).unwrap();
-    }
-    let mut recovery = Recovery::new(&ledger, Position(0));
-    until_answer.iter().for_each(|(position, record)| recovery.record(*position, record));
-    let alive = Record::Heartbeat { at: START.plus(MINUTE) };
-    recovery.record(Position(until_answer.len() as u64 + 1), &alive);
-    let lost = recovery.finish().into_iter().find_map(|record| match record {
-        Record::Ended(ended) => Some(ended.cdrs),
-        _ => None,
-    });
-    let lost = lost.unwrap();
+    let lost = lost(&until_answer, &[CUSTOMER, CARRIER], MINUTE);
     assert_eq!(amounts(&lost), expected);
     assert!(lost.iter().all(|cdr| cdr.location == location));
 }

@@ -8,12 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use billing::{
-    AccountTariff, Cdr, Currency, Position, Rate, RateGroupId, RatedBy, RatedCall, RatedLeg,
-    Record, Recovery, Sides, reprice,
+    AccountTariff, Cdr, Currency, Rate, RateGroupId, RatedBy, RatedCall, RatedLeg, Record, Sides,
+    reprice,
 };
 use common::{
     CARRIER, CARRIER_GROUP, CUSTOMER, CUSTOMER_GROUP, START, TRUNK, World, at, call, group, leg,
-    rate, row,
+    lost, rate, row,
 };
 use vocabulary::{
     AuthorizeRequest, CallFacts, CallKind, Candidate, LegFacts, Refused, SettleRequest,
@@ -168,18 +168,7 @@ fn a_message_that_was_open_when_the_process_ended_is_charged_once_if_it_was_take
         if is_taken {
             w.credit.answered(at(0), call(1), None, START);
         }
-        let ledger = billing::Ledger::new();
-        ledger.set_terms(CUSTOMER, billing::Terms::prepaid(Currency::EUR)).unwrap();
-        let mut recovery = Recovery::new(&ledger, Position(0));
-        let records = w.journal.records();
-        records.iter().for_each(|(position, record)| recovery.record(*position, record));
-        let alive = Record::Heartbeat { at: START.plus(Duration::from_secs(5)) };
-        recovery.record(Position(records.len() as u64 + 1), &alive);
-        let lost: Vec<Cdr> = recovery
-            .finish()
-            .into_iter()
-            .flat_map(|record| if let Record::Ended(ended) = record { ended.cdrs } else { vec![] })
-            .collect();
+        let lost = lost(&w.journal.records(), &[CUSTOMER], Duration::from_secs(5));
         let charge = lost[0].charge.as_ref().map(|charge| charge.amount.to_string());
         assert_eq!(charge.as_deref(), amount);
         assert_eq!(lost[0].kind, Some(CallKind::LocalMessage));

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use billing::{
-    AccountTariff, Cdr, CreditSettings, Currency, Ledger, Money, Position, RateBook, RateGroupId,
-    RatedBy, RatedCall, RatedLeg, Record, Recovery, Role, Sides, Terms, Unpriced, quote, reprice,
+    AccountTariff, Cdr, CreditSettings, Currency, Money, RateBook, RateGroupId, RatedBy, RatedCall,
+    RatedLeg, Record, Role, Sides, Terms, Unpriced, quote, reprice,
 };
 use common::*;
 use vocabulary::{AccountId, AuthorizeRequest, CallKind, Direction, RateChoice, Refused};
@@ -79,26 +79,11 @@ fn check(rate_choice: RateChoice, amount: &str, group: RateGroupId) {
     world.check_over();
 
     // Priced again by what its CDRs say.
-    let legs: Vec<RatedLeg> = cdrs.iter().map(RatedLeg::from).collect();
     let by = RatedBy { rate_choice: cdrs[0].rate_choice, ..RatedBy::cld(request.cld) };
-    let rated = RatedCall::of_legs(call(1), 0, START, by, &legs).unwrap();
-    let repriced = reprice(&world.book, &|_| Some(Currency::EUR), &rated, Sides::All);
-    assert!(!repriced.iter().any(billing::RepricedSide::is_changed), "{repriced:?}");
+    is_priced_again_alike(&world.book, by, &cdrs);
 
     // After a restart in mid-call, a minute after the answer.
-    let ledger = Ledger::new();
-    for account in [CUSTOMER, CARRIER] {
-        ledger.set_terms(account, Terms::postpaid(Currency::EUR, Money::units(100))).unwrap();
-    }
-    let mut recovery = Recovery::new(&ledger, Position(0));
-    until_answer.iter().for_each(|(position, record)| recovery.record(*position, record));
-    let alive = Record::Heartbeat { at: START.plus(MINUTE) };
-    recovery.record(Position(until_answer.len() as u64 + 1), &alive);
-    let lost = recovery.finish().into_iter().find_map(|record| match record {
-        Record::Ended(ended) => Some(ended.cdrs),
-        _ => None,
-    });
-    let lost = lost.unwrap();
+    let lost = lost(&until_answer, &[CUSTOMER, CARRIER], MINUTE);
     assert_eq!(charge(&lost), (amount.to_owned(), group));
     assert_eq!(lost[0].rate_choice, rate_choice);
 }

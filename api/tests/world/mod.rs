@@ -174,6 +174,21 @@ impl World {
         value
     }
 
+    /// A command that is done: its answer.
+    pub async fn change(&self, method: &str, path: &str, body: Value) -> Value {
+        let (status, answer) = self.ask(method, path, None, body.to_string()).await;
+        assert_eq!(status, 200, "{answer}");
+        answer
+    }
+
+    /// The field that a command is refused for.
+    pub async fn refused(&self, method: &str, path: &str, body: Value) -> String {
+        let answer = self.ask(method, path, None, body.to_string()).await;
+        let (status, _, field, _) = World::told(&answer);
+        assert_eq!(status, 422, "{answer:?}");
+        field.to_owned()
+    }
+
     /// A file: where it is to be put, and what is in it.
     pub async fn file(&self, path: &str) -> (String, String) {
         let request = Request::builder()

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use billing::{
-    AccountTariff, CreditControl, Currency, GroupTerms, Ledger, MemoryJournal, Money,
-    MoneyRounding, OpId, Overdraft, Posting, Rate, RateBook, RateGroup, RateGroupId, RateRow,
-    Terms,
+    AccountTariff, Cdr, CreditControl, Currency, GroupTerms, Ledger, MemoryJournal, Money,
+    MoneyRounding, OpId, Overdraft, Position, Posting, Rate, RateBook, RateGroup, RateGroupId,
+    RateRow, RatedBy, RatedCall, RatedLeg, Record, Recovery, Sides, Terms, reprice,
 };
 use vocabulary::{
     AccountId, AuthorizeRequest, CallFacts, CallId, CallKind, Candidate, Direction, LegFacts, Now,
@@ -174,4 +174,30 @@ pub fn ended(call: CallId, trunk: Option<TrunkId>, talked: Option<Duration>) -> 
         answered_by: trunk.filter(|_| talked.is_some()),
         facts: CallFacts { cld: Some("49301234".parse().unwrap()), legs, ..CallFacts::new(call) },
     }
+}
+
+/// What a start writes for the call of these records, if the process was alive for so long after [`START`]
+/// and then killed. Each account has credit enough.
+pub fn lost(records: &[(Position, Record)], accounts: &[AccountId], alive: Duration) -> Vec<Cdr> {
+    let ledger = Ledger::new();
+    for account in accounts {
+        ledger.set_terms(*account, Terms::postpaid(Currency::EUR, Money::units(100))).unwrap();
+    }
+    let mut recovery = Recovery::new(&ledger, Position(0));
+    records.iter().for_each(|(position, record)| recovery.record(*position, record));
+    let alive = Record::Heartbeat { at: START.plus(alive) };
+    recovery.record(Position(records.len() as u64 + 1), &alive);
+    let lost = recovery.finish().into_iter().find_map(|record| match record {
+        Record::Ended(ended) => Some(ended.cdrs),
+        _ => None,
+    });
+    lost.expect("the call was open")
+}
+
+/// Prices a call of [`START`] again by what its CDRs say: nothing may change.
+pub fn is_priced_again_alike(book: &RateBook, by: RatedBy, cdrs: &[Cdr]) {
+    let legs: Vec<RatedLeg> = cdrs.iter().map(RatedLeg::from).collect();
+    let rated = RatedCall::of_legs(call(1), 0, START, by, &legs).unwrap();
+    let repriced = reprice(book, &|_| Some(Currency::EUR), &rated, Sides::All);
+    assert!(!repriced.iter().any(billing::RepricedSide::is_changed), "{repriced:?}");
 }
